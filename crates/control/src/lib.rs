@@ -1,0 +1,1 @@
+//! The control plane: what people use to steer a running Doorward.

@@ -1,0 +1,1 @@
+//! The data plane: doors, judge, hold, record, forward.

@@ -1,0 +1,1 @@
+//! Receipts, Merkle log, signing, proofs, verification: what an auditor must trust.

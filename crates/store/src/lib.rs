@@ -1,0 +1,1 @@
+//! The side store: recorded actions, keys, kill state and signals, on SQLite.

@@ -1,0 +1,1 @@
+//! Fake providers and playbooks for tests. Never shipped.
