@@ -1,0 +1,209 @@
+//! One crossing of a boundary, in one shape, whichever door it came through.
+
+use std::sync::Arc;
+
+use crate::decision::Coverage;
+
+pub mod asset;
+
+pub mod shell;
+
+pub mod tools;
+
+mod effect;
+pub use effect::{AssetClass, Capability, Effect, Flow, Target};
+
+/// Where traffic enters Doorward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Between an agent and its model.
+    Model,
+    /// Between an agent and tool servers.
+    Tools,
+    /// Between an agent and the network.
+    Egress,
+    /// Inside the agent's process.
+    Library,
+}
+
+impl Door {
+    /// The word in policies and receipts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Tools => "tools",
+            Self::Egress => "egress",
+            Self::Library => "library",
+        }
+    }
+}
+
+/// Who caused an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A person typed its target.
+    User,
+    /// The model proposed it, with a tool the agent declared.
+    Model,
+    /// The provider sent it unasked: no such tool was declared.
+    Provider,
+    /// Its arguments came from a web page.
+    Web,
+    /// Its arguments came from a tool server.
+    Mcp,
+    /// Its arguments came from a file.
+    LocalFile,
+    /// Doorward itself.
+    Internal,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Source {
+    /// The word in policies and receipts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Model => "model",
+            Self::Provider => "provider",
+            Self::Web => "web",
+            Self::Mcp => "mcp",
+            Self::LocalFile => "local_file",
+            Self::Internal => "internal",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What kind of crossing it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActionKind {
+    /// The agent asks its model.
+    ModelRequest,
+    /// The model's answer as a stream or body; its receipt opens it.
+    ModelResponse,
+    /// A call the agent would run.
+    ToolCall,
+    /// A call the provider runs or ran itself: recorded, never replaced.
+    ProviderCall,
+    /// What a tool gave back.
+    ToolResult,
+    /// Text leaving for somewhere.
+    Outbound,
+    /// A URL to be fetched.
+    Url,
+    /// Something Doorward does not know, held because it could be a call.
+    Unknown,
+    /// A request on an endpoint that carries no calls, passed on without a look inside.
+    Opaque,
+}
+
+impl ActionKind {
+    /// The word in policies and receipts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ModelRequest => "model_request",
+            Self::ModelResponse => "model_response",
+            Self::ToolCall => "tool_call",
+            Self::ProviderCall => "provider_call",
+            Self::ToolResult => "tool_result",
+            Self::Outbound => "outbound",
+            Self::Url => "url",
+            Self::Unknown => "unknown",
+            Self::Opaque => "opaque",
+        }
+    }
+}
+
+/// What a [`Part`] of an action is, which tells detectors who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PartKind {
+    /// A command line for a shell.
+    Command,
+    /// A tool call's arguments as JSON text.
+    Arguments,
+    /// What a tool gave back: a stranger speaks.
+    ToolResult,
+    /// What a person typed.
+    UserText,
+    /// The operator's instructions.
+    SystemText,
+    /// What the model wrote.
+    AssistantText,
+    /// A tool's name, description and schema.
+    ToolDefinition,
+    /// Text leaving for somewhere.
+    Outbound,
+    /// A URL.
+    Url,
+}
+
+/// One piece of content of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Who speaks.
+    pub kind: PartKind,
+    /// The text, decoded from its wire form.
+    pub text: Arc<str>,
+}
+
+/// The tool of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolUse {
+    /// Its name, as the agent's runtime will look it up: case matters.
+    pub name: Arc<str>,
+    /// Whether the agent declared it in the request that led here.
+    pub declared: bool,
+    /// The call's id on the wire, empty if it has none.
+    pub call_id: Arc<str>,
+}
+
+/// One crossing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// Where it came in.
+    pub door: Door,
+    /// What it is.
+    pub kind: ActionKind,
+    /// The agent whose token or session this is.
+    pub agent: Arc<str>,
+    /// The session it belongs to.
+    pub session: Arc<str>,
+    /// Who caused it.
+    pub source: Source,
+    /// Where it goes or comes from: an upstream's name, a host. Empty if nowhere.
+    pub peer: Arc<str>,
+    /// Whether the operator trusts that peer.
+    pub peer_trusted: bool,
+    /// The tool, for calls and their results.
+    pub tool: Option<ToolUse>,
+    /// What it would do, symbolic: variables and directories not yet resolved.
+    pub effects: Vec<Effect>,
+    /// What it says.
+    pub parts: Vec<Part>,
+    /// What of it could be read.
+    pub coverage: Coverage,
+}
+
+impl Action {
+    /// An empty action of this kind, to be filled in.
+    #[must_use]
+    pub fn new(door: Door, kind: ActionKind, agent: Arc<str>, session: Arc<str>) -> Self {
+        Self {
+            door,
+            kind,
+            agent,
+            session,
+            source: Source::Unknown,
+            peer: Arc::from(""),
+            peer_trusted: false,
+            tool: None,
+            effects: Vec::new(),
+            parts: Vec::new(),
+            coverage: Coverage::Full,
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What was decided about an action, and everything that led to it.
+
+use bytes::Bytes;
+
+use crate::syntax::Span;
+
+/// The answer, weakest first: the strongest reason wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Verdict {
+    /// Passes.
+    #[default]
+    Allow,
+    /// Passes, noted.
+    Audit,
+    /// Passes with the parts named by a duty taken out.
+    Redact,
+    /// Waits for a person; nobody answering is a block.
+    Ask,
+    /// Does not pass; what it carried is kept for review.
+    Quarantine,
+    /// Does not pass.
+    Block,
+}
+
+impl Verdict {
+    /// The word in policies, receipts and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Audit => "audit",
+            Self::Redact => "redact",
+            Self::Ask => "ask",
+            Self::Quarantine => "quarantine",
+            Self::Block => "block",
+        }
+    }
+
+    /// Whether an action with this verdict goes on once nothing more is waited for.
+    #[must_use]
+    pub const fn passes(self) -> bool {
+        matches!(self, Self::Allow | Self::Audit | Self::Redact)
+    }
+}
+
+/// Which part of the judgement a reason comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// What no policy can lift.
+    Floor,
+    /// The operator's rules and the profile's own.
+    Policy,
+    /// What a detector saw.
+    Detect,
+    /// What the session remembers.
+    Session,
+    /// What may be spent.
+    Budget,
+}
+
+impl Layer {
+    /// The word in receipts and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Policy => "policy",
+            Self::Detect => "detect",
+            Self::Session => "session",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+/// One reason for the verdict. A decision keeps all of them, not only the one that won.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The rule's id, such as `exec.download-and-run` or `floor.kill`.
+    pub rule: String,
+    /// Where it comes from.
+    pub layer: Layer,
+    /// What it asks for.
+    pub verdict: Verdict,
+    /// How bad, 0 to 100.
+    pub severity: u8,
+    /// What was seen, for a person. Never holds a secret: values are named, not quoted.
+    pub message: String,
+    /// What to do instead; may be empty.
+    pub advice: String,
+}
+
+/// What was really looked at. "Scanned" is never claimed otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Coverage {
+    /// Everything.
+    #[default]
+    Full,
+    /// A part; the words say what was not.
+    Partial(String),
+    /// Nothing; the words say why.
+    None(String),
+}
+
+impl Coverage {
+    /// The weaker of the two, with both explanations.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Full, other) => other,
+            (this, Self::Full) => this,
+            (Self::None(a), Self::None(b)) => Self::None(join(a, &b)),
+            (Self::None(a), Self::Partial(_)) | (Self::Partial(_), Self::None(a)) => Self::None(a),
+            (Self::Partial(a), Self::Partial(b)) => Self::Partial(join(a, &b)),
+        }
+    }
+}
+
+fn join(mut a: String, b: &str) -> String {
+    if !a.split(", ").any(|part| part == b) {
+        a.push_str(", ");
+        a.push_str(b);
+    }
+    a
+}
+
+impl std::fmt::Display for Coverage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Partial(why) => write!(f, "partial({why})"),
+            Self::None(why) => write!(f, "none({why})"),
+        }
+    }
+}
+
+/// What must be done to an action before it is forwarded. The union over all reasons: a duty
+/// survives the verdict, so an approved `ask` still redacts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Duties(pub Vec<Duty>);
+
+/// One duty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Replace the bytes under the span. The result is parsed strictly again before it goes.
+    Edit(Span, Bytes),
+    /// Keep the payload with this digest aside instead of passing it.
+    Divert([u8; 32]),
+    /// Add the credential of this name at the boundary.
+    Inject(String),
+    /// Dial only addresses that this rule allows.
+    Dial(String),
+    /// Let no more than this many bytes through.
+    Limit(u64),
+}
+
+/// What the action costs, reserved before it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Charges(pub Vec<Charge>);
+
+/// One reserved amount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The account.
+    pub account: String,
+    /// The unit: `credits`, `tokens`, `calls`.
+    pub unit: String,
+    /// How many, in the unit's smallest step.
+    pub amount: u64,
+}
+
+/// Revision of kill state, policy and key. If it moved between judging and sending, the action is
+/// judged again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Epoch {
+    /// Revision of the kill state.
+    pub kill: u64,
+    /// Revision of the policy.
+    pub policy: u64,
+    /// Revision of the signing key.
+    pub key: u64,
+}
+
+/// The judgement of one action.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// The strongest verdict among the reasons.
+    pub verdict: Verdict,
+    /// 0 to 100: the severity of the worst reason, raised a little by each further one.
+    pub risk: u8,
+    /// All reasons, strongest first.
+    pub reasons: Vec<Reason>,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// What must be done to it on the way.
+    pub duties: Duties,
+    /// What it costs.
+    pub charges: Charges,
+    /// What was in force when it was judged.
+    pub epoch: Epoch,
+}
+
+impl Decision {
+    /// Puts `reasons` in order and derives verdict and risk from them.
+    #[must_use]
+    pub fn from_reasons(mut reasons: Vec<Reason>, coverage: Coverage, epoch: Epoch) -> Self {
+        reasons.sort_by(|a, b| {
+            (b.verdict, b.severity, a.layer)
+                .cmp(&(a.verdict, a.severity, b.layer))
+                .then_with(|| a.rule.cmp(&b.rule))
+        });
+        let verdict = reasons.first().map_or(Verdict::Allow, |reason| reason.verdict);
+        let worst = reasons.iter().map(|reason| reason.severity).max().unwrap_or(0);
+        let more = reasons.iter().filter(|reason| reason.severity >= 30).count().saturating_sub(1);
+        let risk = worst.saturating_add(u8::try_from(more * 2).unwrap_or(10).min(10)).min(100);
+        Self { verdict, risk, reasons, coverage, epoch, ..Self::default() }
+    }
+
+    /// The reason that decided, if there is any.
+    #[must_use]
+    pub fn decisive(&self) -> Option<&Reason> {
+        self.reasons.first()
+    }
+
+    /// The same with one more reason: the verdict can only become stronger.
+    #[must_use]
+    pub fn and(mut self, reason: Reason) -> Self {
+        self.reasons.push(reason);
+        let (duties, charges) = (self.duties, self.charges);
+        let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
+        Self { duties, charges, ..decision }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(rule: &str, verdict: Verdict, severity: u8) -> Reason {
+        Reason {
+            rule: rule.into(),
+            layer: Layer::Detect,
+            verdict,
+            severity,
+            message: String::new(),
+            advice: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_strongest_reason_wins_and_none_is_lost() {
+        let decision = Decision::from_reasons(
+            vec![
+                reason("a", Verdict::Audit, 90),
+                reason("b", Verdict::Block, 80),
+                reason("c", Verdict::Ask, 60),
+            ],
+            Coverage::Full,
+            Epoch::default(),
+        );
+        assert_eq!(decision.verdict, Verdict::Block);
+        assert_eq!(decision.decisive().unwrap().rule, "b");
+        assert_eq!(decision.reasons.len(), 3);
+        assert_eq!(decision.risk, 94);
+        assert_eq!(Decision::default().and(reason("x", Verdict::Ask, 61)).verdict, Verdict::Ask);
+    }
+
+    #[test]
+    fn coverage_only_gets_weaker() {
+        let partial = Coverage::Partial("depth".into());
+        assert_eq!(Coverage::Full.and(partial.clone()), partial);
+        assert_eq!(partial.clone().and(Coverage::Partial("depth".into())), partial);
+        assert_eq!(partial.and(Coverage::None("opaque".into())).to_string(), "none(opaque)");
+    }
+}

@@ -1,0 +1,22 @@
+//! Detectors: what they see becomes a [`Finding`].
+
+use crate::syntax::Span;
+
+/// What a detector saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's id, such as `exec.download-and-run`.
+    pub rule: String,
+    /// Its category, such as `download-exec`.
+    pub category: String,
+    /// How bad, 0 to 100: 30 and more is audited, 60 asked, 80 blocked.
+    pub severity: u8,
+    /// The part of the action it was seen in, if it was seen in text.
+    pub part: Option<usize>,
+    /// Where in that part.
+    pub span: Span,
+    /// What was seen, for a person; values are named, never quoted.
+    pub message: String,
+    /// What to do instead.
+    pub advice: String,
+}
