@@ -87,6 +87,8 @@ pub struct Reason {
     pub message: String,
     /// What to do instead; may be empty.
     pub advice: String,
+    /// Which part of the action it is about, by index; `None` for the action as a whole.
+    pub part: Option<usize>,
 }
 
 /// What was really looked at. "Scanned" is never claimed otherwise.
@@ -243,6 +245,7 @@ mod tests {
             severity,
             message: String::new(),
             advice: String::new(),
+            part: None,
         }
     }
 
