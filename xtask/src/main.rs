@@ -1,1 +1,36 @@
-fn main() {}
+//! The project's chores. `cargo xtask test` runs every check there is, with nothing to set up first.
+//!
+//! No dependencies, so that the first thing a contributor runs starts at once.
+
+mod arguments;
+mod deny;
+mod process;
+mod python;
+mod report;
+mod steps;
+mod targets;
+
+use std::process::ExitCode;
+
+use arguments::Request;
+
+fn main() -> ExitCode {
+    match arguments::parse(std::env::args().skip(1)) {
+        Ok(Request::Help) => {
+            report::say(arguments::USAGE);
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Test(options)) => match steps::run(&options) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                report::complain(&format!("xtask: {error}"));
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            report::complain(&format!("xtask: {error}\n\n{}", arguments::USAGE));
+            ExitCode::from(2)
+        }
+    }
+}
