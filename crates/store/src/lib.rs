@@ -1,1 +1,43 @@
-//! The side store: recorded actions, keys, kill state and signals, on SQLite.
+//! What Doorward keeps beside its ledger.
+//!
+//! The ledger says what happened and is for everyone to verify. This crate holds what must survive a
+//! restart and is nobody else's business: credentials, the kill switch, and for each receipt the salt
+//! that its digests are keyed with (and, by setting, the content), encrypted, so that they can be
+//! destroyed while the log stays whole.
+//!
+//! - [`home`]: the directory everything lies in, its files, their privacy, one process at a time.
+//! - [`Store`]: recorded actions on SQLite, written in batches by a thread of their own.
+//! - [`Agents`]: a token per agent, resolved without a lock.
+//! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
+//! - [`kill`] and [`watch`]: what is stopped, by an act or by the file `kill`.
+//!
+//! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
+//! If any of them fails, nothing is served.
+
+pub mod home;
+
+pub mod kill;
+
+pub mod signals;
+
+pub mod watch;
+
+mod agents;
+mod error;
+mod private;
+mod record;
+mod schema;
+mod seal;
+mod secret;
+mod store;
+mod worker;
+
+pub use agents::{AgentName, Agents};
+pub use error::StoreError;
+pub use home::{Home, HomeLock, Warning, write_atomic};
+pub use kill::{KillSet, Scope, Stop, Stops};
+pub use record::{MAX_CONTENT, MAX_LISTED, RecordedAction, RecordedEffect};
+pub use secret::{Secret32, Token, TokenKind, fill_random};
+pub use signals::{Signal, Signals};
+pub use store::{Options, Store};
+pub use watch::KillWatch;

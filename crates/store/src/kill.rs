@@ -1,0 +1,193 @@
+//! The kill switch: what a person has stopped, by an act or by the file `kill`.
+//!
+//! The two are kept apart and both count: taking back the act does not undo the file, and the other way
+//! round. Whatever cannot be understood about the file stops everything.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use doorward_core::session::{Kill, Millis};
+
+use crate::AgentName;
+
+/// A kill file of more than this is not read: everything stops.
+const MAX_KILL_FILE: u64 = 64 * 1024;
+
+/// What an act of killing or resuming is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything. Resuming everything takes back all acts, those about one agent too.
+    All,
+    /// This agent.
+    Agent(AgentName),
+}
+
+/// Why something is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// Who did it: a principal such as `operator-token`, or `file`.
+    pub by: String,
+    /// Why, in that person's words; for the file, what it said.
+    pub reason: String,
+    /// When, in milliseconds since the Unix epoch; for the file, when it was last written.
+    pub since: Millis,
+}
+
+/// What one source has stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stops {
+    /// Everything is.
+    pub all: Option<Stop>,
+    /// These agents are.
+    pub agents: BTreeMap<AgentName, Stop>,
+}
+
+impl Stops {
+    fn stop(&self, agent: &str) -> Option<&Stop> {
+        self.all.as_ref().or_else(|| self.agents.get(agent))
+    }
+
+    fn everything(reason: impl Into<String>, since: Millis) -> Self {
+        let stop = Stop { by: "file".into(), reason: reason.into(), since };
+        Self { all: Some(stop), agents: BTreeMap::new() }
+    }
+}
+
+/// The state of the kill switch at one revision. Immutable; a new state is a new value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KillSet {
+    /// Grows with every change. Belongs to this process: it says whether something moved, and orders
+    /// nothing across restarts.
+    pub revision: u64,
+    /// What acts have stopped.
+    pub acts: Stops,
+    /// What the file `kill` has stopped.
+    pub file: Stops,
+}
+
+impl KillSet {
+    /// Whether `agent` may not do anything.
+    #[must_use]
+    pub fn is_killed(&self, agent: &str) -> bool {
+        self.stop(agent).is_some()
+    }
+
+    /// Why `agent` is stopped; `None` if it is not.
+    #[must_use]
+    pub fn stop(&self, agent: &str) -> Option<&Stop> {
+        self.acts.stop(agent).or_else(|| self.file.stop(agent))
+    }
+
+    /// Whether everything is stopped.
+    #[must_use]
+    pub fn all(&self) -> Option<&Stop> {
+        self.acts.all.as_ref().or(self.file.all.as_ref())
+    }
+
+    /// The fact about `agent` that an engine judges with.
+    #[must_use]
+    pub fn for_agent(&self, agent: &str) -> Kill {
+        if self.all().is_some() {
+            Kill::All
+        } else if self.is_killed(agent) {
+            Kill::Agent
+        } else {
+            Kill::Running
+        }
+    }
+}
+
+/// What the kill file says.
+///
+/// Not there: nothing is stopped. Empty, or nothing but white space and comments (`#`): everything.
+/// Otherwise one agent's name per line. A file that is there and cannot be read, is no file, is longer
+/// than 64 KiB, or has a line that cannot name an agent: everything, since a person wanted a stop and it
+/// is unclear of what.
+#[must_use]
+pub fn read_kill_file(path: &Path) -> Stops {
+    // Presence first and without following links: a dangling link is a file that cannot be read.
+    let since = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.modified().map_or_else(|_| now(), millis),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && home_is_there(path) => {
+            return Stops::default();
+        }
+        Err(error) => return Stops::everything(format!("the kill file cannot be examined: {error}"), now()),
+    };
+    match read(path) {
+        Ok(text) => parse(&text, since),
+        Err(error) => Stops::everything(format!("the kill file cannot be read: {error}"), since),
+    }
+}
+
+/// If the whole directory went away, so did the operator's switch: that is no permission to go on.
+fn home_is_there(path: &Path) -> bool {
+    path.parent().is_some_and(Path::is_dir)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    // A named pipe would block the reader for ever.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut text = String::new();
+    File::open(path)?.take(MAX_KILL_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_KILL_FILE {
+        return Err(io::Error::other("larger than 64 KiB"));
+    }
+    Ok(text)
+}
+
+fn parse(text: &str, since: Millis) -> Stops {
+    let mut stops = Stops::default();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let Ok(agent) = AgentName::new(line) else {
+            let reason = format!("line {} of the kill file cannot name an agent", number + 1);
+            return Stops::everything(reason, since);
+        };
+        let reason = "named in the kill file".to_owned();
+        stops.agents.insert(agent, Stop { by: "file".into(), reason, since });
+    }
+    if stops.agents.is_empty() { Stops::everything("the kill file is there", since) } else { stops }
+}
+
+fn now() -> Millis {
+    millis(SystemTime::now())
+}
+
+fn millis(time: SystemTime) -> Millis {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unclear_stops_everything() {
+        for text in ["", "\n\n", "# later\n", "alice\nBob\n", "alice bob", "../x", "alice\0"] {
+            assert!(parse(text, 7).all.is_some(), "{text:?}");
+        }
+        let stops = parse("# lunch\nalice\r\n  bob # why\n\ncarol", 7);
+        assert!(stops.all.is_none());
+        let names: Vec<&str> = stops.agents.keys().map(AgentName::as_str).collect();
+        assert_eq!(names, ["alice", "bob", "carol"]);
+    }
+
+    #[test]
+    fn both_sources_count() {
+        let mut set = KillSet { file: parse("alice", 1), ..KillSet::default() };
+        assert_eq!(set.for_agent("alice"), Kill::Agent);
+        assert_eq!(set.for_agent("bob"), Kill::Running);
+        set.acts = Stops::everything("x", 2);
+        assert_eq!(set.for_agent("bob"), Kill::All);
+        set.file = Stops::default();
+        assert!(set.is_killed("alice"));
+    }
+}

@@ -1,0 +1,96 @@
+//! The database's shape and how it gets from one version to the next.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::StoreError;
+use crate::home::Home;
+use crate::private;
+use crate::seal::{Column, Sealer};
+
+/// Step `n` leads from schema `n` to `n + 1`. Steps are never changed once released, only added.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    -- Everything but the receipt's id and its time is encrypted. Salt and content go when purged.
+    CREATE TABLE actions (
+        seq     INTEGER PRIMARY KEY,
+        receipt TEXT NOT NULL UNIQUE,
+        time    INTEGER NOT NULL,
+        action  BLOB NOT NULL,
+        salt    BLOB,
+        content BLOB
+    ) STRICT;
+    CREATE INDEX actions_purge ON actions (time) WHERE salt IS NOT NULL OR content IS NOT NULL;
+    -- agent '*': everything.
+    CREATE TABLE kill (
+        agent  TEXT PRIMARY KEY,
+        by     TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        since  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// What the key check says once it is decrypted.
+const KEY_CHECK: &[u8] = b"doorward store";
+
+/// Opens the database of `home`, creates or migrates it, and makes sure that its key is the right one.
+pub(crate) fn open(home: &Home) -> Result<(Connection, Sealer), StoreError> {
+    let db = home.store_db();
+    let sealer = Sealer::new(&home.store_key()?);
+    // SQLite would create it with the umask's mode, and gives its side files the mode of the database.
+    drop(private::open_or_create(&db).map_err(crate::error::at("open", &db))?);
+    let failed = |error| StoreError::Database { db: db.clone(), error };
+    let mut connection = Connection::open(&db).map_err(failed)?;
+    configure(&connection).map_err(failed)?;
+    migrate(&mut connection, &db)?;
+    check_key(&connection, &sealer, home)?;
+    Ok((connection, sealer))
+}
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // In WAL mode a killed process loses nothing; only a power cut may cost the last batches.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    // A purged salt must not lie on in a free page.
+    connection.pragma_update(None, "secure_delete", "on")?;
+    connection.pragma_update(None, "trusted_schema", "off")?;
+    connection.pragma_update(None, "foreign_keys", "on")
+}
+
+fn migrate(connection: &mut Connection, db: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Database { db: db.to_owned(), error };
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if !(0..=known).contains(&found) {
+        return Err(StoreError::NewerSchema { db: db.to_owned(), found, known });
+    }
+    for (version, step) in (1_i64..).zip(MIGRATIONS).skip_while(|(version, _)| *version <= found) {
+        let transaction = connection.transaction().map_err(failed)?;
+        transaction.execute_batch(step).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", version).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A foreign key would be noticed only at the first read, after much had been written with it.
+fn check_key(connection: &Connection, sealer: &Sealer, home: &Home) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Database { db: home.store_db(), error };
+    let row = "key_check";
+    let found: Option<Vec<u8>> = connection
+        .query_row("SELECT value FROM meta WHERE name = ?1", [row], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    let Some(sealed) = found else {
+        let sealed = sealer.seal(Column::KeyCheck, row, KEY_CHECK)?;
+        connection.execute("INSERT INTO meta VALUES (?1, ?2)", params![row, sealed]).map_err(failed)?;
+        return Ok(());
+    };
+    match sealer.open(Column::KeyCheck, row, &sealed) {
+        Ok(plain) if plain.as_slice() == KEY_CHECK => Ok(()),
+        _ => Err(StoreError::WrongKey { db: home.store_db(), key: home.store_key_file() }),
+    }
+}

@@ -1,0 +1,98 @@
+//! Encrypted values: what lies in the database without its key tells only how much there is, and when.
+//!
+//! XChaCha20-Poly1305 with a random 24-byte nonce per value (draft-irtf-cfrg-xchacha-03: random nonces
+//! are safe at this length). Column and row are the associated data, so that a value moved to another
+//! row, or a salt put where content belongs, does not decrypt.
+
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::StoreError;
+use crate::secret::{Secret32, fill_random};
+
+const NONCE: usize = 24;
+
+/// Which value of a row. The words are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Column {
+    KeyCheck,
+    Action,
+    Salt,
+    Content,
+}
+
+impl Column {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyCheck => "meta.key_check",
+            Self::Action => "actions.action",
+            Self::Salt => "actions.salt",
+            Self::Content => "actions.content",
+        }
+    }
+}
+
+/// Seals and opens values with the store's key.
+pub(crate) struct Sealer(XChaCha20Poly1305);
+
+impl Sealer {
+    pub(crate) fn new(key: &Secret32) -> Self {
+        Self(XChaCha20Poly1305::new(&Key::from(*key.expose())))
+    }
+
+    /// Nonce and ciphertext of `plain`.
+    pub(crate) fn seal(&self, column: Column, row: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut nonce = [0; NONCE];
+        fill_random(&mut nonce)?;
+        let payload = Payload { msg: plain, aad: &associated(column, row) };
+        let ciphertext = self
+            .0
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| StoreError::Unavailable(format!("a value of {row} is too large to encrypt")))?;
+        let mut sealed = Vec::with_capacity(NONCE + ciphertext.len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&ciphertext);
+        Ok(sealed)
+    }
+
+    /// What was sealed.
+    pub(crate) fn open(
+        &self,
+        column: Column,
+        row: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let damaged = || StoreError::Damaged { what: column.as_str(), row: row.to_owned() };
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
+        let payload = Payload { msg: ciphertext, aad: &associated(column, row) };
+        self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| damaged())
+    }
+}
+
+/// No column's word contains a zero byte, so no two pairs give the same bytes.
+fn associated(column: Column, row: &str) -> Vec<u8> {
+    [column.as_str().as_bytes(), &[0], row.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_opens_only_where_it_was_put() {
+        let sealer = Sealer::new(&Secret32::new([7; 32]));
+        let sealed = sealer.seal(Column::Salt, "r1", b"value").unwrap();
+        assert_eq!(sealer.open(Column::Salt, "r1", &sealed).unwrap().as_slice(), b"value");
+        assert!(sealer.open(Column::Salt, "r2", &sealed).is_err());
+        assert!(sealer.open(Column::Content, "r1", &sealed).is_err());
+        assert!(Sealer::new(&Secret32::new([8; 32])).open(Column::Salt, "r1", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(sealer.open(Column::Salt, "r1", &changed).is_err(), "byte {at}");
+            assert!(sealer.open(Column::Salt, "r1", &sealed[..at]).is_err(), "cut at {at}");
+        }
+        assert_ne!(sealed, sealer.seal(Column::Salt, "r1", b"value").unwrap(), "a nonce was used twice");
+    }
+}

@@ -1,0 +1,230 @@
+//! The handle: cheap to clone, never waits on SQLite but for what asks it a question.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use doorward_core::session::Millis;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::agents::Agents;
+use crate::error::{StoreError, at};
+use crate::home::{Home, HomeLock};
+use crate::kill::{KillSet, Scope, Stop};
+use crate::record::RecordedAction;
+use crate::schema;
+use crate::signals::Signals;
+use crate::worker::{Command, Trouble, Worker};
+
+/// How the store behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether the judged bytes are kept. Off: only what kind of action it was.
+    pub content: bool,
+    /// How many records may wait for the disk before their callers do. At least 1.
+    pub queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { content: false, queue: 4096 }
+    }
+}
+
+/// The side store.
+///
+/// All methods but [`Store::open`] may be called from async code. Records are written in the order they
+/// were given, and every question is answered after all records before it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    home: Home,
+    content: bool,
+    commands: mpsc::Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    trouble: Arc<Trouble>,
+    agents: Agents,
+    signals: Arc<Signals>,
+    /// Acts of people come one after the other, so that memory and disk agree on the last.
+    acting: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("home", &self.shared.home.root()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store of the locked home directory, creating or migrating it. Blocks; takes some
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// If the database cannot be opened, is from a newer version, or was written with another key; if a
+    /// token file is damaged; if the kill state cannot be read.
+    pub fn open(lock: &HomeLock, options: Options) -> Result<Self, StoreError> {
+        let home = lock.home().clone();
+        let agents = Agents::open(&home)?;
+        let (connection, sealer) = schema::open(&home)?;
+        let trouble = Arc::new(Trouble::default());
+        let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&trouble));
+        let signals = Arc::new(Signals::default());
+        let acts = worker.kill_acts()?;
+        signals.set_kill_acts(|now| *now = acts);
+        let (commands, queue) = mpsc::channel(options.queue.max(1));
+        let thread = std::thread::Builder::new()
+            .name("doorward-store".into())
+            .spawn(move || worker.run(queue))
+            .map_err(at("start the thread for", &home.store_db()))?;
+        let shared = Shared {
+            home,
+            content: options.content,
+            commands,
+            thread: Mutex::new(Some(thread)),
+            trouble,
+            agents,
+            signals,
+            acting: tokio::sync::Mutex::new(()),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The home directory it lies in.
+    #[must_use]
+    pub fn home(&self) -> &Home {
+        &self.shared.home
+    }
+
+    /// Agents and their tokens.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.shared.agents
+    }
+
+    /// Revisions and the kill state.
+    #[must_use]
+    pub fn signals(&self) -> &Arc<Signals> {
+        &self.shared.signals
+    }
+
+    /// Why records cannot be written at present; `None` if they can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.shared.trouble.load_full()
+    }
+
+    /// Queues `record`. Waits only while the queue is full.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] while earlier records cannot be written: block the action.
+    pub async fn record(&self, mut record: RecordedAction) -> Result<(), StoreError> {
+        if let Some(why) = self.trouble() {
+            return Err(StoreError::Unavailable(why.as_str().to_owned()));
+        }
+        if !self.shared.content {
+            record.content = None;
+        }
+        let command = Command::Record(Box::new(record));
+        self.shared.commands.send(command).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Returns once everything recorded before is written.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.ask(|worker| worker.flushed()).await
+    }
+
+    /// What was recorded for a receipt; `None` if nothing was.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged.
+    pub async fn action(&self, receipt: impl Into<String>) -> Result<Option<RecordedAction>, StoreError> {
+        let receipt = receipt.into();
+        self.ask(move |worker| worker.action(&receipt)).await
+    }
+
+    /// The latest `count` recorded actions, newest first, without their content; with `before`, those
+    /// recorded before that receipt.
+    ///
+    /// # Errors
+    /// If they cannot be read or one is damaged.
+    pub async fn latest(
+        &self,
+        count: usize,
+        before: Option<String>,
+    ) -> Result<Vec<RecordedAction>, StoreError> {
+        self.ask(move |worker| worker.latest(count, before.as_deref())).await
+    }
+
+    /// Destroys salts and content of everything older than `before`; returns of how many actions.
+    /// Their receipts stay valid, what their digests are of can no longer be shown or guessed.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn purge(&self, before: Millis) -> Result<usize, StoreError> {
+        self.ask(move |worker| worker.purge(before)).await
+    }
+
+    /// Stops `scope`, at once in this process and then on disk.
+    ///
+    /// # Errors
+    /// If it could not be written: it is in force, but a restart would forget it.
+    pub async fn kill(&self, scope: Scope, stop: Stop) -> Result<Arc<KillSet>, StoreError> {
+        let _acting = self.shared.acting.lock().await;
+        let set = self.shared.signals.set_kill_acts(|acts| match &scope {
+            Scope::All => acts.all = Some(stop.clone()),
+            Scope::Agent(agent) => drop(acts.agents.insert(agent.clone(), stop.clone())),
+        });
+        self.ask(move |worker| worker.kill(&scope, &stop)).await?;
+        Ok(set)
+    }
+
+    /// Lets `scope` run again, on disk and then in this process. Returns what is stopped still: the
+    /// file `kill` is not touched.
+    ///
+    /// # Errors
+    /// If it could not be written: everything stays as it was.
+    pub async fn resume(&self, scope: Scope) -> Result<Arc<KillSet>, StoreError> {
+        let _acting = self.shared.acting.lock().await;
+        let done = scope.clone();
+        self.ask(move |worker| worker.resume(&done)).await?;
+        Ok(self.shared.signals.set_kill_acts(|acts| match &scope {
+            Scope::All => *acts = crate::kill::Stops::default(),
+            Scope::Agent(agent) => drop(acts.agents.remove(agent)),
+        }))
+    }
+
+    /// Writes what is queued and ends the store's thread. Other handles get [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// If something could not be written.
+    pub async fn close(self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let job = Command::End(answer);
+        self.shared.commands.send(job).await.map_err(|_| StoreError::Closed)?;
+        let result = answered.await.map_err(|_| StoreError::Closed)?;
+        // It has nothing left to do but return.
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+        result
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Worker) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Command::Run(Box::new(move |worker| {
+            // Whoever asked may have gone; an act is done all the same.
+            let _ = answer.send(question(worker));
+        }));
+        self.shared.commands.send(job).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+}

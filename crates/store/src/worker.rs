@@ -1,0 +1,334 @@
+//! The store's own thread: the only one that touches SQLite.
+//!
+//! Records come through a bounded queue and are written in batches, one transaction each. If a batch
+//! cannot be written it is kept and tried again, and meanwhile no new record is accepted: a record holds
+//! the salt of a receipt that already stands in the ledger, and nobody could ever open that receipt's
+//! digests without it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::oneshot;
+
+use crate::StoreError;
+use crate::home::Home;
+use crate::kill::{Stop, Stops};
+use crate::record::{MAX_CONTENT, RecordedAction};
+use crate::seal::{Column, Sealer};
+use crate::secret::Secret32;
+use crate::{AgentName, Scope};
+
+/// Most records in one transaction.
+const BATCH: usize = 512;
+
+/// How long a failed batch waits for its next try.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What the thread is asked for.
+pub(crate) enum Command {
+    Record(Box<RecordedAction>),
+    /// Runs after everything that was recorded before it has been tried.
+    Run(Box<dyn FnOnce(&mut Worker) + Send>),
+    /// Writes what came before, closes the database, answers and ends.
+    End(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// Why records cannot be written at present; `None` if they can.
+pub(crate) type Trouble = ArcSwapOption<String>;
+
+pub(crate) struct Worker {
+    home: Home,
+    connection: Connection,
+    sealer: Sealer,
+    pending: Vec<RecordedAction>,
+    trouble: Arc<Trouble>,
+}
+
+impl Worker {
+    pub(crate) const fn new(
+        home: Home,
+        connection: Connection,
+        sealer: Sealer,
+        trouble: Arc<Trouble>,
+    ) -> Self {
+        Self { home, connection, sealer, pending: Vec::new(), trouble }
+    }
+
+    /// Serves until it is told to end or all senders are gone; what is left is tried once more.
+    pub(crate) fn run(mut self, mut commands: Receiver<Command>) {
+        let answer = self.serve(&mut commands);
+        self.write_pending();
+        let result = self.flushed();
+        if result.is_err() {
+            tracing::error!(lost = self.pending.len(), "the store closed with records it could not write");
+        }
+        // Leaves one file instead of three; the database is complete without it.
+        let _ = checkpoint(&self.connection);
+        drop(self.connection);
+        if let Some(answer) = answer {
+            let _ = answer.send(result);
+        }
+    }
+
+    fn serve(&mut self, commands: &mut Receiver<Command>) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        while let Some(first) = self.next(commands) {
+            let mut next = Some(first);
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Record(record) => self.pending.push(*record),
+                    Command::Run(job) => {
+                        self.write_pending();
+                        job(self);
+                    }
+                    Command::End(answer) => return Some(answer),
+                }
+                if self.pending.len() < BATCH {
+                    next = commands.try_recv().ok();
+                }
+            }
+            self.write_pending();
+        }
+        None
+    }
+
+    /// The next command, or `None` at the end. While a batch is failing it is tried again in between.
+    fn next(&mut self, commands: &mut Receiver<Command>) -> Option<Command> {
+        while !self.pending.is_empty() {
+            match commands.try_recv() {
+                Ok(command) => return Some(command),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            std::thread::sleep(RETRY);
+            self.write_pending();
+        }
+        commands.blocking_recv()
+    }
+
+    fn write_pending(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        match insert(&mut self.connection, &self.sealer, &self.pending) {
+            Ok(()) => {
+                self.pending.clear();
+                if self.trouble.swap(None).is_some() {
+                    tracing::info!("the store writes again");
+                }
+            }
+            Err(error) => {
+                let error = match error {
+                    Failed::Sql(error) => self.failed(error),
+                    Failed::Other(error) => error,
+                };
+                if self.trouble.swap(Some(Arc::new(error.to_string()))).is_none() {
+                    tracing::error!(%error, "the store cannot write");
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::Database { db: self.home.store_db(), error }
+    }
+
+    /// `Ok` if everything recorded before has been written.
+    pub(crate) fn flushed(&self) -> Result<(), StoreError> {
+        match self.trouble.load_full() {
+            Some(why) if !self.pending.is_empty() => Err(StoreError::Unavailable(why.as_str().to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn action(&self, receipt: &str) -> Result<Option<RecordedAction>, StoreError> {
+        let sql = "SELECT receipt, time, action, salt, content FROM actions WHERE receipt = ?1";
+        let row = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([receipt], Stored::read).optional())
+            .map_err(|error| self.failed(error))?;
+        row.map(|row| row.open(&self.sealer)).transpose()
+    }
+
+    pub(crate) fn latest(
+        &self,
+        count: usize,
+        before: Option<&str>,
+    ) -> Result<Vec<RecordedAction>, StoreError> {
+        // Without their content: a list of them could be gigabytes.
+        let sql = "SELECT receipt, time, action, salt, NULL FROM actions
+                   WHERE seq < coalesce((SELECT seq FROM actions WHERE receipt = ?1), 9223372036854775807)
+                   ORDER BY seq DESC LIMIT ?2";
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let rows: Vec<Stored> = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_map(params![before, count], Stored::read)?.collect())
+            .map_err(|error| self.failed(error))?;
+        rows.into_iter().map(|row| row.open(&self.sealer)).collect()
+    }
+
+    pub(crate) fn purge(&mut self, before: u64) -> Result<usize, StoreError> {
+        let sql = "UPDATE actions SET salt = NULL, content = NULL
+                   WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL)";
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        let purged = self.connection.execute(sql, [before]).map_err(|error| self.failed(error))?;
+        // The old pages lie on in the write-ahead log until it is taken over and cut.
+        checkpoint(&self.connection).map_err(|error| self.failed(error))?;
+        Ok(purged)
+    }
+
+    pub(crate) fn kill(&mut self, scope: &Scope, stop: &Stop) -> Result<(), StoreError> {
+        let sql = "INSERT INTO kill (agent, by, reason, since) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (agent) DO UPDATE SET by = ?2, reason = ?3, since = ?4";
+        let since = i64::try_from(stop.since).unwrap_or(i64::MAX);
+        let agent = key(scope);
+        self.durably(|connection| connection.execute(sql, params![agent, stop.by, stop.reason, since]))
+    }
+
+    pub(crate) fn resume(&mut self, scope: &Scope) -> Result<(), StoreError> {
+        match scope {
+            Scope::All => self.durably(|connection| connection.execute("DELETE FROM kill", [])),
+            Scope::Agent(agent) => self.durably(|connection| {
+                connection.execute("DELETE FROM kill WHERE agent = ?1", [agent.as_str()])
+            }),
+        }
+    }
+
+    /// Runs one statement so that it also survives a power cut.
+    fn durably(
+        &self,
+        act: impl FnOnce(&Connection) -> Result<usize, rusqlite::Error>,
+    ) -> Result<(), StoreError> {
+        let result = self
+            .connection
+            .pragma_update(None, "synchronous", "full")
+            .and_then(|()| act(&self.connection))
+            .map(drop);
+        let restored = self.connection.pragma_update(None, "synchronous", "normal");
+        result.and(restored).map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn kill_acts(&self) -> Result<Stops, StoreError> {
+        let mut stops = Stops::default();
+        let read = |row: &Row<'_>| {
+            let since: i64 = row.get(3)?;
+            let stop =
+                Stop { by: row.get(1)?, reason: row.get(2)?, since: u64::try_from(since).unwrap_or(0) };
+            Ok((row.get::<_, String>(0)?, stop))
+        };
+        let rows: Vec<(String, Stop)> = self
+            .connection
+            .prepare("SELECT agent, by, reason, since FROM kill")
+            .and_then(|mut statement| statement.query_map([], read)?.collect())
+            .map_err(|error| self.failed(error))?;
+        for (agent, stop) in rows {
+            match AgentName::new(&agent) {
+                Ok(agent) => drop(stops.agents.insert(agent, stop)),
+                // `*`, and whatever else stands there that we cannot read.
+                Err(_) => stops.all = Some(stop),
+            }
+        }
+        Ok(stops)
+    }
+}
+
+fn checkpoint(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+fn key(scope: &Scope) -> &str {
+    match scope {
+        Scope::All => "*",
+        Scope::Agent(agent) => agent.as_str(),
+    }
+}
+
+enum Failed {
+    Sql(rusqlite::Error),
+    Other(StoreError),
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn insert(connection: &mut Connection, sealer: &Sealer, records: &[RecordedAction]) -> Result<(), Failed> {
+    let transaction = connection.transaction()?;
+    {
+        // The same id twice is a fault of the caller; failing would keep the batch from ever being
+        // written, and the first record is the one its receipt speaks of.
+        let sql = "INSERT INTO actions (receipt, time, action, salt, content) VALUES (?1, ?2, ?3, ?4, ?5)
+                   ON CONFLICT (receipt) DO NOTHING";
+        let mut statement = transaction.prepare_cached(sql)?;
+        for record in records {
+            let row = record.receipt.as_str();
+            let action = sealer.seal(Column::Action, row, &record.encode())?;
+            let salt = match &record.salt {
+                Some(salt) => Some(sealer.seal(Column::Salt, row, salt.expose())?),
+                None => None,
+            };
+            let content = match &record.content {
+                Some(content) => {
+                    let kept = content.get(..MAX_CONTENT).unwrap_or(content);
+                    Some(sealer.seal(Column::Content, row, kept)?)
+                }
+                None => None,
+            };
+            let time = i64::try_from(record.time).unwrap_or(i64::MAX);
+            if statement.execute(params![row, time, action, salt, content])? == 0 {
+                tracing::error!(receipt = row, "recorded twice; the first record stays");
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A row as it lies in the database.
+struct Stored {
+    receipt: String,
+    time: i64,
+    action: Vec<u8>,
+    salt: Option<Vec<u8>>,
+    content: Option<Vec<u8>>,
+}
+
+impl Stored {
+    fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+        Ok(Self {
+            receipt: row.get(0)?,
+            time: row.get(1)?,
+            action: row.get(2)?,
+            salt: row.get(3)?,
+            content: row.get(4)?,
+        })
+    }
+
+    fn open(self, sealer: &Sealer) -> Result<RecordedAction, StoreError> {
+        let row = self.receipt.as_str();
+        let damaged = |column: Column| StoreError::Damaged { what: column.as_str(), row: row.to_owned() };
+        let action = sealer.open(Column::Action, row, &self.action)?;
+        let time = u64::try_from(self.time).unwrap_or(0);
+        let mut record = RecordedAction::decode(row, time, &action).ok_or_else(|| damaged(Column::Action))?;
+        if let Some(salt) = &self.salt {
+            let salt = sealer.open(Column::Salt, row, salt)?;
+            record.salt = Some(Secret32::from_slice(&salt).ok_or_else(|| damaged(Column::Salt))?);
+        }
+        if let Some(content) = &self.content {
+            record.content = Some(sealer.open(Column::Content, row, content)?.to_vec());
+        }
+        Ok(record)
+    }
+}
