@@ -1,1 +1,9 @@
-//! Fake providers and playbooks for tests. Never shipped.
+//! What tests, benches and fuzz targets need and nobody ships.
+//!
+//! [`provider`] is a model provider that follows a script: it speaks Anthropic Messages and OpenAI Chat
+//! Completions on a real TCP port, benign or hostile as the request asks, and remembers every byte it was
+//! sent. The end-to-end tests put the real binary in front of it and the published SDKs before that.
+
+pub mod provider;
+
+pub use provider::{Provider, Seen};
