@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::json::{pieces, quote, quote_ascii};
 use super::reply::{Ending, Reply};
-use super::script::{EVIL, HELLO, LIST, Part, Script, WORLD, common, delta_sizes};
+use super::script::{EVIL, LIST, Part, Script, WORLD, common, delta_sizes};
 use super::{errors, hostile};
 
 /// `GET /v1/models`.
