@@ -1,6 +1,18 @@
 //! Detectors: what they see becomes a [`Finding`].
+//!
+//! The rules in [`rules`] are data. Rules over effects come first (a download that flows into a shell
+//! is one thing, however it is spelled); rules over text find what has no effect of its own, such as
+//! instructions hidden in a tool's result or a key in a message.
 
 use crate::syntax::Span;
+
+pub mod address;
+
+pub mod glob;
+
+pub mod normalize;
+
+pub mod rules;
 
 /// What a detector saw.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,6 +12,17 @@ pub mod json;
 
 pub mod yaml;
 
+pub mod decode;
+
+/// Something a person wrote, by name: the caller reads files, this crate does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// What faults call it: a file name, `argument`, an environment variable.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
 /// A range of bytes in the source a [`Node`] was read from; `start..end`, never inverted.
 ///
 /// Offsets are 32 bits wide: sources of 4 GiB and more are refused before parsing.

@@ -1,0 +1,164 @@
+//! Text as it reads to a model: invisible characters dropped, look-alike letters made plain, so that
+//! `ig\u{200b}nore` and fullwidth letters cannot hide a word from a pattern. Offsets lead back to the
+//! original. ASCII text passes through untouched.
+
+use std::borrow::Cow;
+
+use crate::syntax::Span;
+
+/// Characters that are there for no reader's sake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// Letters spelled in invisible tag characters (U+E0020 to U+E007E), outside of flag emoji.
+    pub tags: u32,
+    /// Characters that reverse the direction of reading (U+202D, U+202E and the isolates).
+    pub bidi: u32,
+    /// Zero-width characters between Latin letters, where no script needs them.
+    pub invisible: u32,
+}
+
+/// Normalised text.
+#[derive(Debug)]
+pub struct Normalized<'a> {
+    /// The text.
+    pub text: Cow<'a, str>,
+    /// What was hidden in it. Tag characters are in `text` as the letters they stand for.
+    pub hidden: Hidden,
+    /// Where runs begin: offset here, offset in the original.
+    runs: Vec<(usize, usize)>,
+}
+
+impl Normalized<'_> {
+    /// The span of the original that `start..end` of the normalised text came from.
+    #[must_use]
+    pub fn original(&self, start: usize, end: usize) -> Span {
+        let at = |offset: usize| {
+            let index = self.runs.partition_point(|(here, _)| *here <= offset);
+            let run = index.checked_sub(1).and_then(|index| self.runs.get(index));
+            let (here, there) = run.copied().unwrap_or((0, 0));
+            u32::try_from(there + (offset - here)).unwrap_or(u32::MAX)
+        };
+        let (start, end) = (at(start), at(end));
+        Span::new(start, end.max(start))
+    }
+}
+
+/// Normalises `text`.
+#[must_use]
+pub fn normalize(text: &str) -> Normalized<'_> {
+    if text.is_ascii() {
+        return Normalized { text: Cow::Borrowed(text), hidden: Hidden::default(), runs: Vec::new() };
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut runs = Vec::new();
+    let mut hidden = Hidden::default();
+    let mut flag = false;
+    let mut before = ' ';
+    let mut chars = text.char_indices().peekable();
+    // Whether the next kept character starts a run: lengths differed since the last one.
+    let mut broken = true;
+    while let Some((at, c)) = chars.next() {
+        let after = chars.peek().map_or(' ', |(_, c)| *c);
+        flag = c == '\u{1f3f4}' || flag && is_tag(c);
+        let kept = match c {
+            c if is_tag(c) => {
+                hidden.tags += u32::from(!flag && c != '\u{e007f}');
+                char::from_u32(u32::from(c) - 0xe0000).filter(|c| (' '..='~').contains(c))
+            }
+            '\u{202d}' | '\u{202e}' | '\u{2066}'..='\u{2068}' => {
+                hidden.bidi += 1;
+                None
+            }
+            '\u{202a}'..='\u{202c}' | '\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => None,
+            c if is_zero_width(c) => {
+                // Emoji and Indic or Arabic script need joiners; Latin words do not.
+                hidden.invisible +=
+                    u32::from(before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric());
+                None
+            }
+            '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => None,
+            c => Some(plain(c)),
+        };
+        match kept {
+            Some(kept) => {
+                if broken {
+                    runs.push((out.len(), at));
+                }
+                broken = kept.len_utf8() != c.len_utf8();
+                out.push(kept);
+            }
+            None => broken = true,
+        }
+        before = c;
+    }
+    runs.push((out.len(), text.len()));
+    Normalized { text: Cow::Owned(out), hidden, runs }
+}
+
+const fn is_tag(c: char) -> bool {
+    matches!(c, '\u{e0020}'..='\u{e007f}')
+}
+
+const fn is_zero_width(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}' | '\u{180e}')
+}
+
+/// The ASCII letter `c` looks like, or `c`.
+fn plain(c: char) -> char {
+    match c {
+        c if c.is_ascii() => c,
+        // Fullwidth forms are ASCII, shifted.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        '\u{00a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => ' ',
+        '\u{2028}' | '\u{2029}' | '\u{0085}' => '\n',
+        '\u{2018}' | '\u{2019}' | '\u{02bc}' => '\'',
+        '\u{2010}'..='\u{2013}' | '\u{2212}' => '-',
+        _ => LOOK_ALIKES.iter().find(|(like, _)| *like == c).map_or(c, |(_, plain)| *plain),
+    }
+}
+
+/// Cyrillic and Greek letters drawn like Latin ones.
+#[rustfmt::skip]
+const LOOK_ALIKES: [(char, char); 38] = [
+    ('а', 'a'), ('е', 'e'), ('о', 'o'), ('р', 'p'), ('с', 'c'), ('х', 'x'), ('у', 'y'), ('і', 'i'),
+    ('ј', 'j'), ('ѕ', 's'), ('ԁ', 'd'), ('һ', 'h'), ('ԛ', 'q'), ('ԝ', 'w'), ('А', 'A'), ('В', 'B'),
+    ('Е', 'E'), ('К', 'K'), ('М', 'M'), ('Н', 'H'), ('О', 'O'), ('Р', 'P'), ('С', 'C'), ('Т', 'T'),
+    ('Х', 'X'), ('І', 'I'), ('Ѕ', 'S'), ('α', 'a'), ('ο', 'o'), ('ρ', 'p'), ('ν', 'v'), ('ι', 'i'),
+    ('Α', 'A'), ('Β', 'B'), ('Ε', 'E'), ('Ι', 'I'), ('Ο', 'O'), ('Τ', 'T'),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_words_become_plain_and_are_counted() {
+        let text = "ig\u{200b}nore \u{0430}ll \u{ff21}";
+        let seen = normalize(text);
+        assert_eq!(seen.text, "ignore all A");
+        assert_eq!(seen.hidden, Hidden { invisible: 1, ..Hidden::default() });
+        assert_eq!(seen.original(0, 6).of(text.as_bytes()), "ig\u{200b}nore".as_bytes());
+        assert_eq!(seen.original(7, 10).of(text.as_bytes()), "\u{0430}ll".as_bytes());
+        assert_eq!(seen.original(11, 12).of(text.as_bytes()), "\u{ff21}".as_bytes());
+    }
+
+    #[test]
+    fn tag_letters_are_read_and_flags_are_not_hidden_text() {
+        let spelled: String = "run".chars().filter_map(|c| char::from_u32(0xe0000 + u32::from(c))).collect();
+        let hidden = format!("hi {spelled}");
+        let seen = normalize(&hidden);
+        assert_eq!((seen.text.as_ref(), seen.hidden.tags), ("hi run", 3));
+        let scotland = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}";
+        assert_eq!(normalize(scotland).hidden.tags, 0);
+        let family = "\u{1f468}\u{200d}\u{1f469}";
+        assert_eq!(normalize(family).hidden.invisible, 0);
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for text in ["plain", "Привет, мир", "a\u{200b}b\u{202e}c", "日本語\u{3000}x"] {
+            let once = normalize(text).text.into_owned();
+            assert_eq!(normalize(&once).text, once);
+        }
+    }
+}

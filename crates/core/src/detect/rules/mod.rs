@@ -1,0 +1,278 @@
+//! Rules as data: what is known to be dangerous, each with examples that must match and near misses
+//! that must not. `docs/rules.md` teaches writing one.
+//!
+//! A set compiles whole or not at all. Matching costs one pass over the text for all literals of all
+//! rules together, a regular expression only where one of its literals was seen, and for effects a
+//! comparison of words.
+
+use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
+use crate::detect::glob::Glob;
+use crate::detect::{Finding, address};
+use crate::syntax::{Diagnostic, Source, Span};
+
+mod decode;
+
+mod effects;
+use effects::EffectCondition;
+
+mod shipped;
+pub use shipped::shipped;
+
+mod text;
+use text::{Seen, Texts};
+
+/// The highest severity that is only audited.
+pub const MOST_AUDITED: u8 = 59;
+
+/// The most a finding's message quotes of a target, in characters.
+const SHOWN: usize = 96;
+
+/// A compiled set of rules.
+#[derive(Debug)]
+pub struct RuleSet {
+    rules: Vec<Rule>,
+    texts: Texts,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its id, such as `exec.download-and-run`.
+    pub id: String,
+    /// Its category, such as `download-exec`.
+    pub category: String,
+    /// How bad, 0 to 100: 30 and more is audited, 60 asked, 80 blocked.
+    pub severity: u8,
+    /// What was seen, for a person.
+    pub description: String,
+    /// What to do instead.
+    pub advice: String,
+    /// MITRE ATT&CK techniques, such as `T1059.004`.
+    pub attack: Vec<String>,
+    /// What it must match.
+    pub examples: Vec<Example>,
+    /// What it must not match.
+    pub near_misses: Vec<Example>,
+    when: When,
+    /// Kinds of parts in which the rule is worth a note and no more.
+    audit_in: Vec<PartKind>,
+    /// Whether it needs a text condition to hold, so that it can be tried part by part.
+    by_text: bool,
+    /// Capabilities of which one must be among the effects, as a set of bits; 0 if none must.
+    capabilities: u32,
+}
+
+/// A sample beside a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// `command`, `tool_call`, `tool_result`, `outbound` or `url`.
+    pub kind: &'static str,
+    /// What is judged.
+    pub text: String,
+    /// `sh`, `powershell`, `cmd`; `None` for the strongest plausible reading.
+    pub shell: Option<&'static str>,
+}
+
+/// When a rule holds.
+#[derive(Debug)]
+enum When {
+    /// One of these describes an effect.
+    Effect(Vec<EffectCondition>),
+    /// An index into the set's text conditions.
+    Text(usize),
+    All(Vec<When>),
+    Any(Vec<When>),
+    Not(Box<When>),
+}
+
+impl RuleSet {
+    /// Compiles rules from `sources`.
+    ///
+    /// # Errors
+    /// All faults in all sources; nothing is loaded if there is one.
+    pub fn compile(sources: &[Source<'_>]) -> Result<Self, Vec<Diagnostic>> {
+        let mut faults = Vec::new();
+        let mut conditions = Vec::new();
+        let mut known = std::collections::HashSet::new();
+        let mut rules: Vec<Rule> = Vec::new();
+        for source in sources {
+            let mut found = Vec::new();
+            rules.extend(decode::rules(source.text, &mut conditions, &mut known, &mut found));
+            faults.extend(found.into_iter().map(|fault| fault.in_origin(source.name)));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let texts = Texts::compile(conditions).map_err(|fault| vec![fault])?;
+        Ok(Self { rules, texts })
+    }
+
+    /// The rules, in the order of their sources.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Everything the rules see in `action`, whose effects are `effects`. Parts for which `skip` says
+    /// so are not looked at.
+    #[must_use]
+    pub fn findings(
+        &self,
+        action: &Action,
+        effects: &[Effect],
+        skip: &dyn Fn(usize) -> bool,
+    ) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut anywhere = self.texts.nothing_seen();
+        for (index, part) in action.parts.iter().enumerate() {
+            if skip(index) {
+                continue;
+            }
+            let seen = self.texts.look(part.kind, &part.text);
+            self.judge_part(part.kind, index, &seen, effects, &mut findings);
+            anywhere.add(&seen);
+        }
+        let capabilities = effects.iter().fold(0, |set, effect| set | bit(effect.capability));
+        for rule in &self.rules {
+            if rule.by_text || rule.capabilities != 0 && rule.capabilities & capabilities == 0 {
+                continue;
+            }
+            let mut context = Context { effects, seen: &anywhere, witness: None };
+            if context.holds(&rule.when) {
+                let about = context.witness.and_then(|at| effects.get(at)).map(shown).unwrap_or_default();
+                findings.push(rule.finding(None, Span::default(), &about));
+            }
+        }
+        findings
+    }
+
+    /// What the rules see in one piece of text.
+    #[must_use]
+    pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.judge_part(kind, 0, &self.texts.look(kind, text), &[], &mut findings);
+        findings
+    }
+
+    fn judge_part(
+        &self,
+        kind: PartKind,
+        index: usize,
+        seen: &Seen,
+        effects: &[Effect],
+        out: &mut Vec<Finding>,
+    ) {
+        if seen.is_empty() {
+            return;
+        }
+        for rule in self.rules.iter().filter(|rule| rule.by_text) {
+            let mut context = Context { effects, seen, witness: None };
+            if !context.holds(&rule.when) {
+                continue;
+            }
+            let mut finding = rule.finding(Some(index), rule.when.text_span(seen).unwrap_or_default(), "");
+            if rule.audit_in.contains(&kind) {
+                finding.severity = finding.severity.min(MOST_AUDITED);
+            }
+            out.push(finding);
+        }
+    }
+}
+
+const fn bit(capability: Capability) -> u32 {
+    1 << capability as u32
+}
+
+/// What an effect is aimed at, for a message: paths and hosts, never code, queries or values.
+fn shown(effect: &Effect) -> String {
+    let target = match &effect.target {
+        Target::Path { path, .. } => path.clone(),
+        Target::Url(url) => address::authority(url).map(|at| at.host.to_string()).unwrap_or_default(),
+        Target::Host(host) | Target::Program(host) => host.clone(),
+        Target::None | Target::Input | Target::Process(_) | Target::Code(_) | Target::Other(_) => {
+            String::new()
+        }
+    };
+    let words = [effect.by.as_str(), target.as_str()];
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let about: String = words.join(" ").chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    if about.is_empty() { about } else { format!(" ({about})") }
+}
+
+impl Rule {
+    fn finding(&self, part: Option<usize>, span: Span, about: &str) -> Finding {
+        Finding {
+            rule: self.id.clone(),
+            category: self.category.clone(),
+            severity: self.severity,
+            part,
+            span,
+            message: format!("{}{about}", self.description),
+            advice: self.advice.clone(),
+        }
+    }
+}
+
+impl When {
+    /// Whether it can only hold where a text condition holds.
+    fn needs_text(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::Effect(_) | Self::Not(_) => false,
+            Self::All(inner) => inner.iter().any(Self::needs_text),
+            Self::Any(inner) => inner.iter().all(Self::needs_text),
+        }
+    }
+
+    /// Capabilities of which one must be among the effects for this to hold; 0 if none must.
+    fn capabilities(&self) -> u32 {
+        match self {
+            Self::Effect(conditions) => {
+                conditions.iter().map(EffectCondition::capabilities).fold(0, |a, b| a | b)
+            }
+            Self::Text(_) | Self::Not(_) => 0,
+            Self::All(inner) => inner.iter().map(Self::capabilities).find(|set| *set != 0).unwrap_or(0),
+            Self::Any(inner) => {
+                let sets: Vec<u32> = inner.iter().map(Self::capabilities).collect();
+                if sets.contains(&0) { 0 } else { sets.into_iter().fold(0, |all, set| all | set) }
+            }
+        }
+    }
+
+    fn text_span(&self, seen: &Seen) -> Option<Span> {
+        match self {
+            Self::Text(index) => seen.span(*index),
+            Self::Effect(_) | Self::Not(_) => None,
+            Self::All(inner) | Self::Any(inner) => inner.iter().find_map(|when| when.text_span(seen)),
+        }
+    }
+}
+
+/// What a rule is tried on.
+struct Context<'a> {
+    effects: &'a [Effect],
+    seen: &'a Seen,
+    /// The effect that made the rule hold.
+    witness: Option<usize>,
+}
+
+impl Context<'_> {
+    fn holds(&mut self, when: &When) -> bool {
+        match when {
+            When::Text(index) => self.seen.has(*index),
+            When::Effect(conditions) => {
+                let found = conditions.iter().find_map(|condition| condition.find(self.effects));
+                self.witness = self.witness.or(found);
+                found.is_some()
+            }
+            When::All(inner) => inner.iter().all(|when| self.holds(when)),
+            When::Any(inner) => inner.iter().any(|when| self.holds(when)),
+            When::Not(inner) => {
+                let witness = self.witness;
+                let holds = self.holds(inner);
+                self.witness = witness;
+                !holds
+            }
+        }
+    }
+}

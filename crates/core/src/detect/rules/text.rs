@@ -1,0 +1,196 @@
+//! Conditions over text: one pass for the literals of all rules together, then the few regular
+//! expressions whose literal was seen.
+
+use std::collections::HashMap;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use regex::Regex;
+
+use crate::action::PartKind;
+use crate::detect::normalize::{Hidden, Normalized, normalize};
+use crate::syntax::{Diagnostic, Span, json};
+
+/// One condition.
+#[derive(Debug, Default)]
+pub(super) struct TextCondition {
+    /// In which kinds of parts it is looked for.
+    pub(super) within: Vec<PartKind>,
+    /// One of these must stand in the text, whatever its case.
+    pub(super) literals: Vec<String>,
+    /// Then this must match.
+    pub(super) regex: Option<Regex>,
+    /// And what it matched must not look like this: placeholders, documentation.
+    pub(super) unless: Option<Regex>,
+    /// Letters that no reader can see; needs no literal.
+    pub(super) hidden: Vec<HiddenKind>,
+}
+
+/// A way to hide text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HiddenKind {
+    Tags,
+    Bidi,
+    Invisible,
+}
+
+impl HiddenKind {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("tags", Self::Tags), ("bidi", Self::Bidi), ("invisible", Self::Invisible)];
+
+    /// A stray mark is an accident of copying; a run of them is meant.
+    const fn is_in(self, hidden: Hidden) -> bool {
+        match self {
+            Self::Tags => hidden.tags >= 4,
+            Self::Bidi => hidden.bidi >= 2,
+            Self::Invisible => hidden.invisible >= 4,
+        }
+    }
+}
+
+/// How many matches of a regular expression are tried against its `unless`.
+const TRIES: usize = 64;
+
+/// All text conditions of a set.
+#[derive(Debug)]
+pub(super) struct Texts {
+    conditions: Vec<TextCondition>,
+    literals: AhoCorasick,
+    /// For each literal the conditions it belongs to.
+    owners: Vec<Vec<usize>>,
+    /// Conditions that look for hidden letters.
+    hidden: Vec<usize>,
+}
+
+impl Texts {
+    pub(super) fn compile(conditions: Vec<TextCondition>) -> Result<Self, Diagnostic> {
+        let mut words: Vec<String> = Vec::new();
+        let mut owners: Vec<Vec<usize>> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (index, condition) in conditions.iter().enumerate() {
+            for literal in &condition.literals {
+                let word = literal.to_ascii_lowercase();
+                let at = *known.entry(word).or_insert_with_key(|word| {
+                    words.push(word.clone());
+                    owners.push(Vec::new());
+                    owners.len() - 1
+                });
+                if let Some(owners) = owners.get_mut(at)
+                    && !owners.contains(&index)
+                {
+                    owners.push(index);
+                }
+            }
+        }
+        let literals = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            // The automatic choice above a hundred patterns is four times slower on our text.
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(&words)
+            .map_err(|error| Diagnostic::error(Span::default(), format!("too many literals: {error}")))?;
+        let is_hidden =
+            |(index, condition): (usize, &TextCondition)| (!condition.hidden.is_empty()).then_some(index);
+        let hidden = conditions.iter().enumerate().filter_map(is_hidden).collect();
+        Ok(Self { conditions, literals, owners, hidden })
+    }
+
+    pub(super) fn nothing_seen(&self) -> Seen {
+        Seen { spans: vec![None; self.conditions.len()], any: false }
+    }
+
+    /// Which conditions hold in `text`.
+    pub(super) fn look(&self, kind: PartKind, text: &str) -> Seen {
+        let mut seen = self.nothing_seen();
+        self.look_into(kind, text, true, &mut seen);
+        // JSON escapes hide letters from a literal (`\u007e/.ssh`); what the tool will see is decoded.
+        if kind == PartKind::Arguments
+            && text.contains('\\')
+            && let Ok(node) = json::parse(text.as_bytes())
+        {
+            let mut decoded = String::with_capacity(text.len());
+            node.each_string(&mut |string, _| {
+                decoded.push_str(string);
+                decoded.push('\n');
+            });
+            self.look_into(kind, &decoded, false, &mut seen);
+        }
+        seen
+    }
+
+    fn look_into(&self, kind: PartKind, text: &str, spans: bool, seen: &mut Seen) {
+        let text = normalize(text);
+        for index in &self.hidden {
+            let Some(condition) = self.conditions.get(*index) else { continue };
+            let found = condition.hidden.iter().any(|hidden| hidden.is_in(text.hidden));
+            if found && condition.within.contains(&kind) {
+                seen.put(*index, Span::default());
+            }
+        }
+        // One candidate for each condition, at the first place where one of its literals stands.
+        let mut tried = vec![false; self.conditions.len()];
+        let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
+        for hit in self.literals.find_overlapping_iter(text.text.as_ref()) {
+            for owner in self.owners.get(hit.pattern().as_usize()).into_iter().flatten() {
+                if let Some(slot) = tried.get_mut(*owner)
+                    && !*slot
+                {
+                    *slot = true;
+                    candidates.push((*owner, hit.start(), hit.end()));
+                }
+            }
+        }
+        for (index, start, end) in candidates {
+            let Some(condition) = self.conditions.get(index) else { continue };
+            if condition.within.contains(&kind)
+                && let Some((start, end)) = condition.verify(&text, start, end)
+            {
+                seen.put(index, if spans { text.original(start, end) } else { Span::default() });
+            }
+        }
+    }
+}
+
+impl TextCondition {
+    /// Where it holds, given that a literal stands at `start..end`.
+    fn verify(&self, text: &Normalized<'_>, start: usize, end: usize) -> Option<(usize, usize)> {
+        let Some(regex) = &self.regex else { return Some((start, end)) };
+        regex.find_iter(&text.text).take(TRIES).find_map(|found| {
+            let placeholder = self.unless.as_ref().is_some_and(|unless| unless.is_match(found.as_str()));
+            (!placeholder).then_some((found.start(), found.end()))
+        })
+    }
+}
+
+/// Which conditions hold, and where.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    spans: Vec<Option<Span>>,
+    any: bool,
+}
+
+impl Seen {
+    fn put(&mut self, index: usize, span: Span) {
+        self.any = true;
+        if let Some(slot) = self.spans.get_mut(index) {
+            *slot = slot.or(Some(span));
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        !self.any
+    }
+
+    pub(super) fn has(&self, index: usize) -> bool {
+        self.span(index).is_some()
+    }
+
+    pub(super) fn span(&self, index: usize) -> Option<Span> {
+        self.spans.get(index).copied().flatten()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.any |= other.any;
+        for (mine, theirs) in self.spans.iter_mut().zip(&other.spans) {
+            *mine = mine.or(*theirs);
+        }
+    }
+}
