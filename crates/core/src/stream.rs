@@ -1,1 +1,640 @@
-//! (being built)
+//! Hold and release: a reply streams through, its calls wait until they are judged.
+//!
+//! The machine does no I/O, never blocks and reads no clock. Bytes go in; what may be sent, what is to be
+//! judged and how it ended come out. Text passes at once. A call is cut out of its frames and handed out
+//! as [`Held`]: the machine cannot send a call it no longer has, and gets it back only with
+//! [`Ruling::Release`]. Frames after a held call queue behind it, so the order of bytes never changes.
+//!
+//! **Chunking invariance**: any split of the same bytes gives the same calls to judge and the same bytes
+//! to send. Even a fault waits its turn behind the calls that were complete before it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
+use crate::decision::Coverage;
+use crate::syntax::json;
+use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
+use crate::wire::request::Declared;
+use crate::wire::{Fault, Protocol, anthropic, openai_chat, sse};
+
+pub use crate::wire::frame::{CallId, Observation};
+
+/// Milliseconds on the caller's clock.
+pub type Millis = u64;
+
+/// How long a client may hear nothing while something is held, before it is sent a keep-alive.
+const QUIET: Millis = 10_000;
+
+/// What goes into the machine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The next bytes from upstream.
+    Bytes(&'a [u8]),
+    /// The upstream's body ended as HTTP says.
+    End,
+    /// The upstream broke off.
+    Aborted,
+    /// The ruling on a call handed out by [`Output::Judge`].
+    Ruled(CallId, Ruling),
+    /// A person or a limit stopped the stream; the words tell the agent why.
+    Revoked(Fault),
+    /// The time.
+    Tick(Millis),
+}
+
+/// What comes out of the machine.
+#[derive(Debug)]
+pub enum Output {
+    /// Send these bytes to the client.
+    Send(Bytes),
+    /// Something was seen that needs no ruling.
+    Saw(Observation),
+    /// Judge this call; until its ruling nothing behind it is sent.
+    Judge(CallId, Box<Action>, Held),
+    /// Send this to keep the connection alive; it says nothing.
+    KeepAlive(Bytes),
+    /// Stop reading upstream.
+    Cancel,
+    /// Nothing more will come.
+    Finish(Outcome),
+}
+
+/// A call's bytes, cut out of the stream. Not `Clone`: who has it is the only one who can give it back.
+#[derive(Debug)]
+pub struct Held {
+    call: CallId,
+    pieces: VecDeque<Bytes>,
+    arguments: Bytes,
+}
+
+impl Held {
+    /// Which call it is.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// The arguments that were judged, for their digest; empty if they could not be read.
+    #[must_use]
+    pub const fn arguments(&self) -> &Bytes {
+        &self.arguments
+    }
+}
+
+/// What was ruled on a call.
+#[derive(Debug)]
+pub enum Ruling {
+    /// Send it, byte for byte as it came.
+    Release(Held),
+    /// Send this text to the agent in its place.
+    Replace(String),
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Calls sent.
+    pub released: u32,
+    /// Calls replaced.
+    pub blocked: u32,
+    /// Calls never complete, and so never sent.
+    pub withheld: u32,
+    /// Tokens the provider says it read.
+    pub input_tokens: Option<u64>,
+    /// Tokens the provider says it wrote.
+    pub output_tokens: Option<u64>,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// Why it did not end well, if it did not.
+    pub fault: Option<Fault>,
+}
+
+/// How the bytes are framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Events,
+    /// One JSON body.
+    Json,
+}
+
+/// Bounds on what a stream may make us keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one event.
+    pub event: usize,
+    /// Bytes of a reply that is not streamed.
+    pub body: usize,
+    /// Bytes that may queue behind a held call, the call included.
+    pub held: usize,
+    /// Calls in one reply.
+    pub calls: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { event: 16 << 20, body: 64 << 20, held: 32 << 20, calls: 1024 }
+    }
+}
+
+/// Whose reply it is and what the request said.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The agent.
+    pub agent: Arc<str>,
+    /// Its session.
+    pub session: Arc<str>,
+    /// The upstream's name.
+    pub peer: Arc<str>,
+    /// Whether the operator trusts the upstream, and lets through what Doorward does not know.
+    pub trusted: bool,
+    /// The tools the request declared.
+    pub declared: Declared,
+    /// Leave every byte alone: calls are still handed out to be judged, but all come back, and a fault
+    /// ends the inspection instead of the stream.
+    pub monitor: bool,
+}
+
+/// One reply on its way.
+#[derive(Debug)]
+pub struct Machine {
+    context: Context,
+    limits: Limits,
+    protocol: Protocol,
+    source: SourceOfFrames,
+    reader: Reader,
+    calls: Calls,
+    queue: VecDeque<Frame>,
+    queued: usize,
+    phase: Phase,
+    outcome: Outcome,
+    saw: Vec<Observation>,
+    sent: bool,
+    now: Millis,
+    last_sent: Millis,
+}
+
+#[derive(Debug)]
+enum SourceOfFrames {
+    Events(sse::Splitter),
+    Json(BytesMut),
+}
+
+#[derive(Debug)]
+enum Reader {
+    Anthropic(anthropic::Reader),
+    OpenAi(openai_chat::Reader),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Reading upstream.
+    Reading,
+    /// Upstream has nothing more to say; the queue is still being sent.
+    Draining,
+    /// In monitor mode after a fault: bytes pass unread.
+    Unread,
+    Finished,
+}
+
+impl Machine {
+    /// A machine for one reply.
+    #[must_use]
+    pub fn new(protocol: Protocol, framing: Framing, context: Context, limits: Limits) -> Self {
+        let reader = match protocol {
+            Protocol::Anthropic => {
+                Reader::Anthropic(anthropic::Reader::new(&context.declared, context.trusted))
+            }
+            Protocol::OpenAi => Reader::OpenAi(openai_chat::Reader::new(&context.declared)),
+        };
+        let source = match framing {
+            Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
+            Framing::Json => SourceOfFrames::Json(BytesMut::new()),
+        };
+        Self {
+            context,
+            limits,
+            protocol,
+            source,
+            reader,
+            calls: Calls::default(),
+            queue: VecDeque::new(),
+            queued: 0,
+            phase: Phase::Reading,
+            outcome: Outcome::default(),
+            saw: Vec::new(),
+            sent: false,
+            now: 0,
+            last_sent: 0,
+        }
+    }
+
+    /// One step. What is to be done is appended to `out`, in order.
+    pub fn step(&mut self, input: Input<'_>, out: &mut Vec<Output>) {
+        match input {
+            _ if self.phase == Phase::Finished => return,
+            Input::Tick(now) => return self.tick(now, out),
+            Input::Ruled(id, ruling) => self.ruled(id, ruling),
+            Input::Revoked(fault) => return self.cut_off(fault, out),
+            Input::Bytes(bytes) => self.bytes(bytes, out),
+            Input::End => self.end(out),
+            Input::Aborted => {
+                self.fail(Fault::new("upstream.aborted", "the upstream broke off its reply"), out);
+            }
+        }
+        for saw in self.saw.drain(..) {
+            self.outcome.note(&saw);
+            out.push(Output::Saw(saw));
+        }
+        self.judge(out);
+        self.pump(out);
+    }
+
+    fn bytes(&mut self, bytes: &[u8], out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Reading => {}
+            Phase::Unread => return self.queue_raw(Bytes::copy_from_slice(bytes)),
+            Phase::Draining | Phase::Finished => return,
+        }
+        match &mut self.source {
+            SourceOfFrames::Events(splitter) => splitter.push(bytes),
+            SourceOfFrames::Json(buffer) => {
+                buffer.extend_from_slice(bytes);
+                if buffer.len() > self.limits.body {
+                    let message = format!("the reply is larger than {} bytes", self.limits.body);
+                    self.fail(Fault::new("body.oversize", message), out);
+                }
+                return;
+            }
+        }
+        while self.phase == Phase::Reading {
+            match self.next_frame() {
+                Ok(Some(frame)) => self.enqueue(frame, out),
+                Ok(None) => return,
+                Err(fault) => return self.fail(fault, out),
+            }
+        }
+    }
+
+    /// The next frame of an event stream, read. Its raw bytes go back in front of the rest if it cannot
+    /// be read, so that monitor mode loses nothing.
+    fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
+        let SourceOfFrames::Events(splitter) = &mut self.source else { return Ok(None) };
+        let Some(event) = splitter.next()? else { return Ok(None) };
+        let read = match &mut self.reader {
+            Reader::Anthropic(reader) => reader.event(&event, &mut self.calls, &mut self.saw),
+            Reader::OpenAi(reader) => reader.event(&event, &mut self.calls, &mut self.saw),
+        };
+        if read.is_err() && self.context.monitor {
+            self.queue_raw(event.raw);
+        }
+        read.map(Some)
+    }
+
+    fn queue_raw(&mut self, raw: Bytes) {
+        self.queued += raw.len();
+        self.queue.push_back(Frame::plain(raw));
+    }
+
+    fn enqueue(&mut self, frame: Frame, out: &mut Vec<Output>) {
+        if frame.is_plain() && self.queue.is_empty() {
+            // The usual case: text, nothing held.
+            if let Ok(raw) = frame.assemble(Vec::new(), &mut self.calls) {
+                self.send(raw, out);
+            }
+            return;
+        }
+        self.queued += frame.len;
+        self.queue.push_back(frame);
+        if self.queued > self.limits.held {
+            let message = format!("more than {} bytes wait behind a call", self.limits.held);
+            self.fail(Fault::new("hold.oversize", message), out);
+        } else if self.calls.len() > self.limits.calls {
+            let message = format!("more than {} calls in one reply", self.limits.calls);
+            self.fail(Fault::new("hold.calls", message), out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Reading => {}
+            Phase::Unread => {
+                self.phase = Phase::Draining;
+                return;
+            }
+            Phase::Draining | Phase::Finished => return,
+        }
+        let complete = self.last_frame(out).and_then(|()| match &self.reader {
+            Reader::Anthropic(reader) => reader.complete(),
+            Reader::OpenAi(reader) => reader.complete(),
+        });
+        match complete {
+            Ok(()) => self.abandon_open_calls(),
+            Err(fault) => self.fail(fault, out),
+        }
+        self.phase = Phase::Draining;
+    }
+
+    /// What the end of the body completes: a JSON body, or an event without its blank line.
+    fn last_frame(&mut self, out: &mut Vec<Output>) -> Result<(), Fault> {
+        let frame = match &mut self.source {
+            SourceOfFrames::Json(buffer) => {
+                let raw = buffer.split().freeze();
+                let read = match &mut self.reader {
+                    Reader::Anthropic(reader) => reader.body(&raw, &mut self.calls, &mut self.saw),
+                    Reader::OpenAi(reader) => reader.body(&raw, &mut self.calls, &mut self.saw),
+                };
+                if read.is_err() && self.context.monitor {
+                    self.queue_raw(raw);
+                }
+                read?
+            }
+            SourceOfFrames::Events(splitter) => {
+                let rest = splitter.rest();
+                // Some honest providers end right behind `[DONE]`.
+                let done = matches!(&rest[..], b"data: [DONE]" | b"data: [DONE]\n" | b"data: [DONE]\r\n");
+                if rest.iter().all(u8::is_ascii_whitespace) || done && self.protocol == Protocol::OpenAi {
+                    Frame::plain(rest)
+                } else {
+                    if self.context.monitor {
+                        self.queue_raw(rest);
+                    }
+                    return Err(Fault::new("stream.truncated", "the stream ended inside an event"));
+                }
+            }
+        };
+        self.enqueue(frame, out);
+        Ok(())
+    }
+
+    /// Nothing more can be read. What was complete before is still ruled and sent; then the stream ends
+    /// with an error as its protocol has it.
+    fn fail(&mut self, fault: Fault, out: &mut Vec<Output>) {
+        if self.outcome.fault.is_some() || self.phase == Phase::Finished {
+            return;
+        }
+        let coverage = Coverage::Partial(fault.code.to_owned());
+        self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(coverage);
+        let aborted = fault.code == "upstream.aborted";
+        self.outcome.fault = Some(fault);
+        self.abandon_open_calls();
+        if self.context.monitor {
+            let rest = match &mut self.source {
+                SourceOfFrames::Events(splitter) => splitter.rest(),
+                SourceOfFrames::Json(buffer) => buffer.split().freeze(),
+            };
+            self.queue_raw(rest);
+            self.phase = if aborted { Phase::Draining } else { Phase::Unread };
+            return;
+        }
+        self.phase = Phase::Draining;
+        out.push(Output::Cancel);
+    }
+
+    /// Calls that will never be complete: withheld, or in monitor mode given back unread.
+    fn abandon_open_calls(&mut self) {
+        let monitor = self.context.monitor;
+        for call in self.calls.iter_mut().filter(|call| matches!(call.state, CallState::Open)) {
+            self.outcome.withheld += 1;
+            if monitor {
+                call.state = CallState::Released(std::mem::take(&mut call.pieces));
+            }
+        }
+    }
+
+    /// Stops at once: nothing that still waits is sent.
+    fn cut_off(&mut self, fault: Fault, out: &mut Vec<Output>) {
+        out.push(Output::Cancel);
+        self.outcome.fault = Some(fault);
+        self.queue.clear();
+        self.finish(out);
+    }
+
+    /// Hands out the calls that have become complete.
+    fn judge(&mut self, out: &mut Vec<Output>) {
+        for id in self.calls.take_ended() {
+            let Some((action, held)) = self.hand_out(id) else { continue };
+            out.push(Output::Judge(id, Box::new(action), held));
+        }
+    }
+
+    fn hand_out(&mut self, id: CallId) -> Option<(Action, Held)> {
+        let context = &self.context;
+        let call = self.calls.get_mut(id)?;
+        let mut action =
+            Action::new(Door::Model, ActionKind::ToolCall, context.agent.clone(), context.session.clone());
+        action.peer = context.peer.clone();
+        action.peer_trusted = context.trusted;
+        let declared = context.declared.tools.contains(&call.name);
+        action.source = if declared { Source::Model } else { Source::Provider };
+        action.tool = Some(ToolUse {
+            name: call.name.as_str().into(),
+            declared,
+            call_id: call.wire_id.as_str().into(),
+        });
+        let arguments = call.arguments();
+        match (call.kind, &arguments) {
+            (CallKind::Unknown, _) => {
+                action.kind = ActionKind::Unknown;
+                // What could be a call is nothing to wave through, whoever sends it.
+                action.peer_trusted &= !call.call_like;
+                action.coverage = anthropic::unknown_coverage(&call.name);
+            }
+            (_, Err(why)) => action.fault = Some(why.clone()),
+            (CallKind::FreeText, Ok(text)) => tools::fill_call(&mut action, text, None),
+            (CallKind::Tool, Ok(text)) => match json::parse(text.as_bytes()) {
+                Ok(node) if node.is_object() && well_formed(&node) => {
+                    tools::fill_call(&mut action, text, Some(&node));
+                }
+                Ok(node) if node.is_object() => {
+                    action.fault = Some("its arguments hold half a surrogate pair".to_owned());
+                }
+                Ok(node) => {
+                    action.fault =
+                        Some(format!("its arguments are {} instead of an object", node.kind_name()));
+                }
+                Err(fault) => {
+                    action.fault = Some(format!("its arguments are not complete, strict JSON: {fault}"))
+                }
+            },
+        }
+        let pieces = std::mem::take(&mut call.pieces);
+        let arguments = Bytes::from(arguments.unwrap_or_default());
+        Some((action, Held { call: id, pieces, arguments }))
+    }
+
+    fn ruled(&mut self, id: CallId, ruling: Ruling) {
+        let Some(call) = self.calls.get_mut(id).filter(|call| matches!(call.state, CallState::Ended)) else {
+            return;
+        };
+        match ruling {
+            Ruling::Release(held) if held.call == id => {
+                self.outcome.released += 1;
+                if call.kind == CallKind::Unknown {
+                    let seen = anthropic::unknown_coverage(&call.name);
+                    self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
+                }
+                call.state = CallState::Released(held.pieces);
+            }
+            Ruling::Release(_) => {
+                call.state = CallState::Blocked("[doorward] this call was withheld".to_owned())
+            }
+            Ruling::Replace(notice) => {
+                self.outcome.blocked += 1;
+                call.state = CallState::Blocked(notice);
+            }
+        }
+    }
+
+    /// Sends what is ruled, in order, up to the first call that is not.
+    fn pump(&mut self, out: &mut Vec<Output>) {
+        while let Some(frame) = self.queue.front() {
+            if !frame.settled(&self.calls) {
+                let never = |(id, _): &(CallId, _)| {
+                    self.calls.get(*id).is_none_or(|call| matches!(call.state, CallState::Open))
+                };
+                if self.phase != Phase::Draining || !frame.entries.iter().any(never) {
+                    return;
+                }
+                // Withheld for good, and everything behind it: the stream ends here, with an error.
+                self.queue.clear();
+                break;
+            }
+            let Some(frame) = self.queue.pop_front() else { break };
+            self.queued = self.queued.saturating_sub(frame.len);
+            if let Err(fault) = self.emit(&frame, out) {
+                return self.cut_off(fault, out);
+            }
+        }
+        if self.phase == Phase::Draining && self.queue.is_empty() {
+            self.finish(out);
+        }
+    }
+
+    fn emit(&mut self, frame: &Frame, out: &mut Vec<Output>) -> Result<(), Fault> {
+        let repair = match (self.context.monitor, self.protocol) {
+            (true, _) => Repair::Keep,
+            (false, Protocol::Anthropic) => anthropic::repair(frame, &self.calls),
+            (false, Protocol::OpenAi) => openai_chat::repair(frame, &self.calls),
+        };
+        match repair {
+            Repair::Keep => {
+                let raw = frame.assemble(Vec::new(), &mut self.calls)?;
+                self.send(raw, out);
+            }
+            Repair::Drop => {}
+            Repair::Replace(bytes) => self.send(bytes, out),
+            Repair::Edit { edits, keep, then } => {
+                let edited = frame.assemble(edits, &mut self.calls)?;
+                if keep {
+                    check_edited(&edited, frame)?;
+                    self.send(edited, out);
+                }
+                if !then.is_empty() {
+                    self.send(then, out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: Bytes, out: &mut Vec<Output>) {
+        if !bytes.is_empty() {
+            self.sent = true;
+            self.last_sent = self.now;
+            out.push(Output::Send(bytes));
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Finished {
+            return;
+        }
+        self.phase = Phase::Finished;
+        let events = matches!(self.source, SourceOfFrames::Events(_));
+        if let Some(fault) = &self.outcome.fault
+            && self.sent
+            && events
+            && !self.context.monitor
+        {
+            let message = format!("doorward: {fault}");
+            out.push(Output::Send(match self.protocol {
+                Protocol::Anthropic => anthropic::error_event(&message),
+                Protocol::OpenAi => openai_chat::error_event(&message),
+            }));
+        }
+        out.push(Output::Finish(std::mem::take(&mut self.outcome)));
+    }
+
+    fn tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if self.now == 0 {
+            self.last_sent = now;
+        }
+        self.now = now;
+        let events = matches!(self.source, SourceOfFrames::Events(_));
+        if events
+            && self.sent
+            && !self.queue.is_empty()
+            && !self.context.monitor
+            && now >= self.last_sent + QUIET
+        {
+            self.last_sent = now;
+            out.push(Output::KeepAlive(Bytes::from_static(b": doorward\n\n")));
+        }
+    }
+}
+
+/// Takes note of usage and coverage for the outcome; the caller passes on what it sees.
+impl Outcome {
+    /// Adds what was seen to the outcome.
+    pub fn note(&mut self, saw: &Observation) {
+        match saw {
+            Observation::Usage { input, output } => {
+                self.input_tokens = input.or(self.input_tokens);
+                self.output_tokens = output.or(self.output_tokens);
+            }
+            Observation::Coverage(coverage) => {
+                self.coverage = std::mem::take(&mut self.coverage).and(coverage.clone());
+            }
+            Observation::Text(_) | Observation::ProviderCall { .. } => {}
+        }
+    }
+}
+
+/// Whether no string in `node` holds half a surrogate pair.
+fn well_formed(node: &crate::syntax::Node) -> bool {
+    use crate::syntax::Kind;
+    match &node.kind {
+        Kind::String(text) => text.is_well_formed(),
+        Kind::Array(elements) => elements.iter().all(well_formed),
+        Kind::Object(members) => {
+            members.iter().all(|member| member.key.is_well_formed() && well_formed(&member.value))
+        }
+        Kind::Null | Kind::Bool(_) | Kind::Number(_) => true,
+    }
+}
+
+/// An edited frame is parsed again before it goes: an edit that broke it must not be sent.
+fn check_edited(edited: &[u8], frame: &Frame) -> Result<(), Fault> {
+    let data = if frame.whole || frame.node.as_ref().is_none_or(|(_, at)| *at == 0) {
+        edited
+    } else {
+        let at = frame.node.as_ref().map_or(0, |(_, at)| *at as usize);
+        edited.get(at..).unwrap_or_default().trim_ascii_end()
+    };
+    // After an SSE event's data there may be other fields: only the line itself is JSON.
+    let line = if frame.whole {
+        data
+    } else {
+        data.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default()
+    };
+    json::parse(line)
+        .map(drop)
+        .map_err(|fault| Fault::new("splice.broken", format!("an edited frame: {fault}")))
+}
+
+#[cfg(test)]
+mod tests;

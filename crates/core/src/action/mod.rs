@@ -186,6 +186,9 @@ pub struct Action {
     pub parts: Vec<Part>,
     /// What of it could be read.
     pub coverage: Coverage,
+    /// What is wrong with it on the wire, if anything: a call whose arguments are not one strict JSON
+    /// object is blocked whatever it says, because readers would disagree on what it says.
+    pub fault: Option<String>,
 }
 
 impl Action {
@@ -204,6 +207,7 @@ impl Action {
             effects: Vec::new(),
             parts: Vec::new(),
             coverage: Coverage::Full,
+            fault: None,
         }
     }
 }

@@ -1,1 +1,76 @@
-//! (being built)
+//! What crosses the wire: parsed strictly, kept byte for byte, re-emitted unchanged or with the
+//! smallest edits.
+//!
+//! A firewall that reads bytes differently from the client behind it can be walked around. So a
+//! format's reader here either reads what every client would read, or names a [`Fault`].
+
+pub mod sse;
+
+pub mod frame;
+
+pub mod splice;
+
+pub mod request;
+
+pub mod anthropic;
+
+pub mod openai_chat;
+
+/// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// A stable name, such as `sse.bare-cr`.
+    pub code: &'static str,
+    /// What was found, for a person; quotes nothing of the content.
+    pub message: String,
+}
+
+impl Fault {
+    /// The fault `code`, explained.
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<crate::syntax::json::Fault> for Fault {
+    fn from(fault: crate::syntax::json::Fault) -> Self {
+        use crate::syntax::json::FaultKind;
+        let code = match fault.kind {
+            FaultKind::DuplicateKey => "json.duplicate-key",
+            FaultKind::Utf8 => "json.utf8",
+            FaultKind::ByteOrderMark => "json.bom",
+            FaultKind::Depth => "json.depth",
+            FaultKind::Truncated => "json.truncated",
+            _ => "json.syntax",
+        };
+        Self::new(code, format!("not strict JSON: {fault}"))
+    }
+}
+
+/// Which protocol a door speaks with its upstream. Set by configuration and path, never guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions.
+    OpenAi,
+}
+
+impl Protocol {
+    /// The word in settings and receipts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+        }
+    }
+
+    /// The protocol of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Anthropic, Self::OpenAi].into_iter().find(|protocol| protocol.as_str() == word)
+    }
+}

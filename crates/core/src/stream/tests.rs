@@ -1,0 +1,730 @@
+//! Transcripts: what upstream says, what is ruled, what the client gets.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::syntax::Node;
+
+/// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
+fn context(monitor: bool) -> Context {
+    let tools: HashSet<String> = ["Bash", "Read"].map(String::from).into();
+    Context {
+        agent: "a".into(),
+        session: "s".into(),
+        peer: "p".into(),
+        trusted: false,
+        declared: Declared { tools, provider_tools: false },
+        monitor,
+    }
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Ran {
+    sent: Vec<u8>,
+    judged: Vec<(String, Option<String>, bool)>,
+    saw: Vec<Observation>,
+    outcome: Option<Outcome>,
+}
+
+/// Feeds `chunks`, ruling each call at once: what holds `bad` anywhere is blocked, as is a faulty call.
+fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
+    let mut machine = Machine::new(protocol, framing, context, Limits::default());
+    let mut ran = Ran::default();
+    let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();
+    inputs.push(end);
+    for input in inputs {
+        let mut out = Vec::new();
+        machine.step(input, &mut out);
+        while !out.is_empty() {
+            let mut more = Vec::new();
+            for output in out {
+                take(output, &mut machine, &mut ran, &mut more);
+            }
+            out = more;
+        }
+    }
+    ran
+}
+
+fn take(output: Output, machine: &mut Machine, ran: &mut Ran, more: &mut Vec<Output>) {
+    match output {
+        Output::Send(bytes) => ran.sent.extend_from_slice(&bytes),
+        Output::Saw(saw) => ran.saw.push(saw),
+        Output::Judge(id, action, held) => {
+            let tool = action.tool.clone().unwrap();
+            let arguments = String::from_utf8(held.arguments().to_vec()).unwrap();
+            let bad = arguments.contains("bad") || action.fault.is_some() || !tool.declared;
+            ran.judged.push((tool.name.to_string(), action.fault.clone().or(Some(arguments)), bad));
+            let monitor = machine.context.monitor;
+            let ruling = if bad && !monitor {
+                Ruling::Replace(format!("BLOCKED {}", tool.name))
+            } else {
+                Ruling::Release(held)
+            };
+            machine.step(Input::Ruled(id, ruling), more);
+        }
+        Output::Finish(outcome) => ran.outcome = Some(outcome),
+        Output::KeepAlive(_) | Output::Cancel => {}
+    }
+}
+
+fn events(protocol: Protocol, stream: &str) -> Ran {
+    run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context(false))
+}
+
+fn body(protocol: Protocol, text: &str) -> Ran {
+    run_with(protocol, Framing::Json, &[text.as_bytes()], Input::End, context(false))
+}
+
+impl Ran {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.sent).unwrap()
+    }
+    fn fault(&self) -> Option<&'static str> {
+        self.outcome.as_ref().expect("finished").fault.as_ref().map(|fault| fault.code)
+    }
+    /// The JSON of each event sent.
+    fn data(&self) -> Vec<Node> {
+        self.text()
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .filter(|data| *data != "[DONE]")
+            .map(|data| json::parse(data.as_bytes()).unwrap())
+            .collect()
+    }
+}
+
+// --- Anthropic ---
+
+fn ev(name: &str, rest: &str) -> String {
+    format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n")
+}
+
+fn start() -> String {
+    ev(
+        "message_start",
+        r#","message":{"id":"m","type":"message","role":"assistant","content":[],"model":"x","stop_reason":null,"usage":{"input_tokens":5,"output_tokens":1}}"#,
+    )
+}
+
+fn text_block(index: usize, text: &str) -> String {
+    ev("content_block_start", &format!(r#","index":{index},"content_block":{{"type":"text","text":""}}"#))
+        + &text
+            .chars()
+            .map(|c| {
+                let delta = serde_json::json!({"type":"text_delta","text":c.to_string()});
+                ev("content_block_delta", &format!(r#","index":{index},"delta":{delta}"#))
+            })
+            .collect::<String>()
+        + &ev("content_block_stop", &format!(r#","index":{index}"#))
+}
+
+fn tool_start(index: usize, name: &str) -> String {
+    ev(
+        "content_block_start",
+        &format!(
+            r#","index":{index},"content_block":{{"type":"tool_use","id":"t{index}","name":"{name}","input":{{}}}}"#
+        ),
+    )
+}
+
+fn tool_delta(index: usize, fragment: &str) -> String {
+    let delta = serde_json::json!({"type":"input_json_delta","partial_json":fragment});
+    ev("content_block_delta", &format!(r#","index":{index},"delta":{delta}"#))
+}
+
+fn tool_stop(index: usize) -> String {
+    ev("content_block_stop", &format!(r#","index":{index}"#))
+}
+
+fn tool(index: usize, name: &str, arguments: &str) -> String {
+    let fragments: String = arguments.chars().map(|c| tool_delta(index, &c.to_string())).collect();
+    tool_start(index, name) + &fragments + &tool_stop(index)
+}
+
+fn stop(reason: &str) -> String {
+    ev(
+        "message_delta",
+        &format!(
+            r#","delta":{{"stop_reason":"{reason}","stop_sequence":null}},"usage":{{"output_tokens":9}}"#
+        ),
+    ) + &ev("message_stop", "")
+}
+
+#[test]
+fn anthropic_clean_streams_are_byte_identical() {
+    for stream in [
+        start() + &text_block(0, "héllo") + &stop("end_turn"),
+        start() + &tool(0, "Bash", r#"{"command":"ls"}"#) + &stop("tool_use"),
+        start()
+            + &text_block(0, "a")
+            + &tool(1, "Bash", r#"{"command":"ls"}"#)
+            + &ev("ping", "")
+            + &tool(2, "Read", "{}")
+            + &stop("tool_use"),
+        start() + &tool(0, "Bash", "") + &stop("tool_use"),
+    ] {
+        let ran = events(Protocol::Anthropic, &stream);
+        assert_eq!(ran.text(), stream);
+        assert_eq!(ran.fault(), None);
+        assert_eq!(ran.outcome.unwrap().output_tokens, Some(9));
+    }
+}
+
+#[test]
+fn anthropic_a_blocked_call_becomes_a_text_block_in_its_place() {
+    let ran = events(
+        Protocol::Anthropic,
+        &(start() + &text_block(0, "x") + &tool(1, "Bash", r#"{"command":"bad"}"#) + &stop("tool_use")),
+    );
+    let data = ran.data();
+    assert!(!ran.text().contains("bad") && !ran.text().contains("tool_use"));
+    let blocks: Vec<_> =
+        data.iter().filter(|node| node.text("type") == Some("content_block_start")).collect();
+    assert_eq!(blocks.iter().map(|b| b.get("index").unwrap().as_u64().unwrap()).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(blocks[1].get("content_block").unwrap().text("type"), Some("text"));
+    assert!(ran.text().contains("BLOCKED Bash"));
+    assert!(ran.text().contains(r#""stop_reason":"end_turn""#));
+    assert_eq!(ran.outcome.unwrap().blocked, 1);
+}
+
+#[test]
+fn anthropic_one_of_two_blocked_keeps_the_other_and_the_stop_reason() {
+    let good = tool(1, "Read", r#"{"path":"a"}"#);
+    let ran = events(
+        Protocol::Anthropic,
+        &(start() + &tool(0, "Bash", r#"{"command":"bad"}"#) + &good + &stop("tool_use")),
+    );
+    assert!(ran.text().contains(&good));
+    assert!(ran.text().contains(r#""stop_reason":"tool_use""#));
+    assert!(!ran.text().contains("bad"));
+}
+
+#[test]
+fn anthropic_interleaved_calls_are_kept_apart() {
+    let stream = start()
+        + &tool_start(0, "Bash")
+        + &tool_start(1, "Bash")
+        + &tool_delta(0, r#"{"command":"#)
+        + &tool_delta(1, r#"{"command":"#)
+        + &tool_delta(0, r#""ls"}"#)
+        + &tool_delta(1, r#""bad"}"#)
+        + &tool_stop(1)
+        + &tool_stop(0)
+        + &stop("tool_use");
+    let ran = events(Protocol::Anthropic, &stream);
+    let judged: Vec<_> = ran.judged.iter().map(|(_, arguments, _)| arguments.clone().unwrap()).collect();
+    assert_eq!(judged, [r#"{"command":"bad"}"#, r#"{"command":"ls"}"#]);
+    assert!(ran.text().contains(&tool_delta(0, r#""ls"}"#)) && !ran.text().contains("bad"));
+}
+
+#[test]
+fn anthropic_calls_are_judged_wherever_sdks_read_them() {
+    let hidden = r#"{"type":"tool_use","id":"t","name":"Bash","input":{"command":"bad"}}"#;
+    let in_start = start()
+        .replace(r#""content":[]"#, &format!(r#""content":[{{"type":"text","text":"hi"}},{hidden}]"#))
+        + &stop("tool_use");
+    let ran = events(Protocol::Anthropic, &in_start);
+    assert_eq!(ran.judged.len(), 1);
+    assert!(
+        !ran.text().contains("bad") && ran.text().contains("BLOCKED Bash") && ran.text().contains("end_turn")
+    );
+
+    let in_block = start()
+        + &ev("content_block_start", &format!(r#","index":0,"content_block":{hidden}"#))
+        + &tool_stop(0)
+        + &stop("tool_use");
+    let ran = events(Protocol::Anthropic, &in_block);
+    assert!(ran.judged[0].2 && !ran.text().contains("bad"));
+
+    // Input given twice: readers differ on which counts.
+    let twice = start()
+        + &ev("content_block_start", &format!(r#","index":0,"content_block":{hidden}"#))
+        + &tool_delta(0, "{}")
+        + &tool_stop(0)
+        + &stop("tool_use");
+    assert_eq!(
+        events(Protocol::Anthropic, &twice).judged[0].1.as_deref(),
+        Some("its arguments are given twice")
+    );
+
+    let whole = format!(
+        r#"{{"type":"message","content":[{{"type":"text","text":"hi"}},{hidden}],"stop_reason":"tool_use","usage":{{"output_tokens":1}}}}"#
+    );
+    let ran = body(Protocol::Anthropic, &whole);
+    assert!(!ran.text().contains("bad") && ran.text().contains(r#""stop_reason":"end_turn""#));
+    json::parse(ran.text().as_bytes()).unwrap();
+    let clean = whole.replace("bad", "ls");
+    assert_eq!(body(Protocol::Anthropic, &clean).text(), clean);
+}
+
+#[test]
+fn anthropic_faults_end_the_stream_with_an_error_event() {
+    let head = start() + &text_block(0, "x");
+    let cases: &[(&str, String)] = &[
+        ("sse.bare-cr", head.clone() + "event: content_block_start\rdata: {}\r\r"),
+        (
+            "json.duplicate-key",
+            head.clone() + "data: {\"type\":\"ping\",\"type\":\"content_block_start\"}\n\n",
+        ),
+        ("anthropic.order", head.clone() + &tool_start(5, "Bash")),
+        ("anthropic.order", head.clone() + &tool_delta(0, "{}")),
+        ("anthropic.order", head.clone() + &start()),
+        (
+            "anthropic.order",
+            head.clone() + "event: ping\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        ),
+        ("anthropic.order", head.clone() + &tool_start(1, "Bash") + &stop("tool_use")),
+        ("stream.truncated", head.clone() + &tool_start(1, "Bash") + &tool_delta(1, "{\"command\":\"bad")),
+        ("stream.truncated", head.clone() + "event: ping\nda"),
+        ("anthropic.order", head + &stop("end_turn") + &tool_start(1, "Bash")),
+    ];
+    for (code, stream) in cases {
+        let ran = events(Protocol::Anthropic, stream);
+        assert_eq!(ran.fault(), Some(*code), "{stream}");
+        assert!(ran.text().starts_with(&start()) && ran.text().ends_with("}}\n\n"));
+        assert_eq!(ran.data().last().unwrap().text("type"), Some("error"));
+        assert!(!ran.text().contains("bad") && !ran.text().contains("tool_use"));
+    }
+    // Before byte one there is no stream to end: the door answers 502.
+    let ran = events(Protocol::Anthropic, "\u{feff}data: {}\n\n");
+    assert_eq!((ran.fault(), ran.sent.len()), (Some("sse.bom"), 0));
+}
+
+#[test]
+fn anthropic_arguments_that_are_not_one_strict_object_block_the_call_not_the_stream() {
+    for arguments in ["{\"command\":\"l", r#"{"a":1,"a":2}"#, "[]", "{} {}", "\"ls\"", r#"{"a":"\ud800"}"#] {
+        let ran = events(
+            Protocol::Anthropic,
+            &(start() + &tool(0, "Bash", arguments) + &text_block(1, "after") + &stop("tool_use")),
+        );
+        assert_eq!(ran.fault(), None);
+        assert!(ran.judged[0].2, "{arguments}");
+        assert!(ran.text().contains("BLOCKED") && ran.text().contains(&text_block(1, "after")));
+    }
+}
+
+#[test]
+fn anthropic_unknown_blocks_and_events_are_held() {
+    let unknown = ev("content_block_start", r#","index":0,"content_block":{"type":"hologram","x":"bad"}"#)
+        + &tool_stop(0);
+    let ran = events(
+        Protocol::Anthropic,
+        &(start() + &unknown + &ev("surprise", r#","x":"bad""#) + &stop("end_turn")),
+    );
+    assert_eq!(
+        ran.judged.iter().map(|j| j.0.as_str()).collect::<Vec<_>>(),
+        ["block hologram", "event surprise"]
+    );
+    assert!(!ran.text().contains("bad") && ran.fault().is_none());
+    let server = ev(
+        "content_block_start",
+        r#","index":0,"content_block":{"type":"server_tool_use","id":"s","name":"web_search","input":{}}"#,
+    ) + &tool_delta(0, r#"{"query":"q"}"#)
+        + &tool_stop(0);
+    let stream = start() + &server + &stop("end_turn");
+    assert_eq!(events(Protocol::Anthropic, &stream).judged.len(), 1, "nobody asked for provider tools");
+    let mut asked = context(false);
+    asked.declared.provider_tools = true;
+    let ran = run_with(Protocol::Anthropic, Framing::Events, &[stream.as_bytes()], Input::End, asked);
+    assert_eq!(ran.text(), stream);
+    assert!(ran.saw.contains(&Observation::ProviderCall {
+        name: "web_search".into(),
+        input: r#"{"query":"q"}"#.into()
+    }));
+}
+
+// --- OpenAI ---
+
+fn chunk(delta: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"x\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+    )
+}
+
+fn piece(index: usize, name: Option<&str>, arguments: &str) -> String {
+    let arguments = serde_json::json!(arguments);
+    match name {
+        Some(name) => format!(
+            r#"{{"index":{index},"id":"call_{index}","type":"function","function":{{"name":"{name}","arguments":{arguments}}}}}"#
+        ),
+        None => format!(r#"{{"index":{index},"function":{{"arguments":{arguments}}}}}"#),
+    }
+}
+
+fn calls(pieces: &[String]) -> String {
+    chunk(&format!(r#"{{"tool_calls":[{}]}}"#, pieces.join(",")), "null")
+}
+
+fn finish(reason: &str) -> String {
+    chunk("{}", &format!("\"{reason}\""))
+        + "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n"
+}
+
+fn hello() -> String {
+    chunk(r#"{"role":"assistant","content":"hi"}"#, "null")
+}
+
+#[test]
+fn openai_clean_streams_are_byte_identical() {
+    for stream in [
+        hello() + &finish("stop"),
+        hello()
+            + &calls(&[piece(0, Some("Bash"), "")])
+            + &calls(&[piece(0, None, "{\"command\":")])
+            + &calls(&[piece(0, None, "\"ls\"}")])
+            + &finish("tool_calls"),
+        hello()
+            + &calls(&[piece(0, Some("Bash"), "{}"), piece(1, Some("Read"), "{}")])
+            + &finish("tool_calls"),
+        ": OPENROUTER PROCESSING\n\n".to_owned() + &hello() + &chunk("{}", "\"stop\""),
+        hello() + &finish("stop").trim_end().to_owned(),
+        calls(&[piece(0, Some("Bash"), "")]) + &finish("stop"),
+    ] {
+        let ran = events(Protocol::OpenAi, &stream);
+        assert_eq!(ran.text(), stream);
+        assert_eq!(ran.fault(), None, "{stream}");
+    }
+}
+
+#[test]
+fn openai_one_of_two_blocked_renumbers_the_other() {
+    let stream = hello()
+        + &calls(&[piece(0, Some("Bash"), "{\"command\":"), piece(1, Some("Read"), "{\"path\":")])
+        + &calls(&[piece(1, None, "\"ok\"}"), piece(0, None, "\"bad\"}")])
+        + &finish("tool_calls");
+    let ran = events(Protocol::OpenAi, &stream);
+    assert_eq!(ran.fault(), None);
+    let text = ran.text();
+    assert!(
+        !text.contains("bad")
+            && text.contains("BLOCKED Bash")
+            && text.contains(r#""finish_reason":"tool_calls""#)
+    );
+    let mut arguments = String::new();
+    for node in ran.data() {
+        for choice in node.get("choices").unwrap().elements() {
+            for call in
+                choice.get("delta").and_then(|d| d.get("tool_calls")).map(Node::elements).unwrap_or_default()
+            {
+                assert_eq!(call.get("index").unwrap().as_u64(), Some(0));
+                arguments += call.get("function").unwrap().text("arguments").unwrap();
+            }
+        }
+    }
+    assert_eq!(arguments, "{\"path\":\"ok\"}");
+}
+
+#[test]
+fn openai_all_blocked_ends_with_stop() {
+    let stream = chunk(
+        &format!(
+            r#"{{"role":"assistant","content":null,"tool_calls":[{}]}}"#,
+            piece(0, Some("Bash"), "{\"command\":\"bad\"}")
+        ),
+        "null",
+    ) + &finish("tool_calls");
+    let ran = events(Protocol::OpenAi, &stream);
+    assert!(
+        ran.text().contains(r#""finish_reason":"stop""#) && !ran.text().contains("tool_calls"),
+        "{}",
+        ran.text()
+    );
+    assert!(ran.text().contains(r#""delta":{"role":"assistant","content":null}"#));
+    let legacy = chunk(r#"{"function_call":{"name":"Bash","arguments":"{\"c\":\"bad\"}"}}"#, "null")
+        + &finish("function_call");
+    let ran = events(Protocol::OpenAi, &legacy);
+    assert!(!ran.text().contains("function_call") && ran.text().contains("BLOCKED Bash"));
+}
+
+#[test]
+fn openai_calls_are_judged_in_every_choice_and_container() {
+    let two = hello().replace(
+        "\"choices\":[",
+        &format!("\"choices\":[{{\"index\":1,\"delta\":{{\"tool_calls\":[{}]}},\"finish_reason\":\"tool_calls\"}},", piece(0, Some("Bash"), "{\"command\":\"bad\"}")),
+    ) + &finish("stop");
+    let ran = events(Protocol::OpenAi, &two);
+    assert!(
+        !ran.text().contains("bad")
+            && ran.text().contains("\"index\":1,\"delta\":{\"content\":\"BLOCKED Bash\"}"),
+        "{}",
+        ran.text()
+    );
+
+    let message = |content: &str| {
+        format!(
+            r#"{{"id":"c","choices":[{{"index":0,"message":{{"role":"assistant","content":{content},"tool_calls":[{},{}]}},"finish_reason":"tool_calls"}}]}}"#,
+            piece(0, Some("Bash"), "{\"command\":\"bad\"}"),
+            piece(1, Some("Read"), "{}")
+        )
+    };
+    for (content, told) in
+        [("null", "BLOCKED Bash"), ("\"hi\"", "hi\\n\\nBLOCKED Bash"), ("[]", "BLOCKED Bash")]
+    {
+        let ran = body(Protocol::OpenAi, &message(content));
+        json::parse(&ran.sent).unwrap();
+        assert!(
+            ran.text().contains(told) && ran.text().contains("call_1") && !ran.text().contains("bad"),
+            "{}",
+            ran.text()
+        );
+    }
+    let one = message("null").replace(&format!(",{}", piece(1, Some("Read"), "{}")), "");
+    let ran = body(Protocol::OpenAi, &one);
+    assert!(
+        ran.text().contains(r#""finish_reason":"stop""#) && !ran.text().contains("tool_calls"),
+        "{}",
+        ran.text()
+    );
+    let bare = one.replace("\"content\":null,", "");
+    assert_eq!(
+        json::parse(&body(Protocol::OpenAi, &bare).sent).unwrap().get("choices").unwrap().elements()[0]
+            .get("message")
+            .unwrap()
+            .text("content"),
+        Some("BLOCKED Bash")
+    );
+    let clean = message("null").replace("bad", "ls");
+    assert_eq!(body(Protocol::OpenAi, &clean).text(), clean);
+}
+
+#[test]
+fn openai_tolerates_only_what_is_unambiguous() {
+    let no_index = |id: &str, arguments: &str| {
+        let arguments = serde_json::json!(arguments);
+        calls(&[format!(
+            r#"{{"id":"{id}","type":"function","function":{{"name":"Bash","arguments":{arguments}}}}}"#
+        )])
+    };
+    let stream = no_index("a", "{\"command\":\"ls\"}")
+        + &no_index("b", "{\"command\":\"bad\"}")
+        + &finish("tool_calls");
+    let ran = events(Protocol::OpenAi, &stream);
+    assert_eq!((ran.judged.len(), ran.fault()), (2, None));
+    assert!(!ran.text().contains("bad"));
+
+    let merged = calls(&[piece(0, Some("Bash"), "{}")])
+        + &calls(&[piece(0, Some("Bash"), "{}").replace("call_0", "other")]);
+    assert_eq!(events(Protocol::OpenAi, &merged).fault(), Some("openai.merged-index"));
+    let gap = calls(&[piece(3, Some("Bash"), "{}")]);
+    assert_eq!(events(Protocol::OpenAi, &gap).fault(), Some("openai.order"));
+    let late = hello()
+        + &calls(&[piece(0, Some("Bash"), "{}")])
+        + &chunk("{}", "\"tool_calls\"")
+        + &calls(&[piece(0, None, "bad")]);
+    let ran = events(Protocol::OpenAi, &late);
+    assert_eq!(ran.fault(), Some("openai.order"));
+    assert!(!ran.text().contains("bad"));
+    let renamed = calls(&[piece(0, Some("Read"), "{}")])
+        + &calls(&[piece(0, Some("Bash"), "")])
+        + &finish("tool_calls");
+    assert!(events(Protocol::OpenAi, &renamed).judged[0].2);
+    let odd = calls(&[piece(0, Some("Bash"), "{\"a\":")])
+        + &calls(&[r#"{"index":0,"type":"odd","function":{"arguments":"1}"}}"#.to_owned()])
+        + &finish("tool_calls");
+    assert!(events(Protocol::OpenAi, &odd).judged[0].2, "an unknown type does not smuggle arguments");
+    let stray = chunk(r#"{"plugins":[{"name":"Bash","arguments":"bad"}]}"#, "null");
+    assert_eq!(events(Protocol::OpenAi, &(hello() + &stray)).fault(), Some("openai.stray-call"));
+    let unfinished = hello() + &calls(&[piece(0, Some("Bash"), "{}")]);
+    assert_eq!(events(Protocol::OpenAi, &unfinished).fault(), Some("stream.truncated"));
+}
+
+#[test]
+fn a_surrogate_pair_may_be_cut_between_deltas() {
+    let half = |text: &str| {
+        ev(
+            "content_block_delta",
+            &format!(r#","index":0,"delta":{{"type":"input_json_delta","partial_json":"{text}"}}"#),
+        )
+    };
+    let stream = start()
+        + &tool_start(0, "Bash")
+        + &half(r#"{\"command\":\"\ud83d"#)
+        + &half(r#"\ude00\"}"#)
+        + &tool_stop(0)
+        + &stop("tool_use");
+    let ran = events(Protocol::Anthropic, &stream);
+    assert_eq!(ran.judged[0].1.as_deref(), Some("{\"command\":\"\u{1f600}\"}"));
+    assert_eq!(ran.text(), stream);
+}
+
+// --- both ---
+
+#[test]
+fn monitor_never_alters_a_byte() {
+    let streams = [
+        (Protocol::Anthropic, start() + &tool(0, "Bash", "{\"command\":\"bad\"}") + &stop("tool_use")),
+        (
+            Protocol::Anthropic,
+            start() + &tool_start(0, "Bash") + "data: {\"type\":1,\"type\":2}\n\nrest \u{feff} of it",
+        ),
+        (Protocol::Anthropic, start() + "event: x\rdata: {}\r\r" + &tool(0, "Bash", "{}")),
+        (Protocol::Anthropic, start() + &tool_start(0, "Bash") + "event: cont"),
+        (
+            Protocol::OpenAi,
+            hello() + &calls(&[piece(0, Some("Bash"), "{\"command\":\"bad\"}")]) + &finish("tool_calls"),
+        ),
+        (Protocol::OpenAi, hello() + "data: {\n\n" + &hello()),
+    ];
+    for (protocol, stream) in &streams {
+        for size in [1, 7, stream.len()] {
+            let chunks: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();
+            let ran = run_with(*protocol, Framing::Events, &chunks, Input::End, context(true));
+            assert_eq!(String::from_utf8_lossy(&ran.sent), *stream);
+            assert!(ran.outcome.is_some());
+        }
+    }
+    for text in [
+        "not json at all",
+        r#"{"type":"message","content":[{"type":"tool_use","name":"Bash","input":{"c":"bad"}}]}"#,
+    ] {
+        let ran = run_with(Protocol::Anthropic, Framing::Json, &[text.as_bytes()], Input::End, context(true));
+        assert_eq!(ran.text(), text);
+    }
+}
+
+#[test]
+fn a_revoked_stream_stops_at_once_and_ends_as_its_protocol_does() {
+    let mut machine = Machine::new(Protocol::Anthropic, Framing::Events, context(false), Limits::default());
+    let mut out = Vec::new();
+    let stream = start() + &text_block(0, "x") + &tool(1, "Bash", "{}");
+    machine.step(Input::Bytes(stream.as_bytes()), &mut out);
+    out.clear();
+    machine.step(Input::Revoked(Fault::new("kill", "stopped by its operator")), &mut out);
+    assert!(
+        matches!(&out[..], [Output::Cancel, Output::Send(bytes), Output::Finish(_)] if bytes.starts_with(b"event: error\n"))
+    );
+    out.clear();
+    machine.step(Input::Bytes(b"data: x\n\n"), &mut out);
+    assert!(out.is_empty());
+}
+
+#[test]
+fn what_waits_behind_a_call_is_bounded_and_a_silent_client_is_kept_alive() {
+    let limits = Limits { held: 4096, ..Limits::default() };
+    let mut machine = Machine::new(Protocol::Anthropic, Framing::Events, context(false), limits);
+    let mut out = Vec::new();
+    machine.step(Input::Tick(1), &mut out);
+    machine.step(Input::Bytes((start() + &tool_start(0, "Bash")).as_bytes()), &mut out);
+    out.clear();
+    machine.step(Input::Tick(5_000), &mut out);
+    assert!(out.is_empty());
+    machine.step(Input::Tick(20_000), &mut out);
+    assert!(matches!(&out[..], [Output::KeepAlive(_)]));
+    for _ in 0..40 {
+        machine.step(Input::Bytes(tool_delta(0, &"bad".repeat(40)).as_bytes()), &mut out);
+    }
+    let fault =
+        out.iter().find_map(|o| if let Output::Finish(outcome) = o { outcome.fault.clone() } else { None });
+    assert_eq!(fault.unwrap().code, "hold.oversize");
+}
+
+fn arbitrary_stream() -> impl Strategy<Value = (Protocol, String)> {
+    let word = prop_oneof![Just("ls".to_owned()), Just("bad \"quoted\" \\ é😀".to_owned()), any::<String>(),];
+    let item = prop_oneof![
+        3 => (Just(0u8), word.clone()),
+        3 => (Just(1u8), word.clone()),
+        1 => (Just(2u8), word.clone()),
+        1 => (Just(3u8), word),
+    ];
+    (any::<bool>(), proptest::collection::vec(item, 0..5), 0u8..6).prop_map(|(anthropic, items, tail)| {
+        let mut stream = if anthropic { start() } else { hello() };
+        let mut index = 0;
+        for (kind, word) in &items {
+            let arguments = serde_json::json!({ "command": word }).to_string();
+            match (anthropic, kind) {
+                (true, 0) => stream += &text_block(index, word),
+                (true, 1) => stream += &tool(index, "Bash", &arguments),
+                (true, 2) => stream += &tool(index, "Nope", &arguments),
+                (true, _) => stream += &tool(index, "Read", word),
+                (false, 0) => stream += &chunk(&serde_json::json!({ "content": word }).to_string(), "null"),
+                (false, 1 | 2) => stream += &calls(&[piece(index, Some("Bash"), &arguments)]),
+                (false, _) => {
+                    stream += &calls(&[piece(index, Some("Read"), "")]);
+                    for c in word.chars().take(4) {
+                        stream += &calls(&[piece(index, None, &c.to_string())]);
+                    }
+                }
+            }
+            if anthropic || *kind != 0 {
+                index += 1;
+            }
+        }
+        let end = if anthropic { stop("tool_use") } else { finish("tool_calls") };
+        match tail {
+            0 => stream += "event: x\rdata: {}\n\n",
+            1 => {
+                stream.truncate((0..=stream.len() / 2).rev().find(|at| stream.is_char_boundary(*at)).unwrap())
+            }
+            2 => stream += "data: {\"a\":1,\"a\":2}\n\n",
+            _ => stream += &end,
+        }
+        (if anthropic { Protocol::Anthropic } else { Protocol::OpenAi }, stream)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    /// Any split of the same bytes: the same judgements, the same bytes out, the same end. Every
+    /// boundary is tried by cutting into single bytes as well.
+    #[test]
+    fn chunking_invariance((protocol, stream) in arbitrary_stream(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..8)) {
+        let bytes = stream.as_bytes();
+        let whole = run_with(protocol, Framing::Events, &[bytes], Input::End, context(false));
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        prop_assert_eq!(&run_with(protocol, Framing::Events, &single, Input::End, context(false)), &whole);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        cuts.push(0);
+        cuts.push(bytes.len());
+        cuts.sort_unstable();
+        let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+        prop_assert_eq!(&run_with(protocol, Framing::Events, &chunks, Input::End, context(false)), &whole);
+    }
+
+    /// What nothing in it is blocked goes through untouched; of a blocked call no argument comes out.
+    #[test]
+    fn untouched_or_unseen((protocol, stream) in arbitrary_stream()) {
+        let ran = run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context(false));
+        let outcome = ran.outcome.clone().unwrap();
+        if outcome.blocked == 0 && outcome.fault.is_none() {
+            prop_assert_eq!(ran.text(), &stream);
+        }
+        let sent: Vec<String> = ran.data().iter().flat_map(fragments).collect();
+        let sent = sent.concat();
+        for (_, arguments, bad) in &ran.judged {
+            if *bad && arguments.as_deref().is_some_and(|a| a.contains("bad \"") || a.contains("bad \\\"")) {
+                prop_assert!(!sent.contains("bad"));
+            }
+        }
+    }
+
+    /// Any text anywhere: never a panic, never a byte after the end.
+    #[test]
+    fn any_text_without_a_panic(text in any::<String>(), anthropic in any::<bool>(), at in any::<prop::sample::Index>()) {
+        let protocol = if anthropic { Protocol::Anthropic } else { Protocol::OpenAi };
+        let mut stream = if anthropic { start() + &tool(0, "Bash", "{}") + &stop("tool_use") } else { hello() + &calls(&[piece(0, Some("Bash"), "{}")]) + &finish("tool_calls") };
+        let at = (0..=at.index(stream.len())).rev().find(|at| stream.is_char_boundary(*at)).unwrap();
+        stream.insert_str(at, &text);
+        prop_assert!(run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context(false)).outcome.is_some());
+        prop_assert!(run_with(protocol, Framing::Json, &[stream.as_bytes()], Input::End, context(false)).outcome.is_some());
+    }
+}
+
+/// The argument fragments in an event.
+fn fragments(node: &Node) -> Vec<String> {
+    let mut out = Vec::new();
+    if let Some(text) = node.get("delta").and_then(|d| d.text("partial_json")) {
+        out.push(text.to_owned());
+    }
+    for choice in node.get("choices").map(Node::elements).unwrap_or_default() {
+        for call in
+            choice.get("delta").and_then(|d| d.get("tool_calls")).map(Node::elements).unwrap_or_default()
+        {
+            out.extend(call.get("function").and_then(|f| f.text("arguments")).map(str::to_owned));
+        }
+    }
+    out
+}

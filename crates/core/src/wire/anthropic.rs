@@ -1,0 +1,534 @@
+//! Anthropic Messages, streaming and not.
+//!
+//! A `tool_use` block is a call wherever an SDK reads one: as `content_block_start` with deltas, with its
+//! input already in `content_block_start`, in `message_start.message.content`, or in the body of a reply
+//! that is not streamed. A blocked call's place is taken by a text block of the same index, so no index
+//! ever changes; `stop_reason` becomes `end_turn` when no call is left.
+
+use bytes::Bytes;
+
+use super::Fault;
+use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, looks_like_call, object};
+use super::request::{Declared, Request};
+use super::splice::Edit;
+use super::sse::Event;
+use crate::action::{Part, PartKind};
+use crate::decision::Coverage;
+use crate::syntax::{Node, json};
+
+/// Reads one reply.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    phase: Phase,
+    blocks: Vec<Block>,
+    /// Whether the request asked for tools that the provider runs itself.
+    provider_tools: bool,
+    trusted: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Phase {
+    Start,
+    Content,
+    Closing,
+    Done,
+}
+
+#[derive(Debug)]
+struct Block {
+    kind: BlockKind,
+    open: bool,
+}
+
+#[derive(Debug)]
+enum BlockKind {
+    Text(Gathered),
+    Thinking,
+    /// A call that the provider runs: name and input as far as it came.
+    Provider(String, Vec<u8>),
+    /// What such a call gave back.
+    Result,
+    Call(CallId),
+}
+
+impl Reader {
+    pub fn new(declared: &Declared, trusted: bool) -> Self {
+        Self { phase: Phase::Start, blocks: Vec::new(), provider_tools: declared.provider_tools, trusted }
+    }
+
+    /// Reads one event of a stream.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let (Some(data), Some(span)) = (event.data(), event.data) else {
+            return Ok(Frame::plain(event.raw.clone()));
+        };
+        let node = object(data)?;
+        let Some(kind) = node.text("type") else {
+            return Err(order("an event has no type"));
+        };
+        // SDKs choose by the event's name, others by the data's type: they must say the same.
+        if event.name().is_some_and(|name| name != kind.as_bytes()) {
+            return Err(order("an event's name and its data's type differ"));
+        }
+        if self.phase == Phase::Done && kind != "ping" {
+            return Err(order("an event after the end of the message"));
+        }
+        let raw = event.raw.clone();
+        match kind {
+            "ping" => Ok(Frame::plain(raw)),
+            "error" => {
+                self.phase = Phase::Done;
+                Ok(Frame::plain(raw))
+            }
+            "message_start" => self.message_start(&raw, node, span.start, calls, saw),
+            "content_block_start" => self.block_start(raw, node, span.start, calls, saw),
+            "content_block_delta" => self.block_delta(raw, node, span.start, calls, saw),
+            "content_block_stop" => self.block_stop(raw, node, span.start, calls, saw),
+            "message_delta" => {
+                self.content_closed()?;
+                self.phase = Phase::Closing;
+                saw_usage(&node, saw);
+                Ok(Frame::with_node(raw, node, span.start))
+            }
+            "message_stop" => {
+                self.content_closed()?;
+                self.phase = Phase::Done;
+                Ok(Frame::plain(raw))
+            }
+            _ => {
+                let name = format!("event {kind}");
+                Ok(self.unknown(raw, node, span.start, &name, calls))
+            }
+        }
+    }
+
+    /// Reads a reply that is not streamed.
+    pub fn body(
+        &mut self,
+        raw: &Bytes,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let node = object(raw)?;
+        self.phase = Phase::Done;
+        saw_usage(&node, saw);
+        let entries = self.content(&node, raw, calls, saw);
+        let leads = entries.iter().map(|(call, _)| *call).collect();
+        let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
+        frame.whole = true;
+        Ok(frame)
+    }
+
+    /// Whether the message came to its end.
+    pub fn complete(&self) -> Result<(), Fault> {
+        if self.phase == Phase::Done { Ok(()) } else { Err(truncated()) }
+    }
+
+    fn message_start(
+        &mut self,
+        raw: &Bytes,
+        node: Node,
+        at: u32,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        if self.phase != Phase::Start {
+            return Err(order("a second message_start"));
+        }
+        self.phase = Phase::Content;
+        let Some(message) = node.get("message").filter(|message| message.is_object()) else {
+            return Err(order("message_start without a message"));
+        };
+        saw_usage(message, saw);
+        let entries = self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw);
+        if entries.is_empty() {
+            return Ok(Frame::plain(raw.clone()));
+        }
+        let leads = entries.iter().map(|(call, _)| *call).collect();
+        Frame::cut(raw, node, at, entries, leads, calls)
+    }
+
+    /// The calls among the whole blocks of `message.content`; every block counts as closed.
+    fn content(
+        &mut self,
+        message: &Node,
+        source: &[u8],
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Vec<(CallId, crate::syntax::Span)> {
+        let mut entries = Vec::new();
+        for block in message.get("content").map(Node::elements).unwrap_or_default() {
+            let mut kind = self.classify(block, source, calls);
+            match &mut kind {
+                BlockKind::Call(call) => {
+                    calls.end(*call);
+                    entries.push((*call, block.span));
+                }
+                BlockKind::Text(gathered) => {
+                    gathered.add(block.text("text").unwrap_or_default().as_bytes(), saw);
+                    gathered.flush(saw);
+                }
+                BlockKind::Provider(name, _) => {
+                    let input = block.get("input").map(|input| text_of(input, source)).unwrap_or_default();
+                    saw.push(Observation::ProviderCall { name: name.clone(), input });
+                }
+                BlockKind::Thinking | BlockKind::Result => {}
+            }
+            self.blocks.push(Block { kind, open: false });
+        }
+        entries
+    }
+
+    /// What a block is; a call is opened.
+    fn classify(&self, block: &Node, source: &[u8], calls: &mut Calls) -> BlockKind {
+        let kind = block.text("type").unwrap_or_default();
+        let name = block.text("name").unwrap_or_default();
+        let wire_id = block.text("id").unwrap_or_default();
+        match kind {
+            "text" => BlockKind::Text(Gathered::default()),
+            "thinking" | "redacted_thinking" => BlockKind::Thinking,
+            "server_tool_use" | "mcp_tool_use" if self.provider_tools || self.trusted => {
+                BlockKind::Provider(name.to_owned(), Vec::new())
+            }
+            "container_upload" | "compaction" => BlockKind::Result,
+            kind if kind.ends_with("_tool_result") => BlockKind::Result,
+            "tool_use" => {
+                let id = calls.open(CallKind::Tool, None, name, wire_id);
+                if let (Some(call), Some(input)) = (calls.get_mut(id), block.some("input")) {
+                    if !input.is_object() {
+                        call.spoil("its input is not an object");
+                    } else if !input.members().is_empty() {
+                        call.whole = Some(text_of(input, source));
+                    }
+                }
+                BlockKind::Call(id)
+            }
+            kind => {
+                let id = calls.open(CallKind::Unknown, None, &format!("block {kind}"), wire_id);
+                if let Some(call) = calls.get_mut(id) {
+                    call.call_like = looks_like_call(block);
+                    call.whole = Some(text_of(block, source));
+                }
+                BlockKind::Call(id)
+            }
+        }
+    }
+
+    fn block_start(
+        &mut self,
+        raw: Bytes,
+        node: Node,
+        at: u32,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        if self.phase != Phase::Content {
+            return Err(order("a content block outside of the message"));
+        }
+        if node.get("index").and_then(Node::as_u64) != u64::try_from(self.blocks.len()).ok() {
+            return Err(order("a content block's index is not the next one"));
+        }
+        let Some(block) = node.get("content_block").filter(|block| block.is_object()) else {
+            return Err(order("content_block_start without a block"));
+        };
+        let source = raw.get(at as usize..).unwrap_or_default();
+        let mut kind = self.classify(block, source, calls);
+        if let BlockKind::Text(gathered) = &mut kind {
+            gathered.add(block.text("text").unwrap_or_default().as_bytes(), saw);
+        }
+        let call = if let BlockKind::Call(call) = &kind { Some(*call) } else { None };
+        self.blocks.push(Block { kind, open: true });
+        Ok(match call {
+            Some(call) => Frame::of_call(raw, node, at, call, true, calls),
+            None => Frame::plain(raw),
+        })
+    }
+
+    fn block_delta(
+        &mut self,
+        raw: Bytes,
+        node: Node,
+        at: u32,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let block = self.open_block(&node)?;
+        let Some(delta) = node.get("delta").filter(|delta| delta.is_object()) else {
+            return Err(order("content_block_delta without a delta"));
+        };
+        let kind = delta.text("type").unwrap_or_default();
+        let fragment = |key: &str| match delta.get(key).and_then(Node::as_string) {
+            Some(text) => Ok(text.as_wtf8()),
+            None => Err(order("a delta without its text")),
+        };
+        match (&mut block.kind, kind) {
+            (BlockKind::Text(gathered), "text_delta") => gathered.add(fragment("text")?, saw),
+            (BlockKind::Text(_), "citations_delta")
+            | (BlockKind::Thinking, "thinking_delta" | "signature_delta") => {}
+            (BlockKind::Provider(_, input), "input_json_delta") => {
+                if input.len() < 64 * 1024 {
+                    json::push_wtf8(fragment("partial_json")?, input);
+                }
+            }
+            (BlockKind::Call(id), kind) => {
+                let id = *id;
+                if let Some(call) = calls.get_mut(id) {
+                    match (call.kind, kind) {
+                        (CallKind::Unknown, _) => {
+                            call.call_like |= looks_like_call(delta) || kind == "input_json_delta";
+                        }
+                        (_, "input_json_delta") => {
+                            json::push_wtf8(fragment("partial_json")?, &mut call.fragments)
+                        }
+                        _ => call.spoil("it holds a delta that no reader expects in a call"),
+                    }
+                }
+                return Ok(Frame::of_call(raw, node, at, id, false, calls));
+            }
+            (
+                _,
+                "text_delta" | "input_json_delta" | "thinking_delta" | "signature_delta" | "citations_delta",
+            ) => {
+                return Err(order("a delta in a block of another kind"));
+            }
+            (_, kind) => {
+                let name = format!("delta {kind}");
+                return Ok(self.unknown(raw, node, at, &name, calls));
+            }
+        }
+        Ok(Frame::plain(raw))
+    }
+
+    fn block_stop(
+        &mut self,
+        raw: Bytes,
+        node: Node,
+        at: u32,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let block = self.open_block(&node)?;
+        block.open = false;
+        match &mut block.kind {
+            BlockKind::Text(gathered) => gathered.flush(saw),
+            BlockKind::Provider(name, input) => saw.push(Observation::ProviderCall {
+                name: std::mem::take(name),
+                input: String::from_utf8_lossy(input).into_owned(),
+            }),
+            BlockKind::Call(call) => {
+                let call = *call;
+                let frame = Frame::of_call(raw, node, at, call, false, calls);
+                calls.end(call);
+                return Ok(frame);
+            }
+            BlockKind::Thinking | BlockKind::Result => {}
+        }
+        Ok(Frame::plain(raw))
+    }
+
+    fn open_block(&mut self, node: &Node) -> Result<&mut Block, Fault> {
+        let index = node.get("index").and_then(Node::as_u64).and_then(|index| usize::try_from(index).ok());
+        index
+            .and_then(|index| self.blocks.get_mut(index))
+            .filter(|block| block.open)
+            .ok_or_else(|| order("an event for a content block that is not open"))
+    }
+
+    fn content_closed(&self) -> Result<(), Fault> {
+        if self.phase == Phase::Start {
+            return Err(order("the message ends before it starts"));
+        }
+        if self.blocks.iter().any(|block| block.open) {
+            return Err(order("the message ends inside a content block"));
+        }
+        Ok(())
+    }
+
+    /// An event or delta that nobody knows: held, judged, passed on or dropped.
+    #[expect(clippy::unused_self, reason = "reads like its siblings")]
+    fn unknown(&self, raw: Bytes, node: Node, at: u32, name: &str, calls: &mut Calls) -> Frame {
+        let id = calls.open(CallKind::Unknown, None, name, "");
+        if let Some(call) = calls.get_mut(id) {
+            call.call_like = looks_like_call(&node);
+        }
+        let frame = Frame::of_call(raw, node, at, id, true, calls);
+        calls.end(id);
+        frame
+    }
+}
+
+/// How a frame is emitted, now that its calls are ruled.
+pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
+    let Some((node, _)) = &frame.node else { return Repair::Keep };
+    let kind = node.text("type").unwrap_or_default();
+    let message = match kind {
+        _ if frame.whole => Some(&**node),
+        "content_block_start" | "content_block_delta" | "content_block_stop" => {
+            return held_event(frame, node, kind, calls);
+        }
+        "message_start" => node.get("message"),
+        "message_delta" => node.get("delta"),
+        // An unknown event that was held as a whole.
+        _ => {
+            let gone = frame.entries.iter().any(|(call, _)| calls.blocked(*call).is_some());
+            return if gone { Repair::Drop } else { Repair::Keep };
+        }
+    };
+    let mut edits: Vec<Edit> = frame
+        .entries
+        .iter()
+        .filter_map(|(call, span)| Some(Edit::replace(*span, text_block(calls.blocked(*call)?))))
+        .collect();
+    let reason = message.and_then(|message| message.get("stop_reason"));
+    if let Some(reason) = reason.filter(|reason| reason.as_str() == Some("tool_use"))
+        && calls.all_gone(|_| true)
+    {
+        edits.push(Edit::replace(reason.span, &b"\"end_turn\""[..]));
+    }
+    if edits.is_empty() { Repair::Keep } else { Repair::Edit { edits, keep: true, then: Bytes::new() } }
+}
+
+/// An event that belongs to a held block as a whole: if the block is blocked, a text block stands where
+/// it began and the rest of it is gone.
+fn held_event(frame: &Frame, node: &Node, kind: &str, calls: &Calls) -> Repair {
+    let Some(notice) = frame.entries.iter().find_map(|(call, _)| calls.blocked(*call)) else {
+        return Repair::Keep;
+    };
+    if kind != "content_block_start" || frame.leads.is_empty() {
+        return Repair::Drop;
+    }
+    let index = node.get("index").and_then(Node::as_u64).unwrap_or_default();
+    let mut out = Vec::new();
+    let mut event = |name: &str, rest: &[&[u8]]| {
+        out.extend_from_slice(
+            format!("event: {name}\ndata: {{\"type\":\"{name}\",\"index\":{index}").as_bytes(),
+        );
+        rest.iter().for_each(|bytes| out.extend_from_slice(bytes));
+        out.extend_from_slice(b"}\n\n");
+    };
+    event("content_block_start", &[br#","content_block":{"type":"text","text":""}"#]);
+    let text = json::quoted(notice);
+    event("content_block_delta", &[br#","delta":{"type":"text_delta","text":"#, &text, b"}"]);
+    event("content_block_stop", &[]);
+    Repair::Replace(out.into())
+}
+
+fn text_block(notice: &str) -> Vec<u8> {
+    let mut out = br#"{"type":"text","text":"#.to_vec();
+    out.extend_from_slice(&json::quoted(notice));
+    out.push(b'}');
+    out
+}
+
+/// The end of a stream that could not go on, as this protocol says it.
+pub(crate) fn error_event(message: &str) -> Bytes {
+    let mut out = b"event: error\ndata: ".to_vec();
+    out.extend_from_slice(&error_body("api_error", message));
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// An error in this protocol's shape.
+#[must_use]
+pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
+    let mut out = br#"{"type":"error","error":{"type":"#.to_vec();
+    out.extend_from_slice(&json::quoted(kind));
+    out.extend_from_slice(br#","message":"#);
+    out.extend_from_slice(&json::quoted(message));
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// Reads a request to `/v1/messages`.
+///
+/// # Errors
+/// A [`Fault`] if it is not strict JSON of the documented shape.
+pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
+    let node = object(body)?;
+    let mut request =
+        Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
+    request.model = node.text("model").unwrap_or_default().to_owned();
+    for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
+        request.declare(tool.text("name").unwrap_or_default(), tool, body);
+        let kind = tool.text("type").unwrap_or_default();
+        let run_by_provider = ["web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset"];
+        request.declared.provider_tools |= run_by_provider.iter().any(|tool| kind.starts_with(tool));
+    }
+    request.declared.provider_tools |=
+        node.get("mcp_servers").is_some_and(|servers| !servers.elements().is_empty());
+    if let Some(system) = node.some("system") {
+        blocks(system, PartKind::SystemText, &mut request);
+    }
+    let messages = node.get("messages").map(Node::elements).unwrap_or_default();
+    for message in messages {
+        let kind = match message.text("role") {
+            Some("assistant") => PartKind::AssistantText,
+            Some("system") => PartKind::SystemText,
+            _ => PartKind::UserText,
+        };
+        if let Some(content) = message.some("content") {
+            blocks(content, kind, &mut request);
+        }
+    }
+    Ok(request)
+}
+
+/// The text of a message's content, block by block.
+fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
+    if let Some(text) = content.as_str() {
+        request.parts.push(Part { kind, text: text.into() });
+    }
+    for block in content.elements() {
+        match block.text("type").unwrap_or_default() {
+            "text" => request.parts.push(Part { kind, text: block.text("text").unwrap_or_default().into() }),
+            "tool_result" | "mcp_tool_result" => {
+                if let Some(content) = block.some("content") {
+                    blocks(content, PartKind::ToolResult, request);
+                }
+            }
+            "image" => request.unseen("image"),
+            "document" if block.get("source").and_then(|s| s.text("type")) == Some("base64") => {
+                request.unseen("document");
+            }
+            // Signed or encrypted: nothing in them is the agent's to say.
+            "thinking" | "redacted_thinking" => {}
+            other => {
+                let kind =
+                    if other.ends_with("_tool_result") || other == "document" || other == "search_result" {
+                        PartKind::ToolResult
+                    } else {
+                        kind
+                    };
+                block.each_string(&mut |text, _| request.parts.push(Part { kind, text: text.into() }));
+            }
+        }
+    }
+}
+
+fn text_of(node: &Node, source: &[u8]) -> String {
+    String::from_utf8_lossy(node.span.of(source)).into_owned()
+}
+
+fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
+    if let Some(usage) = node.some("usage") {
+        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
+        saw.push(Observation::Usage { input: count("input_tokens"), output: count("output_tokens") });
+    }
+}
+
+fn order(message: &str) -> Fault {
+    Fault::new("anthropic.order", message)
+}
+
+fn truncated() -> Fault {
+    Fault::new("stream.truncated", "the stream ended before the message did")
+}
+
+/// What was not looked into when something unknown passes.
+pub(crate) fn unknown_coverage(name: &str) -> Coverage {
+    Coverage::Partial(format!("unknown {name}"))
+}

@@ -1,0 +1,401 @@
+//! A frame is what a stream forwards in one go: a server-sent event, or a whole JSON body. The calls in
+//! it are cut out until they are judged.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::Fault;
+use super::splice::{Edit, Piece, splice};
+use crate::decision::Coverage;
+use crate::syntax::{Kind, Node, Span, json};
+
+/// A call within one stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u32);
+
+/// What a stream shows that needs no ruling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// Text that has streamed on: it can only be audited.
+    Text(String),
+    /// A call the provider runs itself.
+    ProviderCall {
+        /// The tool's name.
+        name: String,
+        /// Its input as JSON text, as far as it was given.
+        input: String,
+    },
+    /// Tokens used, as the provider counts them; the newest figures win.
+    Usage {
+        /// Tokens read, if told.
+        input: Option<u64>,
+        /// Tokens written, if told.
+        output: Option<u64>,
+    },
+    /// Something that was not looked into.
+    Coverage(Coverage),
+}
+
+/// What a held thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// A call of a tool, with a JSON object as arguments.
+    Tool,
+    /// A call of a tool that takes free text.
+    FreeText,
+    /// Something unknown that could be a call.
+    Unknown,
+}
+
+/// How far a call has come.
+#[derive(Debug)]
+pub(crate) enum CallState {
+    /// Its bytes are still coming.
+    Open,
+    /// Complete, waiting for a ruling.
+    Ended,
+    /// Judged and given back: the pieces that were cut out, in order.
+    Released(VecDeque<Bytes>),
+    /// Judged and withheld; the text says so to the agent.
+    Blocked(String),
+}
+
+/// A call as it is being read.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub kind: CallKind,
+    /// Calls of one group are ruled before any of them is sent, because a block renumbers the others.
+    pub group: u32,
+    /// Its number within the group, where the protocol numbers calls.
+    pub slot: u64,
+    pub name: String,
+    pub wire_id: String,
+    /// The arguments as they came in fragments (WTF-8).
+    pub fragments: Vec<u8>,
+    /// The arguments as they came whole, as JSON text.
+    pub whole: Option<String>,
+    /// Why readers would disagree on it.
+    pub fault: Option<String>,
+    /// For unknown things: whether some part of it looks like a call.
+    pub call_like: bool,
+    /// Cut out of the frames, in order.
+    pub pieces: VecDeque<Bytes>,
+    pub state: CallState,
+}
+
+impl Call {
+    /// Notes why readers would disagree on this call; the first reason stays.
+    pub fn spoil(&mut self, why: &str) {
+        self.fault.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// The text of the arguments, or what is wrong with them.
+    pub fn arguments(&self) -> Result<String, String> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let text = std::str::from_utf8(&self.fragments)
+            .map_err(|_| "its arguments hold half a surrogate pair".to_owned())?;
+        match &self.whole {
+            Some(whole) if text.is_empty() => Ok(whole.clone()),
+            Some(_) => Err("its arguments are given twice".to_owned()),
+            // Honest providers send no arguments at all for a tool without parameters.
+            None if text.is_empty() && self.kind == CallKind::Tool => Ok("{}".to_owned()),
+            None => Ok(text.to_owned()),
+        }
+    }
+}
+
+/// Every call of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    list: Vec<Call>,
+    /// Calls complete since the machine last asked.
+    ended: Vec<CallId>,
+}
+
+impl Calls {
+    /// Opens a call; without a `group`, one of its own.
+    pub fn open(&mut self, kind: CallKind, group: Option<u32>, name: &str, wire_id: &str) -> CallId {
+        let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push(Call {
+            kind,
+            group: group.unwrap_or(index),
+            slot: 0,
+            name: name.to_owned(),
+            wire_id: wire_id.to_owned(),
+            fragments: Vec::new(),
+            whole: None,
+            fault: None,
+            call_like: false,
+            pieces: VecDeque::new(),
+            state: CallState::Open,
+        });
+        CallId(index)
+    }
+
+    pub fn get(&self, id: CallId) -> Option<&Call> {
+        self.list.get(id.0 as usize)
+    }
+
+    pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.list.get_mut(id.0 as usize)
+    }
+
+    /// Marks a call complete.
+    pub fn end(&mut self, id: CallId) {
+        if let Some(call) = self.get_mut(id)
+            && matches!(call.state, CallState::Open)
+        {
+            call.state = CallState::Ended;
+            self.ended.push(id);
+        }
+    }
+
+    /// The calls completed since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<CallId> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.list.iter_mut()
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// What the agent is told instead of the call, if it was blocked.
+    pub fn blocked(&self, id: CallId) -> Option<&str> {
+        match &self.get(id)?.state {
+            CallState::Blocked(notice) => Some(notice),
+            _ => None,
+        }
+    }
+
+    /// Whether this call and all of its group are ruled.
+    pub fn settled(&self, id: CallId) -> bool {
+        let Some(group) = self.get(id).map(|call| call.group) else { return false };
+        let ruled = |call: &Call| matches!(call.state, CallState::Released(_) | CallState::Blocked(_));
+        self.list.iter().filter(|call| call.group == group).all(ruled)
+    }
+
+    /// How many calls of `group` that were numbered below `slot` have been blocked.
+    pub fn blocked_before(&self, group: u32, slot: u64) -> u64 {
+        let before = |call: &&Call| {
+            call.group == group && call.slot < slot && matches!(call.state, CallState::Blocked(_))
+        };
+        self.list.iter().filter(before).count() as u64
+    }
+
+    /// Whether some call for which `of` holds was blocked and none was left.
+    pub fn all_gone(&self, of: impl Fn(&Call) -> bool) -> bool {
+        let mut calls = self.list.iter().filter(|call| call.kind != CallKind::Unknown && of(call)).peekable();
+        calls.peek().is_some() && calls.all(|call| matches!(call.state, CallState::Blocked(_)))
+    }
+}
+
+/// A stretch of a frame.
+#[derive(Debug)]
+enum Stretch {
+    Fixed(Bytes),
+    Hole(CallId),
+}
+
+/// What a frame carries, and how it is put together again.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    stretches: Vec<(Span, Stretch)>,
+    /// The frame's length in bytes, holes included.
+    pub len: usize,
+    /// The JSON it holds and where in the frame that begins; kept only where a repair may need it.
+    pub node: Option<(Box<Node>, u32)>,
+    /// The calls in it: which, and where (in the coordinates of the JSON).
+    pub entries: Vec<(CallId, Span)>,
+    /// The calls that begin in it.
+    pub leads: Vec<CallId>,
+    /// Whether it is a whole reply rather than an event of a stream.
+    pub whole: bool,
+}
+
+impl Frame {
+    /// A frame without calls.
+    pub fn plain(raw: Bytes) -> Self {
+        let len = raw.len();
+        let span = Span::new(0, u32::try_from(len).unwrap_or(u32::MAX));
+        let stretches = vec![(span, Stretch::Fixed(raw))];
+        Self { stretches, len, node: None, entries: Vec::new(), leads: Vec::new(), whole: false }
+    }
+
+    /// A frame that may need a repair although it carries no call.
+    pub fn with_node(raw: Bytes, node: Node, at: u32) -> Self {
+        Self { node: Some((Box::new(node), at)), ..Self::plain(raw) }
+    }
+
+    /// A frame that belongs to one call altogether.
+    pub fn of_call(raw: Bytes, node: Node, at: u32, call: CallId, lead: bool, calls: &mut Calls) -> Self {
+        let span = Span::new(0, u32::try_from(raw.len()).unwrap_or(u32::MAX));
+        let len = raw.len();
+        if let Some(call) = calls.get_mut(call) {
+            call.pieces.push_back(raw);
+        }
+        Self {
+            stretches: vec![(span, Stretch::Hole(call))],
+            len,
+            entries: vec![(call, node.span)],
+            node: Some((Box::new(node), at)),
+            leads: if lead { vec![call] } else { Vec::new() },
+            whole: false,
+        }
+    }
+
+    /// A frame with calls cut out: `entries` are in order and do not overlap, in the JSON's coordinates.
+    pub fn cut(
+        raw: &Bytes,
+        node: Node,
+        at: u32,
+        entries: Vec<(CallId, Span)>,
+        leads: Vec<CallId>,
+        calls: &mut Calls,
+    ) -> Result<Self, Fault> {
+        let end = u32::try_from(raw.len()).unwrap_or(u32::MAX);
+        let mut stretches = Vec::with_capacity(entries.len() * 2 + 1);
+        let mut from = 0;
+        let fixed = |from: u32, to: u32, stretches: &mut Vec<(Span, Stretch)>| {
+            if from < to {
+                let span = Span::new(from, to);
+                stretches.push((span, Stretch::Fixed(raw.slice(span.range()))));
+            }
+        };
+        for (call, span) in &entries {
+            let hole = Span::new(span.start + at, span.end + at);
+            if hole.start < from || hole.end > end {
+                return Err(Fault::new("frame.overlap", "two calls share the same bytes"));
+            }
+            fixed(from, hole.start, &mut stretches);
+            stretches.push((hole, Stretch::Hole(*call)));
+            if let Some(call) = calls.get_mut(*call) {
+                call.pieces.push_back(raw.slice(hole.range()));
+            }
+            from = hole.end;
+        }
+        fixed(from, end, &mut stretches);
+        Ok(Self { stretches, len: raw.len(), node: Some((Box::new(node), at)), entries, leads, whole: false })
+    }
+
+    /// Whether every call in it is ruled.
+    pub fn settled(&self, calls: &Calls) -> bool {
+        self.entries.iter().all(|(call, _)| calls.settled(*call))
+    }
+
+    /// Whether it carries a call or may need a repair.
+    pub fn is_plain(&self) -> bool {
+        self.node.is_none()
+    }
+
+    /// The frame's bytes with `edits` (in the JSON's coordinates) applied. Pieces of released calls are
+    /// taken back from them; those of blocked calls are not there.
+    pub fn assemble(&self, edits: Vec<Edit>, calls: &mut Calls) -> Result<Bytes, Fault> {
+        if let [(_, Stretch::Fixed(raw))] = self.stretches.as_slice()
+            && edits.is_empty()
+        {
+            return Ok(raw.clone());
+        }
+        let mut filled: Vec<(Span, Option<Bytes>)> = Vec::with_capacity(self.stretches.len());
+        for (span, stretch) in &self.stretches {
+            let bytes = match stretch {
+                Stretch::Fixed(bytes) => Some(bytes.clone()),
+                Stretch::Hole(id) => match calls.get_mut(*id).map(|call| &mut call.state) {
+                    Some(CallState::Released(pieces)) => pieces.pop_front(),
+                    _ => None,
+                },
+            };
+            filled.push((*span, bytes));
+        }
+        if let [(_, Some(raw))] = filled.as_slice()
+            && edits.is_empty()
+        {
+            return Ok(raw.clone());
+        }
+        let at = self.node.as_ref().map_or(0, |(_, at)| *at);
+        let pieces: Vec<Piece<'_>> =
+            filled.iter().map(|(span, bytes)| Piece { span: *span, bytes: bytes.as_deref() }).collect();
+        splice(&pieces, edits.into_iter().map(|edit| edit.shifted(at)).collect())
+    }
+}
+
+/// How a frame is emitted once its calls are ruled.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// As it came.
+    Keep,
+    /// Not at all.
+    Drop,
+    /// With other bytes in its place.
+    Replace(Bytes),
+    /// With these edits, in the coordinates of its JSON, and `then` after it. `keep: false` drops the
+    /// frame itself.
+    Edit {
+        /// The edits.
+        edits: Vec<Edit>,
+        /// Whether the edited frame is worth sending.
+        keep: bool,
+        /// What follows it.
+        then: Bytes,
+    },
+}
+
+/// Whether some part of `node` is what an agent could take for a call it should run.
+pub(crate) fn looks_like_call(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Array(elements) => elements.iter().any(looks_like_call),
+        Kind::Object(members) => {
+            let typed = node.text("type").is_some_and(|kind| {
+                let kind = kind.to_ascii_lowercase();
+                kind.contains("tool_use")
+                    || kind.contains("tool_call")
+                    || kind.contains("_call")
+                    || kind == "function"
+            });
+            let named = node.get("name").is_some()
+                && ["input", "arguments", "args", "parameters"].iter().any(|key| node.get(key).is_some());
+            let listed = ["tool_calls", "tool_call", "function_call", "tool_use", "functionCall"]
+                .iter()
+                .any(|key| node.some(key).is_some());
+            typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
+        }
+        _ => false,
+    }
+}
+
+/// The strict tree of a JSON text that must be an object.
+pub(crate) fn object(data: &[u8]) -> Result<Node, Fault> {
+    let node = json::parse(data)?;
+    if node.is_object() { Ok(node) } else { Err(Fault::new("json.shape", "the JSON is not an object")) }
+}
+
+/// Text of a stream, gathered for an audit in bounded slices.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered(Vec<u8>);
+
+/// How much text is audited at once.
+const SLICE: usize = 64 * 1024;
+
+impl Gathered {
+    /// Adds a fragment (WTF-8); full slices go out as observations.
+    pub fn add(&mut self, fragment: &[u8], saw: &mut Vec<Observation>) {
+        json::push_wtf8(fragment, &mut self.0);
+        if self.0.len() >= SLICE {
+            self.flush(saw);
+        }
+    }
+
+    /// Gives out what has been gathered.
+    pub fn flush(&mut self, saw: &mut Vec<Observation>) {
+        if !self.0.is_empty() {
+            let text = String::from_utf8_lossy(&std::mem::take(&mut self.0)).into_owned();
+            saw.push(Observation::Text(text));
+        }
+    }
+}

@@ -1,0 +1,625 @@
+//! OpenAI Chat Completions, streaming and not.
+//!
+//! A call stands in `tool_calls` or the older `function_call`, of any of `n` choices, of `delta` or (from
+//! some compatible providers) of `message`. In a stream a call is complete when its choice has finished:
+//! until then any chunk may still add to any call. A blocked call leaves the list, later ones move up so
+//! that SDKs which count on unbroken indices read them right, and the agent is told in `content`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Fault;
+use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, looks_like_call, object};
+use super::request::{Declared, Request};
+use super::splice::{Edit, remove_elements};
+use super::sse::Event;
+use crate::action::{Part, PartKind};
+use crate::syntax::{Kind, Member, Node, Span, json};
+
+/// The most choices one reply may have.
+const MOST_CHOICES: u64 = 128;
+
+/// Reads one reply.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    choices: BTreeMap<u64, Choice>,
+    declared: Declared,
+    done: bool,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    /// The calls by index, and the id each was given.
+    slots: BTreeMap<u64, (CallId, String)>,
+    legacy: Option<CallId>,
+    finished: bool,
+    text: Gathered,
+}
+
+/// The calls found in one frame.
+#[derive(Default)]
+struct Found {
+    entries: Vec<(CallId, Span)>,
+    leads: Vec<CallId>,
+    /// Whether the frame ends a choice.
+    finishes: bool,
+}
+
+impl Reader {
+    pub fn new(declared: &Declared) -> Self {
+        Self { choices: BTreeMap::new(), declared: declared.clone(), done: false }
+    }
+
+    /// Reads one event of a stream.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let (Some(data), Some(span)) = (event.data(), event.data) else {
+            return Ok(Frame::plain(event.raw.clone()));
+        };
+        if self.done {
+            return Err(order("a chunk after the end of the reply"));
+        }
+        if data == b"[DONE]" {
+            self.done = true;
+            self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
+            return Ok(Frame::plain(event.raw.clone()));
+        }
+        let node = object(data)?;
+        saw_usage(&node, saw);
+        self.done = node.some("error").is_some();
+        let found = self.choices(&node, data, false, calls, saw)?;
+        if found.entries.is_empty() && !found.finishes {
+            return Ok(Frame::plain(event.raw.clone()));
+        }
+        Frame::cut(&event.raw, node, span.start, found.entries, found.leads, calls)
+    }
+
+    /// Reads a reply that is not streamed.
+    pub fn body(
+        &mut self,
+        raw: &Bytes,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let node = object(raw)?;
+        saw_usage(&node, saw);
+        let found = self.choices(&node, raw, true, calls, saw)?;
+        self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
+        self.done = true;
+        let mut frame = Frame::cut(raw, node, 0, found.entries, found.leads, calls)?;
+        frame.whole = true;
+        Ok(frame)
+    }
+
+    /// Whether the reply came to its end. Some honest providers leave `[DONE]` out, none leaves a choice
+    /// unfinished.
+    pub fn complete(&self) -> Result<(), Fault> {
+        let finished = !self.choices.is_empty() && self.choices.values().all(|choice| choice.finished);
+        if self.done || finished {
+            return Ok(());
+        }
+        Err(Fault::new("stream.truncated", "the stream ended before the reply did"))
+    }
+
+    /// Reads every choice of `node`. `whole`: a body, whose choices are known by their place.
+    fn choices(
+        &mut self,
+        node: &Node,
+        source: &[u8],
+        whole: bool,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Found, Fault> {
+        let mut found = Found::default();
+        let list = match node.some("choices") {
+            Some(choices) if choices.is_array() => choices.elements(),
+            Some(_) => return Err(order("choices is not a list")),
+            None => &[],
+        };
+        for (place, choice) in list.iter().enumerate() {
+            let index = match choice.some("index") {
+                _ if whole => place as u64,
+                Some(index) => index.as_u64().ok_or_else(|| order("a choice's index is not a number"))?,
+                // One choice without an index can only be the first.
+                None if list.len() == 1 => 0,
+                None => return Err(order("several choices without an index")),
+            };
+            if index >= MOST_CHOICES {
+                return Err(order("more than 128 choices"));
+            }
+            self.choice(index, choice, source, whole, calls, saw, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one reading step over the reader's parts")]
+    fn choice(
+        &mut self,
+        index: u64,
+        node: &Node,
+        source: &[u8],
+        whole: bool,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+        found: &mut Found,
+    ) -> Result<(), Fault> {
+        let group = u32::try_from(index).unwrap_or(u32::MAX);
+        let choice = self.choices.entry(index).or_default();
+        for member in node.members() {
+            match &*member.key {
+                "delta" | "message" => {
+                    let streamed = !whole && &*member.key == "delta";
+                    let mut part = Container { choice, group, streamed, declared: &self.declared, source };
+                    part.read(&member.value, calls, saw, found)?;
+                }
+                "index" | "finish_reason" | "logprobs" => {}
+                _ if looks_like_call(&member.value) => return Err(stray()),
+                _ => {}
+            }
+        }
+        if node.some("finish_reason").is_some() {
+            found.finishes = true;
+            choice.finish(calls, saw);
+        }
+        Ok(())
+    }
+}
+
+impl Choice {
+    fn finish(&mut self, calls: &mut Calls, saw: &mut Vec<Observation>) {
+        self.finished = true;
+        self.text.flush(saw);
+        self.slots.values().for_each(|(call, _)| calls.end(*call));
+        self.legacy.iter().for_each(|call| calls.end(*call));
+    }
+}
+
+/// The `delta` or `message` of a choice.
+struct Container<'a> {
+    choice: &'a mut Choice,
+    group: u32,
+    streamed: bool,
+    declared: &'a Declared,
+    source: &'a [u8],
+}
+
+impl Container<'_> {
+    fn read(
+        &mut self,
+        node: &Node,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+        found: &mut Found,
+    ) -> Result<(), Fault> {
+        for member in node.members() {
+            match (&*member.key, &member.value.kind) {
+                (_, Kind::Null) => {}
+                ("content", Kind::String(text)) => self.choice.text.add(text.as_wtf8(), saw),
+                ("tool_calls", Kind::Array(list)) => {
+                    for (place, entry) in list.iter().enumerate() {
+                        self.tool_call(entry, place, list.len(), calls, found)?;
+                    }
+                }
+                ("function_call", Kind::Object(_)) => self.function_call(&member.value, calls, found)?,
+                ("tool_calls" | "function_call", _) => {
+                    return Err(order("calls are not in the documented shape"));
+                }
+                (_, Kind::Array(_) | Kind::Object(_)) if looks_like_call(&member.value) => {
+                    return Err(stray());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tool_call(
+        &mut self,
+        entry: &Node,
+        place: usize,
+        of: usize,
+        calls: &mut Calls,
+        found: &mut Found,
+    ) -> Result<(), Fault> {
+        if !entry.is_object() {
+            return Err(order("a tool call is not an object"));
+        }
+        let wire_id = entry.text("id").unwrap_or_default();
+        let slot = if self.streamed { self.slot(entry, wire_id, of)? } else { self.fresh_slot(place) };
+        let (function, custom) = (entry.some("function"), entry.some("custom"));
+        let (body, kind, odd) = match (entry.text("type").unwrap_or_default(), function, custom) {
+            ("" | "function", _, None) => (function, CallKind::Tool, false),
+            ("" | "custom", None, _) => (custom, CallKind::FreeText, false),
+            _ => (function.or(custom), CallKind::Tool, true),
+        };
+        let (call, new) = if let Some((call, known)) = self.choice.slots.get_mut(&slot) {
+            if known.is_empty() {
+                wire_id.clone_into(known);
+            } else if !wire_id.is_empty() && known != wire_id {
+                return Err(Fault::new("openai.merged-index", "two calls with different ids share an index"));
+            }
+            (*call, false)
+        } else {
+            if self.choice.finished {
+                return Err(order("a call after the end of its choice"));
+            }
+            let call = calls.open(kind, Some(self.group), "", wire_id);
+            if let Some(call) = calls.get_mut(call) {
+                call.slot = slot;
+            }
+            self.choice.slots.insert(slot, (call, wire_id.to_owned()));
+            (call, true)
+        };
+        self.add(call, new, body, kind, calls)?;
+        if let Some(call) = calls.get_mut(call).filter(|_| odd) {
+            call.spoil("it is of no known type");
+        }
+        found.push(call, entry.span, new);
+        Ok(())
+    }
+
+    fn function_call(&mut self, node: &Node, calls: &mut Calls, found: &mut Found) -> Result<(), Fault> {
+        let (call, new) = match self.choice.legacy {
+            Some(call) => (call, false),
+            None if self.choice.finished => return Err(order("a call after the end of its choice")),
+            None => {
+                let call = calls.open(CallKind::Tool, Some(self.group), "", "");
+                self.choice.legacy = Some(call);
+                (call, true)
+            }
+        };
+        self.add(call, new, Some(node), CallKind::Tool, calls)?;
+        found.push(call, node.span, new);
+        Ok(())
+    }
+
+    /// Which call of the choice an entry of a stream belongs to.
+    fn slot(&self, entry: &Node, wire_id: &str, of: usize) -> Result<u64, Fault> {
+        let slots = &self.choice.slots;
+        if let Some(index) = entry.some("index") {
+            let index = index.as_u64().ok_or_else(|| order("a call's index is not a number"))?;
+            // SDKs put calls into a list by index; a gap lands them in another place than they name.
+            let next = slots.keys().next_back().map_or(0, |last| last + 1);
+            return if index <= next { Ok(index) } else { Err(order("a call's index skips one")) };
+        }
+        // Some honest providers leave the index out. That is readable only one call at a time, a new id
+        // being a new call.
+        if of > 1 {
+            return Err(order("several calls without an index"));
+        }
+        let known = slots.iter().find(|(_, (_, known))| !wire_id.is_empty() && known == wire_id);
+        let last = slots.keys().next_back();
+        Ok(match (known, last) {
+            (Some((slot, _)), _) => *slot,
+            (None, Some(last)) if wire_id.is_empty() => *last,
+            (None, last) => last.map_or(0, |last| last + 1),
+        })
+    }
+
+    /// The slot of a whole call: never one that a delta has used.
+    fn fresh_slot(&self, place: usize) -> u64 {
+        let next = self.choice.slots.keys().next_back().map_or(0, |last| last + 1);
+        next.max(place as u64)
+    }
+
+    /// Adds what an entry says to its call.
+    fn add(
+        &self,
+        id: CallId,
+        new: bool,
+        function: Option<&Node>,
+        kind: CallKind,
+        calls: &mut Calls,
+    ) -> Result<(), Fault> {
+        let Some(call) = calls.get_mut(id) else { return Ok(()) };
+        if !matches!(call.state, super::frame::CallState::Open) {
+            return Err(order("more of a call after the end of its choice"));
+        }
+        if !new && function.is_some() && call.kind != kind {
+            call.spoil("its type changes");
+        }
+        let Some(function) = function else {
+            // Continuations may carry nothing; a first entry without a function is of no known type.
+            if new {
+                call.spoil("it has no function");
+            }
+            return Ok(());
+        };
+        if let Some(name) = function.text("name").filter(|name| !name.is_empty()) {
+            if call.name.is_empty() {
+                name.clone_into(&mut call.name);
+            } else if call.name != name {
+                call.spoil("its name changes");
+            } else if self.declared.tools.contains(&format!("{name}{name}")) {
+                // Some SDKs join repeated names: "rm" twice would be the declared tool "rmrm".
+                call.spoil("its name is given twice and joins to another tool's");
+            }
+        }
+        let arguments = function.get(if kind == CallKind::FreeText { "input" } else { "arguments" });
+        match arguments.map(|node| (&node.kind, node)) {
+            None | Some((Kind::Null, _)) => {}
+            Some((Kind::String(text), _)) => json::push_wtf8(text.as_wtf8(), &mut call.fragments),
+            Some((Kind::Object(_), node)) if call.whole.is_none() => {
+                call.whole = Some(String::from_utf8_lossy(node.span.of(self.source)).into_owned());
+            }
+            Some(_) => call.spoil("its arguments are neither text nor one object"),
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn push(&mut self, call: CallId, span: Span, lead: bool) {
+        // Members may stand in any order; holes must not.
+        let at = self.entries.partition_point(|(_, other)| other.start < span.start);
+        self.entries.insert(at, (call, span));
+        if lead {
+            self.leads.push(call);
+        }
+    }
+}
+
+/// How a frame is emitted, now that its calls are ruled.
+pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
+    let Some((node, _)) = &frame.node else { return Repair::Keep };
+    let mut edits = Vec::new();
+    let mut then = Vec::new();
+    let mut keep = frame.whole || node.some("usage").is_some();
+    let whole = node.get("choices").map(Node::elements).unwrap_or_default();
+    for (place, choice) in whole.iter().enumerate() {
+        let mut lead = None;
+        for key in ["delta", "message"] {
+            let Some(container) = choice.get(key) else { continue };
+            let notice =
+                container_edits(container, frame.whole || key == "message", frame, calls, &mut edits);
+            if !notice.is_empty() {
+                lead = Some(notice);
+            }
+            keep |= container.members().iter().any(|member| {
+                !member.value.is_null()
+                    && (!matches!(&*member.key, "tool_calls" | "function_call")
+                        || has_kept_entry(member, frame, calls))
+            });
+        }
+        let index = choice.get("index").and_then(Node::as_u64).unwrap_or(place as u64);
+        if let Some(reason) = choice.some("finish_reason") {
+            keep = true;
+            let called = matches!(reason.as_str(), Some("tool_calls" | "function_call"));
+            // Inside a body a choice is known by its place, in a stream by its index.
+            let group = if frame.whole { place as u64 } else { index };
+            if called && calls.all_gone(|call| u64::from(call.group) == group) {
+                edits.push(Edit::replace(reason.span, &b"\"stop\""[..]));
+            }
+        }
+        if let Some(notice) = lead {
+            notice_chunk(node, index, &notice, &mut then);
+        }
+    }
+    if edits.is_empty() { Repair::Keep } else { Repair::Edit { edits, keep, then: then.into() } }
+}
+
+fn entry_of(span: Span, frame: &Frame) -> Option<CallId> {
+    frame.entries.iter().find(|(_, entry)| *entry == span).map(|(call, _)| *call)
+}
+
+fn has_kept_entry(member: &Member, frame: &Frame, calls: &Calls) -> bool {
+    let kept = |node: &Node| entry_of(node.span, frame).is_some_and(|call| calls.blocked(call).is_none());
+    kept(&member.value) || member.value.elements().iter().any(kept)
+}
+
+/// The edits inside one `delta` or `message`. Returns what the agent is to be told in a chunk of its
+/// own; in a `message` it is told in place.
+fn container_edits(
+    container: &Node,
+    in_place: bool,
+    frame: &Frame,
+    calls: &Calls,
+    edits: &mut Vec<Edit>,
+) -> String {
+    let mut gone_members = Vec::new();
+    let mut notice = String::new();
+    let mut tell = |call: CallId| {
+        if let Some(text) = calls.blocked(call).filter(|_| frame.leads.contains(&call)) {
+            if !notice.is_empty() {
+                notice.push_str("\n\n");
+            }
+            notice.push_str(text);
+        }
+    };
+    if let Some(list) = container.member("tool_calls").filter(|member| member.value.is_array()) {
+        let entries: Vec<(Span, Option<CallId>)> =
+            list.value.elements().iter().map(|node| (node.span, entry_of(node.span, frame))).collect();
+        let gone = |entry: &(Span, Option<CallId>)| entry.1.is_some_and(|call| calls.blocked(call).is_some());
+        entries.iter().filter_map(|(_, call)| *call).for_each(&mut tell);
+        if !entries.is_empty() && entries.iter().all(gone) {
+            gone_members.push("tool_calls");
+        } else {
+            let spans: Vec<Span> = entries.iter().map(|(span, _)| *span).collect();
+            edits.extend(remove_elements(&spans, |index| entries.get(index).is_some_and(gone)));
+            if !in_place {
+                let kept = list.value.elements().iter().zip(&entries).filter(|(_, entry)| !gone(entry));
+                edits.extend(kept.filter_map(|(node, (_, call))| renumber(node, (*call)?, calls)));
+            }
+        }
+    }
+    if let Some(member) = container.member("function_call")
+        && let Some(call) = entry_of(member.value.span, frame)
+        && calls.blocked(call).is_some()
+    {
+        tell(call);
+        gone_members.push("function_call");
+    }
+    if !in_place || notice.is_empty() {
+        remove_members(container, &gone_members, edits);
+        return notice;
+    }
+    say_in_place(container, &mut gone_members, &notice, edits);
+    String::new()
+}
+
+fn remove_members(container: &Node, keys: &[&str], edits: &mut Vec<Edit>) {
+    let members = container.members();
+    let spans: Vec<Span> = members.iter().map(Member::span).collect();
+    edits.extend(remove_elements(&spans, |index| {
+        members.get(index).is_some_and(|member| keys.contains(&&*member.key))
+    }));
+}
+
+/// Puts the notice into the message's own `content`.
+fn say_in_place(container: &Node, gone: &mut Vec<&str>, notice: &str, edits: &mut Vec<Edit>) {
+    let mut text = Vec::new();
+    match container.member("content") {
+        Some(content) if content.value.as_str().is_some() => {
+            if content.value.as_str().is_some_and(|said| !said.is_empty()) {
+                json::escape_into("\n\n", &mut text);
+            }
+            json::escape_into(notice, &mut text);
+            let end = content.value.span.end.saturating_sub(1);
+            edits.push(Edit::replace(Span::new(end, end), text));
+        }
+        Some(content) if content.value.is_null() => {
+            edits.push(Edit::replace(content.value.span, json::quoted(notice)));
+        }
+        Some(content) if content.value.is_array() => {
+            if !content.value.elements().is_empty() {
+                text.push(b',');
+            }
+            text.extend_from_slice(br#"{"type":"text","text":"#);
+            text.extend_from_slice(&json::quoted(notice));
+            text.push(b'}');
+            let end = content.value.span.end.saturating_sub(1);
+            edits.push(Edit::replace(Span::new(end, end), text));
+        }
+        // No content to add to: it takes the place of the first list that goes.
+        _ => {
+            if let Some(member) = gone.first().and_then(|key| container.member(key)) {
+                text.extend_from_slice(b"\"content\":");
+                text.extend_from_slice(&json::quoted(notice));
+                edits.push(Edit::replace(member.span(), text));
+                gone.remove(0);
+            }
+        }
+    }
+    remove_members(container, gone, edits);
+}
+
+/// The edit that moves a call up by as many calls of its choice as were blocked before it.
+fn renumber(entry: &Node, call: CallId, calls: &Calls) -> Option<Edit> {
+    let index = entry.some("index")?;
+    let this = calls.get(call)?;
+    let gone = calls.blocked_before(this.group, this.slot);
+    (gone > 0).then(|| Edit::replace(index.span, this.slot.saturating_sub(gone).to_string().into_bytes()))
+}
+
+/// A chunk of the same reply that says `notice` as content.
+fn notice_chunk(node: &Node, index: u64, notice: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: {");
+    for key in ["id", "created", "model"] {
+        match node.get(key).map(|value| &value.kind) {
+            Some(Kind::String(text)) => {
+                out.extend_from_slice(format!("\"{key}\":").as_bytes());
+                out.extend_from_slice(&json::quoted(text));
+                out.push(b',');
+            }
+            Some(Kind::Number(digits)) => out.extend_from_slice(format!("\"{key}\":{digits},").as_bytes()),
+            _ => {}
+        }
+    }
+    out.extend_from_slice(
+        format!("\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":{index},").as_bytes(),
+    );
+    out.extend_from_slice(b"\"delta\":{\"content\":");
+    out.extend_from_slice(&json::quoted(notice));
+    out.extend_from_slice(b"},\"finish_reason\":null}]}\n\n");
+}
+
+/// The end of a stream that could not go on, as this protocol says it.
+pub(crate) fn error_event(message: &str) -> Bytes {
+    let mut out = b"data: ".to_vec();
+    out.extend_from_slice(&error_body("doorward_error", message));
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// An error in this protocol's shape.
+#[must_use]
+pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
+    let mut out = br#"{"error":{"message":"#.to_vec();
+    out.extend_from_slice(&json::quoted(message));
+    out.extend_from_slice(br#","type":"#);
+    out.extend_from_slice(&json::quoted(kind));
+    out.extend_from_slice(br#","param":null,"code":"#);
+    out.extend_from_slice(&json::quoted(kind));
+    out.extend_from_slice(b"}}");
+    out
+}
+
+/// Reads a request to `/v1/chat/completions`.
+///
+/// # Errors
+/// A [`Fault`] if it is not strict JSON of the documented shape.
+pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
+    let node = object(body)?;
+    let mut request =
+        Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
+    request.model = node.text("model").unwrap_or_default().to_owned();
+    for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
+        let named = tool.some("function").or_else(|| tool.some("custom")).unwrap_or(tool);
+        request.declare(named.text("name").unwrap_or_default(), tool, body);
+    }
+    for function in node.get("functions").map(Node::elements).unwrap_or_default() {
+        request.declare(function.text("name").unwrap_or_default(), function, body);
+    }
+    for message in node.get("messages").map(Node::elements).unwrap_or_default() {
+        let kind = match message.text("role") {
+            Some("assistant") => PartKind::AssistantText,
+            Some("system" | "developer") => PartKind::SystemText,
+            Some("tool" | "function") => PartKind::ToolResult,
+            _ => PartKind::UserText,
+        };
+        match message.some("content").map(|content| (&content.kind, content)) {
+            Some((Kind::String(text), _)) => request.parts.push(Part { kind, text: text.as_str().into() }),
+            Some((_, content)) => {
+                for part in content.elements() {
+                    match part.text("type").unwrap_or_default() {
+                        "image_url" => request.unseen("image"),
+                        "input_audio" => request.unseen("audio"),
+                        "file" => request.unseen("document"),
+                        _ => part
+                            .each_string(&mut |text, _| request.parts.push(Part { kind, text: text.into() })),
+                    }
+                }
+            }
+            None => {}
+        }
+        for key in ["tool_calls", "function_call"] {
+            if let Some(calls) = message.some(key) {
+                let mut say = |text: &str, _| {
+                    request.parts.push(Part { kind: PartKind::AssistantText, text: text.into() });
+                };
+                calls.each_string(&mut say);
+            }
+        }
+    }
+    Ok(request)
+}
+
+fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
+    if let Some(usage) = node.some("usage") {
+        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
+        saw.push(Observation::Usage { input: count("prompt_tokens"), output: count("completion_tokens") });
+    }
+}
+
+fn order(message: &str) -> Fault {
+    Fault::new("openai.order", message)
+}
+
+fn stray() -> Fault {
+    Fault::new("openai.stray-call", "something that could be a call stands where no SDK looks for one")
+}

@@ -1,0 +1,47 @@
+//! What a request to a model says, in whichever protocol.
+
+use std::collections::HashSet;
+
+use crate::action::{Part, PartKind};
+use crate::decision::Coverage;
+use crate::syntax::Node;
+
+/// The tools a request declares: only these may be called in the reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Their names, exactly as written.
+    pub tools: HashSet<String>,
+    /// Whether the request asks for tools the provider runs itself.
+    pub provider_tools: bool,
+}
+
+/// A request to a model, read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The model asked for.
+    pub model: String,
+    /// Whether the reply is to be streamed.
+    pub stream: bool,
+    /// The tools declared.
+    pub declared: Declared,
+    /// Its content, block by block.
+    pub parts: Vec<Part>,
+    /// What of it could be read.
+    pub coverage: Coverage,
+}
+
+impl Request {
+    /// Notes a declared tool and its definition.
+    pub(super) fn declare(&mut self, name: &str, definition: &Node, source: &[u8]) {
+        if !name.is_empty() {
+            self.declared.tools.insert(name.to_owned());
+        }
+        let text = String::from_utf8_lossy(definition.span.of(source)).into_owned();
+        self.parts.push(Part { kind: PartKind::ToolDefinition, text: text.into() });
+    }
+
+    /// Notes something that was not looked into.
+    pub(super) fn unseen(&mut self, what: &str) {
+        self.coverage = std::mem::take(&mut self.coverage).and(Coverage::Partial(what.to_owned()));
+    }
+}
