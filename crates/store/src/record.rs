@@ -124,3 +124,50 @@ fn list<'a>(out: &mut Vec<u8>, items: impl Iterator<Item = &'a str>) {
 fn strings(node: &Node, key: &str) -> Option<Vec<Cow<'static, str>>> {
     node.get(key)?.elements().iter().map(|item| item.as_str().map(|text| text.to_owned().into())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn word() -> impl Strategy<Value = String> {
+        any::<String>()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn what_was_encoded_is_decoded(
+            (agent, session, kind) in (word(), word(), word()),
+            tool in proptest::option::of(word()),
+            effects in proptest::collection::vec((word(), word()), 0..4),
+            rules in proptest::collection::vec(word(), 0..4),
+        ) {
+            let record = RecordedAction {
+                receipt: "r1".into(),
+                time: 7,
+                agent,
+                session,
+                door: "model".into(),
+                kind: kind.into(),
+                tool,
+                effects: effects
+                    .into_iter()
+                    .map(|(capability, asset)| RecordedEffect { capability: capability.into(), asset: asset.into() })
+                    .collect(),
+                verdict: "ask".into(),
+                rules: rules.into_iter().map(Cow::from).collect(),
+                salt: None,
+                content: None,
+            };
+            prop_assert_eq!(RecordedAction::decode("r1", 7, &record.encode()), Some(record));
+        }
+
+        #[test]
+        fn rubbish_is_not_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            prop_assert_eq!(RecordedAction::decode("r1", 7, &bytes), None);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Answers: JSON, never cached, an error always in the same shape.
+
+use bytes::Bytes;
+use doorward_core::syntax::json;
+use doorward_store::{KillSet, Stop, Stops};
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+
+use crate::desk::{Approver, Fault, FaultKind, Status};
+
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// An object being written.
+pub(crate) struct Object(Vec<u8>);
+
+impl Object {
+    pub(crate) fn new() -> Self {
+        Self(vec![b'{'])
+    }
+
+    pub(crate) fn raw(mut self, key: &str, value: &[u8]) -> Self {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.0.extend_from_slice(&json::quoted(key));
+        self.0.push(b':');
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    pub(crate) fn text(self, key: &str, value: &str) -> Self {
+        self.raw(key, &json::quoted(value))
+    }
+
+    pub(crate) fn number(self, key: &str, value: u64) -> Self {
+        self.raw(key, value.to_string().as_bytes())
+    }
+
+    pub(crate) fn truth(self, key: &str, value: bool) -> Self {
+        self.raw(key, if value { b"true" } else { b"false" })
+    }
+
+    pub(crate) fn array<T: AsRef<[u8]>>(self, key: &str, items: impl IntoIterator<Item = T>) -> Self {
+        let mut array = vec![b'['];
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                array.push(b',');
+            }
+            array.extend_from_slice(item.as_ref());
+        }
+        array.push(b']');
+        self.raw(key, &array)
+    }
+
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
+    }
+}
+
+/// A 200 with this object.
+pub(crate) fn ok(object: Object) -> Answer {
+    json_answer(StatusCode::OK, object.end())
+}
+
+/// A 200 with this JSON value as it is.
+pub(crate) fn ok_raw(value: &[u8]) -> Answer {
+    json_answer(StatusCode::OK, value.to_vec())
+}
+
+pub(crate) fn error(status: StatusCode, code: &str, message: &str, advice: &str) -> Answer {
+    let error = Object::new().text("code", code).text("message", message).text("advice", advice).end();
+    json_answer(status, Object::new().raw("error", &error).end())
+}
+
+pub(crate) fn fault(fault: &Fault) -> Answer {
+    let status = match fault.kind {
+        FaultKind::Request => StatusCode::BAD_REQUEST,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        FaultKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    error(status, fault.code, &fault.message, &fault.advice)
+}
+
+fn json_answer(status: StatusCode, mut body: Vec<u8>) -> Answer {
+    body.push(b'\n');
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+/// What is stopped, by whom and why.
+fn kill(set: &KillSet) -> Vec<u8> {
+    Object::new()
+        .number("revision", set.revision)
+        .truth("all", set.all().is_some())
+        .raw("acts", &stops(&set.acts))
+        .raw("file", &stops(&set.file))
+        .end()
+}
+
+fn stops(stops: &Stops) -> Vec<u8> {
+    let agents = stops
+        .agents
+        .iter()
+        .fold(Object::new(), |object, (agent, why)| object.raw(agent.as_str(), &stop(why)));
+    let all = stops.all.as_ref().map_or_else(|| b"null".to_vec(), stop);
+    Object::new().raw("all", &all).raw("agents", &agents.end()).end()
+}
+
+fn stop(stop: &Stop) -> Vec<u8> {
+    Object::new().text("by", &stop.by).text("reason", &stop.reason).number("since", stop.since).end()
+}
+
+pub(crate) fn acted(set: &KillSet, approver: &Approver) -> Answer {
+    ok(Object::new().raw("kill", &kill(set)).text("approver", approver.as_str()))
+}
+
+pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
+    let reason = ready.as_ref().err().map_or_else(|| b"null".to_vec(), |fault| json::quoted(&fault.message));
+    ok(Object::new()
+        .text("version", &status.version)
+        .text("mode", &status.mode)
+        .number("started", status.started)
+        .truth("ready", ready.is_ok())
+        .raw("not_ready", &reason)
+        .number("receipts", status.receipts)
+        .array("agents", status.agents.iter().map(|agent| json::quoted(agent)))
+        .raw("kill", &kill(&status.kill)))
+}

@@ -1,0 +1,115 @@
+//! What the routes do, as the binary implements it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::session::Millis;
+use doorward_store::{KillSet, Scope};
+
+/// Who acts: the holder of the credential, which is as much as can be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approver {
+    /// The credential: `operator-token`.
+    pub principal: String,
+    /// Whether the operating system keeps the credential from the agents' processes. If it does not
+    /// (same user, readable file), whoever acted may have been an agent, and receipts say so.
+    pub authenticated: bool,
+}
+
+impl Approver {
+    /// The word for receipts: the principal, or `unauthenticated`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        if self.authenticated { &self.principal } else { "unauthenticated" }
+    }
+}
+
+/// An act of a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What it is about.
+    pub scope: Scope,
+    /// Why, in that person's words; may be empty; at most 1,000 bytes, no control characters.
+    pub reason: String,
+    /// Who.
+    pub approver: Approver,
+}
+
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Doorward's version.
+    pub version: String,
+    /// `Mode::as_str`.
+    pub mode: String,
+    /// Since when this process runs, in milliseconds since the Unix epoch.
+    pub started: Millis,
+    /// How many receipts the ledger holds.
+    pub receipts: u64,
+    /// The agents that have a token.
+    pub agents: Vec<String>,
+    /// What is stopped.
+    pub kill: Arc<KillSet>,
+}
+
+/// Why it was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// Whose fault it is.
+    pub kind: FaultKind,
+    /// For programs: stable, in `snake_case`.
+    pub code: &'static str,
+    /// What is wrong, for a person.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub advice: String,
+}
+
+/// Whose fault it is, as HTTP says it (RFC 9110, 15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// 400: the request cannot be meant.
+    Request,
+    /// 404: what it names is not there.
+    NotFound,
+    /// 409: not in this state.
+    Conflict,
+    /// 500: ours.
+    Failed,
+    /// 503: ours, and it may pass.
+    Unavailable,
+}
+
+/// What the control listener's routes do.
+///
+/// Calls come concurrently. Questions are dropped when their connection ends, after 45 seconds at the
+/// latest; acts are finished whether or not the person still waits.
+pub trait Desk: Send + Sync + 'static {
+    /// Whether the process can do its work; that is, whether the ledger appends. Answered to anyone:
+    /// the fault must tell nothing that is not for anyone.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn ready(&self) -> Result<(), Fault>;
+
+    /// Stops what `act` names and returns what is stopped now.
+    fn kill(&self, act: Act) -> impl Future<Output = Result<Arc<KillSet>, Fault>> + Send;
+
+    /// Lets what `act` names run again and returns what is stopped still.
+    fn resume(&self, act: Act) -> impl Future<Output = Result<Arc<KillSet>, Fault>> + Send;
+
+    /// What is in force.
+    fn status(&self) -> impl Future<Output = Result<Status, Fault>> + Send;
+
+    /// The latest `limit` (1 to 1,000) receipts, newest first, each one JSON value; with `before`, those
+    /// older than that receipt.
+    fn receipts(
+        &self,
+        limit: usize,
+        before: Option<String>,
+    ) -> impl Future<Output = Result<Vec<Bytes>, Fault>> + Send;
+
+    /// One receipt as one JSON value; `None` if there is none with this id.
+    fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;
+}

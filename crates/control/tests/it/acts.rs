@@ -1,0 +1,110 @@
+//! What the routes do.
+
+use std::time::Duration;
+
+use doorward_store::{AgentName, Scope};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::served::{Paper, no_ledger, served, served_with};
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let served = served().await;
+    assert_eq!(served.send("GET", "/healthz", "", "").await.status, 200);
+    assert_eq!(served.send("GET", "/readyz", "", "").await.json()["ready"], true);
+    *served.desk.trouble.lock().unwrap() = Some(no_ledger());
+    assert_eq!(served.send("GET", "/healthz", "", "").await.status, 200);
+    let reply = served.send("GET", "/readyz", "", "").await;
+    assert_eq!((reply.status, reply.code().as_str()), (503, "ledger_unavailable"));
+    let status = served.operator("GET", "/v1/status", "").await.json();
+    assert_eq!((&status["ready"], &status["not_ready"]), (&false.into(), &"the ledger cannot append".into()));
+}
+
+#[tokio::test]
+async fn kill_and_resume_carry_who_what_and_why() {
+    let served = served().await;
+    let reply = served.operator("POST", "/v1/kill", r#"{"agent":"alice","reason":"loops \"again\""}"#).await;
+    let answer = reply.json();
+    assert_eq!(answer["approver"], "operator-token");
+    assert_eq!(answer["kill"]["revision"], 7);
+    assert_eq!(answer["kill"]["all"], false);
+    assert_eq!(answer["kill"]["acts"]["agents"]["alice"]["reason"], "loops \"again\"");
+    let answer = served.operator("POST", "/v1/kill", "{}").await.json();
+    assert_eq!(answer["kill"]["all"], true);
+    assert_eq!(answer["kill"]["acts"]["all"]["by"], "operator-token");
+    served.operator("POST", "/v1/resume", r#"{"agent":null}"#).await.json();
+
+    let acts = served.desk.acts.lock().unwrap();
+    let seen: Vec<_> =
+        acts.iter().map(|(verb, act)| (*verb, act.scope.clone(), act.reason.as_str())).collect();
+    let alice = Scope::Agent(AgentName::new("alice").unwrap());
+    assert_eq!(
+        seen,
+        [("kill", alice, "loops \"again\""), ("kill", Scope::All, ""), ("resume", Scope::All, "")]
+    );
+    assert!(acts.iter().all(|(_, act)| act.approver.authenticated));
+}
+
+#[tokio::test]
+async fn an_unprotected_token_makes_an_unauthenticated_approver() {
+    let served = served_with(Paper::default(), false).await;
+    let answer = served.operator("POST", "/v1/kill", "{}").await.json();
+    assert_eq!(answer["approver"], "unauthenticated");
+    assert_eq!(answer["kill"]["acts"]["all"]["by"], "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_meant_does_nothing() {
+    let served = served().await;
+    for body in
+        ["", "x", "[]", r#"{"agnet":"alice"}"#, r#"{"agent":"Alice"}"#, r#"{"agent":"a","agent":null}"#]
+    {
+        for path in ["/v1/kill", "/v1/resume"] {
+            let reply = served.operator("POST", path, body).await;
+            assert_eq!((reply.status, reply.code().as_str()), (400, "bad_body"), "{body:?}");
+        }
+    }
+    for content_type in
+        ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"]
+    {
+        let headers = format!("{}{content_type}", served.bearer());
+        let reply = served.send("POST", "/v1/kill", &headers, "{}").await;
+        assert_eq!((reply.status, reply.code().as_str()), (415, "not_json"), "{content_type:?}");
+    }
+    assert!(served.desk.acts.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn receipts_and_status() {
+    let served = served().await;
+    let list = served.operator("GET", "/v1/receipts?limit=7&before=r9", "").await.json();
+    assert_eq!(list["receipts"][0]["limit"], 7);
+    assert_eq!(list["receipts"][0]["before"], "r9");
+    assert_eq!(list["receipts"][1]["id"], "r1");
+    assert_eq!(served.operator("GET", "/v1/receipts", "").await.json()["receipts"][0]["limit"], 50);
+    assert_eq!(served.operator("GET", "/v1/receipts?limit=0", "").await.code(), "bad_query");
+    assert_eq!(served.operator("GET", "/v1/receipts/r1", "").await.json()["id"], "r1");
+    let missing = served.operator("GET", "/v1/receipts/r2", "").await;
+    assert_eq!((missing.status, missing.code().as_str()), (404, "no_such_receipt"));
+
+    let status = served.operator("GET", "/v1/status", "").await.json();
+    assert_eq!(status["mode"], "block");
+    assert_eq!(status["agents"][0], "alice");
+    assert_eq!((&status["ready"], &status["not_ready"]), (&true.into(), &serde_json::Value::Null));
+    assert_eq!(status["kill"]["acts"]["all"], serde_json::Value::Null);
+}
+
+/// A person who presses the switch and loses the connection has pressed it.
+#[tokio::test]
+async fn an_act_is_finished_though_the_person_hangs_up() {
+    let served = served_with(Paper { delay: Duration::from_millis(300), ..Paper::default() }, true).await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let (host, bearer) = (served.host(), served.bearer());
+    let head = format!("POST /v1/kill HTTP/1.1\r\n{host}{bearer}Content-Type: application/json\r\n");
+    stream.write_all(format!("{head}Content-Length: 2\r\n\r\n{{}}").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(served.desk.acts.lock().unwrap().len(), 1);
+}

@@ -1,0 +1,162 @@
+//! A listener that is served, a desk that notes what it was asked, and a client that sends bytes.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_control::{Act, Approver, Desk, Fault, FaultKind, Settings, Status, serve};
+use doorward_store::{KillSet, Scope, Stop, Token, TokenKind};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+pub const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A desk of paper.
+#[derive(Default)]
+pub struct Paper {
+    pub acts: Mutex<Vec<(&'static str, Act)>>,
+    pub trouble: Mutex<Option<Fault>>,
+    /// How long an act takes.
+    pub delay: Duration,
+}
+
+impl Paper {
+    async fn note(&self, verb: &'static str, act: Act) -> Result<Arc<KillSet>, Fault> {
+        tokio::time::sleep(self.delay).await;
+        let mut set = KillSet { revision: 7, ..KillSet::default() };
+        let stop = Stop { by: act.approver.as_str().into(), reason: act.reason.clone(), since: 3 };
+        match (verb, &act.scope) {
+            ("kill", Scope::All) => set.acts.all = Some(stop),
+            ("kill", Scope::Agent(agent)) => drop(set.acts.agents.insert(agent.clone(), stop)),
+            _ => {}
+        }
+        self.acts.lock().unwrap().push((verb, act));
+        Ok(Arc::new(set))
+    }
+}
+
+impl Desk for Paper {
+    fn ready(&self) -> Result<(), Fault> {
+        self.trouble.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+    async fn kill(&self, act: Act) -> Result<Arc<KillSet>, Fault> {
+        self.note("kill", act).await
+    }
+    async fn resume(&self, act: Act) -> Result<Arc<KillSet>, Fault> {
+        self.note("resume", act).await
+    }
+    async fn status(&self) -> Result<Status, Fault> {
+        let (version, mode, agents) = ("0.1.0".into(), "block".into(), vec!["alice".into()]);
+        Ok(Status { version, mode, started: 11, receipts: 2, agents, kill: Arc::default() })
+    }
+    async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {
+        let asked = format!(r#"{{"limit":{limit},"before":{:?}}}"#, before.unwrap_or_default());
+        Ok(vec![Bytes::from(asked), Bytes::from_static(b"{\"id\":\"r1\"}")])
+    }
+    async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
+        Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
+    }
+}
+
+pub fn no_ledger() -> Fault {
+    Fault {
+        kind: FaultKind::Unavailable,
+        code: "ledger_unavailable",
+        message: "the ledger cannot append".into(),
+        advice: "free some disk space".into(),
+    }
+}
+
+pub struct Served {
+    pub address: SocketAddr,
+    pub desk: Arc<Paper>,
+    pub token: Token,
+    pub stop: Option<oneshot::Sender<()>>,
+    pub task: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+pub async fn served() -> Served {
+    served_with(Paper::default(), true).await
+}
+
+pub async fn served_with(desk: Paper, authenticated: bool) -> Served {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (desk, token) = (Arc::new(desk), Token::random(TokenKind::Operator).unwrap());
+    let approver = Approver { principal: "operator-token".into(), authenticated };
+    let hosts = vec!["door.example".into()];
+    let settings = Settings { operator: token.clone(), approver, hosts, timeout: TIMEOUT };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    let task = tokio::spawn(serve(listener, Arc::clone(&desk), settings, shutdown));
+    Served { address, desk, token, stop: Some(stop), task }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl Served {
+    pub fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.token.expose())
+    }
+
+    pub fn host(&self) -> String {
+        format!("Host: {}\r\n", self.address)
+    }
+
+    /// Sends bytes as they are and reads until the other side closes.
+    pub async fn raw(&self, bytes: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let _ = stream.write_all(bytes).await;
+        read(&mut stream).await
+    }
+
+    /// A request with our own `Host` and the given further header lines.
+    pub async fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let host = self.host();
+        self.raw(format!("{method} {path} HTTP/1.1\r\n{host}{length}{headers}\r\n{body}").as_bytes()).await
+    }
+
+    /// A request of the operator.
+    pub async fn operator(&self, method: &str, path: &str, body: &str) -> Reply {
+        let headers = format!("{}Content-Type: application/json\r\n", self.bearer());
+        self.send(method, path, &headers, body).await
+    }
+}
+
+pub async fn read(stream: &mut TcpStream) -> Reply {
+    let mut bytes = Vec::new();
+    let reading = stream.read_to_end(&mut bytes);
+    let _ = tokio::time::timeout(Duration::from_secs(30), reading).await.expect("the connection stays open");
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Reply { status, head: head.into(), body: body.into() }
+}

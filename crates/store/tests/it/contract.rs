@@ -1,0 +1,208 @@
+//! What every store promises, whatever database it lies on. A second database gets a second [`Backend`]
+//! and the same tests.
+
+use doorward_core::session::Kill;
+use doorward_store::{AgentName, Options, Scope, Signal, Stop, Store, StoreError};
+
+use crate::place::{Place, action};
+
+trait Backend {
+    fn new() -> Self;
+    /// Opens the store, again if it was open before.
+    fn open(&self, options: Options) -> Store;
+}
+
+struct Sqlite(Place);
+
+impl Backend for Sqlite {
+    fn new() -> Self {
+        Self(Place::new())
+    }
+    fn open(&self, options: Options) -> Store {
+        self.0.store(options)
+    }
+}
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $test() { super::$test::<super::Sqlite>().await; })*
+        }
+    };
+}
+
+contract! {
+    what_was_recorded_comes_back,
+    content_is_kept_only_by_setting,
+    the_latest_come_first,
+    a_purge_destroys_salts_and_content_and_nothing_else,
+    a_receipt_is_recorded_once,
+    long_lists_are_cut,
+    a_full_queue_makes_callers_wait_and_loses_nothing,
+    a_kill_is_in_force_and_survives,
+    resuming_takes_back_what_it_names,
+    a_closed_store_says_so,
+    signals_move_alone,
+}
+
+const CONTENT: Options = Options { content: true, queue: 16 };
+
+fn stop(reason: &str) -> Stop {
+    Stop { by: "operator-token".into(), reason: reason.into(), since: 5 }
+}
+
+fn agent(name: &str) -> AgentName {
+    AgentName::new(name).unwrap()
+}
+
+async fn what_was_recorded_comes_back<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(CONTENT);
+    store.record(action("r1", 1000)).await.unwrap();
+    assert_eq!(store.action("r1").await.unwrap(), Some(action("r1", 1000)));
+    assert_eq!(store.action("r2").await.unwrap(), None);
+    store.close().await.unwrap();
+    assert_eq!(backend.open(CONTENT).action("r1").await.unwrap(), Some(action("r1", 1000)));
+}
+
+async fn content_is_kept_only_by_setting<B: Backend>() {
+    let store = B::new().open(Options::default());
+    store.record(action("r1", 1)).await.unwrap();
+    let found = store.action("r1").await.unwrap().unwrap();
+    assert_eq!(found.content, None);
+    assert_eq!(found.salt, action("r1", 1).salt);
+}
+
+async fn the_latest_come_first<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    for n in 0..10 {
+        // Clocks step back; the order is that of recording.
+        store.record(action(&format!("r{n}"), 1000 - n)).await.unwrap();
+    }
+    let ids = |found: Vec<doorward_store::RecordedAction>| -> Vec<String> {
+        assert!(found.iter().all(|action| action.content.is_none()));
+        found.into_iter().map(|action| action.receipt).collect()
+    };
+    assert_eq!(ids(store.latest(3, None).await.unwrap()), ["r9", "r8", "r7"]);
+    assert_eq!(ids(store.latest(2, Some("r7".into())).await.unwrap()), ["r6", "r5"]);
+    assert_eq!(ids(store.latest(usize::MAX, None).await.unwrap()).len(), 10);
+    assert_eq!(ids(store.latest(5, Some("r0".into())).await.unwrap()).len(), 0);
+}
+
+async fn a_purge_destroys_salts_and_content_and_nothing_else<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    store.record(action("old", 100)).await.unwrap();
+    store.record(action("new", 200)).await.unwrap();
+    assert_eq!(store.purge(200).await.unwrap(), 1);
+    assert_eq!(store.purge(200).await.unwrap(), 0);
+    let old = store.action("old").await.unwrap().unwrap();
+    assert_eq!((old.salt, old.content), (None, None));
+    assert_eq!(old.rules, action("old", 100).rules);
+    assert_eq!(store.action("new").await.unwrap(), Some(action("new", 200)));
+}
+
+async fn a_receipt_is_recorded_once<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.record(action("r1", 2)).await.unwrap();
+    store.record(action("r2", 3)).await.unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(store.action("r1").await.unwrap().unwrap().time, 1);
+    assert!(store.action("r2").await.unwrap().is_some(), "one bad record held up the others");
+}
+
+async fn long_lists_are_cut<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    let mut long = action("r1", 1);
+    long.rules = vec!["a.rule".into(); 1000];
+    long.effects = vec![long.effects[0].clone(); 1000];
+    store.record(long).await.unwrap();
+    let found = store.action("r1").await.unwrap().unwrap();
+    assert_eq!((found.rules.len(), found.effects.len()), (64, 64));
+}
+
+async fn a_full_queue_makes_callers_wait_and_loses_nothing<B: Backend>() {
+    let store = B::new().open(Options { queue: 1, ..CONTENT });
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..250 {
+                    store.record(action(&format!("{writer}-{n}"), n)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(store.latest(usize::MAX, None).await.unwrap().len(), 2000);
+}
+
+async fn a_kill_is_in_force_and_survives<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(CONTENT);
+    let signals = store.signals().clone();
+    let mut moved = signals.subscribe(Signal::Kill);
+    let before = signals.epoch();
+    let set = store.kill(Scope::Agent(agent("alice")), stop("why")).await.unwrap();
+    assert!(moved.has_changed().unwrap());
+    assert_eq!(*moved.borrow_and_update(), set.revision);
+    assert_eq!(signals.epoch().kill, set.revision);
+    assert!(set.revision > before.kill);
+    assert_eq!(signals.kill_state().for_agent("alice"), Kill::Agent);
+    assert!(!signals.is_killed("bob"));
+
+    store.kill(Scope::All, stop("all of it")).await.unwrap();
+    assert!(signals.is_killed("bob"));
+    store.close().await.unwrap();
+
+    let signals = backend.open(CONTENT).signals().clone();
+    assert_eq!(signals.kill_state().for_agent("bob"), Kill::All);
+    assert_eq!(signals.kill_set().acts.all, Some(stop("all of it")));
+    assert_eq!(signals.kill_set().acts.agents[&agent("alice")], stop("why"));
+}
+
+async fn resuming_takes_back_what_it_names<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(CONTENT);
+    store.kill(Scope::Agent(agent("alice")), stop("a")).await.unwrap();
+    store.kill(Scope::Agent(agent("bob")), stop("b")).await.unwrap();
+    store.kill(Scope::All, stop("c")).await.unwrap();
+    let set = store.resume(Scope::Agent(agent("alice"))).await.unwrap();
+    assert!(set.is_killed("alice"), "resuming one agent lifted the stop of everything");
+    assert!(set.acts.agents.keys().eq([&agent("bob")]));
+    let revision = set.revision;
+    let set = store.resume(Scope::Agent(agent("nobody"))).await.unwrap();
+    assert_eq!(set.revision, revision, "nothing changed, so nothing may move");
+    let set = store.resume(Scope::All).await.unwrap();
+    assert!(!set.is_killed("alice") && !set.is_killed("bob"));
+    store.close().await.unwrap();
+    assert!(backend.open(CONTENT).signals().kill_set().all().is_none());
+}
+
+async fn a_closed_store_says_so<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    store.clone().close().await.unwrap();
+    assert!(matches!(store.record(action("r", 1)).await, Err(StoreError::Closed)));
+    assert!(matches!(store.flush().await, Err(StoreError::Closed)));
+    assert!(matches!(store.kill(Scope::All, stop("x")).await, Err(StoreError::Closed)));
+    assert!(store.signals().is_killed("anyone"), "a kill that could not be written must still stop");
+    assert!(matches!(store.resume(Scope::All).await, Err(StoreError::Closed)));
+    assert!(store.signals().is_killed("anyone"), "a resume that could not be written must not resume");
+}
+
+async fn signals_move_alone<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    let signals = store.signals();
+    let all = [Signal::Kill, Signal::Policy, Signal::Key, Signal::Approval, Signal::Pin];
+    for moved in all {
+        let mut receivers = all.map(|signal| signals.subscribe(signal));
+        let before = all.map(|signal| signals.revision(signal));
+        assert_eq!(signals.bump(moved), signals.revision(moved));
+        for ((signal, receiver), before) in all.into_iter().zip(&mut receivers).zip(before) {
+            assert_eq!(receiver.has_changed().unwrap(), signal == moved, "{signal:?}");
+            assert_eq!(signals.revision(signal), before + u64::from(signal == moved), "{signal:?}");
+        }
+    }
+}

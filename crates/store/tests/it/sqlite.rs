@@ -1,0 +1,170 @@
+//! What only the SQLite file can be asked.
+
+use doorward_store::{Options, Scope, Stop, Store, StoreError};
+
+use crate::place::{Place, action, contains};
+
+const CONTENT: Options = Options { content: true, queue: 16 };
+
+#[tokio::test]
+async fn nothing_recorded_can_be_read_without_the_key() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    for n in 0..50 {
+        store.record(action(&format!("receipt-{n}"), 1)).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    for when in ["open", "closed"] {
+        let bytes = place.bytes();
+        assert!(contains(&bytes, b"receipt-7"), "the test looks at the wrong bytes");
+        assert!(!contains(&bytes, b"plaintext"), "{when}");
+        assert!(!contains(&bytes, &[0x5a; 32]), "a salt lies open, {when}");
+        let _ = store.clone().close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_purge_leaves_no_trace_on_disk() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.flush().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    let sealed: Vec<u8> = connection.query_row("SELECT salt FROM actions", [], |row| row.get(0)).unwrap();
+    drop(connection);
+    assert!(contains(&place.bytes(), &sealed));
+    store.purge(2).await.unwrap();
+    assert!(!contains(&place.bytes(), &sealed), "the purged salt lies on in a free page or the log");
+}
+
+/// A process that is killed leaves everything that was flushed.
+#[tokio::test]
+async fn what_was_flushed_survives_a_crash() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.flush().await.unwrap();
+    let copy = Place::new();
+    for file in ["store.db", "store.db-wal", "store.key"] {
+        std::fs::create_dir_all(copy.root()).unwrap();
+        std::fs::copy(place.root().join(file), copy.root().join(file)).unwrap();
+    }
+    assert_eq!(copy.store(CONTENT).action("r1").await.unwrap(), Some(action("r1", 1)));
+}
+
+/// While records cannot be written their callers are told so, and none is lost once they can again.
+#[tokio::test]
+async fn a_store_that_cannot_write_refuses_and_recovers() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.flush().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    let fault = "CREATE TRIGGER full BEFORE INSERT ON actions BEGIN SELECT raise(ABORT, 'disk full'); END";
+    connection.execute(fault, []).unwrap();
+
+    store.record(action("r2", 2)).await.unwrap();
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+    assert!(store.trouble().unwrap().contains("disk full"));
+    let refused = store.record(action("r3", 3)).await.unwrap_err();
+    assert!(refused.to_string().contains("disk full"), "{refused}");
+
+    connection.execute("DROP TRIGGER full", []).unwrap();
+    for _ in 0..100 {
+        if store.trouble().is_none() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(store.action("r2").await.unwrap().is_some(), "a salt was lost");
+    store.record(action("r3", 3)).await.unwrap();
+    store.flush().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_value_moved_to_another_row_is_damaged() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.record(action("r2", 2)).await.unwrap();
+    store.flush().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection
+        .execute("UPDATE actions SET salt = (SELECT salt FROM actions WHERE receipt = 'r2')", [])
+        .unwrap();
+    let error = store.action("r1").await.unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(store.action("r2").await.is_ok());
+}
+
+fn open(place: &Place) -> StoreError {
+    Store::open(&place.home().lock().unwrap(), CONTENT).unwrap_err()
+}
+
+#[tokio::test]
+async fn the_wrong_key_or_none_is_noticed_at_once() {
+    let place = Place::new();
+    place.store(CONTENT).close().await.unwrap();
+    let key = place.root().join("store.key");
+    let good = std::fs::read(&key).unwrap();
+    std::fs::write(&key, [9; 32]).unwrap();
+    assert!(matches!(open(&place), StoreError::WrongKey { .. }));
+    std::fs::write(&key, [9; 31]).unwrap();
+    assert!(matches!(open(&place), StoreError::Malformed { .. }));
+    std::fs::remove_file(&key).unwrap();
+    assert!(matches!(open(&place), StoreError::KeyLost { .. }));
+    assert!(!key.exists(), "a new key was made for old data");
+    std::fs::write(&key, good).unwrap();
+    place.store(CONTENT).close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_alone() {
+    let place = Place::new();
+    place.store(CONTENT).close().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let error = open(&place).to_string();
+    assert!(error.contains("schema 99"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kill_state_that_cannot_be_read_starts_nothing() {
+    let place = Place::new();
+    place.store(CONTENT).close().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection.execute("DROP TABLE kill", []).unwrap();
+    drop(connection);
+    assert!(matches!(open(&place), StoreError::Database { .. }));
+}
+
+/// Somebody wrote a row that names no agent: better everything stands than nothing.
+#[tokio::test]
+async fn an_unknown_row_in_the_kill_table_stops_everything() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    let stop = Stop { by: "x".into(), reason: "y".into(), since: 1 };
+    store.kill(Scope::Agent(doorward_store::AgentName::new("a").unwrap()), stop).await.unwrap();
+    store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection.execute("UPDATE kill SET agent = 'NO NAME'", []).unwrap();
+    drop(connection);
+    assert!(place.store(CONTENT).signals().is_killed("anyone"));
+}
+
+/// Not a benchmark; prints what a record costs so that a change by an order of magnitude is seen.
+#[tokio::test]
+async fn records_are_written_in_batches() {
+    let place = Place::new();
+    let store = place.store(Options::default());
+    let count = 5000;
+    let start = std::time::Instant::now();
+    for n in 0..count {
+        store.record(action(&format!("r{n}"), n)).await.unwrap();
+    }
+    let queued = start.elapsed();
+    store.flush().await.unwrap();
+    println!("{count} records: queued in {queued:?}, written in {:?}", start.elapsed());
+    assert_eq!(store.latest(usize::MAX, None).await.unwrap().len() as u64, count);
+}
