@@ -33,7 +33,7 @@ OPENAI = {
     "many_in_one": ["call_b"],
     "legacy_evil": [],
 }
-DELIVERIES = ["", ";split=11", ";every=1", ";delay=2;split=12"]
+DELIVERIES = ["", ";split=11", ";every=1", ";delay=2"]
 
 
 def is_notice(text):
