@@ -145,6 +145,10 @@ fn read_checkpoint(view: &View, payload: &[u8], path: &Path, at: u64) -> Result<
     if claimed.size != size {
         return Err(fail(format!("the checkpoint is over {} receipts, but {size} precede it", claimed.size)));
     }
+    if claimed.origin != view.trusted.name() {
+        let source = NoteError::Origin { found: claimed.origin, expected: view.trusted.name().to_owned() };
+        return Err(LogError::WrongKey { dir: view.dir.clone(), source });
+    }
     if claimed.root != view.tree.root() {
         return Err(fail("the receipts before the checkpoint do not lead to its root".into()));
     }

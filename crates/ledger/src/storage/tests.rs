@@ -1,7 +1,13 @@
 //! What only shows from inside: a disk that fills up.
 
+use super::log::{Durability, Log};
+use super::reserve::RESERVE_BYTES;
+use super::{LogError, View};
+use crate::keys::SigningKey;
+use crate::receipt::{ControlRecord, Draft, Kind, Leaf};
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 
 /// A disk with limited room.
 #[derive(Debug, Default)]
@@ -41,4 +47,107 @@ impl FakeDisk {
     pub(super) fn check_shorten(&self) -> io::Result<()> {
         if self.refuse_shorten { Err(io::Error::other("refused")) } else { Ok(()) }
     }
+}
+
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Dir {
+        let dir = std::env::temp_dir().join(format!("doorward-ledger-unit-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Dir(dir)
+    }
+
+    fn log(&self) -> Log {
+        Log::open(&self.0, key(), Durability::Os).unwrap()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed("doorward/unit", &[1; 32]).unwrap()
+}
+
+fn leaf(n: u64) -> Leaf {
+    Draft::new(Kind::Decision, &format!("D{n}"), n, "doorward/unit").seal().unwrap()
+}
+
+fn last_words(n: u64) -> Leaf {
+    let control = ControlRecord { event: "storage_full", ..Default::default() };
+    Draft::new(Kind::Control, &format!("C{n}"), n, "doorward/unit").control(control).seal().unwrap()
+}
+
+#[test]
+fn a_full_disk_stops_receipts_but_not_the_last_words() {
+    let dir = Dir::new("full");
+    let mut log = dir.log();
+    log.append(&[leaf(0)]).unwrap();
+    let before = log.checkpoint().unwrap().clone();
+    // Room for a part of a group only, so that a torn write has to be taken back.
+    for room in [0, 1, 30, 100, 300] {
+        log.disk.room = Some(room);
+        assert!(log.append(&[leaf(1), leaf(2)]).unwrap_err().is_full());
+        assert_eq!(log.checkpoint(), Some(&before));
+        assert_eq!(View::open(&dir.0, key().public()).unwrap().checkpoint(), Some(&before));
+        assert_eq!(log.trouble(), None, "it can be tried again");
+    }
+    log.disk.room = Some(10);
+    assert_eq!(log.append_reserved(&[last_words(3)]).unwrap().size(), 2);
+    assert!(!dir.0.join("reserve").exists());
+    assert!(log.trouble().is_some());
+    // The space the reserve gave is not for ordinary receipts.
+    assert!(log.append(&[leaf(4)]).unwrap_err().is_full());
+    assert_eq!(log.append_reserved(&[last_words(5)]).unwrap().size(), 3);
+    log.disk.room = Some(RESERVE_BYTES + 5000);
+    assert_eq!(log.append(&[leaf(6)]).unwrap().size(), 4);
+    assert!(dir.0.join("reserve").exists());
+    assert_eq!(log.trouble(), None);
+    drop(log);
+    assert_eq!(dir.log().size(), 4);
+    assert!(crate::verify_log(&dir.0, key().public(), Some(before.text())).is_ok());
+}
+
+#[test]
+fn the_first_write_of_a_segment_can_fail_and_be_tried_again() {
+    let dir = Dir::new("first");
+    let mut log = dir.log();
+    log.disk.room = Some(40);
+    assert!(log.append(&[leaf(0)]).unwrap_err().is_full());
+    assert_eq!(log.size(), 0);
+    log.disk.room = None;
+    assert_eq!(log.append(&[leaf(0)]).unwrap().size(), 1);
+    drop(log);
+    assert_eq!(dir.log().size(), 1);
+}
+
+#[test]
+fn a_write_that_cannot_be_taken_back_ends_it_until_opened_again() {
+    let dir = Dir::new("refuse");
+    let mut log = dir.log();
+    log.append(&[leaf(0)]).unwrap();
+    log.disk.room = Some(50);
+    log.disk.refuse_shorten = true;
+    assert!(log.append(&[leaf(1)]).unwrap_err().is_full());
+    log.disk = FakeDisk::default();
+    assert!(matches!(log.append(&[leaf(1)]), Err(LogError::Refusing(_))));
+    assert!(matches!(log.append_reserved(&[leaf(1)]), Err(LogError::Refusing(_))));
+    assert!(log.trouble().is_some());
+    drop(log);
+    let mut log = dir.log();
+    assert_eq!(log.recovery().unwrap().bytes, 50);
+    assert_eq!(log.append(&[leaf(1)]).unwrap().size(), 2);
+}
+
+#[test]
+fn nothing_to_append_writes_nothing() {
+    let dir = Dir::new("nothing");
+    let mut log = dir.log();
+    assert!(matches!(log.append(&[]), Err(LogError::NothingToAppend)));
+    let one = log.append(&[leaf(0)]).unwrap();
+    assert_eq!(log.append(&[]).unwrap(), one);
 }

@@ -105,11 +105,11 @@ fn a_remembered_checkpoint_finds_a_rollback_when_opening() {
 fn a_torn_tail_is_cut_at_every_byte() {
     let dir = Dir::new();
     let mut log = open(&dir);
-    log.append(&[decision(0), decision(1)]).unwrap();
+    log.append(&[small(0), small(1)]).unwrap();
     let segment = dir.segments()[0].clone();
     let good = std::fs::read(&segment).unwrap();
     let before = log.checkpoint().unwrap().clone();
-    log.append(&[decision(2), small(3)]).unwrap();
+    log.append(&[opened(2), small(3)]).unwrap();
     drop(log);
     let whole = std::fs::read(&segment).unwrap();
     for cut in good.len()..whole.len() {
