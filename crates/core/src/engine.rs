@@ -1,18 +1,265 @@
-//! The one place where an action is judged.
+//! The one place where an action is judged: floor, source, policy and detectors each give their
+//! reasons, all are kept, the strongest decides.
 
-use crate::action::Action;
-use crate::decision::Decision;
-use crate::session::Facts;
+use std::sync::Arc;
 
-/// Rules and policy in force, compiled.
+use crate::action::{Action, ActionKind, Effect, PartKind, Source};
+use crate::decision::{Coverage, Decision, Layer, Reason, Verdict};
+use crate::detect::Finding;
+use crate::detect::rules::{MOST_AUDITED, RuleSet, shipped};
+use crate::policy::{Policy, Profile, SHIPPED};
+use crate::session::{Facts, Kill, Remembered};
+use crate::syntax::{self, Diagnostic};
+
+
+/// The most reasons a decision keeps; the strongest stay.
+const MOST_REASONS: usize = 64;
+
+/// Rules and policy in force, compiled, and what the floor protects.
 #[derive(Debug)]
-pub struct Engine {}
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    policy: Arc<Policy>,
+    home: String,
+    around: Surroundings,
+}
+
+/// Where this Doorward stands, so that an agent reaching for it is recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The user's home directory, absolute; empty if there is none.
+    pub user_home: String,
+    /// `DOORWARD_HOME`, absolute.
+    pub doorward_home: String,
+    /// Our process; 0 if there is none.
+    pub pid: u32,
+    /// The name of our program.
+    pub program: String,
+    /// The control listener, `host:port`; empty if there is none.
+    pub control: String,
+    /// All our listeners, `host:port` each, the control listener included.
+    pub listeners: Vec<String>,
+}
+
+impl Default for Surroundings {
+    /// A user without a name, the default listeners, no process.
+    fn default() -> Self {
+        Self {
+            user_home: "/home/user".into(),
+            doorward_home: "/home/user/.doorward".into(),
+            pid: 0,
+            program: "doorward".into(),
+            control: "127.0.0.1:7879".into(),
+            listeners: vec!["127.0.0.1:7878".into(), "127.0.0.1:7879".into()],
+        }
+    }
+}
 
 impl Engine {
+    /// An engine over `rules` and `policy`, for a Doorward that stands in `around`.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, policy: Arc<Policy>, around: Surroundings) -> Self {
+        Self { rules, policy, home: around.user_home.clone(), around }
+    }
+
+    /// An engine over the shipped rules and the shipped policy.
+    ///
+    /// # Errors
+    /// The faults of what is shipped; a test keeps it from having any.
+    pub fn shipped(around: Surroundings) -> Result<Self, Vec<Diagnostic>> {
+        let rules = RuleSet::compile(shipped())?;
+        let policy = Policy::compile(&[syntax::Source { name: "shipped policy", text: SHIPPED }])?;
+        Ok(Self::new(Arc::new(rules), Arc::new(policy), around))
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Where this Doorward stands.
+    #[must_use]
+    pub const fn surroundings(&self) -> &Surroundings {
+        &self.around
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Judges `action` with what is known. Pure: the same arguments give the same decision.
     #[must_use]
     pub fn decide(&self, action: &Action, facts: &Facts) -> Decision {
-        let _ = (action, facts);
-        Decision::default()
+        let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
+        let mut reasons = Vec::new();
+        reasons.extend(fault(action));
+        reasons.extend(source(action));
+        reasons.extend(self.policy.evaluate(action, effects, &self.home));
+        let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
+        let findings = self.rules.findings(action, effects, &remembered);
+        reasons.extend(findings.into_iter().filter_map(|finding| self.reason(finding)));
+        reasons.extend(recalled(facts));
+        reasons.extend(self.unread(action));
+        soften(action.kind, &mut reasons);
+        // Last, because nothing softens it.
+        reasons.extend(killed(facts.kill));
+        let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
+        decision.reasons.truncate(MOST_REASONS);
+        decision
+    }
+
+    /// What is seen in text that is already on its way and can only be audited.
+    #[must_use]
+    pub fn audit_text(&self, kind: PartKind, text: &str) -> Vec<Reason> {
+        let findings = self.rules.text_findings(kind, text);
+        let reasons = findings.into_iter().filter_map(|finding| self.reason(finding));
+        reasons.map(|reason| Reason { verdict: reason.verdict.min(Verdict::Audit), ..reason }).collect()
+    }
+
+    /// For each part that was judged now, what was found: what [`crate::session::end`] remembers.
+    #[must_use]
+    pub fn found(action: &Action, facts: &Facts, decision: &Decision) -> Vec<(usize, Remembered)> {
+        let fresh = |part: &usize| facts.remembered.get(*part).is_none_or(Option::is_none);
+        let parts = (0..action.parts.len()).filter(fresh);
+        let about = |part: usize| {
+            let reasons = decision.reasons.iter().filter(move |reason| reason.part == Some(part));
+            let (verdicts, risks) =
+                (reasons.clone().map(|reason| reason.verdict), reasons.map(|reason| reason.severity));
+            Remembered { verdict: verdicts.max().unwrap_or_default(), risk: risks.max().unwrap_or(0) }
+        };
+        parts.map(|part| (part, about(part))).collect()
+    }
+
+    fn reason(&self, finding: Finding) -> Option<Reason> {
+        let verdict = match finding.severity {
+            80.. => Verdict::Block,
+            60.. => Verdict::Ask,
+            30.. => Verdict::Audit,
+            _ => return None,
+        };
+        Some(Reason {
+            rule: finding.rule,
+            layer: Layer::Detect,
+            verdict,
+            severity: finding.severity,
+            message: finding.message,
+            advice: finding.advice,
+            part: finding.part,
+        })
+    }
+
+    /// A call that was not read to the end.
+    fn unread(&self, action: &Action) -> Option<Reason> {
+        if action.kind != ActionKind::ToolCall {
+            return None;
+        }
+        let why = match &action.coverage {
+            Coverage::Full => return None,
+            Coverage::Partial(why) | Coverage::None(why) => why,
+        };
+        let (verdict, severity) = match self.policy.profile() {
+            Profile::Balanced => (Verdict::Audit, 30),
+            Profile::Strict => (Verdict::Ask, 60),
+        };
+        let message = format!("not all of this call could be read ({why})");
+        let advice = "write it plainly: spelled-out commands, no encoded or generated code";
+        Some(reason("coverage.partial", Layer::Detect, verdict, severity, message, advice))
+    }
+}
+
+/// A reason about the action as a whole.
+fn reason(
+    rule: &str,
+    layer: Layer,
+    verdict: Verdict,
+    severity: u8,
+    message: impl Into<String>,
+    advice: &str,
+) -> Reason {
+    Reason {
+        rule: rule.into(),
+        layer,
+        verdict,
+        severity,
+        message: message.into(),
+        advice: advice.into(),
+        part: None,
+    }
+}
+
+fn killed(kill: Kill) -> Option<Reason> {
+    let (message, advice) = match kill {
+        Kill::Running => return None,
+        Kill::Agent => ("a person has stopped this agent", "wait until a person resumes it"),
+        Kill::All => ("a person has stopped all traffic", "wait until a person resumes it"),
+    };
+    Some(reason("floor.kill", Layer::Floor, Verdict::Block, 100, message, advice))
+}
+
+/// What readers would disagree about is not passed on.
+fn fault(action: &Action) -> Option<Reason> {
+    let fault = action.fault.as_ref()?;
+    let message = format!("the call is malformed: {fault}");
+    let advice = "send the arguments as one JSON object, each key once";
+    Some(reason("floor.malformed", Layer::Floor, Verdict::Block, 100, message, advice))
+}
+
+/// Who proposed it.
+fn source(action: &Action) -> Option<Reason> {
+    match action.kind {
+        ActionKind::ToolCall if action.tool.as_ref().is_some_and(|tool| !tool.declared) => Some(reason(
+            "source.undeclared-tool",
+            Layer::Policy,
+            Verdict::Block,
+            90,
+            "the provider sent a call of a tool that the agent never declared",
+            "use only the tools declared in the request",
+        )),
+        ActionKind::ToolCall if action.source == Source::Provider => Some(reason(
+            "source.unasked-call",
+            Layer::Policy,
+            Verdict::Block,
+            90,
+            "the provider sent this call unasked",
+            "use only the tools declared in the request",
+        )),
+        ActionKind::Unknown => {
+            let (verdict, severity) =
+                if action.peer_trusted { (Verdict::Audit, 30) } else { (Verdict::Block, 80) };
+            let message = "the answer holds a block of a kind that is not known and could be a call";
+            let advice = "answer with text or with calls of declared tools";
+            Some(reason("source.unknown-block", Layer::Policy, verdict, severity, message, advice))
+        }
+        _ => None,
+    }
+}
+
+/// One note for all parts that were judged in an earlier turn: the client resends them each time.
+fn recalled(facts: &Facts) -> Option<Reason> {
+    let known = facts.remembered.iter().flatten().filter(|known| known.verdict >= Verdict::Audit);
+    let (count, risk) = known.fold((0u32, 0u8), |(count, risk), known| (count + 1, risk.max(known.risk)));
+    if count == 0 {
+        return None;
+    }
+    let message = format!("{count} earlier blocks of this conversation had findings; they were judged then");
+    let severity = risk.min(MOST_AUDITED);
+    Some(reason("session.remembered", Layer::Session, Verdict::Audit, severity, message, ""))
+}
+
+/// What can only be noted: findings in a request (replacing its blocks comes later), and calls the
+/// provider has already run.
+fn soften(kind: ActionKind, reasons: &mut [Reason]) {
+    for reason in reasons {
+        let softened = match kind {
+            ActionKind::ModelRequest => reason.layer == Layer::Detect,
+            ActionKind::ProviderCall => true,
+            _ => false,
+        };
+        if softened {
+            reason.verdict = reason.verdict.min(Verdict::Audit);
+        }
     }
 }

@@ -1,1 +1,175 @@
-//! The operator's rules.
+//! The operator's rules: YAML in, one immutable [`Policy`] out, swapped whole.
+//!
+//! A policy that does not fully compile does not load, and all its faults are told at once. What
+//! cannot be known about an action (a host that is not spelled out, a variable nobody resolved)
+//! satisfies the verbs that restrict and never `allow`. `spec/policy.md` is the language.
+
+use sha2::{Digest, Sha256};
+
+use crate::action::{AssetClass, Capability};
+use crate::decision::Verdict;
+use crate::detect::glob::Glob;
+use crate::session::Mode;
+use crate::syntax::{Diagnostic, Severity, Source};
+
+mod evaluate;
+
+mod index;
+use index::Index;
+
+mod parse;
+
+/// The policy in force when an operator has none, with comments: `doorward init` writes this file.
+pub const SHIPPED: &str = include_str!("shipped.yaml");
+
+/// A compiled policy.
+#[derive(Debug)]
+pub struct Policy {
+    default: Default,
+    mode: Mode,
+    profile: Profile,
+    rules: Vec<Rule>,
+    index: Index,
+    revision: String,
+    warnings: Vec<Diagnostic>,
+}
+
+/// What happens to a call that no rule speaks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Default {
+    /// It passes, unless something else stops it.
+    Allow,
+    /// It is blocked.
+    Deny,
+}
+
+/// How the merely unknown is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// Audited: ordinary coding work is never interrupted.
+    Balanced,
+    /// Asked.
+    Strict,
+}
+
+/// What a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Allow,
+    Deny,
+    Ask,
+    Audit,
+}
+
+impl Verb {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Allow => Verdict::Allow,
+            Self::Audit => Verdict::Audit,
+            Self::Ask => Verdict::Ask,
+            Self::Deny => Verdict::Block,
+        }
+    }
+}
+
+/// One rule. Every list that is not empty must hold something that fits.
+#[derive(Debug)]
+struct Rule {
+    name: String,
+    verb: Verb,
+    tool: Vec<Glob>,
+    /// The tools by name, if none of them has a wildcard.
+    tool_names: Option<Vec<String>>,
+    capability: Vec<Capability>,
+    host: Vec<String>,
+    asset: Vec<AssetClass>,
+    path: Vec<PathPattern>,
+}
+
+/// A pattern for paths and what it begins with.
+#[derive(Debug)]
+struct PathPattern {
+    glob: Glob,
+    /// What stands before the first wildcard.
+    literal: String,
+}
+
+impl Policy {
+    /// Compiles `sources` into one policy. With several, all rules are in force and the strictest
+    /// `default`, `mode` and `profile` win: a further file can only restrict.
+    ///
+    /// # Errors
+    /// All faults in all sources.
+    pub fn compile(sources: &[Source<'_>]) -> Result<Self, Vec<Diagnostic>> {
+        let mut parsed = parse::Parsed::new();
+        for source in sources {
+            parsed.add(source);
+        }
+        let (faults, warnings): (Vec<_>, Vec<_>) =
+            parsed.faults.into_iter().partition(|fault| fault.severity == Severity::Error);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            default: parsed.default.unwrap_or(Default::Deny),
+            mode: parsed.mode.unwrap_or(Mode::Block),
+            profile: parsed.profile.unwrap_or(Profile::Balanced),
+            index: Index::of(&parsed.rules),
+            rules: parsed.rules,
+            revision: revision(sources),
+            warnings,
+        })
+    }
+
+    /// What happens to a call that no rule speaks about.
+    #[must_use]
+    pub const fn default_verb(&self) -> Default {
+        self.default
+    }
+
+    /// How much is enforced: `dry_run` is [`Mode::Monitor`].
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How the merely unknown is treated.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub const fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// The SHA-256 digest of what it was compiled from, in hexadecimal. The same sources have the same
+    /// revision on every machine.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// What is accepted but deserves a look.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+}
+
+/// Each text is preceded by its length, so that no two lists of sources read the same.
+fn revision(sources: &[Source<'_>]) -> String {
+    let mut hash = Sha256::new();
+    for source in sources {
+        hash.update((source.text.len() as u64).to_be_bytes());
+        hash.update(source.text.as_bytes());
+    }
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            hex.extend(char::from_digit(u32::from(digit), 16));
+        }
+        hex
+    })
+}

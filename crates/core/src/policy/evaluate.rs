@@ -1,0 +1,227 @@
+//! A policy on one action.
+
+use super::index::Known;
+use super::{Default, PathPattern, Policy, Rule, Verb};
+use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Target};
+use crate::decision::{Layer, Reason, Verdict};
+use crate::detect::address::{self, covers};
+
+/// What is known of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Truth {
+    No,
+    Unknown,
+    Yes,
+}
+
+impl From<bool> for Truth {
+    fn from(value: bool) -> Self {
+        if value { Self::Yes } else { Self::No }
+    }
+}
+
+impl Policy {
+    /// The reasons this policy gives for `action`, whose effects are `effects`. `home` is the user's
+    /// home directory, so that `/home/u/x` and `~/x` are the same path.
+    #[must_use]
+    pub fn evaluate(&self, action: &Action, effects: &[Effect], home: &str) -> Vec<Reason> {
+        let answers = self.default == Default::Deny && is_act(action.kind);
+        if self.rules.is_empty() {
+            return if answers { vec![denied_by_default()] } else { Vec::new() };
+        }
+        let hosts: Vec<Known> = effects.iter().map(reached).collect();
+        let case = Case { action, effects, hosts: &hosts, home };
+        let mut reasons = Vec::new();
+        let mut allowing = Vec::new();
+        for at in self.index.candidates(action, effects, &hosts) {
+            let Some(rule) = self.rules.get(at) else { continue };
+            if rule.verb == Verb::Allow {
+                allowing.push(rule);
+            } else {
+                reasons.extend(case.restricts(rule));
+            }
+        }
+        if answers && !case.is_allowed(&allowing) {
+            reasons.push(denied_by_default());
+        }
+        reasons
+    }
+}
+
+/// Whether the default speaks about it: what an agent does, not what is said to it.
+const fn is_act(kind: ActionKind) -> bool {
+    matches!(kind, ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url)
+}
+
+fn denied_by_default() -> Reason {
+    Reason {
+        rule: "policy.default".into(),
+        layer: Layer::Policy,
+        verdict: Verdict::Block,
+        severity: 80,
+        message: "no rule of the policy allows this, and its default is deny".into(),
+        advice: "use a tool the policy allows, or ask the operator for a rule".into(),
+        part: None,
+    }
+}
+
+/// What is known of the host an effect reaches.
+fn reached(effect: &Effect) -> Known {
+    match &effect.target {
+        Target::Url(text) | Target::Host(text) => match address::authority(text) {
+            Some(authority) => Known::Host(authority.host),
+            None => Known::Unknown,
+        },
+        _ if reaches_hosts(effect.capability) => Known::Unknown,
+        _ => Known::Nothing,
+    }
+}
+
+const fn reaches_hosts(capability: Capability) -> bool {
+    use Capability::{BrowserDownload, BrowserNavigate, NetworkFetch, NetworkPost, Unknown};
+    matches!(capability, NetworkFetch | NetworkPost | BrowserNavigate | BrowserDownload | Unknown)
+}
+
+/// An action with what was derived from it.
+struct Case<'a> {
+    action: &'a Action,
+    effects: &'a [Effect],
+    hosts: &'a [Known],
+    home: &'a str,
+}
+
+impl Case<'_> {
+    /// The reason a restricting rule gives, if it speaks about this action.
+    fn restricts(&self, rule: &Rule) -> Option<Reason> {
+        let truth = self.tool(rule).min(self.any_effect(rule));
+        if truth == Truth::No {
+            return None;
+        }
+        let because =
+            if truth == Truth::Unknown { " (not everything it asks about is known here)" } else { "" };
+        let (severity, advice) = match rule.verb {
+            Verb::Deny => (80, "do this another way, or ask the operator to change the rule"),
+            Verb::Ask => (60, "wait for a person to decide"),
+            Verb::Audit | Verb::Allow => (30, ""),
+        };
+        Some(Reason {
+            rule: format!("policy.{}", rule.name),
+            layer: Layer::Policy,
+            verdict: rule.verb.verdict(),
+            severity,
+            message: format!("the policy's rule \"{}\" applies{because}", rule.name),
+            advice: advice.into(),
+            part: None,
+        })
+    }
+
+    /// Whether every effect is surely covered by one of `rules`: allowing a download is not allowing
+    /// what else the same line does.
+    fn is_allowed(&self, rules: &[&Rule]) -> bool {
+        let by_tool = |rule: &&&Rule| self.tool(rule) == Truth::Yes;
+        let rules: Vec<&Rule> = rules.iter().filter(by_tool).copied().collect();
+        if rules.iter().any(|rule| !rule.asks_about_effects()) {
+            return true;
+        }
+        !self.effects.is_empty()
+            && (0..self.effects.len()).all(|at| rules.iter().any(|rule| self.effect(rule, at) == Truth::Yes))
+    }
+
+    fn tool(&self, rule: &Rule) -> Truth {
+        if rule.tool.is_empty() {
+            return Truth::Yes;
+        }
+        let Some(tool) = &self.action.tool else { return Truth::No };
+        rule.tool.iter().any(|glob| glob.matches(&tool.name)).into()
+    }
+
+    fn any_effect(&self, rule: &Rule) -> Truth {
+        if !rule.asks_about_effects() {
+            return Truth::Yes;
+        }
+        (0..self.effects.len()).map(|at| self.effect(rule, at)).max().unwrap_or(Truth::No)
+    }
+
+    fn effect(&self, rule: &Rule, at: usize) -> Truth {
+        let (Some(effect), Some(host)) = (self.effects.get(at), self.hosts.get(at)) else { return Truth::No };
+        capability(rule, effect)
+            .min(asset(rule, effect))
+            .min(reaches(rule, host))
+            .min(self.path(&rule.path, effect))
+    }
+
+    fn path(&self, patterns: &[PathPattern], effect: &Effect) -> Truth {
+        if patterns.is_empty() {
+            return Truth::Yes;
+        }
+        let (path, exact) = match &effect.target {
+            Target::Path { path, exact } => (path.as_str(), *exact),
+            _ => return Truth::from(effect.capability == Capability::Unknown).min(Truth::Unknown),
+        };
+        // Both spellings of a path below the home directory.
+        let other = match path.strip_prefix('~') {
+            Some(rest) => format!("{}{rest}", self.home),
+            None => match path.strip_prefix(self.home).filter(|_| !self.home.is_empty()) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
+                _ => path.to_owned(),
+            },
+        };
+        let each = patterns.iter().flat_map(|pattern| [(pattern, path), (pattern, other.as_str())]);
+        each.map(|(pattern, path)| pattern.covers(path, exact)).max().unwrap_or(Truth::No)
+    }
+}
+
+impl Rule {
+    const fn asks_about_effects(&self) -> bool {
+        !(self.capability.is_empty() && self.host.is_empty() && self.asset.is_empty() && self.path.is_empty())
+    }
+}
+
+impl PathPattern {
+    fn covers(&self, path: &str, exact: bool) -> Truth {
+        if exact && !path.starts_with("..") {
+            return self.glob.matches(path).into();
+        }
+        // Up to the first unknown piece the two must agree; behind it anything is possible.
+        let known: String = if exact { String::new() } else { known_prefix(path).to_lowercase() };
+        let agree = known.starts_with(&self.literal) || self.literal.starts_with(&known);
+        Truth::from(agree).min(Truth::Unknown)
+    }
+}
+
+fn known_prefix(path: &str) -> &str {
+    path.split(['*', '?', '[', '$', '{', '`']).next().unwrap_or_default()
+}
+
+fn capability(rule: &Rule, effect: &Effect) -> Truth {
+    if rule.capability.is_empty() || rule.capability.contains(&effect.capability) {
+        return Truth::Yes;
+    }
+    Truth::from(effect.capability == Capability::Unknown).min(Truth::Unknown)
+}
+
+fn asset(rule: &Rule, effect: &Effect) -> Truth {
+    if rule.asset.is_empty() || rule.asset.contains(&effect.asset) {
+        return Truth::Yes;
+    }
+    // A path that is known and of no class is not a credential; one that is not known may be.
+    let unknown = effect.asset == AssetClass::Unknown
+        && match &effect.target {
+            Target::Path { exact, .. } => !exact,
+            Target::None | Target::Input | Target::Other(_) => effect.capability != Capability::Execute,
+            Target::Url(text) | Target::Host(text) => address::authority(text).is_none(),
+            Target::Program(_) | Target::Process(_) | Target::Code(_) => false,
+        };
+    Truth::from(unknown).min(Truth::Unknown)
+}
+
+fn reaches(rule: &Rule, host: &Known) -> Truth {
+    if rule.host.is_empty() {
+        return Truth::Yes;
+    }
+    match host {
+        Known::Nothing => Truth::No,
+        Known::Unknown => Truth::Unknown,
+        Known::Host(host) => rule.host.iter().any(|pattern| covers(pattern, host)).into(),
+    }
+}
