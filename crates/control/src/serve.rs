@@ -115,7 +115,7 @@ impl Places {
         let stranger = self.order.iter().position(|place| !place.operator.load(Ordering::Relaxed));
         if let Some(place) = self.order.remove(stranger.unwrap_or(0)) {
             place.task.abort();
-            tracing::warn!("the control listener is full: its oldest connection was ended");
+            tracing::debug!("the control listener is full: its oldest connection was ended");
         }
     }
 }

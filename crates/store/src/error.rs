@@ -83,8 +83,8 @@ pub enum StoreError {
         /// Which row.
         row: String,
     },
-    /// Records cannot be written at present; until they can, nothing new is accepted.
-    #[error("the store cannot write ({0}); traffic stops until it can")]
+    /// It cannot be done at present. For records: until it can, nothing new is accepted.
+    #[error("the store cannot write: {0}")]
     Unavailable(String),
     /// Not a name an agent can have.
     #[error(

@@ -32,7 +32,8 @@ pub struct Stop {
     pub by: String,
     /// Why, in that person's words; for the file, what it said.
     pub reason: String,
-    /// When, in milliseconds since the Unix epoch; for the file, when it was last written.
+    /// When, in milliseconds since the Unix epoch; for the file, when it was last written, 0 if that is
+    /// not known.
     pub since: Millis,
 }
 
@@ -110,11 +111,11 @@ impl KillSet {
 pub fn read_kill_file(path: &Path) -> Stops {
     // Presence first and without following links: a dangling link is a file that cannot be read.
     let since = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata.modified().map_or_else(|_| now(), millis),
+        Ok(metadata) => metadata.modified().map_or(0, millis),
         Err(error) if error.kind() == io::ErrorKind::NotFound && home_is_there(path) => {
             return Stops::default();
         }
-        Err(error) => return Stops::everything(format!("the kill file cannot be examined: {error}"), now()),
+        Err(error) => return Stops::everything(format!("the kill file cannot be examined: {error}"), 0),
     };
     match read(path) {
         Ok(text) => parse(&text, since),
@@ -157,10 +158,6 @@ fn parse(text: &str, since: Millis) -> Stops {
     if stops.agents.is_empty() { Stops::everything("the kill file is there", since) } else { stops }
 }
 
-fn now() -> Millis {
-    millis(SystemTime::now())
-}
-
 fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH).ok().and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or(0)
 }
@@ -178,6 +175,15 @@ mod tests {
         assert!(stops.all.is_none());
         let names: Vec<&str> = stops.agents.keys().map(AgentName::as_str).collect();
         assert_eq!(names, ["alice", "bob", "carol"]);
+    }
+
+    #[test]
+    fn a_home_that_is_gone_stops_everything() {
+        let home = std::env::temp_dir().join(format!("doorward-kill-{}", std::process::id()));
+        std::fs::create_dir(&home).unwrap();
+        assert_eq!(read_kill_file(&home.join("kill")), Stops::default());
+        std::fs::remove_dir(&home).unwrap();
+        assert!(read_kill_file(&home.join("kill")).all.is_some());
     }
 
     #[test]

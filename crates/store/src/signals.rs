@@ -3,6 +3,7 @@
 //! A revision says only *that* something changed since one last looked. The kill switch also carries its
 //! value, readable without a lock, because every single permit asks for it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -39,11 +40,38 @@ pub struct Signals {
     killing: Mutex<()>,
 }
 
-type Channel = watch::Sender<u64>;
+/// One revision: awaited through the channel, read without its lock.
+#[derive(Debug)]
+struct Channel {
+    sender: watch::Sender<u64>,
+    now: AtomicU64,
+}
+
+impl Channel {
+    fn new() -> Self {
+        Self { sender: watch::Sender::new(1), now: AtomicU64::new(1) }
+    }
+
+    fn get(&self) -> u64 {
+        self.now.load(Ordering::Acquire)
+    }
+
+    /// The number moves before anybody is woken, and under the channel's lock: two changes cannot end
+    /// with the older number.
+    fn change(&self, change: impl FnOnce(u64) -> u64) -> u64 {
+        let mut now = 0;
+        self.sender.send_modify(|revision| {
+            now = change(*revision);
+            *revision = now;
+            self.now.store(now, Ordering::Release);
+        });
+        now
+    }
+}
 
 impl Default for Signals {
     fn default() -> Self {
-        let channel = || watch::Sender::new(1);
+        let channel = Channel::new;
         Self {
             kill: channel(),
             policy: channel(),
@@ -70,13 +98,13 @@ impl Signals {
     /// A receiver that wakes whenever `signal` moves; its value is the revision.
     #[must_use]
     pub fn subscribe(&self, signal: Signal) -> watch::Receiver<u64> {
-        self.channel(signal).subscribe()
+        self.channel(signal).sender.subscribe()
     }
 
-    /// The revision of `signal`.
+    /// The revision of `signal`. Never blocks.
     #[must_use]
     pub fn revision(&self, signal: Signal) -> u64 {
-        *self.channel(signal).borrow()
+        self.channel(signal).get()
     }
 
     /// Says that `signal` moved; returns its new revision. For [`Signal::Kill`] this wakes everybody
@@ -85,15 +113,10 @@ impl Signals {
         if signal == Signal::Kill {
             return self.change_kill(|_| true).revision;
         }
-        let mut now = 0;
-        self.channel(signal).send_modify(|revision| {
-            *revision += 1;
-            now = *revision;
-        });
-        now
+        self.channel(signal).change(|revision| revision + 1)
     }
 
-    /// What is in force, for a decision and for comparing with one before its bytes go.
+    /// What is in force, for a decision and for comparing with one before its bytes go. Never blocks.
     ///
     /// The kill revision comes from the kill state itself, so a state and an epoch read from it agree;
     /// who needs both should use [`KillSet::revision`] of one loaded state.
@@ -147,7 +170,7 @@ impl Signals {
         next.revision += 1;
         let (next, revision) = (Arc::new(next.clone()), next.revision);
         self.kill_state.store(Arc::clone(&next));
-        self.kill.send_replace(revision);
+        self.kill.change(|_| revision);
         next
     }
 }

@@ -97,6 +97,12 @@ impl Store {
         &self.shared.home
     }
 
+    /// Whether the judged bytes are kept, so that callers do not copy what is thrown away.
+    #[must_use]
+    pub fn keeps_content(&self) -> bool {
+        self.shared.content
+    }
+
     /// Agents and their tokens.
     #[must_use]
     pub fn agents(&self) -> &Agents {
@@ -164,9 +170,20 @@ impl Store {
     /// Their receipts stay valid, what their digests are of can no longer be shown or guessed.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or another process is reading the database: then old values may still
+    /// lie in its write-ahead log.
     pub async fn purge(&self, before: Millis) -> Result<usize, StoreError> {
-        self.ask(move |worker| worker.purge(before)).await
+        let mut purged = 0;
+        // In pieces, so that records are not kept waiting by a long purge.
+        loop {
+            let some = self.ask(move |worker| worker.purge(before)).await?;
+            purged += some;
+            if some == 0 {
+                break;
+            }
+        }
+        self.ask(|worker| worker.take_over()).await?;
+        Ok(purged)
     }
 
     /// Stops `scope`, at once in this process and then on disk.
@@ -174,11 +191,17 @@ impl Store {
     /// # Errors
     /// If it could not be written: it is in force, but a restart would forget it.
     pub async fn kill(&self, scope: Scope, stop: Stop) -> Result<Arc<KillSet>, StoreError> {
+        let stop_it = || {
+            self.shared.signals.set_kill_acts(|acts| match &scope {
+                Scope::All => acts.all = Some(stop.clone()),
+                Scope::Agent(agent) => drop(acts.agents.insert(agent.clone(), stop.clone())),
+            })
+        };
+        // Before its turn, since an earlier act may be waiting for a slow disk; and again in its turn,
+        // since that act may have been a resume.
+        stop_it();
         let _acting = self.shared.acting.lock().await;
-        let set = self.shared.signals.set_kill_acts(|acts| match &scope {
-            Scope::All => acts.all = Some(stop.clone()),
-            Scope::Agent(agent) => drop(acts.agents.insert(agent.clone(), stop.clone())),
-        });
+        let set = stop_it();
         self.ask(move |worker| worker.kill(&scope, &stop)).await?;
         Ok(set)
     }

@@ -172,14 +172,22 @@ impl Worker {
         rows.into_iter().map(|row| row.open(&self.sealer)).collect()
     }
 
+    /// Destroys salts and content of some that are older; returns of how many, 0 at the end.
     pub(crate) fn purge(&mut self, before: u64) -> Result<usize, StoreError> {
-        let sql = "UPDATE actions SET salt = NULL, content = NULL
-                   WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL)";
+        let sql = "UPDATE actions SET salt = NULL, content = NULL WHERE seq IN (
+                       SELECT seq FROM actions
+                       WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL) LIMIT 1000)";
         let before = i64::try_from(before).unwrap_or(i64::MAX);
-        let purged = self.connection.execute(sql, [before]).map_err(|error| self.failed(error))?;
-        // The old pages lie on in the write-ahead log until it is taken over and cut.
-        checkpoint(&self.connection).map_err(|error| self.failed(error))?;
-        Ok(purged)
+        self.connection.execute(sql, [before]).map_err(|error| self.failed(error))
+    }
+
+    /// Takes the write-ahead log over into the database and empties it: old pages lie on in it until then.
+    pub(crate) fn take_over(&self) -> Result<(), StoreError> {
+        if checkpoint(&self.connection).map_err(|error| self.failed(error))? {
+            return Ok(());
+        }
+        let why = "another process reads the database, so purged values are still in its write-ahead log";
+        Err(StoreError::Unavailable(why.into()))
     }
 
     pub(crate) fn kill(&mut self, scope: &Scope, stop: &Stop) -> Result<(), StoreError> {
@@ -237,8 +245,9 @@ impl Worker {
     }
 }
 
-fn checkpoint(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+/// Empties the write-ahead log; `false` if a reader kept it from being emptied.
+fn checkpoint(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))
 }
 
 fn key(scope: &Scope) -> &str {

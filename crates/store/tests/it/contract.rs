@@ -41,6 +41,8 @@ contract! {
     a_full_queue_makes_callers_wait_and_loses_nothing,
     a_kill_is_in_force_and_survives,
     resuming_takes_back_what_it_names,
+    a_kill_does_not_wait_for_an_act_before_it,
+    a_long_purge_reaches_everything,
     a_closed_store_says_so,
     signals_move_alone,
 }
@@ -179,6 +181,38 @@ async fn resuming_takes_back_what_it_names<B: Backend>() {
     assert!(!set.is_killed("alice") && !set.is_killed("bob"));
     store.close().await.unwrap();
     assert!(backend.open(CONTENT).signals().kill_set().all().is_none());
+}
+
+async fn a_kill_does_not_wait_for_an_act_before_it<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    let resume = store.resume(Scope::All);
+    let kill = store.kill(Scope::All, stop("now"));
+    let (mut resume, mut kill) = (std::pin::pin!(resume), std::pin::pin!(kill));
+    // The resume has its turn and waits for the disk; the kill comes behind it.
+    assert!(poll(resume.as_mut()).await.is_pending());
+    assert!(poll(kill.as_mut()).await.is_pending());
+    assert!(store.signals().is_killed("anyone"), "the kill waits for the resume");
+    let (resumed, killed) = tokio::join!(resume, kill);
+    resumed.unwrap();
+    killed.unwrap();
+    assert!(store.signals().is_killed("anyone"), "the resume undid the later kill");
+}
+
+async fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    let mut future = Some(future);
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(future.take().map_or(std::task::Poll::Pending, |future| future.poll(context)))
+    })
+    .await
+}
+
+async fn a_long_purge_reaches_everything<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    for n in 0..2500 {
+        store.record(action(&format!("r{n}"), 1)).await.unwrap();
+    }
+    assert_eq!(store.purge(2).await.unwrap(), 2500);
+    assert!(store.latest(usize::MAX, None).await.unwrap().iter().all(|action| action.salt.is_none()));
 }
 
 async fn a_closed_store_says_so<B: Backend>() {
