@@ -3,7 +3,10 @@
 //! [`provider`] is a model provider that follows a script: it speaks Anthropic Messages and OpenAI Chat
 //! Completions on a real TCP port, benign or hostile as the request asks, and remembers every byte it was
 //! sent. The end-to-end tests put the real binary in front of it and the published SDKs before that.
+//! [`playbook`] plays such answers through the stream machine of `core`, in any split and with any delay of
+//! the rulings, without a socket.
 
+pub mod playbook;
 pub mod provider;
 
 pub use provider::{Provider, Seen};

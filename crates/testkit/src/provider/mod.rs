@@ -22,6 +22,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use doorward_core::wire::Protocol;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -109,6 +110,19 @@ async fn serve(stream: TcpStream, log: Arc<Log>) {
             return;
         }
     }
+}
+
+/// The body that a scenario has (before delivery options), for tests without a socket. `stream` chooses
+/// between events and one JSON object. `None` if the scenario is no such body: an error, a redirect.
+#[must_use]
+pub fn body(protocol: Protocol, scenario: &str, stream: bool) -> Option<Vec<u8>> {
+    let script = Script::named(scenario, stream);
+    let reply = match protocol {
+        Protocol::Anthropic => anthropic::answer(&script),
+        Protocol::OpenAi => openai::answer(&script),
+    };
+    let encoded = reply.headers.iter().any(|(name, _)| name == "content-encoding");
+    (reply.status == 200 && !encoded).then(|| reply.pieces.concat())
 }
 
 /// The provider's own endpoints.

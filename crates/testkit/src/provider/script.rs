@@ -59,6 +59,17 @@ pub(super) struct Script {
 }
 
 impl Script {
+    /// A scenario without a request.
+    pub(super) fn named(scenario: &str, stream: bool) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            model: format!("scripted:{scenario}"),
+            stream,
+            usage: true,
+            delivery: Delivery::default(),
+        }
+    }
+
     pub(super) fn of(request: &Request) -> Self {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let model = super::text(&body, "model").to_owned();
