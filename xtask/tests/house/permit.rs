@@ -20,7 +20,11 @@ fn literals(file: &Source) -> Vec<String> {
             }
             // The word before: `permit::Permit {` is still a literal, `impl Permit {` is not.
             let before = code[..at].trim_end_matches(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
-            let before = before.trim_end();
+            // `-> &'a mut Permit {` is a return type; `&Permit {` alone is a literal behind a reference.
+            let before = before.trim_end().trim_end_matches("mut").trim_end();
+            let lifetime = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+            let before = lifetime.strip_suffix('\'').unwrap_or(before).trim_end();
+            let before = before.trim_end_matches('&').trim_end();
             let declares = ["struct", "impl", "for", "->", "enum", "union", "trait", ">"];
             if rest.starts_with('{') && !declares.iter().any(|word| before.ends_with(word)) {
                 found.push(format!("{}:{}: {name} {{ … }}", file.path, line(&code, at)));
@@ -43,6 +47,28 @@ fn after_generics(text: &str) -> &str {
         }
     }
     ""
+}
+
+/// What only some modules of the gateway may say, and which.
+const SEALED: [(&str, &[&str]); 2] = [
+    // The key that opens a permit.
+    ("Key(())", &["crates/gateway/src/forward.rs"]),
+    // Takes the bytes out of a permit to judge them again.
+    (".withdraw(", &["crates/gateway/src/judge.rs"]),
+];
+
+fn unsealed(file: &Source) -> Vec<String> {
+    let code = file.shipped();
+    let mut found = Vec::new();
+    for (words, modules) in SEALED {
+        if !modules.contains(&file.path.as_str()) && !file.path.ends_with("/record.rs") {
+            found.extend(
+                code.match_indices(words)
+                    .map(|(at, _)| format!("{}:{}: {words}", file.path, line(&code, at))),
+            );
+        }
+    }
+    found
 }
 
 /// What is wrong with the declarations in the recorder: open fields, or a derive that makes more of them.
@@ -85,6 +111,13 @@ fn only_the_recorder_makes_permits() {
 }
 
 #[test]
+fn only_the_forwarder_opens_permits() {
+    let files = rust("crates/gateway/src");
+    let findings: Vec<String> = files.iter().filter(|file| !file.is_test()).flat_map(unsealed).collect();
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
+#[test]
 fn violations_are_found() {
     let made = |text: &str| literals(&Source::sample("crates/gateway/src/forward.rs", text)).len();
     assert_eq!(made("let p = Permit { body, duties };"), 1);
@@ -92,6 +125,14 @@ fn violations_are_found() {
     assert_eq!(made("Some(StreamPermit { receipt })"), 1);
     assert_eq!(made("impl StreamPermit { } impl<B> Permit<B> { } impl Drop for StreamPermit { }"), 0);
     assert_eq!(made("pub struct Permit<B> { body: B } fn f() -> Permit<Bytes> { g() }"), 0);
+    assert_eq!(
+        made("fn f(&self) -> &StreamPermit { &self.permit } fn g(&self) -> &'a mut Permit<B> { x }"),
+        0
+    );
+    assert_eq!(made("send(&Permit { body }); send(&mut StreamPermit { body })"), 2);
+    let door = |text: &str| unsealed(&Source::sample("crates/gateway/src/doors/model.rs", text)).len();
+    assert_eq!(door("let bytes = permit.open(Key(()));"), 1);
+    assert_eq!(door("let (_, bytes) = permit.withdraw();"), 1);
     let loose = |text: &str| loose(&Source::sample(RECORD, text)).len();
     assert_eq!(loose("pub struct Permit<B> { body: B }"), 0);
     assert_eq!(loose("pub struct Permit<B> { pub body: B }"), 1);
