@@ -40,13 +40,20 @@ def test_the_openai_sdk_reads_the_same(openai_door, provider, scenario, reading)
     assert through == directly
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-@pytest.mark.parametrize("scenario", sorted(set(ANTHROPIC + OPENAI)))
-def test_the_bytes_are_the_same(protocol, door, provider, scenario, stream):
-    known = ANTHROPIC if protocol == "anthropic" else OPENAI
-    if scenario not in known or (scenario in STREAM_ONLY and not stream):
-        pytest.skip("not a scenario of this protocol")
-    through = wire.ask(door, scenario, stream)
+def wire_cases():
+    """Every protocol, each with its own scenarios, streamed and in one piece."""
+    return [
+        pytest.param(protocol, scenario, stream, id=f"{protocol}-{scenario}-{'stream' if stream else 'whole'}")
+        for protocol, scenarios in (("anthropic", ANTHROPIC), ("openai", OPENAI))
+        for scenario in scenarios
+        for stream in (True, False)
+        if stream or scenario not in STREAM_ONLY
+    ]
+
+
+@pytest.mark.parametrize("protocol, scenario, stream", wire_cases())
+def test_the_bytes_are_the_same(request, provider, protocol, scenario, stream):
+    through = wire.ask(request.getfixturevalue(f"{protocol}_door"), scenario, stream)
     directly = wire.ask_directly(provider, protocol, scenario, stream)
     assert (through.status, through.end) == (200, "clean")
     assert through.body == directly.body
