@@ -146,7 +146,8 @@ impl SigningKey {
         &self.public
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    /// Ed25519 signature (RFC 8032) over `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.secret.sign(message).to_bytes()
     }
 }

@@ -8,6 +8,7 @@
 //! — doorward/laptop <base64(key id || signature)>
 //! ```
 
+use crate::canonical::MAX_INT;
 use crate::encoding::{base64, unbase64};
 use crate::keys::{SigningKey, VerifyingKey};
 use crate::merkle::Hash;
@@ -52,7 +53,7 @@ pub enum NoteError {
 pub struct Checkpoint {
     /// Name of the log, equal to the name of its key.
     pub origin: String,
-    /// Number of receipts.
+    /// Number of receipts, at most 2^53 - 1.
     pub size: u64,
     /// Root of their Merkle tree.
     pub root: Hash,
@@ -76,7 +77,8 @@ impl Checkpoint {
         let plain = !size.is_empty()
             && size.bytes().all(|b| b.is_ascii_digit())
             && (size == "0" || !size.starts_with('0'));
-        let size = if plain { size.parse().ok() } else { None };
+        // Beyond 2^53 - 1 nothing could be counted in a receipt or a bundle.
+        let size = if plain { size.parse().ok().filter(|&size: &u64| size <= MAX_INT as u64) } else { None };
         let size = size.ok_or(NoteError::Malformed("its second line is not a size"))?;
         let root = unbase64(root).and_then(|bytes| Hash::try_from(bytes).ok());
         let root = root.ok_or(NoteError::Malformed("its third line is not a base64 SHA-256"))?;
@@ -114,7 +116,7 @@ impl SignedCheckpoint {
     /// # Errors
     /// [`NoteError`], which tells a foreign key from a wrong signature.
     pub fn verify(text: &str, trusted: &VerifyingKey) -> Result<SignedCheckpoint, NoteError> {
-        let body = open_note(text, trusted)?;
+        let body = open(text, trusted)?;
         let checkpoint = Checkpoint::parse_body(body)?;
         if checkpoint.origin != trusted.name() {
             return Err(NoteError::Origin { found: checkpoint.origin, expected: trusted.name().to_owned() });
@@ -145,7 +147,7 @@ impl SignedCheckpoint {
 
 /// The text of a signed note, once the trusted key's signature is found good. Lines of other keys are ignored, as
 /// the format asks: that is how witnesses are added without breaking older verifiers.
-fn open_note<'a>(note: &'a str, trusted: &VerifyingKey) -> Result<&'a str, NoteError> {
+pub fn open<'a>(note: &'a str, trusted: &VerifyingKey) -> Result<&'a str, NoteError> {
     if note.len() > MAX_NOTE_BYTES {
         return Err(NoteError::Malformed("it is too long"));
     }

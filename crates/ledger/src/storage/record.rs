@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const MAGIC: &[u8; 20] = b"doorward-segment v1\n";
 /// Bytes before the first record.
 pub(crate) const HEADER: u64 = 28;
+/// Greatest index that is believed, so that counting on from it cannot overflow.
+const MAX_FIRST: u64 = crate::canonical::MAX_INT as u64;
 const ENTRY: u8 = b'E';
 const CHECKPOINT: u8 = b'C';
 
@@ -175,7 +177,7 @@ pub(crate) fn segment_files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError>
         let is_segment = path.extension().is_some_and(|ext| ext == "seg");
         if is_segment
             && stem.len() == 20
-            && let Ok(first) = stem.parse()
+            && let Some(first) = stem.parse().ok().filter(|first| *first <= MAX_FIRST)
         {
             files.push((first, path));
         }

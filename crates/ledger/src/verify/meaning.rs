@@ -3,7 +3,7 @@
 use super::report::{Code, MAX_LISTED, Problem, Report};
 use crate::receipt::{Kind, Receipt, VERSION};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// An id, shortened by hashing so that memory per receipt does not depend on its length. Ids come from the log under
 /// verification, so the hash must be one that nobody can make collide on purpose.
@@ -11,8 +11,8 @@ type IdHash = [u8; 16];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Expects an outcome; the index in the log.
-    Open(u64),
+    /// Expects an outcome; its key in [`Meaning::open`].
+    Open(usize),
     /// May have an outcome.
     Decided,
     /// Had its outcome.
@@ -26,7 +26,7 @@ enum State {
 pub(super) struct Meaning {
     seen: HashMap<IdHash, State>,
     /// Ids of open receipts, to name them in the end.
-    open: HashMap<u64, String>,
+    open: BTreeMap<usize, String>,
 }
 
 fn id_hash(id: &str) -> IdHash {
@@ -45,21 +45,25 @@ impl Meaning {
             }
         };
         self.see_alone(&receipt, report);
-        if let Some((code, message)) = self.relate(index, &receipt) {
+        if let Some((code, message)) = self.relate(&receipt) {
             report.problem(Problem::new(code, message).at_index(index).at(file, offset));
         }
+        let id = id_hash(receipt.id());
+        if self.seen.contains_key(&id) {
+            let message = format!("the id {} is used before", receipt.id());
+            return report.problem(Problem::new(Code::DuplicateId, message).at_index(index).at(file, offset));
+        }
         let state = match receipt.kind() {
-            Kind::Opened => State::Open(index),
+            Kind::Opened => {
+                // Numbered as they come: in a tampered log the same index may come twice.
+                let number = self.seen.len();
+                self.open.insert(number, receipt.id().to_owned());
+                State::Open(number)
+            }
             Kind::Decision => State::Decided,
             _ => State::Other,
         };
-        if state == State::Open(index) {
-            self.open.insert(index, receipt.id().to_owned());
-        }
-        if self.seen.insert(id_hash(receipt.id()), state).is_some() {
-            let message = format!("the id {} is used before", receipt.id());
-            report.problem(Problem::new(Code::DuplicateId, message).at_index(index).at(file, offset));
-        }
+        self.seen.insert(id, state);
     }
 
     /// What a receipt says by itself.
@@ -74,7 +78,7 @@ impl Meaning {
     }
 
     /// Follows `of`. An outcome closes what it names.
-    fn relate(&mut self, index: u64, receipt: &Receipt) -> Option<(Code, String)> {
+    fn relate(&mut self, receipt: &Receipt) -> Option<(Code, String)> {
         let outcome = *receipt.kind() == Kind::Outcome;
         let Some(of) = receipt.of() else {
             return outcome
@@ -98,7 +102,6 @@ impl Meaning {
                 if let State::Open(at) = *state {
                     self.open.remove(&at);
                 }
-                debug_assert!(index > 0, "what it closes precedes it");
                 *state = State::Closed;
                 None
             }
@@ -108,8 +111,6 @@ impl Meaning {
     /// Names what stayed open.
     pub(super) fn finish(self, report: &mut Report) {
         report.open_count = self.open.len() as u64;
-        let mut open: Vec<_> = self.open.into_iter().collect();
-        open.sort_unstable();
-        report.open = open.into_iter().take(MAX_LISTED).map(|(_, id)| id).collect();
+        report.open = self.open.into_values().take(MAX_LISTED).collect();
     }
 }

@@ -8,7 +8,7 @@ use super::meaning::Meaning;
 use super::report::{Code, Problem, Report};
 use crate::keys::VerifyingKey;
 use crate::merkle::{Compact, Hash, leaf_hash};
-use crate::note::{Checkpoint, SignedCheckpoint};
+use crate::note::SignedCheckpoint;
 use crate::storage::check_matches;
 use crate::storage::{LogError, Record, RecordReader, genuine_checkpoint, is_zeros, segment_files};
 use std::path::Path;
@@ -149,39 +149,43 @@ impl Walk<'_> {
         self.report.checkpoints += 1;
         let end = self.signed + self.group.len() as u64;
         let text = std::str::from_utf8(payload).unwrap_or_default();
-        let claimed =
-            Checkpoint::claimed(text).ok().map(|claimed| claimed.size).filter(|&size| size >= self.signed);
-        let size = claimed.unwrap_or(end);
         match SignedCheckpoint::verify(text, self.trusted) {
             Err(error) => {
-                // Nothing was signed here, so nothing but the stored checks speaks about these receipts.
+                // Nothing was signed here, not even a size, so only the stored checks speak about these receipts.
                 self.report.problem(Problem::of_note(&error).at_index(end).at(file, at));
-                self.compare_headers(size, file);
+                self.compare_headers(end, file);
+                self.signed = end;
+            }
+            Ok(checkpoint) if checkpoint.size() < end && checkpoint.size() <= self.signed => {
+                let message = format!("the older checkpoint over {} stands here again", checkpoint.size());
+                self.report.problem(Problem::new(Code::BadCheckpoint, message).at_index(end).at(file, at));
+                return;
             }
             Ok(checkpoint) => {
-                let agrees = self.sound && checkpoint.size() == end && checkpoint.root() == self.tree.root();
-                if agrees {
-                    self.only_headers_differ(file);
-                } else {
-                    let found = self.compare_headers(checkpoint.size(), file);
-                    if self.sound && !found {
-                        let message = format!(
-                            "the receipts do not lead to the root signed over {}: one of {} to {} was altered, \
-                             replaced or moved",
-                            checkpoint.size(),
-                            self.signed,
-                            end.saturating_sub(1)
-                        );
-                        self.report
-                            .problem(Problem::new(Code::RootMismatch, message).at_index(end).at(file, at));
-                    }
-                    self.sound = false;
-                }
+                self.signed_group(&checkpoint, end, file, at);
+                self.signed = checkpoint.size();
                 self.report.newest = Some(text.to_owned());
             }
         }
-        self.signed = size.max(self.signed);
         self.group.clear();
+    }
+
+    /// The receipts from `self.signed` to `end`, held against the checkpoint that follows them.
+    fn signed_group(&mut self, checkpoint: &SignedCheckpoint, end: u64, file: &str, at: u64) {
+        let size = checkpoint.size();
+        if self.sound && size == end && checkpoint.root() == self.tree.root() {
+            return self.only_headers_differ(file);
+        }
+        if !self.compare_headers(size, file) && self.sound {
+            let message = format!(
+                "the receipts do not lead to the root signed over {size}: one of {} to {} was altered, replaced or \
+                 moved",
+                self.signed,
+                end.saturating_sub(1)
+            );
+            self.report.problem(Problem::new(Code::RootMismatch, message).at_index(end).at(file, at));
+        }
+        self.sound = false;
     }
 
     /// The receipts are those that were signed; their records may still have been touched.

@@ -3,8 +3,8 @@
 use crate::support::*;
 use doorward_ledger::canonical::{Int, MAX_DEPTH, MAX_INT, Object, Value, parse_canonical, parse_relaxed};
 use doorward_ledger::receipt::{
-    ActionRecord, ChargeRecord, DecisionRecord, EffectRecord, MAX_EFFECTS, MAX_ENTRY_BYTES, MAX_REASONS, PartRecord,
-    ReasonRecord,
+    ActionRecord, ChargeRecord, DecisionRecord, EffectRecord, MAX_EFFECTS, MAX_ENTRY_BYTES, MAX_REASONS,
+    PartRecord, ReasonRecord,
 };
 use doorward_ledger::tiles::{TileKind, index_path, tile_path, tile_width};
 use doorward_ledger::{
@@ -119,7 +119,8 @@ fn the_worst_receipt_fits_and_what_is_left_out_is_counted() {
     let text = long.as_str();
     let salt = salt(0);
     let digest = salt.digest("target", b"x");
-    let reason = ReasonRecord { rule: text, layer: text, severity: 100, verdict: text, message: text, part: Some(9) };
+    let reason =
+        ReasonRecord { rule: text, layer: text, severity: 100, verdict: text, message: text, part: Some(9) };
     let action = ActionRecord {
         kind: text,
         tool: Some(text),
@@ -139,7 +140,8 @@ fn the_worst_receipt_fits_and_what_is_left_out_is_counted() {
         charges: vec![ChargeRecord { account: text, unit: text, amount: u64::MAX }; 1000],
         ..Default::default()
     };
-    let draft = Draft::new(Kind::Decision, &id(0), u64::MAX, text).agent(text).session(text).door(text).of(&id(1));
+    let draft =
+        Draft::new(Kind::Decision, &id(0), u64::MAX, text).agent(text).session(text).door(text).of(&id(1));
     let leaf = draft.action(&action, &salt).decision(&decision, &salt).seal().unwrap();
     assert!(leaf.bytes().len() <= MAX_ENTRY_BYTES, "{}", leaf.bytes().len());
     let receipt = Receipt::parse(leaf.bytes()).unwrap();
@@ -196,11 +198,17 @@ fn checkpoints_are_read_strictly() {
     ];
     for bad in bad_forms {
         let error = verify(&bad).unwrap_err();
-        assert!(matches!(error, NoteError::Malformed(_) | NoteError::BadSignature { .. }), "{bad:?}: {error}");
+        assert!(
+            matches!(error, NoteError::Malformed(_) | NoteError::BadSignature { .. }),
+            "{bad:?}: {error}"
+        );
     }
     assert!(matches!(verify(&text.replace("\n1\n", "\n2\n")), Err(NoteError::BadSignature { .. })));
     let error = SignedCheckpoint::verify(&text, foreign_key().public()).unwrap_err();
-    assert!(error.to_string().contains("signed by doorward/test, not by the trusted key doorward/other"), "{error}");
+    assert!(
+        error.to_string().contains("signed by doorward/test, not by the trusted key doorward/other"),
+        "{error}"
+    );
 }
 
 #[test]
