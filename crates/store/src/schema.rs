@@ -50,7 +50,8 @@ pub(crate) fn open(home: &Home) -> Result<(Connection, Sealer), StoreError> {
 }
 
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    // Only a person with a database tool can be in the way: one doorward per home.
+    connection.busy_timeout(Duration::from_secs(2))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // In WAL mode a killed process loses nothing; only a power cut may cost the last batches.
     connection.pragma_update(None, "synchronous", "normal")?;

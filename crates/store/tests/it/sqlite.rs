@@ -47,6 +47,23 @@ async fn a_purge_leaves_no_trace_on_disk() {
     assert_eq!(found(&place.bytes()), 0, "pieces of purged values lie on in free space or the log");
 }
 
+/// Somebody looks at the database with a tool, and so keeps the old pages alive: a purge must not claim
+/// to be done.
+#[tokio::test]
+async fn a_purge_that_a_reader_holds_up_says_so() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.flush().await.unwrap();
+    let reader = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM actions").unwrap();
+    let error = store.purge(2).await.unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    reader.execute_batch("COMMIT").unwrap();
+    // Nothing is left to purge, but the log is still to be emptied.
+    assert_eq!(store.purge(2).await.unwrap(), 0);
+}
+
 /// A process that is killed leaves everything that was flushed.
 #[tokio::test]
 async fn what_was_flushed_survives_a_crash() {
