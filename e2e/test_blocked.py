@@ -112,6 +112,8 @@ def wire_cases():
             ("bytes", True, ";every=1"),
             ("whole", False, ""),
         ]
+        # In one piece there is only one input, and it is harmless.
+        if not (scenario == "input_twice" and name == "whole")
     ]
 
 
@@ -120,11 +122,11 @@ def test_no_byte_of_a_blocked_call_is_sent(request, protocol, scenario, stream):
     answer = wire.ask(request.getfixturevalue(f"{protocol}_door"), scenario, stream)
     for poison in POISON:
         assert poison not in answer.body
-    assert b"PowerTool\",\"input\"" not in answer.body
+    assert b'"name":"PowerTool"' not in answer.body
     # Cut into single characters the words above would not show; the arguments, joined, would.
     if stream and answer.status == 200:
-        joined = "".join(json.dumps(piece) for piece in arguments(answer))
-        assert "curl" not in joined and "dev/tcp" not in joined.replace('"', "")
+        joined = "".join(piece if isinstance(piece, str) else json.dumps(piece) for piece in arguments(answer))
+        assert "curl" not in joined and "dev/tcp" not in joined
 
 
 def arguments(answer):
@@ -150,18 +152,26 @@ def test_a_call_in_an_unusual_place_is_found(request, protocol_scenario, deliver
         assert poison not in answer.body
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_incomplete_arguments_are_withheld(protocol, door, stream):
+@pytest.mark.parametrize("case", ["anthropic-stream", "openai-stream", "openai-whole"])
+def test_incomplete_arguments_are_withheld(request, case):
     """Cut off by the token limit: half of a command must not be run by a lenient client."""
-    answer = wire.ask(door, "incomplete", stream)
+    protocol, form = case.split("-")
+    answer = wire.ask(request.getfixturevalue(f"{protocol}_door"), "incomplete", form == "stream")
     assert b"rm -rf" not in answer.body
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
-def test_ambiguous_arguments_block_the_call_not_the_answer(protocol, door, stream):
-    answer = wire.ask(door, "bad_arguments", stream)
+@pytest.mark.parametrize("case", ["anthropic-stream", "openai-stream", "openai-whole"])
+def test_ambiguous_arguments_block_the_call_not_the_answer(request, case):
+    protocol, form = case.split("-")
+    answer = wire.ask(request.getfixturevalue(f"{protocol}_door"), "bad_arguments", form == "stream")
     assert (answer.status, answer.end) == (200, "clean")
     assert is_notice(answer.body.decode())
+
+
+def test_ambiguous_arguments_in_one_piece_make_the_answer_ambiguous(anthropic_door):
+    """There they are no text in the body but a part of it."""
+    answer = wire.ask(anthropic_door, "bad_arguments", stream=False)
+    assert answer.status == 502 and b"tool_use" not in answer.body
 
 
 def test_the_notice_says_what_to_do(anthropic_door):
@@ -190,6 +200,7 @@ def test_a_legitimate_conversation_after_a_block(anthropic_door, stream):
     """One blocked call must not brick the session: the next turn works, with the notice in its history."""
     with sdk.anthropic_client(anthropic_door.base_url) as client:
         first = client.messages.create(**sdk._anthropic_request("one_evil"))
+        assert [block.type for block in first.content] == ["text"]
         history = sdk.USER + [
             {"role": "assistant", "content": [block.to_dict() for block in first.content]},
             {"role": "user", "content": "Then only list them."},

@@ -139,7 +139,7 @@ def test_receipts_hold_no_secret_and_the_log_none(own_door):
     for file in own_door.home.rglob("*"):
         if file.is_file():
             assert b"dummy-client-key" not in file.read_bytes(), file
-    assert "dummy-client-key" not in own_door.command("receipts", "list", "--json").stdout
+    assert "dummy-client-key" not in own_door.command("receipts", "export", "--json").stdout
 
 
 def test_private_files_are_private(own_door):

@@ -93,10 +93,8 @@ class Door:
         return done
 
     def receipts(self):
-        """Every receipt of the log, as the command prints them: a JSON list, or one object a line."""
-        text = self.command("receipts", "list", "--json").stdout.strip()
-        if text.startswith("["):
-            return json.loads(text)
+        """Every receipt of the log."""
+        text = self.command("receipts", "export", "--json").stdout
         return [json.loads(line) for line in text.splitlines() if line]
 
     def messages_path(self):
