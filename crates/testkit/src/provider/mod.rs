@@ -27,7 +27,7 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-pub use seen::Seen;
+pub use seen::{End, Seen};
 
 use http::{Connection, Request};
 use reply::Reply;

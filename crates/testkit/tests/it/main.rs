@@ -1,4 +1,6 @@
-//! The scripted provider's scenarios, played through the stream machine.
+//! The scripted provider: its scenarios played through the stream machine, and its socket.
 
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod socket;
