@@ -13,7 +13,7 @@
 //! 4. A [`bundle`] proves a single receipt to a third party; [`verify`] checks bundles and whole logs offline and
 //!    says precisely what is wrong with a tampered one.
 //!
-//! Everything but [`storage`] and the reading side of [`verify`] is pure: salts, seeds, ids and times are arguments.
+//! Everything but [`storage`] is pure ([`verify`] reads through it): salts, seeds, ids and times are arguments.
 //! The formats are in `spec/receipt.md` and `spec/log.md`; `spec/verify.py` is a second, independent verifier, and
 //! both run the vectors in `spec/vectors/ledger`.
 

@@ -275,13 +275,11 @@ impl Log {
     fn step_back(&mut self, error: std::io::Error) -> LogError {
         let (path, len) =
             self.view.segments.last().map_or_else(Default::default, |s| (s.path.clone(), s.len));
-        let shortened = self.file.as_ref().map(|file| {
-            #[cfg(test)]
-            self.disk.check_shorten()?;
-            file.set_len(len)?;
-            Ok::<_, std::io::Error>(file.metadata()?.len() == len)
-        });
-        if !matches!(shortened, Some(Ok(true))) {
+        #[cfg(not(test))]
+        let shortened = shorten(&path, len);
+        #[cfg(test)]
+        let shortened = self.disk.check_shorten().and_then(|()| shorten(&path, len));
+        if shortened.is_err() {
             self.fault =
                 Some(format!("{} could not be cut back after a failed write: {error}", path.display()));
         }
@@ -335,6 +333,14 @@ impl Log {
             }
         }
     }
+}
+
+/// Cuts a file back to `len` bytes. A handle opened for appending may not do that on every operating system.
+fn shorten(path: &Path, len: u64) -> std::io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(len)?;
+    let is = file.metadata()?.len();
+    if is == len { Ok(()) } else { Err(std::io::Error::other(format!("it is {is} bytes long, not {len}"))) }
 }
 
 /// Takes the directory for this process. The lock goes with the file handle, so a crash leaves nothing behind.

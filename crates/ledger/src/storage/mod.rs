@@ -25,6 +25,6 @@ mod tests;
 pub use error::LogError;
 pub use export::{TileDir, project};
 pub use log::{Durability, Log, LogOptions, Recovery};
-pub(crate) use record::{HEADER, Record, RecordReader, check_matches, segment_files};
+pub(crate) use record::{HEADER, Record, RecordReader, check_matches, is_log_dir, segment_files};
 pub(crate) use tail::{genuine_checkpoint, is_zeros};
 pub use view::View;

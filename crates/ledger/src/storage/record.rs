@@ -167,6 +167,11 @@ impl RecordReader {
     }
 }
 
+/// Whether `dir` is a log's directory, not an exported log.
+pub(crate) fn is_log_dir(dir: &Path) -> bool {
+    dir.join("segments").is_dir()
+}
+
 /// The segment files of a log with the index in their names, in order.
 pub(crate) fn segment_files(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let segments = dir.join("segments");

@@ -1,6 +1,7 @@
 //! What only shows from inside: a disk that fills up.
 
-use super::log::{Durability, Log};
+use super::index::SegmentIndex;
+use super::log::{Durability, Log, LogOptions};
 use super::reserve::RESERVE_BYTES;
 use super::{LogError, View};
 use crate::keys::SigningKey;
@@ -150,4 +151,60 @@ fn nothing_to_append_writes_nothing() {
     assert!(matches!(log.append(&[]), Err(LogError::NothingToAppend)));
     let one = log.append(&[leaf(0)]).unwrap();
     assert_eq!(log.append(&[]).unwrap(), one);
+}
+
+#[test]
+fn an_index_with_wrong_hashes_is_found_out_by_the_signed_root() {
+    let dir = Dir::new("index");
+    let options = LogOptions { segment_bytes: 60_000, ..LogOptions::default() };
+    let open = || Log::open_with(&dir.0, key(), options.clone()).unwrap();
+    let mut log = open();
+    for n in 0..700 {
+        log.append(&[leaf(n)]).unwrap();
+    }
+    let segments = log.view().segments.clone();
+    drop(log);
+    // The hash of a whole tile in the middle, and the frontier from which the last segment goes on.
+    for (number, tile) in [(1, true), (segments.len() - 2, false)] {
+        let segment = &segments[number];
+        let good = SegmentIndex::load(&segment.path, segment.first).unwrap();
+        let mut wrong = good.clone();
+        let hash = if tile { &mut wrong.tiles[0] } else { &mut wrong.low[0] };
+        hash[0] ^= 1;
+        wrong.store(&segment.path).unwrap();
+        assert_eq!(open().size(), 700);
+        assert_eq!(SegmentIndex::load(&segment.path, segment.first), Some(good), "made anew");
+    }
+}
+
+#[test]
+fn damage_in_a_closed_segment_is_found_when_it_is_read_or_proved() {
+    let dir = Dir::new("closed");
+    let options = LogOptions { segment_bytes: 60_000, ..LogOptions::default() };
+    let mut log = Log::open_with(&dir.0, key(), options.clone()).unwrap();
+    for n in 0..700 {
+        log.append(&[leaf(n)]).unwrap();
+    }
+    let segment = log.view().segments[0].path.clone();
+    drop(log);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    // Opening is quick and does not read it; everything that uses it does.
+    let log = Log::open_with(&dir.0, key(), options).unwrap();
+    assert!(matches!(log.view().entry(0), Err(LogError::Corrupt { index: 0, .. })));
+    assert!(matches!(log.view().bundle(3), Err(LogError::Corrupt { .. })));
+    assert!(log.view().bundle(699).is_ok());
+    assert!(!crate::verify_log(&dir.0, key().public(), None).is_ok());
+}
+
+#[test]
+fn durability_of_the_disk_appends_and_reopens() {
+    let dir = Dir::new("disk");
+    let mut log = Log::open(&dir.0, key(), Durability::Disk).unwrap();
+    for n in 0..5 {
+        log.append(&[leaf(n)]).unwrap();
+    }
+    drop(log);
+    assert_eq!(Log::open(&dir.0, key(), Durability::Disk).unwrap().size(), 5);
 }

@@ -9,12 +9,13 @@ pub use report::{Code, MAX_LISTED, Place, Problem, Report};
 
 use crate::bundle::Bundle;
 use crate::keys::VerifyingKey;
+use crate::storage;
 use std::path::Path;
 
 /// Verifies the log in `dir`, be it a log directory or an exported tile directory. Nothing is written, no index is
 /// used, every byte is read. `since` is the text of a checkpoint remembered from earlier: the log must continue it.
 pub fn verify_log(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) -> Report {
-    if dir.join("segments").is_dir() {
+    if storage::is_log_dir(dir) {
         segments::verify(dir, trusted, since)
     } else {
         tiles::verify(dir, trusted, since)

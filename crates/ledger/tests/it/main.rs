@@ -9,6 +9,7 @@
 mod formats;
 mod log;
 mod proofs;
+mod purity;
 mod support;
 mod tamper;
 mod vectors;
