@@ -38,12 +38,12 @@ fn interpreter(home: &Path) -> PathBuf {
 
 /// The first interpreter new enough for the SDKs.
 fn system_python() -> Result<&'static str, String> {
-    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
     let good = |name: &&str| {
         process::capture(Command::new(name).args(["-c", check])).is_ok_and(|(status, _)| status.success())
     };
     ["python3", "python"].into_iter().find(good).ok_or_else(|| {
-        "the end-to-end tests need Python 3.10 or newer with its `venv` module on the PATH \
+        "the end-to-end tests need Python 3.11 or newer with its `venv` module on the PATH \
          (on Debian and Ubuntu: the package python3-venv)"
             .to_owned()
     })
