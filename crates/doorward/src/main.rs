@@ -1,1 +1,40 @@
-fn main() {}
+//! `doorward`: the firewall for AI agents. Parse, settle the configuration, run one command.
+
+mod cli;
+
+mod config;
+
+mod serve;
+
+mod desk;
+
+mod commands;
+
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::log_to_stderr(cli.verbosity());
+    let result = match cli.command {
+        Command::Run(ref command) => commands::run::run(&cli, command),
+        Command::Init(ref command) => commands::init::run(&cli, command),
+        Command::Inspect(ref command) => commands::inspect::run(&cli, command),
+        Command::Receipts(ref command) => commands::receipts::run(&cli, command),
+        Command::Kill(ref command) => commands::kill::kill(&cli, command),
+        Command::Resume(ref command) => commands::kill::resume(&cli, command),
+        Command::Demo(ref command) => commands::demo::run(&cli, command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::from(terminal::exit_code(&error))
+        }
+    }
+}

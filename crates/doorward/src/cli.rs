@@ -1,0 +1,195 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The firewall for AI agents.
+///
+/// Exit status: 0 done, 1 something was found or failed, 2 the command or the configuration is wrong.
+#[derive(Debug, Parser)]
+#[command(name = "doorward", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Doorward's own directory, instead of `DOORWARD_HOME` or ~/.doorward
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+
+    /// Say more (-v, -vv, -vvv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+impl Cli {
+    /// -1 for `-q`, else how often `-v` was given.
+    pub fn verbosity(&self) -> i8 {
+        if self.quiet { -1 } else { i8::try_from(self.verbose).unwrap_or(i8::MAX) }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the firewall stopping a malicious provider, in under a minute
+    Demo(DemoArgs),
+    /// Start the firewall
+    Run(RunArgs),
+    /// Write a commented doorward.yaml and policy.yaml
+    Init(InitArgs),
+    /// Judge JSON Lines from a file or standard input
+    Inspect(InspectArgs),
+    /// List, show, export and verify receipts
+    Receipts(ReceiptsArgs),
+    /// Stop everything, or one agent
+    Kill(ScopeArgs),
+    /// Let everything, or one agent, run again
+    Resume(ScopeArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keep serving when the show is over
+    #[arg(long)]
+    pub stay: bool,
+    /// One JSON document instead of a show
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Settings of `run`. Each is also a key of doorward.yaml and an environment variable; what is typed wins
+/// over the environment, and that over the file.
+#[derive(Debug, Args, Default)]
+pub struct RunArgs {
+    /// Where agents come [default: 127.0.0.1:7878] [env: `DOORWARD_LISTEN`]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where people come [default: 127.0.0.1:7879] [env: `DOORWARD_CONTROL`]
+    #[arg(long, value_name = "ADDRESS")]
+    pub control: Option<String>,
+    /// `block`, or `monitor`: judge and record, alter nothing [env: `DOORWARD_MODE`]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    /// The model provider to stand in front of, in the place of the official one [env: `DOORWARD_UPSTREAM`]
+    #[arg(long, value_name = "URL", requires = "protocol")]
+    pub upstream: Option<String>,
+    /// What it speaks: `anthropic` or `openai` [env: `DOORWARD_PROTOCOL`]
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    /// Whether it is trusted: `yes` or `no` [default: no] [env: `DOORWARD_TRUSTED`]
+    #[arg(long, value_name = "YES|NO", requires = "upstream")]
+    pub trusted: Option<String>,
+    /// What happens to its unknown blocks and endpoints: `block` or `pass` [env: `DOORWARD_UNKNOWN`]
+    #[arg(long, value_name = "BLOCK|PASS", requires = "upstream")]
+    pub unknown: Option<String>,
+    /// A file that holds the key to use with it [env: `DOORWARD_KEY_FILE`]
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    pub key_file: Option<String>,
+    /// An environment variable that holds the key to use with it [env: `DOORWARD_KEY_ENV`]
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    pub key_env: Option<String>,
+    /// A host name, besides loopback ones, under which clients come [env: `DOORWARD_HOSTS`, separated by commas]
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<String>,
+    /// What a receipt survives: `os` (kill -9) or `disk` (power failure) [env: `DOORWARD_DURABILITY`]
+    #[arg(long, value_name = "OS|DISK")]
+    pub durability: Option<String>,
+    /// Whether judged content is kept, encrypted: `yes` or `no` [default: no] [env: `DOORWARD_CONTENT`]
+    #[arg(long, value_name = "YES|NO")]
+    pub content: Option<String>,
+    /// The agent whose token is printed [default: default] [env: `DOORWARD_AGENT`]
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// What was started, as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Say what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A file of JSON Lines, `-` for standard input
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ReceiptsArgs {
+    #[command(subcommand)]
+    pub command: ReceiptsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ReceiptsCommand {
+    /// The newest receipts
+    List {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        count: usize,
+        /// One JSON receipt a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// One receipt, whole
+    Show {
+        /// Its id
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// A receipt with its proof, or the whole log, to hand out
+    Export {
+        /// The receipt; without it, the whole log
+        id: Option<String>,
+        /// Where to: a file for a receipt (`-` for standard output), a new directory for the log
+        #[arg(short, long, value_name = "PATH")]
+        out: Option<PathBuf>,
+        /// Every receipt as one JSON object a line, to standard output
+        #[arg(long, conflicts_with_all = ["id", "out"])]
+        json: bool,
+    },
+    /// Check a log or an exported receipt, offline, and say precisely what is wrong with it
+    Verify {
+        /// A log directory, an exported log or an exported receipt; without it, this home's log
+        path: Option<PathBuf>,
+        /// The key it must be signed with, as `doorward receipts key` prints it; without it, this home's
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// A file with a checkpoint seen before, which the log must still contain
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        /// The report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The public key that receipts of this home are signed with
+    Key,
+}
+
+#[derive(Debug, Args)]
+pub struct ScopeArgs {
+    /// One agent
+    #[arg(long, value_name = "NAME", conflicts_with = "all", required_unless_present = "all")]
+    pub agent: Option<String>,
+    /// Everything
+    #[arg(long)]
+    pub all: bool,
+    /// Why, for the receipt
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// What is stopped now, as JSON
+    #[arg(long)]
+    pub json: bool,
+}

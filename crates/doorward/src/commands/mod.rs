@@ -1,0 +1,13 @@
+//! One file for each command.
+
+pub mod demo;
+
+pub mod init;
+
+pub mod inspect;
+
+pub mod kill;
+
+pub mod receipts;
+
+pub mod run;

@@ -1,0 +1,189 @@
+//! `doorward receipts`: read, hand out and check what was recorded. Works with and without a running
+//! process, because reading needs no lock.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use doorward_core::syntax::{Node, json};
+use doorward_ledger::{Receipt, Report, VerifyingKey, View, project, verify_bundle, verify_log};
+use doorward_store::Home;
+
+use crate::cli::{Cli, ReceiptsArgs, ReceiptsCommand};
+use crate::terminal::print;
+use crate::{config, serve};
+
+/// Runs the command.
+///
+/// # Errors
+/// If the ledger cannot be read. A failed verification is no error: it is reported, with exit status 1.
+pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
+    let path = config::home(cli.home.as_deref())?;
+    match &args.command {
+        ReceiptsCommand::Verify { path: what, key, since, json } => {
+            let key = match key {
+                Some(key) => VerifyingKey::parse(key)?,
+                None => own_key(&Home::open(&path)?)?,
+            };
+            let home = Home::open(&path);
+            let log = match (what, home) {
+                (Some(what), _) => what.clone(),
+                (None, home) => home?.log_dir(),
+            };
+            verify(&log, &key, since.as_deref(), *json)
+        }
+        command => {
+            let home = Home::open(&path)?;
+            let key = own_key(&home)?;
+            if matches!(command, ReceiptsCommand::Key) {
+                print(&key.vkey());
+                return Ok(ExitCode::SUCCESS);
+            }
+            let view = View::open(&home.log_dir(), &key)?;
+            read(&view, command)
+        }
+    }
+}
+
+fn own_key(home: &Home) -> anyhow::Result<VerifyingKey> {
+    Ok(serve::signing_key(home)?.public().clone())
+}
+
+fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ReceiptsCommand::List { count, json } => list(view, *count, *json),
+        ReceiptsCommand::Show { id, json } => show(view, id, *json),
+        ReceiptsCommand::Export { json: true, .. } => {
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            for entry in view.entries(0..view.size()) {
+                let (_, entry) = entry?;
+                if out.write_all(&entry).and_then(|()| out.write_all(b"\n")).is_err() {
+                    break;
+                }
+            }
+            let _ = out.flush();
+            Ok(ExitCode::SUCCESS)
+        }
+        ReceiptsCommand::Export { id: Some(id), out, .. } => export_one(view, id, out.as_deref()),
+        ReceiptsCommand::Export { id: None, out, .. } => {
+            let out = out.as_deref().context("say where to: --out DIRECTORY")?;
+            project(view, out)?;
+            print(&format!("{} receipts in {}", view.size(), out.display()));
+            print(&format!("check them anywhere: doorward receipts verify {} --key {}", out.display(), view.trusted().vkey()));
+            Ok(ExitCode::SUCCESS)
+        }
+        ReceiptsCommand::Verify { .. } | ReceiptsCommand::Key => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn list(view: &View, count: usize, as_json: bool) -> anyhow::Result<ExitCode> {
+    let newest = view.latest(count)?;
+    if !as_json && newest.is_empty() {
+        print("no receipts yet");
+    }
+    for (index, entry) in newest {
+        if as_json {
+            print(&String::from_utf8_lossy(&entry));
+        } else {
+            print(&line(index, &entry));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One receipt as one line for a person.
+pub fn line(index: u64, entry: &[u8]) -> String {
+    let Ok(node) = json::parse(entry) else { return format!("{index:>7}  (unreadable)") };
+    let action = node.get("action");
+    let decision = node.get("decision");
+    let text = |node: Option<&Node>, key: &str| node.and_then(|node| node.text(key)).unwrap_or_default().to_owned();
+    let what = match node.text("kind") {
+        Some("outcome") => format!("outcome   {}", text(node.get("outcome"), "result")),
+        Some("control") => {
+            let control = node.get("control");
+            format!("control   {} {}", text(control, "event"), text(control, "target"))
+        }
+        _ => {
+            let tool = text(action, "tool");
+            let rule = decision
+                .and_then(|decision| decision.get("reasons")?.elements().first()?.text("rule"))
+                .unwrap_or_default();
+            let tool = if tool.is_empty() { tool } else { format!(" `{tool}`") };
+            format!("{:<9} {}{tool}  {rule}", text(decision, "verdict"), text(action, "kind"))
+        }
+    };
+    let id = node.text("id").unwrap_or_default();
+    let agent = node.text("agent").unwrap_or("-");
+    format!("{index:>7}  {id}  {agent:<12}  {}", what.trim_end())
+}
+
+fn find(view: &View, id: &str) -> anyhow::Result<(u64, Vec<u8>)> {
+    view.find(id)?.with_context(|| format!("there is no receipt {id}; `doorward receipts list` shows the newest"))
+}
+
+fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let (index, entry) = find(view, id)?;
+    if as_json {
+        print(&String::from_utf8_lossy(&entry));
+        return Ok(ExitCode::SUCCESS);
+    }
+    Receipt::parse(&entry)?;
+    print(&line(index, &entry));
+    let node = json::parse(&entry)?;
+    pretty(&node, 1);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a tree as indented lines.
+fn pretty(node: &Node, depth: usize) {
+    let indent = "  ".repeat(depth);
+    for member in node.members() {
+        match member.value.scalar() {
+            Some(text) => print(&format!("{indent}{}: {text}", &*member.key)),
+            None => {
+                print(&format!("{indent}{}:", &*member.key));
+                pretty(&member.value, depth + 1);
+                for element in member.value.elements() {
+                    match element.scalar() {
+                        Some(text) => print(&format!("{indent}  - {text}")),
+                        None => {
+                            print(&format!("{indent}  -"));
+                            pretty(element, depth + 2);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn export_one(view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let (index, _) = find(view, id)?;
+    let bundle = view.bundle(index)?.to_json();
+    match out.filter(|out| out.as_os_str() != "-") {
+        None => print(&bundle),
+        Some(out) => {
+            std::fs::write(out, format!("{bundle}\n")).with_context(|| format!("cannot write {}", out.display()))?;
+            let key = view.trusted().vkey();
+            print(&format!("check it anywhere: doorward receipts verify {} --key {key}", out.display()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(path: &Path, key: &VerifyingKey, since: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let report: Report = if path.is_dir() {
+        let since = since.map(&read).transpose()?.map(String::from_utf8).transpose().context("the checkpoint is not text")?;
+        verify_log(path, key, since.as_deref())
+    } else {
+        verify_bundle(&read(path)?, key)
+    };
+    if as_json {
+        print(&report.to_json());
+    } else {
+        print(report.to_string().trim_end());
+    }
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,432 @@
+//! Settings: defaults, then `doorward.yaml`, then `DOORWARD_*`, then what was typed. All faults at once.
+//!
+//! Everything lies under `DOORWARD_HOME`; nothing is ever loaded from the working directory, because that
+//! is where the agent writes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use doorward_core::Engine;
+use doorward_core::detect::rules::{self, RuleSet};
+use doorward_core::engine::Surroundings;
+use doorward_core::policy::{Policy, SHIPPED};
+use doorward_core::session::Mode;
+use doorward_core::syntax::decode::{Fields, suggestion};
+use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
+use doorward_core::wire::Protocol;
+use doorward_gateway::UpstreamSettings;
+use doorward_ledger::Durability;
+use zeroize::Zeroizing;
+
+use crate::cli::RunArgs;
+use crate::terminal::Faults;
+
+/// What `doorward run` runs with.
+#[derive(Debug)]
+pub struct Config {
+    /// Doorward's own directory.
+    pub home: PathBuf,
+    /// Where agents come.
+    pub listen: SocketAddr,
+    /// Where people come.
+    pub control: SocketAddr,
+    /// The mode of the process.
+    pub mode: Mode,
+    /// Further host names of the data listener.
+    pub hosts: Vec<String>,
+    /// What a receipt survives.
+    pub durability: Durability,
+    /// Whether judged content is kept.
+    pub content: bool,
+    /// The agent whose token is printed.
+    pub agent: String,
+    /// Upstreams by name.
+    pub upstreams: BTreeMap<String, UpstreamConfig>,
+}
+
+/// An upstream before its key is read.
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it is.
+    pub url: String,
+    /// Whether it is trusted.
+    pub trusted: bool,
+    /// Whether what is unknown passes.
+    pub unknown_passes: bool,
+    /// Where its key is.
+    pub key: Option<KeySource>,
+}
+
+/// Where a key is read from. Never the command line: it is visible to every process.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+}
+
+/// `DOORWARD_HOME`: typed, from the environment, or `~/.doorward`.
+pub fn home(typed: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let home = match (typed, std::env::var_os("DOORWARD_HOME").filter(|home| !home.is_empty())) {
+        (Some(typed), _) => typed.to_owned(),
+        (None, Some(home)) => PathBuf::from(home),
+        (None, None) => user_home()
+            .ok_or_else(|| anyhow::anyhow!("there is no home directory; set DOORWARD_HOME to a directory of its own"))?
+            .join(".doorward"),
+    };
+    Ok(std::path::absolute(home)?)
+}
+
+fn user_home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute())
+}
+
+impl Config {
+    fn defaults(home: PathBuf) -> Self {
+        let official = |protocol, url: &str| UpstreamConfig {
+            protocol,
+            url: url.to_owned(),
+            trusted: true,
+            unknown_passes: true,
+            key: None,
+        };
+        let upstreams = [
+            ("anthropic", official(Protocol::Anthropic, "https://api.anthropic.com")),
+            ("openai", official(Protocol::OpenAi, "https://api.openai.com")),
+        ];
+        Self {
+            home,
+            listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
+            control: SocketAddr::from(([127, 0, 0, 1], 7879)),
+            mode: Mode::Block,
+            hosts: Vec::new(),
+            durability: Durability::Os,
+            content: false,
+            agent: "default".to_owned(),
+            upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
+        }
+    }
+
+    /// Settles everything.
+    ///
+    /// # Errors
+    /// All faults of all layers at once.
+    pub fn load(home: PathBuf, args: &RunArgs) -> anyhow::Result<Self> {
+        let mut config = Self::defaults(home);
+        let mut faults = Faults::default();
+        let file = config.home.join("doorward.yaml");
+        if let Some(text) = read_optional(&file)? {
+            let mut found = Vec::new();
+            config.read_file(&text, &mut found);
+            faults.add(&file.display().to_string(), &text, found);
+        }
+        config.apply(environment(&mut faults), &mut faults);
+        config.apply(typed(args), &mut faults);
+        if !config.listen.ip().is_loopback() || !config.control.ip().is_loopback() {
+            let message = "only loopback addresses can be listened on: others need TLS, which is not built yet";
+            faults.add_plain("listen, control", message, "use 127.0.0.1 or [::1]");
+        }
+        faults.into_result()?;
+        Ok(config)
+    }
+
+    fn read_file(&mut self, text: &str, faults: &mut Vec<Diagnostic>) {
+        let node = match yaml::parse(text.as_bytes()) {
+            Ok(node) => node,
+            Err(found) => return faults.extend(found),
+        };
+        let mut fields = Fields::of(&node, "doorward.yaml", faults);
+        if let Some(version) = fields.whole("version", 1..=1) {
+            debug_assert_eq!(version, 1, "the range allows nothing else");
+        }
+        for setting in SETTINGS.iter().filter(|setting| !setting.of_upstream) {
+            let Some(node) = fields.maybe(setting.key) else { continue };
+            for value in if node.is_array() { node.elements() } else { std::slice::from_ref(node) } {
+                let text = value.scalar().unwrap_or_default();
+                if let Err((message, advice)) = self.set(setting.key, &text) {
+                    fields.fault(value.span, message, advice);
+                }
+            }
+        }
+        if let Some(upstreams) = fields.maybe("upstreams") {
+            for member in upstreams.members() {
+                self.read_upstream(&member.key, &member.value, fields.faults());
+            }
+        }
+        fields.finish();
+    }
+
+    fn read_upstream(&mut self, name: &str, node: &Node, faults: &mut Vec<Diagnostic>) {
+        let mut fields = Fields::of(node, "an upstream", faults);
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            let message = format!("an upstream cannot be called `{}`", name.escape_debug());
+            fields.fault(node.span, message, "use lower-case letters, digits, `-` and `_`");
+        }
+        let protocol = fields.choice("protocol", PROTOCOLS);
+        let url = fields.text("url");
+        let mut upstream = UpstreamConfig {
+            protocol: protocol.unwrap_or(Protocol::Anthropic),
+            url: url.unwrap_or_default().to_owned(),
+            trusted: false,
+            unknown_passes: false,
+            key: None,
+        };
+        for key in ["trusted", "unknown", "key_file", "key_env"] {
+            let Some(value) = fields.maybe(key) else { continue };
+            if let Err((message, advice)) = upstream.set(key, &value.scalar().unwrap_or_default()) {
+                fields.fault(value.span, message, advice);
+            }
+        }
+        fields.finish();
+        self.upstreams.insert(name.to_owned(), upstream);
+    }
+
+    /// Applies the settings of one layer, each with the name it goes by there.
+    fn apply(&mut self, layer: Vec<(&'static str, String, String)>, faults: &mut Faults) {
+        let of_upstream = |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.of_upstream);
+        let (upstream, own): (Vec<_>, Vec<_>) = layer.into_iter().partition(|(key, ..)| of_upstream(key));
+        for (key, origin, value) in own {
+            if let Err((message, advice)) = self.set(key, &value) {
+                faults.add_plain(&origin, &message, &advice);
+            }
+        }
+        if upstream.is_empty() {
+            return;
+        }
+        let find = |wanted: &str| upstream.iter().find(|(key, ..)| *key == wanted).map(|(_, _, value)| value.as_str());
+        let (Some(url), Some(protocol)) = (find("upstream"), find("protocol")) else {
+            let origin = upstream.first().map(|(_, origin, _)| origin.clone()).unwrap_or_default();
+            let advice = "give both: the protocol is never guessed from the address";
+            return faults.add_plain(&origin, "an upstream needs its address and its protocol", advice);
+        };
+        let Some(protocol) = Protocol::parse(protocol) else {
+            let message = format!("`{}` is no protocol Doorward speaks", protocol.escape_debug());
+            return faults.add_plain("protocol", &message, "use anthropic or openai");
+        };
+        let mut settled =
+            UpstreamConfig { protocol, url: url.to_owned(), trusted: false, unknown_passes: false, key: None };
+        for (key, origin, value) in &upstream {
+            if let Err((message, advice)) = settled.set(key, value) {
+                faults.add_plain(origin, &message, &advice);
+            }
+        }
+        self.upstreams.insert(protocol.as_str().to_owned(), settled);
+    }
+
+    /// Sets one setting from its text. The error is what is wrong and what to do.
+    fn set(&mut self, key: &str, text: &str) -> Result<(), (String, String)> {
+        match key {
+            "listen" => self.listen = address(text)?,
+            "control" => self.control = address(text)?,
+            "mode" => self.mode = choice(text, &[("block", Mode::Block), ("monitor", Mode::Monitor)])?,
+            "hosts" => self.hosts.extend(text.split(',').map(|host| host.trim().to_ascii_lowercase())),
+            "durability" => self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?,
+            "content" => self.content = yes_or_no(text)?,
+            "agent" => {
+                let wrong = |error: doorward_store::StoreError| (error.to_string(), String::new());
+                self.agent = doorward_store::AgentName::new(text).map_err(wrong)?.as_str().to_owned();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl UpstreamConfig {
+    fn set(&mut self, key: &str, text: &str) -> Result<(), (String, String)> {
+        match key {
+            "trusted" => self.trusted = yes_or_no(text)?,
+            "unknown" => self.unknown_passes = choice(text, &[("block", false), ("pass", true)])?,
+            "key_file" => self.key = Some(KeySource::File(PathBuf::from(text))),
+            "key_env" => self.key = Some(KeySource::Env(text.to_owned())),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The upstream with its key read.
+    ///
+    /// # Errors
+    /// If the key cannot be read. The message names where it should be, never what it is.
+    pub fn settle(&self, name: &str, home: &Path) -> anyhow::Result<UpstreamSettings> {
+        let key = match &self.key {
+            None => None,
+            Some(KeySource::File(path)) => {
+                let path = home.join(path);
+                let text = std::fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| {
+                    anyhow::anyhow!("upstream `{name}`: cannot read its key from {}: {error}", path.display())
+                })?;
+                Some(Zeroizing::new(text.trim().to_owned()))
+            }
+            Some(KeySource::Env(variable)) => {
+                let text = std::env::var(variable).map(Zeroizing::new).map_err(|_| {
+                    anyhow::anyhow!("upstream `{name}`: its key should be in the environment variable {variable}, which is not set")
+                })?;
+                Some(text)
+            }
+        };
+        if key.as_ref().is_some_and(|key| key.is_empty()) {
+            anyhow::bail!("upstream `{name}`: its key is empty");
+        }
+        Ok(UpstreamSettings {
+            name: name.to_owned(),
+            protocol: self.protocol,
+            base: self.url.clone(),
+            trusted: self.trusted,
+            unknown_passes: self.unknown_passes,
+            key,
+        })
+    }
+}
+
+/// One setting: its key in `doorward.yaml` and its environment variable.
+struct Setting {
+    key: &'static str,
+    variable: &'static str,
+    of_upstream: bool,
+}
+
+const fn setting(key: &'static str, variable: &'static str, of_upstream: bool) -> Setting {
+    Setting { key, variable, of_upstream }
+}
+
+const SETTINGS: &[Setting] = &[
+    setting("listen", "DOORWARD_LISTEN", false),
+    setting("control", "DOORWARD_CONTROL", false),
+    setting("mode", "DOORWARD_MODE", false),
+    setting("hosts", "DOORWARD_HOSTS", false),
+    setting("durability", "DOORWARD_DURABILITY", false),
+    setting("content", "DOORWARD_CONTENT", false),
+    setting("agent", "DOORWARD_AGENT", false),
+    setting("upstream", "DOORWARD_UPSTREAM", true),
+    setting("protocol", "DOORWARD_PROTOCOL", true),
+    setting("trusted", "DOORWARD_TRUSTED", true),
+    setting("unknown", "DOORWARD_UNKNOWN", true),
+    setting("key_file", "DOORWARD_KEY_FILE", true),
+    setting("key_env", "DOORWARD_KEY_ENV", true),
+];
+
+const PROTOCOLS: &[(&str, Protocol)] = &[("anthropic", Protocol::Anthropic), ("openai", Protocol::OpenAi)];
+
+/// What the environment sets. An unknown `DOORWARD_*` is a fault: a setting that does nothing because it
+/// is misspelt is how a firewall runs unprotected.
+fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
+    let mut layer = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if !name.starts_with("DOORWARD_") || name == "DOORWARD_HOME" {
+            continue;
+        }
+        match (SETTINGS.iter().find(|setting| setting.variable == name), value.into_string()) {
+            (Some(setting), Ok(value)) => layer.push((setting.key, name, value)),
+            (Some(_), Err(_)) => faults.add_plain(&name, "its value is not UTF-8", ""),
+            (None, _) => {
+                let known = SETTINGS.iter().map(|setting| setting.variable);
+                let near = suggestion(&name, known).map(|near| format!("did you mean {near}?")).unwrap_or_default();
+                faults.add_plain(&name, "no setting has this name", &near);
+            }
+        }
+    }
+    layer
+}
+
+/// What was typed.
+fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
+    let hosts = (!args.hosts.is_empty()).then(|| args.hosts.join(","));
+    let given = [
+        ("listen", &args.listen),
+        ("control", &args.control),
+        ("mode", &args.mode),
+        ("hosts", &hosts),
+        ("durability", &args.durability),
+        ("content", &args.content),
+        ("agent", &args.agent),
+        ("upstream", &args.upstream),
+        ("protocol", &args.protocol),
+        ("trusted", &args.trusted),
+        ("unknown", &args.unknown),
+        ("key_file", &args.key_file),
+        ("key_env", &args.key_env),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, format!("--{}", key.replace('_', "-")), value.clone()?)))
+        .collect()
+}
+
+fn address(text: &str) -> Result<SocketAddr, (String, String)> {
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse().map_err(|_| {
+        (format!("`{}` is not an address to listen on", text.escape_debug()), "write it as 127.0.0.1:7878".to_owned())
+    })
+}
+
+fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, (String, String)> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        (format!("`{}` is not one of {}", text.escape_debug(), known.join(", ")), String::new())
+    })
+}
+
+fn yes_or_no(text: &str) -> Result<bool, (String, String)> {
+    choice(text, &[("yes", true), ("no", false), ("true", true), ("false", false)])
+}
+
+fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow::anyhow!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// The engine over the shipped rules and this home's policy, or the shipped one.
+///
+/// # Errors
+/// All faults of the policy.
+pub fn engine(home: &Path, listeners: &[SocketAddr], control: Option<SocketAddr>, pid: u32) -> anyhow::Result<Engine> {
+    let around = Surroundings {
+        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        doorward_home: home.display().to_string(),
+        pid,
+        program: "doorward".to_owned(),
+        control: control.map(|address| address.to_string()).unwrap_or_default(),
+        listeners: listeners.iter().map(ToString::to_string).collect(),
+    };
+    let file = home.join("policy.yaml");
+    let mut faults = Faults::default();
+    let rules = RuleSet::compile(rules::shipped());
+    let policy = match read_optional(&file)? {
+        Some(text) => {
+            let name = file.display().to_string();
+            let compiled = Policy::compile(&[Source { name: &name, text: &text }]);
+            compiled.map_err(|found| faults.add(&name, &text, found))
+        }
+        None => Policy::compile(&[Source { name: "shipped policy", text: SHIPPED }])
+            .map_err(|found| faults.add("shipped policy", SHIPPED, found)),
+    };
+    let rules = rules.map_err(|found| faults.add("shipped rules", "", found));
+    faults.into_result()?;
+    match (rules, policy) {
+        (Ok(rules), Ok(policy)) => Ok(Engine::new(rules.into(), policy.into(), around)),
+        _ => Err(anyhow::anyhow!("rules or policy cannot be used")),
+    }
+}
+
+/// The engine as it is shipped, whatever this home's policy says: what `inspect` judges with.
+///
+/// # Errors
+/// If what is shipped does not compile, which a test keeps from happening.
+pub fn shipped_engine(home: &Path) -> anyhow::Result<Engine> {
+    let around = Surroundings {
+        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        doorward_home: home.display().to_string(),
+        ..Surroundings::default()
+    };
+    Engine::shipped(around).map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))
+}

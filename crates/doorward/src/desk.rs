@@ -1,0 +1,142 @@
+//! What the control listener's routes do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use doorward_control::{Act, Fault, FaultKind, Status};
+use doorward_core::session::Millis;
+use doorward_gateway::Gateway;
+use doorward_ledger::{LogError, View};
+use doorward_store::{Home, KillSet, Scope, Stop};
+
+use crate::serve::{now, signing_key};
+
+/// The desk of a running Doorward.
+pub struct Desk {
+    gateway: Arc<Gateway>,
+    ledger: Arc<Ledger>,
+    started: Millis,
+}
+
+/// The ledger as last read; refreshed by each question.
+struct Ledger {
+    home: Home,
+    view: Mutex<Option<View>>,
+}
+
+impl Ledger {
+    /// Reads, on a thread that may block.
+    fn read<T>(&self, read: impl FnOnce(&View) -> Result<T, LogError>) -> anyhow::Result<T> {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = view.as_mut().is_some_and(|view| view.refresh().is_ok());
+        if !fresh {
+            let key = signing_key(&self.home)?;
+            *view = Some(View::open(&self.home.log_dir(), key.public())?);
+        }
+        let Some(view) = view.as_ref() else { anyhow::bail!("the ledger was not opened") };
+        Ok(read(view)?)
+    }
+}
+
+impl Desk {
+    /// A desk over `gateway`.
+    pub fn new(gateway: Arc<Gateway>, home: Home) -> Self {
+        Self { gateway, ledger: Arc::new(Ledger { home, view: Mutex::new(None) }), started: now() }
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let ledger = Arc::clone(&self.ledger);
+        let failed = |message: String| Fault {
+            kind: FaultKind::Failed,
+            code: "ledger_unreadable",
+            message,
+            advice: "run `doorward receipts verify`".into(),
+        };
+        match tokio::task::spawn_blocking(move || ledger.read(read)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(failed(format!("the ledger cannot be read: {error:#}"))),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// Does the act, then records it: stopping must not wait for the ledger.
+    async fn act(&self, event: &str, act: Act) -> Result<Arc<KillSet>, Fault> {
+        let store = self.gateway.store();
+        let target = match &act.scope {
+            Scope::All => "all".to_owned(),
+            Scope::Agent(agent) => agent.as_str().to_owned(),
+        };
+        let by = act.approver.as_str().to_owned();
+        let done = if event == "kill" {
+            let stop = Stop { by: by.clone(), reason: act.reason.clone(), since: now() };
+            store.kill(act.scope, stop).await
+        } else {
+            store.resume(act.scope).await
+        };
+        let recorded = self.gateway.recorder().control(event, &by, &target, &act.reason).await;
+        if let Err(error) = recorded {
+            tracing::error!(%error, event, "an act could not be recorded");
+        }
+        done.map_err(|error| Fault {
+            kind: FaultKind::Failed,
+            code: "store_failed",
+            message: error.to_string(),
+            advice: String::new(),
+        })
+    }
+}
+
+impl doorward_control::Desk for Desk {
+    fn ready(&self) -> Result<(), Fault> {
+        match self.gateway.recorder().trouble() {
+            None => Ok(()),
+            // The reason may name directories: it is in the log, not here.
+            Some(_) => Err(Fault {
+                kind: FaultKind::Unavailable,
+                code: "ledger_unavailable",
+                message: "decisions cannot be recorded, so nothing passes".into(),
+                advice: "see the log of the process".into(),
+            }),
+        }
+    }
+
+    async fn kill(&self, act: Act) -> Result<Arc<KillSet>, Fault> {
+        self.act("kill", act).await
+    }
+
+    async fn resume(&self, act: Act) -> Result<Arc<KillSet>, Fault> {
+        self.act("resume", act).await
+    }
+
+    async fn status(&self) -> Result<Status, Fault> {
+        let newest = self.gateway.recorder().checkpoints().borrow().as_ref().map_or(0, |checkpoint| checkpoint.size());
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            mode: self.gateway.mode().as_str().into(),
+            started: self.started,
+            receipts: newest,
+            agents: self.gateway.store().agents().names().iter().map(|name| name.as_str().to_owned()).collect(),
+            kill: self.gateway.store().signals().kill_set(),
+        })
+    }
+
+    async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {
+        let entries = self.read(move |view| {
+            let end = match before {
+                Some(id) => view.find(&id)?.map_or(0, |(index, _)| index),
+                None => view.size(),
+            };
+            let start = end.saturating_sub(limit as u64);
+            view.entries(start..end).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(entries.await?.into_iter().rev().map(|(_, entry)| Bytes::from(entry)).collect())
+    }
+
+    async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
+        let found = self.read(move |view| view.find(&id)).await?;
+        Ok(found.map(|(_, entry)| Bytes::from(entry)))
+    }
+}

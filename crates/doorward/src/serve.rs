@@ -1,0 +1,194 @@
+//! Puts everything together: home, store, ledger, engine, gateway, both listeners.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use doorward_control::Approver;
+use doorward_core::session::Mode;
+use doorward_gateway::{Gateway, Recorder, Server, Upstream};
+use doorward_ledger::{Log, LogOptions, SignedCheckpoint, SigningKey};
+use doorward_store::{AgentName, Home, HomeLock, KillWatch, Options, Store, Token, write_atomic};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{self, Config};
+use crate::desk::Desk;
+
+/// How long running replies are given when the process ends.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running Doorward.
+pub struct Running {
+    /// Where agents come.
+    pub data: SocketAddr,
+    /// Where people come.
+    pub control: SocketAddr,
+    /// The token of the agent that was asked for.
+    pub token: Token,
+    /// What judges.
+    pub gateway: Arc<Gateway>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+    store: Store,
+    _watch: KillWatch,
+    _lock: HomeLock,
+}
+
+/// The key that signs receipts of `home`.
+///
+/// # Errors
+/// If it cannot be read or created.
+pub fn signing_key(home: &Home) -> anyhow::Result<SigningKey> {
+    let seed = home.ledger_seed()?;
+    // The name carries the key's own id, so that two nodes' receipts are told apart at a glance.
+    let unnamed = SigningKey::from_seed("doorward", seed.expose())?;
+    let id: String = unnamed.public().id().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(SigningKey::from_seed(&format!("doorward/{id}"), seed.expose())?)
+}
+
+impl Running {
+    /// Starts. When this returns, both listeners are up.
+    ///
+    /// # Errors
+    /// Whatever is in the way, in the user's words.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        // First, because it is what goes wrong most often and changes nothing on disk.
+        let data = bind(config.listen, "listen").await?;
+        let control = bind(config.control, "control").await?;
+        let (data_at, control_at) = (data.local_addr()?, control.local_addr()?);
+
+        let home = Home::open(&config.home)?;
+        let lock = home.lock()?;
+        for warning in home.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let store = Store::open(&lock, Options { content: config.content, ..Options::default() })?;
+        let watch = KillWatch::start(&home, Arc::clone(store.signals()))?;
+        let token = store.agents().token(&AgentName::new(&config.agent)?)?;
+
+        write_atomic(&control_address_file(&home), format!("{control_at}\n").as_bytes())?;
+
+        let listeners = [data_at, control_at];
+        let engine = Arc::new(config::engine(home.root(), &listeners, Some(control_at), std::process::id())?);
+        let mode = weakest(config.mode, engine.policy().mode());
+        let recorder = recorder(&home, config, &store, engine.policy().revision())?;
+        let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
+
+        let mut upstreams = Vec::new();
+        for (name, upstream) in &config.upstreams {
+            upstreams.push(Upstream::new(upstream.settle(name, home.root())?)?);
+        }
+        let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), ..Default::default() };
+        let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);
+
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = vec![tokio::spawn(server.serve(data, stopped.clone(), GRACE))];
+        let settings = doorward_control::Settings {
+            operator: home.operator_token()?,
+            approver: Approver { principal: "operator-token".into(), authenticated: false },
+            hosts: Vec::new(),
+            timeout: doorward_control::Settings::TIMEOUT,
+        };
+        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone()));
+        let mut ending = stopped.clone();
+        tasks.push(tokio::spawn(async move {
+            let ended = async { drop(ending.wait_for(|stop| *stop).await) };
+            if let Err(error) = doorward_control::serve(control, desk, settings, ended).await {
+                tracing::error!(%error, "the control listener ended");
+            }
+        }));
+        tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
+        Ok(Self { data: data_at, control: control_at, token, gateway, stop, tasks, store, _watch: watch, _lock: lock })
+    }
+
+    /// Ends: no new connections, running replies get a little time, everything is written.
+    ///
+    /// # Errors
+    /// If something could not be written.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        self.store.close().await?;
+        Ok(())
+    }
+
+    /// The value of `ANTHROPIC_BASE_URL` and of `OPENAI_BASE_URL` for the agent.
+    pub fn base_urls(&self) -> (String, String) {
+        let base = format!("http://{}/t/{}", self.data, self.token.expose());
+        (format!("{base}/anthropic"), format!("{base}/openai/v1"))
+    }
+}
+
+/// The effective mode is the weaker of what the process and the policy say.
+fn weakest(process: Mode, policy: Mode) -> Mode {
+    process.min(policy)
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(anyhow::anyhow!(
+            "{address} is taken by another program (another Doorward?); stop it or choose another with --{setting}"
+        )),
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address} (setting `{setting}`)")),
+    }
+}
+
+fn recorder(home: &Home, config: &Config, store: &Store, policy: &str) -> anyhow::Result<Recorder> {
+    let key = signing_key(home)?;
+    let node = key.public().name().to_owned();
+    let seen = home.checkpoint_seen()?;
+    let remembered = match &seen {
+        Some(text) => Some(SignedCheckpoint::verify(text, key.public()).with_context(|| {
+            format!("{} is not a checkpoint of this key; move it away if you know why", home.checkpoint_file().display())
+        })?),
+        None => None,
+    };
+    let options = LogOptions { durability: config.durability, remembered, ..LogOptions::default() };
+    let log = Log::open_with(&home.log_dir(), key, options)?;
+    if let Some(recovery) = log.recovery() {
+        tracing::warn!(bytes = recovery.bytes, "the last shutdown was unclean; an unfinished write was removed");
+    }
+    Ok(Recorder::start(log, store.clone(), &node, policy)?)
+}
+
+/// Keeps the newest checkpoint outside of the log, so that going back to an older log is found.
+async fn remember_checkpoints(gateway: Arc<Gateway>, home: Home, mut stop: watch::Receiver<bool>) {
+    let mut newest = gateway.recorder().checkpoints();
+    loop {
+        let ending = tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => false,
+            _ = stop.changed() => true,
+        };
+        if newest.has_changed().unwrap_or(false) {
+            let checkpoint = newest.borrow_and_update().clone();
+            let home = home.clone();
+            if let Some(checkpoint) = checkpoint {
+                let written = tokio::task::spawn_blocking(move || home.remember_checkpoint(checkpoint.text())).await;
+                if let Ok(Err(error)) = written {
+                    tracing::warn!(%error, "the newest checkpoint could not be remembered");
+                }
+            }
+        }
+        if ending {
+            return;
+        }
+    }
+}
+
+/// Where the running process says its control listener is.
+pub fn control_address_file(home: &Home) -> PathBuf {
+    home.root().join("control.address")
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,107 @@
+//! What people see: faults with their place, errors with their cause, logs.
+
+use std::io::{IsTerminal, Write};
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use doorward_core::syntax::{Diagnostic, Severity};
+
+/// Faults of several sources, gathered so that all are shown at once.
+#[derive(Debug, Default)]
+pub struct Faults {
+    sources: Vec<(String, String, Vec<Diagnostic>)>,
+    errors: bool,
+}
+
+/// A configuration that cannot be used. Rendered already.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Faults {
+    /// Adds what was found in the source `name`.
+    pub fn add(&mut self, name: &str, text: &str, found: Vec<Diagnostic>) {
+        self.errors |= found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        self.sources.push((name.to_owned(), text.to_owned(), found));
+    }
+
+    /// Adds a fault that has no place in a file: of a flag, of an environment variable.
+    pub fn add_plain(&mut self, name: &str, message: &str, advice: &str) {
+        let diagnostic = Diagnostic::error(doorward_core::syntax::Span::default(), message).advise(advice);
+        self.add(name, "", vec![diagnostic]);
+    }
+
+    /// `Err` with everything rendered if there was any error.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn into_result(self) -> Result<(), ConfigError> {
+        if !self.errors {
+            return Ok(());
+        }
+        let rendered: Vec<String> = self
+            .sources
+            .iter()
+            .flat_map(|(name, text, found)| found.iter().map(move |diagnostic| render(name, text, diagnostic)))
+            .collect();
+        Err(ConfigError(rendered.join("\n")))
+    }
+}
+
+/// One fault with the line it stands in.
+pub fn render(name: &str, text: &str, diagnostic: &Diagnostic) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    if text.is_empty() {
+        let advice = if diagnostic.advice.is_empty() { String::new() } else { format!("\n  {}", diagnostic.advice) };
+        return format!("error: {name}: {}{advice}", diagnostic.message);
+    }
+    let range = diagnostic.span.range();
+    let range = range.start.min(text.len())..range.end.min(text.len());
+    let snippet = Snippet::source(text).path(name).annotation(AnnotationKind::Primary.span(range));
+    let mut group = level.primary_title(&diagnostic.message).element(snippet);
+    if !diagnostic.advice.is_empty() {
+        group = group.element(Level::HELP.message(&diagnostic.advice));
+    }
+    let renderer = if std::io::stderr().is_terminal() { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
+}
+
+/// Says what went wrong.
+pub fn error(error: &anyhow::Error) {
+    if let Some(config) = error.downcast_ref::<ConfigError>() {
+        say(&config.to_string());
+    } else {
+        say(&format!("doorward: {error:#}"));
+    }
+}
+
+/// 2 for what the user has to correct in command or configuration, 1 for the rest.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<ConfigError>() { 2 } else { 1 }
+}
+
+/// A line to standard error.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line to standard output. A reader that has gone is no error of ours.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Sends the log to standard error. Bodies, headers and paths are never logged: they hold secrets.
+pub fn log_to_stderr(verbosity: i8) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match verbosity {
+        ..0 => LevelFilter::ERROR,
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        3.. => LevelFilter::TRACE,
+    };
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).init();
+}

@@ -1,0 +1,113 @@
+//! What Doorward itself answers, in the shape the client's SDK reads, naming whose fault it is.
+
+use bytes::Bytes;
+use doorward_core::wire::{Protocol, anthropic, openai_chat};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+
+use crate::forward::Broken;
+use crate::judge::{Refusal, Why};
+
+/// The body of an answer: whole, or as it comes.
+pub type Body = BoxBody<Bytes, Broken>;
+
+/// Names the receipt of an answer.
+pub const RECEIPT: HeaderName = HeaderName::from_static("doorward-receipt");
+
+/// Tells SDKs whether trying again can help.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An answer of our own.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// A stable name for what went wrong.
+    pub code: &'static str,
+    /// What happened, why and what to do, for a person.
+    pub message: String,
+    /// The receipt it is recorded under.
+    pub receipt: Option<String>,
+}
+
+impl Answer {
+    /// The agent's fault.
+    #[must_use]
+    pub fn agent(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), receipt: None }
+    }
+
+    /// The upstream's fault: 502.
+    #[must_use]
+    pub fn upstream(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_GATEWAY, code, message: message.into(), receipt: None }
+    }
+
+    /// The same, recorded under `receipt`.
+    #[must_use]
+    pub fn under(mut self, receipt: impl Into<String>) -> Self {
+        self.receipt = Some(receipt.into());
+        self
+    }
+
+    /// The answer in the error shape of `protocol`.
+    #[must_use]
+    pub fn into_response(self, protocol: Protocol) -> Response<Body> {
+        let message = format!("doorward: {}", self.message);
+        let body = match protocol {
+            Protocol::Anthropic => anthropic::error_body(anthropic_kind(self.status), &message),
+            Protocol::OpenAi => openai_chat::error_body(self.code, &message),
+        };
+        let mut response = Response::new(whole(body.into()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Trying again changes nothing about a block, a broken reply or a wrong request. An overload or a
+        // ledger that cannot append passes.
+        let retry = if self.status == StatusCode::SERVICE_UNAVAILABLE { "true" } else { "false" };
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static(retry));
+        if let Some(receipt) = self.receipt.as_deref().and_then(|receipt| HeaderValue::from_str(receipt).ok()) {
+            headers.insert(RECEIPT, receipt);
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { decision, receipt, why } = refusal;
+        let (status, code, message) = match why {
+            Why::Blocked => (StatusCode::FORBIDDEN, "blocked", decision.notice("this request")),
+            Why::Overloaded => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "more requests are waiting to be recorded than may wait; try again shortly".into(),
+            ),
+            Why::LedgerUnavailable(why) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ledger_unavailable",
+                format!("nothing passes because decisions cannot be recorded: {why}"),
+            ),
+        };
+        Self { status, code, message, receipt }
+    }
+}
+
+fn anthropic_kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "invalid_request_error",
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 | 405 => "not_found_error",
+        413 => "request_too_large",
+        503 => "overloaded_error",
+        _ => "api_error",
+    }
+}
+
+/// A body that is there already.
+#[must_use]
+pub fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}

@@ -1,0 +1,325 @@
+//! A reply on its way to the client: the stream machine between two sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use doorward_core::action::{ActionKind, PartKind, ToolUse};
+use doorward_core::stream::{Framing, Input, Machine, Observation, Outcome, Output};
+use doorward_core::wire::Fault;
+use doorward_core::{Action, Coverage, Door, Source};
+use http::response::Parts;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use crate::answer::{Answer, Body, RECEIPT, whole};
+use crate::forward::{self, ClientGone, Reply};
+use crate::judge::Gateway;
+use crate::record::{Closing, Nothing, StreamPermit};
+
+/// How often the machine is told the time.
+const TICK: Duration = Duration::from_secs(5);
+
+/// How long an upstream may be silent in the middle of a reply.
+const SILENCE: Duration = Duration::from_secs(600);
+
+/// A reply that is read and judged.
+pub struct Relay {
+    pub gateway: Arc<Gateway>,
+    pub agent: Arc<str>,
+    pub machine: Machine,
+    pub framing: Framing,
+}
+
+/// What has come of a step.
+enum Flow {
+    On,
+    Ended(Ending),
+}
+
+struct Ending {
+    result: &'static str,
+    outcome: Outcome,
+}
+
+impl Relay {
+    /// Starts relaying and returns the client's reply once it is known that there is one: a fault before
+    /// byte one is a 502, not a broken stream.
+    pub async fn start(
+        self,
+        permit: StreamPermit,
+        head: Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, Answer> {
+        let receipt = Arc::clone(permit.receipt());
+        let (reply, client) = Reply::new(permit);
+        let (first, begun) = oneshot::channel();
+        let framing = self.framing;
+        let status = head.status.as_u16();
+        let run = Run { relay: self, reply, first: Some(first), gathered: Vec::new(), started: Instant::now(), status };
+        tokio::spawn(run.run_out(body));
+        let begun = begun.await.unwrap_or_else(|_| Err(Answer::upstream("broken", "the reply broke off")));
+        let gathered = begun.map_err(|answer| answer.under(&*receipt))?;
+        let client = if framing == Framing::Json { whole(gathered) } else { client };
+        Ok(respond(head, client, &receipt))
+    }
+}
+
+/// The running relay: a task of its own, which outlives the client so that the end is recorded.
+struct Run {
+    relay: Relay,
+    reply: Reply,
+    /// Tells the door that the reply has begun, with what a JSON reply says altogether.
+    first: Option<oneshot::Sender<Result<Bytes, Answer>>>,
+    /// A JSON reply is sent whole, with its length.
+    gathered: Vec<Bytes>,
+    started: Instant,
+    status: u16,
+}
+
+impl Run {
+    async fn run_out(mut self, mut body: Incoming) {
+        let ending = self.run(&mut body).await;
+        // The upstream's connection closes here unless its reply was read to the end.
+        drop(body);
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let gathered = self.finish(&ending);
+        let gateway = Arc::clone(&self.relay.gateway);
+        let bytes = self.reply.sent() + gathered;
+        let Ending { result, outcome } = ending;
+        let permit = self.reply.finish();
+        gateway.recorder().close(permit, Closing { result, outcome, status: self.status, bytes, millis }).await;
+    }
+
+    /// Answers the door if it still waits. Returns the length of a JSON reply.
+    fn finish(&mut self, ending: &Ending) -> u64 {
+        let Some(first) = self.first.take() else { return 0 };
+        let answer = match &ending.outcome.fault {
+            None => {
+                let whole = Bytes::from(std::mem::take(&mut self.gathered).concat());
+                let length = whole.len() as u64;
+                let _ = first.send(Ok(whole));
+                return length;
+            }
+            Some(_) if ending.result == "revoked" => stopped(),
+            Some(fault) => Answer::upstream(fault.code, format!("the upstream's reply was refused: {fault}")),
+        };
+        let _ = first.send(Err(answer));
+        0
+    }
+
+    async fn run(&mut self, body: &mut Incoming) -> Ending {
+        let mut tick = tokio::time::interval(TICK);
+        let mut heard = Instant::now();
+        let mut revocation = self.reply.permit().revocation();
+        loop {
+            let flow = tokio::select! {
+                biased;
+                () = revocation.moved() => self.kill_moved().await,
+                () = client_gone(&mut self.first, &self.reply) => Flow::Ended(gone()),
+                frame = body.frame() => {
+                    heard = Instant::now();
+                    match frame {
+                        Some(Ok(frame)) => match frame.data_ref() {
+                            Some(data) => self.step(Input::Bytes(data)).await,
+                            None => Flow::On,
+                        },
+                        Some(Err(_)) => self.step(Input::Aborted).await,
+                        None => self.step(Input::End).await,
+                    }
+                }
+                _ = tick.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        self.step(Input::Revoked(silent())).await
+                    } else {
+                        self.step(Input::Tick(millis(self.started))).await
+                    }
+                }
+            };
+            if let Flow::Ended(ending) = flow {
+                return ending;
+            }
+        }
+    }
+
+    async fn kill_moved(&mut self) -> Flow {
+        if !self.relay.gateway.store().signals().is_killed(&self.relay.agent) {
+            return Flow::On;
+        }
+        match self.step(Input::Revoked(Fault::new("kill", STOPPED))).await {
+            Flow::Ended(ending) => Flow::Ended(Ending { result: "revoked", ..ending }),
+            Flow::On => Flow::On,
+        }
+    }
+
+    /// One step of the machine, and everything that follows from it.
+    async fn step(&mut self, input: Input<'_>) -> Flow {
+        let mut outputs = Vec::new();
+        self.relay.machine.step(input, &mut outputs);
+        let mut at = 0;
+        while let Some(output) = outputs.get_mut(at).map(|output| std::mem::replace(output, Output::Cancel)) {
+            at += 1;
+            match output {
+                Output::Send(bytes) | Output::KeepAlive(bytes) => {
+                    if self.send(bytes).await.is_err() {
+                        return Flow::Ended(gone());
+                    }
+                }
+                Output::Saw(observation) => self.saw(observation).await,
+                Output::Judge(call, action, held) => {
+                    let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
+                    let gateway = Arc::clone(&self.relay.gateway);
+                    let judged = gateway.pass(*action, held).await;
+                    let ruling = forward::ruling(&gateway, judged, &tool).await;
+                    self.relay.machine.step(Input::Ruled(call, ruling), &mut outputs);
+                }
+                // Returning drops the upstream's body, which closes its connection.
+                Output::Cancel => {}
+                Output::Finish(outcome) => {
+                    let result = match outcome.fault.as_ref().map(|fault| fault.code) {
+                        None => "completed",
+                        Some("upstream.aborted") => "aborted",
+                        Some(_) => "refused",
+                    };
+                    return Flow::Ended(Ending { result, outcome });
+                }
+            }
+        }
+        Flow::On
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), ClientGone> {
+        if self.relay.framing == Framing::Json {
+            self.gathered.push(bytes);
+            return Ok(());
+        }
+        if let Some(first) = self.first.take() {
+            first.send(Ok(Bytes::new())).map_err(|_| ClientGone)?;
+        }
+        // A client that does not read must not keep a killed stream waiting.
+        let (agent, gateway) = (Arc::clone(&self.relay.agent), Arc::clone(&self.relay.gateway));
+        tokio::select! {
+            sent = self.reply.send(bytes) => sent,
+            () = killed(&gateway, &agent) => Ok(()),
+        }
+    }
+
+    /// What needs no ruling is recorded.
+    async fn saw(&mut self, observation: Observation) {
+        let gateway = &self.relay.gateway;
+        match observation {
+            Observation::Text(text) => {
+                let reasons = gateway.engine().audit_text(PartKind::AssistantText, &text);
+                if !reasons.is_empty() {
+                    gateway.recorder().audit(self.reply.permit(), reasons, &text).await;
+                }
+            }
+            Observation::ProviderCall { name, input } => {
+                let agent = &self.relay.agent;
+                let mut action = Action::new(Door::Model, ActionKind::ProviderCall, agent.clone(), agent.clone());
+                action.source = Source::Provider;
+                action.tool = Some(ToolUse { name: name.into(), declared: true, call_id: "".into() });
+                action.coverage = Coverage::Partial("run by the provider".into());
+                action.parts.push(doorward_core::action::Part { kind: PartKind::Arguments, text: input.into() });
+                let _ = gateway.pass(action, Nothing).await;
+            }
+            Observation::Usage { .. } | Observation::Coverage(_) => {}
+        }
+    }
+}
+
+/// Returns when nobody waits for the reply any more, begun or not.
+async fn client_gone(first: &mut Option<oneshot::Sender<Result<Bytes, Answer>>>, reply: &Reply) {
+    match first {
+        Some(first) => first.closed().await,
+        None => reply.client_gone().await,
+    }
+}
+
+/// Relays a reply that is not looked into: error replies, lists of models, files.
+pub fn opaque(gateway: Arc<Gateway>, permit: StreamPermit, head: Parts, mut body: Incoming) -> Response<Body> {
+    let receipt = Arc::clone(permit.receipt());
+    let (mut reply, client) = Reply::new(permit);
+    let status = head.status.as_u16();
+    let started = Instant::now();
+    tokio::spawn(async move {
+        let mut result = "completed";
+        let agent = Arc::clone(reply.permit().agent());
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = killed(&gateway, &agent) => {
+                    reply.break_off().await;
+                    result = "revoked";
+                    break;
+                }
+                () = reply.client_gone() => { result = "client_gone"; break }
+                frame = tokio::time::timeout(SILENCE, body.frame()) => frame,
+            };
+            match frame {
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data()
+                        && reply.send(data).await.is_err()
+                    {
+                        result = "client_gone";
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Ok(Some(Err(_))) | Err(_) => {
+                    reply.break_off().await;
+                    result = "aborted";
+                    break;
+                }
+            }
+        }
+        drop(body);
+        let bytes = reply.sent();
+        let outcome = Outcome { coverage: reply.permit().decision().coverage.clone(), ..Outcome::default() };
+        let closing = Closing { result, outcome, status, bytes, millis: millis(started) };
+        gateway.recorder().close(reply.finish(), closing).await;
+    });
+    respond(head, client, &receipt)
+}
+
+/// Returns once this agent is stopped.
+pub async fn killed(gateway: &Gateway, agent: &str) {
+    let signals = gateway.store().signals();
+    let mut moved = signals.subscribe(doorward_store::Signal::Kill);
+    while !signals.is_killed(agent) {
+        if moved.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+const STOPPED: &str = "all traffic of this agent was stopped by its operator";
+
+/// The answer of a stopped agent.
+pub fn stopped() -> Answer {
+    Answer::agent(StatusCode::FORBIDDEN, "killed", STOPPED)
+}
+
+fn silent() -> Fault {
+    Fault::new("upstream.silent", "the upstream said nothing for 600 s")
+}
+
+fn gone() -> Ending {
+    let fault = Fault::new("client.gone", "the client closed its connection");
+    Ending { result: "client_gone", outcome: Outcome { fault: Some(fault), ..Outcome::default() } }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn respond(head: Parts, body: Body, receipt: &str) -> Response<Body> {
+    let mut response = Response::from_parts(head, body);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    if let Ok(value) = HeaderValue::from_str(receipt) {
+        response.headers_mut().insert(RECEIPT, value);
+    }
+    response
+}

@@ -1,0 +1,173 @@
+//! The only module that writes onward: requests to upstreams, replies to clients. It takes permits by
+//! value, because they own what may be written.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_core::stream::{Held, Ruling};
+use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
+use hyper::body::{Frame, Incoming};
+use tokio::sync::mpsc;
+
+use crate::answer::{Answer, Body};
+use crate::judge::{Gateway, Refusal};
+use crate::record::{Permit, StreamPermit};
+use crate::upstream::Upstream;
+
+/// Opens permits. Nobody else can make one.
+#[derive(Debug)]
+pub struct Key(());
+
+/// How many pieces of a reply may wait for a slow client before the upstream is no longer read.
+const WAITING: usize = 16;
+
+/// How long an upstream may take until the head of its reply.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Why a request did not reach the upstream, or its reply not us.
+#[derive(Debug)]
+pub enum Unsent {
+    /// It may no longer go.
+    Refused(Refusal),
+    /// The upstream did not answer.
+    Upstream(Answer),
+}
+
+/// Sends the judged request. Dropping the future closes the connection, which is how a client that has
+/// gone cancels what it asked for.
+///
+/// # Errors
+/// [`Unsent`].
+pub async fn request(
+    gateway: &Gateway,
+    upstream: &Upstream,
+    head: http::request::Parts,
+    permit: Permit<Bytes>,
+) -> Result<http::Response<Incoming>, Unsent> {
+    let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
+    let receipt = permit.receipt().to_owned();
+    let body = Full::new(permit.open(Key(())));
+    let sending = upstream.send(http::Request::from_parts(head, body), Key(()));
+    let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
+    match tokio::time::timeout(PATIENCE, sending).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => {
+            tracing::debug!(upstream = %upstream.name, error = ?error, "no reply");
+            let what = if error.is_connect() { "cannot be reached" } else { "broke off before its reply" };
+            let cause = innermost(&error);
+            Err(failed("upstream_unreachable", format!("the upstream `{}` {what}: {cause}", upstream.name)))
+        }
+        Err(_) => Err(failed("upstream_timeout", format!("the upstream `{}` did not answer in 600 s", upstream.name))),
+    }
+}
+
+/// The innermost cause of an error: the one that says something.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// The ruling on a held call: its bytes back, or what the agent is told.
+pub async fn ruling(gateway: &Gateway, judged: Result<Permit<Held>, Refusal>, tool: &str) -> Ruling {
+    let permit = match judged {
+        Ok(permit) => gateway.renew(permit).await,
+        Err(refusal) => Err(refusal),
+    };
+    match permit {
+        Ok(permit) => Ruling::Release(permit.open(Key(()))),
+        Err(refusal) => Ruling::Replace(notice(&refusal, tool)),
+    }
+}
+
+fn notice(refusal: &Refusal, tool: &str) -> String {
+    match &refusal.why {
+        crate::Why::Blocked => {
+            let receipt = refusal.receipt.as_deref().unwrap_or_default();
+            format!("{} (receipt {receipt})", refusal.decision.notice(&format!("the call to `{tool}`")))
+        }
+        _ => format!("[doorward] The call to `{tool}` was withheld because its decision could not be recorded. Do not retry now; tell your user that Doorward needs attention."),
+    }
+}
+
+/// The writing end of a reply to a client. It owns the permit under which it writes.
+#[derive(Debug)]
+pub struct Reply {
+    permit: StreamPermit,
+    body: mpsc::Sender<Result<Bytes, Broken>>,
+    sent: u64,
+}
+
+impl Reply {
+    /// A reply under `permit`, and the body the client reads.
+    #[must_use]
+    pub fn new(permit: StreamPermit) -> (Self, Body) {
+        let (body, reading) = mpsc::channel(WAITING);
+        (Self { permit, body, sent: 0 }, BoxBody::new(Reading(reading)))
+    }
+
+    /// Writes `bytes`, waiting for a slow client.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    pub async fn send(&mut self, bytes: Bytes) -> Result<(), ClientGone> {
+        let length = bytes.len() as u64;
+        self.body.send(Ok(bytes)).await.map_err(|_| ClientGone)?;
+        self.sent += length;
+        Ok(())
+    }
+
+    /// Breaks the reply off, so that the client cannot take what it got for the whole.
+    pub async fn break_off(&mut self) {
+        let _ = self.body.send(Err(Broken)).await;
+    }
+
+    /// Returns when the client has gone.
+    pub async fn client_gone(&self) {
+        self.body.closed().await;
+    }
+
+    /// The permit.
+    #[must_use]
+    pub const fn permit(&self) -> &StreamPermit {
+        &self.permit
+    }
+
+    /// Bytes handed to the client so far.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Ends the body and gives the permit back for its closing receipt.
+    #[must_use]
+    pub fn finish(self) -> StreamPermit {
+        self.permit
+    }
+}
+
+/// Nobody reads the reply any more.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientGone;
+
+/// The reply was broken off; the connection closes without the end HTTP would give it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the reply was broken off")]
+pub struct Broken;
+
+/// The reading end, as the server sends it.
+struct Reading(mpsc::Receiver<Result<Bytes, Broken>>);
+
+impl hyper::body::Body for Reading {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.get_mut().0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}

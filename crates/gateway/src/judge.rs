@@ -1,0 +1,162 @@
+//! The way of a crossing.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use doorward_core::session::{Mode, Now};
+use doorward_core::{Action, Decision, Engine};
+use doorward_store::Store;
+
+use crate::budgets::Budgets;
+use crate::hold::Hold;
+use crate::record::{Content, Permit, Recorder, StreamPermit};
+use crate::sessions::{Seen, Sessions};
+
+/// What judges every crossing. One per process; doors share it.
+#[derive(Debug)]
+pub struct Gateway {
+    engine: ArcSwap<Engine>,
+    sessions: Sessions,
+    hold: Hold,
+    budgets: Budgets,
+    recorder: Recorder,
+    store: Store,
+    mode: Mode,
+}
+
+/// Why an action does not go on.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What was decided, if it came to a decision.
+    pub decision: Box<Decision>,
+    /// The receipt of that decision, if it was recorded.
+    pub receipt: Option<String>,
+    /// Whose fault it is.
+    pub why: Why,
+}
+
+/// Whose fault a refusal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It was decided so.
+    Blocked,
+    /// More is waiting to be recorded than may wait.
+    Overloaded,
+    /// The decision could not be recorded, so nothing passes; the words say what is wrong.
+    LedgerUnavailable(String),
+}
+
+impl Gateway {
+    /// A gateway that judges with `engine` and records with `recorder`.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, recorder: Recorder, store: Store, mode: Mode) -> Self {
+        Self {
+            engine: ArcSwap::new(engine),
+            sessions: Sessions::default(),
+            hold: Hold,
+            budgets: Budgets,
+            recorder,
+            store,
+            mode,
+        }
+    }
+
+    /// Judges `action` and, if it may go on, returns the permit that owns `body`.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it may not go on, for whatever reason.
+    pub async fn pass<B: Content>(&self, action: Action, body: B) -> Result<Permit<B>, Refusal> {
+        let seen = self.begin(&action)?; // facts, and a pending entry siblings can see
+        let decision = self.decide(&action, &seen); // pure
+        let decision = self.hold.settle(&action, decision).await; // a person, if asked
+        let decision = self.budgets.reserve(decision).await; // all or nothing
+        self.recorder.commit(action, seen, decision, body).await // appended, then and only then a Permit
+    }
+
+    /// The same for a reply that will run for a while: its receipt opens it before byte one.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it may not begin.
+    pub async fn open(&self, action: Action) -> Result<StreamPermit, Refusal> {
+        let seen = self.begin(&action)?;
+        let decision = self.decide(&action, &seen);
+        let decision = self.hold.settle(&action, decision).await;
+        let decision = self.budgets.reserve(decision).await;
+        let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
+        self.recorder.open(action, seen, decision, revoked).await
+    }
+
+    /// The permit, judged again if what was in force has moved since.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if it may no longer go on.
+    pub(crate) async fn renew<B: Content>(&self, permit: Permit<B>) -> Result<Permit<B>, Refusal> {
+        if permit.epoch() == self.store.signals().epoch() {
+            return Ok(permit);
+        }
+        let (action, body) = permit.withdraw();
+        Box::pin(self.pass(action, body)).await
+    }
+
+    /// Puts another engine in the place of the one in force, whole.
+    pub fn replace_engine(&self, engine: Arc<Engine>) {
+        self.engine.store(engine);
+        self.store.signals().bump(doorward_store::Signal::Policy);
+    }
+
+    /// The engine in force.
+    #[must_use]
+    pub fn engine(&self) -> Arc<Engine> {
+        self.engine.load_full()
+    }
+
+    /// Where decisions are recorded.
+    #[must_use]
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Agents, kill state, side store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The mode this process was started in.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
+        let signals = self.store.signals();
+        // One loaded state: its revision and what it says about the agent agree.
+        let kill = signals.kill_set();
+        let epoch = doorward_core::decision::Epoch { kill: kill.revision, ..signals.epoch() };
+        let now = Now { millis: now(), epoch, mode: self.mode, kill: kill.for_agent(&action.agent) };
+        self.sessions.begin(action, now).map_err(|why| Refusal {
+            decision: Box::default(),
+            receipt: None,
+            why: Why::LedgerUnavailable(why),
+        })
+    }
+
+    fn decide(&self, action: &Action, seen: &Seen) -> Decision {
+        /// What takes long enough to judge that other connections would notice.
+        const LARGE: usize = 64 * 1024;
+        let engine = self.engine.load();
+        let size: usize = action.parts.iter().map(|part| part.text.len()).sum();
+        if size > LARGE {
+            tokio::task::block_in_place(|| engine.decide(action, &seen.facts))
+        } else {
+            engine.decide(action, &seen.facts)
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,616 @@
+//! Recording comes before doing: the receipt of a decision is in the ledger before anything it allows
+//! happens.
+//!
+//! One thread owns the log. Whoever decides sends it a leaf and waits; the thread takes all that has
+//! gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
+//! [`StreamPermit`] are made here and nowhere else, after that.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use doorward_core::decision::{Duty, Epoch};
+use doorward_core::session::{Ending, Kill, Mode};
+use doorward_core::stream::{Held, Outcome};
+use doorward_core::{Action, Coverage, Decision, Reason};
+use doorward_ledger::receipt::{
+    ActionRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind, OutcomeRecord, PartRecord,
+    ReasonRecord,
+};
+use doorward_ledger::{Draft, Leaf, Log, Salt, SignedCheckpoint};
+use doorward_store::{RecordedAction, RecordedEffect, Secret32, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::forward::Key;
+use crate::id::id_and_salt;
+use crate::judge::{Refusal, Why, now};
+use crate::sessions::Seen;
+
+/// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
+const QUEUE: usize = 8192;
+
+/// The most receipts written in one go: bounds how long the first of them waits for the rest.
+const BATCH: usize = 1024;
+
+/// How often the log is tried again while it cannot be written.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// What a decision is about and a permit owns.
+pub trait Content {
+    /// What kind of content this is: the domain of its digest.
+    const PART: &'static str;
+
+    /// The bytes that were judged.
+    fn content(&self) -> &[u8];
+}
+
+impl Content for Held {
+    const PART: &'static str = "arguments";
+
+    fn content(&self) -> &[u8] {
+        self.arguments()
+    }
+}
+
+/// Something that is recorded and has no bytes to go on.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl Content for Nothing {
+    const PART: &'static str = "nothing";
+
+    fn content(&self) -> &[u8] {
+        &[]
+    }
+}
+
+/// The value without which nothing can be written onward. It owns the judged bytes; only
+/// [`forward`](crate::forward) can open it, and only this module can make one.
+#[derive(Debug)]
+pub struct Permit<B> {
+    body: B,
+    action: Action,
+    decision: Decision,
+    receipt: Arc<str>,
+}
+
+impl<B> Permit<B> {
+    /// The receipt of the decision that allows it.
+    #[must_use]
+    pub fn receipt(&self) -> &str {
+        &self.receipt
+    }
+
+    /// The decision that allows it.
+    #[must_use]
+    pub const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// What was in force when it was decided.
+    pub(crate) const fn epoch(&self) -> Epoch {
+        self.decision.epoch
+    }
+
+    /// The judged bytes, for who may write them.
+    pub(crate) fn open(self, _: Key) -> B {
+        self.body
+    }
+
+    /// Gives the permit up for another judgement.
+    pub(crate) fn withdraw(self) -> (Action, B) {
+        (self.action, self.body)
+    }
+}
+
+/// The permit of a reply that runs for a while: opened by its own receipt before byte one, revocable
+/// while it runs, closed by a receipt of its outcome.
+#[derive(Debug)]
+pub struct StreamPermit {
+    action: Action,
+    decision: Decision,
+    receipt: Arc<str>,
+    revoked: watch::Receiver<u64>,
+}
+
+impl StreamPermit {
+    /// The receipt that opened it.
+    #[must_use]
+    pub const fn receipt(&self) -> &Arc<str> {
+        &self.receipt
+    }
+
+    /// Tells when the kill switch moves, from the moment the reply was opened.
+    pub(crate) fn revocation(&self) -> Revocation {
+        Revocation(self.revoked.clone())
+    }
+
+    /// Whose reply it is.
+    pub(crate) const fn agent(&self) -> &Arc<str> {
+        &self.action.agent
+    }
+
+    /// What was decided when it was opened.
+    #[must_use]
+    pub const fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// Wakes when the kill switch moves.
+#[derive(Debug)]
+pub(crate) struct Revocation(watch::Receiver<u64>);
+
+impl Revocation {
+    /// Returns when it has moved.
+    pub async fn moved(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody can stop anything any more; the process is ending.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// How a reply ended, for its closing receipt.
+#[derive(Debug, Default)]
+pub struct Closing {
+    /// In one word: `completed`, `refused`, `aborted`, `revoked`, `client_gone`, `failed`.
+    pub result: &'static str,
+    /// What the stream machine counted.
+    pub outcome: Outcome,
+    /// Status the upstream gave.
+    pub status: u16,
+    /// Bytes sent to the client.
+    pub bytes: u64,
+    /// Milliseconds from opening to end.
+    pub millis: u64,
+}
+
+/// Records decisions and what became of them.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: mpsc::Sender<Job>,
+    store: Store,
+    node: String,
+    policy: String,
+    trouble: Arc<ArcSwapOption<String>>,
+    checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+}
+
+struct Job {
+    leaf: Leaf,
+    reserved: bool,
+    done: oneshot::Sender<Result<(), String>>,
+}
+
+impl Recorder {
+    /// Starts the thread that owns `log`. `node` names the signing key, `policy` the policy in force.
+    ///
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(log: Log, store: Store, node: &str, policy: &str) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let trouble = Arc::new(ArcSwapOption::from_pointee(log.trouble()));
+        let newest = log.checkpoint().cloned().map(Arc::new);
+        let (checkpoints, checkpoint) = watch::channel(newest);
+        let writer = Writer { log, node: node.to_owned(), trouble: Arc::clone(&trouble), checkpoints };
+        std::thread::Builder::new().name("doorward-ledger".into()).spawn(move || writer.run(jobs))?;
+        let shared =
+            Shared { queue, store, node: node.to_owned(), policy: policy.to_owned(), trouble, checkpoint };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Why nothing can be recorded at present; `None` if it can.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.shared.trouble.load_full().or_else(|| self.shared.store.trouble())
+    }
+
+    /// The newest checkpoint, as it moves.
+    #[must_use]
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
+        self.shared.checkpoint.clone()
+    }
+
+    /// Records the decision. Then, and only then, there is a permit.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the decision says so or could not be recorded.
+    pub(crate) async fn commit<B: Content>(
+        &self,
+        action: Action,
+        seen: Seen,
+        decision: Decision,
+        body: B,
+    ) -> Result<Permit<B>, Refusal> {
+        let receipt = self.decide(Kind::Decision, &action, seen, &decision, B::PART, body.content()).await;
+        match receipt {
+            Ok((receipt, true)) => Ok(Permit { body, action, decision, receipt }),
+            Ok((receipt, false)) => {
+                Err(Refusal { decision: Box::new(decision), receipt: Some(receipt.to_string()), why: Why::Blocked })
+            }
+            Err(why) => Err(Refusal { decision: Box::new(decision), receipt: None, why }),
+        }
+    }
+
+    /// Records the opening of a reply.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub(crate) async fn open(
+        &self,
+        action: Action,
+        seen: Seen,
+        decision: Decision,
+        revoked: watch::Receiver<u64>,
+    ) -> Result<StreamPermit, Refusal> {
+        match self.decide(Kind::Opened, &action, seen, &decision, Nothing::PART, &[]).await {
+            Ok((receipt, true)) => Ok(StreamPermit { action, decision, receipt, revoked }),
+            Ok((receipt, false)) => {
+                Err(Refusal { decision: Box::new(decision), receipt: Some(receipt.to_string()), why: Why::Blocked })
+            }
+            Err(why) => Err(Refusal { decision: Box::new(decision), receipt: None, why }),
+        }
+    }
+
+    /// Writes the decision to store and ledger; returns the receipt and whether the action goes on.
+    async fn decide(
+        &self,
+        kind: Kind,
+        action: &Action,
+        seen: Seen,
+        decision: &Decision,
+        part: &'static str,
+        content: &[u8],
+    ) -> Result<(Arc<str>, bool), Why> {
+        let time = now();
+        let mode = seen.facts.mode;
+        let goes_on = goes_on(decision, mode, seen.facts.kill);
+        let enforced = mode == Mode::Block || !goes_on;
+        let (id, salt) = id_and_salt(time).map_err(|error| Why::LedgerUnavailable(error.to_string()))?;
+        let leaf = {
+            let salt = Salt::new(&salt);
+            let parts = if content.is_empty() {
+                Vec::new()
+            } else {
+                vec![PartRecord { part, bytes: content.len() as u64, digest: salt.digest(part, content) }]
+            };
+            let draft = self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
+            let record = decision_record(decision, &self.shared.policy, mode, enforced);
+            let epoch = epoch_pairs(decision.epoch);
+            let coverage = decision.coverage.to_string();
+            let duties: Vec<String> = decision.duties.0.iter().map(duty_line).collect();
+            draft
+                .decision(
+                    &DecisionRecord {
+                        coverage: &coverage,
+                        epoch: &epoch,
+                        duties: duties.iter().map(String::as_str).collect(),
+                        ..record
+                    },
+                    &salt,
+                )
+                .seal()
+                .map_err(|error| Why::LedgerUnavailable(error.to_string()))?
+        };
+        let stopped = seen.facts.kill != Kill::Running;
+        self.keep(&id, time, action, decision, &salt, content).await?;
+        self.append(leaf, stopped).await?;
+        seen.end(action, decision, if goes_on { Ending::Forwarded } else { Ending::Blocked });
+        Ok((id.into(), goes_on))
+    }
+
+    /// What the side store keeps beside the receipt: the salt above all.
+    async fn keep(
+        &self,
+        id: &str,
+        time: u64,
+        action: &Action,
+        decision: &Decision,
+        salt: &[u8; 32],
+        content: &[u8],
+    ) -> Result<(), Why> {
+        let effects = action.effects.iter().map(|effect| RecordedEffect {
+            capability: effect.capability.as_str().into(),
+            asset: effect.asset.as_str().into(),
+        });
+        let record = RecordedAction {
+            receipt: id.to_owned(),
+            time,
+            agent: action.agent.to_string(),
+            session: action.session.to_string(),
+            door: action.door.as_str().into(),
+            kind: action.kind.as_str().into(),
+            tool: action.tool.as_ref().map(|tool| tool.name.to_string()),
+            effects: effects.collect(),
+            verdict: decision.verdict.as_str().into(),
+            rules: decision.reasons.iter().map(|reason| reason.rule.clone().into()).collect(),
+            salt: Secret32::from_slice(salt),
+            content: self.shared.store.keeps_content().then(|| content.to_vec()),
+        };
+        self.shared.store.record(record).await.map_err(|error| Why::LedgerUnavailable(error.to_string()))
+    }
+
+    /// Records what was seen in text that had already gone on.
+    pub(crate) async fn audit(&self, permit: &StreamPermit, reasons: Vec<Reason>, text: &str) {
+        let decision = Decision::from_reasons(reasons, Coverage::Full, permit.decision.epoch);
+        let time = now();
+        let Ok((id, salt_bytes)) = id_and_salt(time) else { return };
+        let salt = Salt::new(&salt_bytes);
+        let digest = salt.digest("text", text.as_bytes());
+        let parts = vec![PartRecord { part: "text", bytes: text.len() as u64, digest }];
+        let record = decision_record(&decision, &self.shared.policy, Mode::Monitor, false);
+        let coverage = decision.coverage.to_string();
+        let epoch = epoch_pairs(decision.epoch);
+        let draft = self
+            .draft(Kind::Decision, &id, time, &permit.action)
+            .of(&permit.receipt)
+            .action(&action_record(&permit.action, parts, &salt), &salt)
+            .decision(&DecisionRecord { coverage: &coverage, epoch: &epoch, ..record }, &salt);
+        if self.keep(&id, time, &permit.action, &decision, &salt_bytes, text.as_bytes()).await.is_ok() {
+            self.append_or_warn(draft).await;
+        }
+    }
+
+    /// Closes a reply with the receipt of its outcome.
+    pub(crate) async fn close(&self, permit: StreamPermit, closing: Closing) {
+        let outcome = &closing.outcome;
+        let mut usage = Vec::new();
+        usage.extend(outcome.input_tokens.map(|tokens| ("input_tokens", tokens)));
+        usage.extend(outcome.output_tokens.map(|tokens| ("output_tokens", tokens)));
+        let counts = [
+            ("released", u64::from(outcome.released)),
+            ("blocked", u64::from(outcome.blocked)),
+            ("withheld", u64::from(outcome.withheld)),
+            ("status", u64::from(closing.status)),
+            ("bytes", closing.bytes),
+            ("millis", closing.millis),
+        ];
+        let fault = outcome.fault.as_ref().map(|fault| FaultRecord {
+            whose: if closing.result == "revoked" { "operator" } else { "upstream" },
+            code: fault.code,
+            message: &fault.message,
+        });
+        let record = OutcomeRecord { result: closing.result, counts: &counts, usage: &usage, fault };
+        let time = now();
+        let Ok((id, _)) = id_and_salt(time) else { return };
+        let coverage = outcome.coverage.to_string();
+        let draft = self
+            .draft(Kind::Outcome, &id, time, &permit.action)
+            .of(&permit.receipt)
+            .outcome(record)
+            .member("coverage", coverage);
+        self.append_or_warn(draft).await;
+    }
+
+    /// Records something done to Doorward itself; on a full disk it uses the reserve.
+    ///
+    /// # Errors
+    /// In words, if it could not be recorded even so.
+    pub async fn control(&self, event: &str, by: &str, target: &str, message: &str) -> Result<String, String> {
+        let time = now();
+        let (id, _) = id_and_salt(time).map_err(|error| error.to_string())?;
+        let epoch = epoch_pairs(self.shared.store.signals().epoch());
+        let record = ControlRecord {
+            event,
+            by: Some(by),
+            target: Some(target),
+            message: (!message.is_empty()).then_some(message),
+            epoch: &epoch,
+        };
+        let draft = Draft::new(Kind::Control, &id, time, &self.shared.node).control(record);
+        let leaf = draft.seal().map_err(|error| error.to_string())?;
+        match self.append(leaf, true).await {
+            Ok(()) => Ok(id),
+            Err(why) => Err(format!("{why:?}")),
+        }
+    }
+
+    fn draft(&self, kind: Kind, id: &str, time: u64, action: &Action) -> Draft {
+        Draft::new(kind, id, time, &self.shared.node)
+            .agent(&action.agent)
+            .session(&action.session)
+            .door(action.door.as_str())
+    }
+
+    async fn append_or_warn(&self, draft: Draft) {
+        let result = match draft.seal() {
+            Ok(leaf) => self.append(leaf, true).await.map_err(|why| format!("{why:?}")),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "an outcome could not be recorded");
+        }
+    }
+
+    /// Hands a leaf to the writer and waits until it is in the log. `patient`: what already happened
+    /// waits for room in the queue; what has not is refused.
+    async fn append(&self, leaf: Leaf, patient: bool) -> Result<(), Why> {
+        let (done, wait) = oneshot::channel();
+        let job = Job { leaf, reserved: patient, done };
+        let gone = || Why::LedgerUnavailable("the ledger's writer has ended".into());
+        if patient {
+            self.shared.queue.send(job).await.map_err(|_| gone())?;
+        } else {
+            self.shared.queue.try_send(job).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Why::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => gone(),
+            })?;
+        }
+        wait.await.unwrap_or_else(|_| Err("the ledger's writer has ended".into())).map_err(Why::LedgerUnavailable)
+    }
+}
+
+/// Whether an action goes on. In monitor mode everything does but what the kill switch stops.
+fn goes_on(decision: &Decision, mode: Mode, kill: Kill) -> bool {
+    decision.verdict.passes() || mode == Mode::Monitor && kill == Kill::Running
+}
+
+/// The thread that owns the log.
+struct Writer {
+    log: Log,
+    node: String,
+    trouble: Arc<ArcSwapOption<String>>,
+    checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+}
+
+impl Writer {
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            if self.trouble.load().is_some() {
+                self.heal();
+                std::thread::sleep(if jobs.is_empty() { RETRY } else { std::time::Duration::ZERO });
+                match jobs.try_recv() {
+                    Ok(job) => batch.push(job),
+                    Err(mpsc::error::TryRecvError::Empty) => continue,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return,
+                }
+            } else {
+                let Some(job) = jobs.blocking_recv() else { return };
+                batch.push(job);
+            }
+            while batch.len() < BATCH {
+                let Ok(job) = jobs.try_recv() else { break };
+                batch.push(job);
+            }
+            self.write(&mut batch);
+        }
+    }
+
+    /// Appends the batch in one write. If the disk is full, what has already happened is still written,
+    /// from the reserve; what was to happen is refused.
+    fn write(&mut self, batch: &mut Vec<Job>) {
+        let leaves: Vec<Leaf> = batch.iter().map(|job| job.leaf.clone()).collect();
+        match self.log.append(&leaves) {
+            Ok(checkpoint) => {
+                self.appended(checkpoint);
+                batch.drain(..).for_each(|job| drop(job.done.send(Ok(()))));
+            }
+            Err(error) => {
+                let words = error.to_string();
+                self.stumble(&words);
+                for job in batch.drain(..) {
+                    let result = if job.reserved {
+                        self.log.append_reserved(std::slice::from_ref(&job.leaf)).map_err(|e| e.to_string())
+                    } else {
+                        Err(words.clone())
+                    };
+                    let result = result.map(|checkpoint| self.appended_only(checkpoint));
+                    let _ = job.done.send(result);
+                }
+            }
+        }
+    }
+
+    fn appended(&self, checkpoint: SignedCheckpoint) {
+        self.appended_only(checkpoint);
+        let trouble = self.log.trouble().map(Arc::new);
+        if trouble.is_some() || self.trouble.load().is_some() {
+            self.trouble.store(trouble);
+        }
+    }
+
+    fn appended_only(&self, checkpoint: SignedCheckpoint) {
+        self.checkpoints.send_replace(Some(Arc::new(checkpoint)));
+    }
+
+    /// Notes the failure, in the log itself if the reserve allows.
+    fn stumble(&mut self, words: &str) {
+        let first = self.trouble.swap(Some(Arc::new(words.to_owned()))).is_none();
+        if first {
+            tracing::error!(error = words, "the ledger cannot append: all traffic stops");
+            if let Some(leaf) = self.control_leaf("ledger_unavailable", words) {
+                let _ = self.log.append_reserved(&[leaf]);
+            }
+        }
+    }
+
+    /// Tries whether the log can be written again; the proof is a receipt that says so.
+    fn heal(&mut self) {
+        let Some(leaf) = self.control_leaf("ledger_recovered", "") else { return };
+        if let Ok(checkpoint) = self.log.append(&[leaf]) {
+            tracing::info!("the ledger can append again");
+            self.trouble.store(None);
+            self.appended(checkpoint);
+        }
+    }
+
+    fn control_leaf(&self, event: &str, message: &str) -> Option<Leaf> {
+        let time = now();
+        let (id, _) = id_and_salt(time).ok()?;
+        let message = (!message.is_empty()).then_some(message);
+        let record = ControlRecord { event, by: Some("doorward"), target: None, message, epoch: &[] };
+        Draft::new(Kind::Control, &id, time, &self.node).control(record).seal().ok()
+    }
+}
+
+fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt) -> ActionRecord<'a> {
+    let effects = action.effects.iter().map(|effect| {
+        let target = effect.target.as_str();
+        EffectRecord {
+            capability: effect.capability.as_str(),
+            asset: effect.asset.as_str(),
+            target: (!target.is_empty()).then(|| salt.digest("target", target.as_bytes())),
+        }
+    });
+    ActionRecord {
+        kind: action.kind.as_str(),
+        tool: action.tool.as_ref().map(|tool| &*tool.name),
+        source: action.source.as_str(),
+        destination: (!action.peer.is_empty()).then_some(&*action.peer),
+        effects: effects.collect(),
+        parts,
+    }
+}
+
+fn decision_record<'a>(decision: &'a Decision, policy: &'a str, mode: Mode, enforced: bool) -> DecisionRecord<'a> {
+    let reasons = decision.reasons.iter().map(|reason| ReasonRecord {
+        rule: &reason.rule,
+        layer: reason.layer.as_str(),
+        severity: reason.severity,
+        verdict: reason.verdict.as_str(),
+        message: &reason.message,
+        part: reason.part.and_then(|part| u32::try_from(part).ok()),
+    });
+    DecisionRecord {
+        verdict: decision.verdict.as_str(),
+        risk: decision.risk,
+        mode: mode.as_str(),
+        enforced,
+        coverage: "",
+        reasons: reasons.collect(),
+        policy,
+        epoch: &[],
+        duties: Vec::new(),
+        charges: Vec::new(),
+    }
+}
+
+fn epoch_pairs(epoch: Epoch) -> [(&'static str, u64); 3] {
+    [("kill", epoch.kill), ("policy", epoch.policy), ("key", epoch.key)]
+}
+
+fn duty_line(duty: &Duty) -> String {
+    match duty {
+        Duty::Edit(span, _) => format!("edit {}..{}", span.start, span.end),
+        Duty::Divert(_) => "divert".into(),
+        Duty::Inject(name) => format!("inject {name}"),
+        Duty::Dial(rule) => format!("dial {rule}"),
+        Duty::Limit(bytes) => format!("limit {bytes}"),
+    }
+}
+
+/// Bytes that were judged and go to an upstream.
+impl Content for Bytes {
+    const PART: &'static str = "body";
+
+    fn content(&self) -> &[u8] {
+        self
+    }
+}

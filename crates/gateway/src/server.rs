@@ -1,0 +1,225 @@
+//! The data listener: connections in, requests routed by the one table.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::routes::{self, Found, Listener, RouteId};
+use doorward_core::wire::Protocol;
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::answer::{Answer, Body};
+use crate::doors::model::Crossing;
+use crate::judge::Gateway;
+use crate::upstream::Upstream;
+
+/// How long a client may take to send a request's head.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// How the data listener behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The most connections at once; further ones wait.
+    pub connections: usize,
+    /// Host names, besides loopback ones, under which clients may address this listener.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { connections: 10_000, hosts: Vec::new() }
+    }
+}
+
+/// The data listener.
+#[derive(Debug)]
+pub struct Server {
+    gateway: Arc<Gateway>,
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    settings: Settings,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// A listener for `gateway` that reaches `upstreams` and nothing else. `address` is what it is bound to.
+    #[must_use]
+    pub fn new(
+        gateway: Arc<Gateway>,
+        upstreams: impl IntoIterator<Item = Upstream>,
+        settings: Settings,
+        address: SocketAddr,
+    ) -> Self {
+        let upstreams =
+            upstreams.into_iter().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect();
+        Self { gateway, upstreams, settings, address }
+    }
+
+    /// Serves until `stop` turns true, then lets running replies end for `grace`.
+    pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let room = Arc::new(Semaphore::new(self.settings.connections));
+        let server = Arc::new(self);
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stopped(&mut stop) => break,
+            };
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: give connections time to end.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let (server, stop) = (Arc::clone(&server), stop.clone());
+            tokio::spawn(async move {
+                server.connection(stream, stop).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let all = u32::try_from(server.settings.connections).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(grace, room.acquire_many(all)).await;
+    }
+
+    async fn connection(self: Arc<Self>, stream: tokio::net::TcpStream, mut stop: watch::Receiver<bool>) {
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&self);
+            async move { Ok::<_, std::convert::Infallible>(server.request(request).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn request(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        match self.route(&head) {
+            Ok(crossing) => crossing.handle(head, body).await,
+            Err((answer, protocol)) => answer.into_response(protocol),
+        }
+    }
+
+    /// Where a request goes, and whose it is.
+    fn route(&self, head: &http::request::Parts) -> Result<Crossing, (Answer, Protocol)> {
+        let path = head.uri.path();
+        let protocol = if path.contains("/anthropic/") { Protocol::Anthropic } else { Protocol::OpenAi };
+        let refuse = |status, code, message: String| Err((Answer::agent(status, code, message), protocol));
+        if let Err(message) = self.addressed_to_us(head) {
+            return refuse(StatusCode::FORBIDDEN, "not_for_us", message);
+        }
+        let found = match routes::find(Listener::Data, head.method.as_str(), path) {
+            Found::Route(found) => found,
+            Found::MethodNotAllowed(allowed) => {
+                let message = format!("the method {} is not used here; allowed: {}", head.method, allowed.join(", "));
+                return refuse(StatusCode::METHOD_NOT_ALLOWED, "method", message);
+            }
+            Found::NotFound => {
+                let message = "no such path; use /t/<token>/anthropic, /t/<token>/openai/v1 or \
+                               /t/<token>/upstreams/<name>, as `doorward run` prints them";
+                return refuse(StatusCode::NOT_FOUND, "no_such_path", message.to_owned());
+            }
+        };
+        let Some(agent) = found.token.and_then(|token| self.gateway.store().agents().resolve(token)) else {
+            return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(found.route.id));
+        };
+        let name = match found.route.id {
+            RouteId::Anthropic => "anthropic",
+            RouteId::Openai => "openai",
+            RouteId::Upstream => found.name.unwrap_or_default(),
+            RouteId::Health
+            | RouteId::Ready
+            | RouteId::Kill
+            | RouteId::Resume
+            | RouteId::Status
+            | RouteId::Receipts
+            | RouteId::Receipt => {
+                return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
+            }
+        };
+        let Some(upstream) = self.upstreams.get(name) else {
+            let known: Vec<&str> = self.upstreams.keys().map(String::as_str).collect();
+            let message = format!("no upstream is called `{name}`; configured: {}", known.join(", "));
+            return refuse(StatusCode::NOT_FOUND, "no_such_upstream", message);
+        };
+        let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok(Crossing {
+            gateway: Arc::clone(&self.gateway),
+            upstream: Arc::clone(upstream),
+            agent: agent.shared(),
+            rest: format!("{}{query}", found.rest.unwrap_or_default()),
+        })
+    }
+
+    /// Refuses requests that a page in a browser, or a client that takes us for a proxy, has sent.
+    fn addressed_to_us(&self, head: &http::request::Parts) -> Result<(), String> {
+        if head.uri.authority().is_some() {
+            return Err("this is not a forward proxy: send a path, not a whole URL; the configured upstream is the \
+                        only place requests go to"
+                .to_owned());
+        }
+        let mut hosts = head.headers.get_all(header::HOST).iter();
+        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if hosts.next().is_some() || !self.is_our_host(host) {
+            let host = host.escape_debug();
+            return Err(format!("the Host `{host}` is not this listener; add it to `hosts` if it should be"));
+        }
+        if let Some(origin) = head.headers.get(header::ORIGIN) {
+            let ours = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+            if !ours.is_some_and(|host| self.is_our_host(host)) {
+                return Err("the request comes from a web page (foreign Origin); pages may not use an agent's door".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_our_host(&self, host: &str) -> bool {
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
+            _ => (host, "80"),
+        };
+        if port != self.address.port().to_string() {
+            return false;
+        }
+        let name = name.to_ascii_lowercase();
+        matches!(name.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+            || name == self.address.ip().to_string()
+            || self.settings.hosts.contains(&name)
+    }
+
+    fn how_to_come_in(&self, route: RouteId) -> String {
+        let line = match route {
+            RouteId::Anthropic => format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address),
+            RouteId::Openai => format!("export OPENAI_BASE_URL=http://{}/t/<token>/openai/v1", self.address),
+            _ => format!("http://{}/t/<token>/upstreams/<name>", self.address),
+        };
+        format!("the address has no valid agent token; use the line that `doorward run` printed: {line}")
+    }
+}
+
+/// Returns when the process is to end.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,118 @@
+//! Connecting. A dialer knows one origin and connects nowhere else, whatever a request says.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::{Origin, tls};
+
+/// How long connecting may take, name lookup and TLS included.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Connects to one origin.
+#[derive(Clone)]
+pub struct Dialer {
+    origin: Arc<Origin>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Dialer {
+    /// A dialer for `origin`.
+    ///
+    /// # Errors
+    /// In words, if TLS is wanted and cannot be set up.
+    pub fn new(origin: &Origin) -> Result<Self, String> {
+        let tls = if origin.tls {
+            let name = ServerName::try_from(origin.host.clone())
+                .map_err(|_| format!("`{}` cannot be the name in a certificate", origin.host))?;
+            Some((tls::connector()?, name))
+        } else {
+            None
+        };
+        Ok(Self { origin: Arc::new(origin.clone()), tls })
+    }
+
+    async fn connect(self) -> io::Result<TokioIo<Stream>> {
+        let connecting = async {
+            let tcp = TcpStream::connect((self.origin.host.as_str(), self.origin.port)).await?;
+            tcp.set_nodelay(true)?;
+            Ok(match self.tls {
+                Some((connector, name)) => Stream::Tls(Box::new(connector.connect(name, tcp).await?)),
+                None => Stream::Plain(tcp),
+            })
+        };
+        match tokio::time::timeout(PATIENCE, connecting).await {
+            Ok(stream) => stream.map(TokioIo::new),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took longer than 15 s")),
+        }
+    }
+}
+
+impl tower_service::Service<http::Uri> for Dialer {
+    type Response = TokioIo<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Stream>>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        Box::pin(self.clone().connect())
+    }
+}
+
+/// A connection to an upstream.
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

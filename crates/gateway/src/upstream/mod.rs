@@ -1,0 +1,306 @@
+//! Upstreams by name: the only places this process ever connects to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_core::wire::Protocol;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use zeroize::Zeroizing;
+
+mod dial;
+
+mod tls;
+
+use dial::Dialer;
+
+/// How long an idle connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// An upstream as configured.
+pub struct UpstreamSettings {
+    /// Its name, in paths and receipts.
+    pub name: String,
+    /// What it speaks. Never guessed.
+    pub protocol: Protocol,
+    /// Where it is: `http(s)://host[:port][/path]`, nothing else.
+    pub base: String,
+    /// Whether the operator trusts it: the official providers, a server of one's own. No reseller is.
+    pub trusted: bool,
+    /// Whether what Doorward does not know may pass, if the upstream is trusted.
+    pub unknown_passes: bool,
+    /// The key to use in the place of whatever the client sends. Only ever sent to `base`.
+    pub key: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for UpstreamSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamSettings")
+            .field("name", &self.name)
+            .field("protocol", &self.protocol)
+            .field("base", &self.base)
+            .field("trusted", &self.trusted)
+            .field("key", &self.key.as_ref().map(|_| "(hidden)"))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an upstream cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream `{name}`: {message}")]
+pub struct UpstreamError {
+    /// The upstream's name.
+    pub name: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// Where an upstream is: scheme, host, port and the path its base ends in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub tls: bool,
+    pub host: String,
+    pub port: u16,
+    authority: String,
+    path: String,
+}
+
+/// An upstream ready for use, with its connections.
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whether the operator trusts it.
+    pub trusted: bool,
+    /// Whether what Doorward does not know may pass from it.
+    pub unknown_passes: bool,
+    origin: Origin,
+    key: Option<HeaderValue>,
+    client: Client<Dialer, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("name", &self.name).field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// Prepares an upstream. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// If the base is not of the documented form, the key cannot stand in a header, or the system's
+    /// certificates cannot be read.
+    pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
+        let error = |message: String| UpstreamError { name: settings.name.clone(), message };
+        let origin = Origin::parse(&settings.base).map_err(error)?;
+        let key = settings.key.as_ref().map(|key| key_header(settings.protocol, key)).transpose().map_err(error)?;
+        let dialer = Dialer::new(&origin).map_err(error)?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(64)
+            .build(dialer);
+        Ok(Self {
+            name: settings.name.as_str().into(),
+            protocol: settings.protocol,
+            trusted: settings.trusted,
+            unknown_passes: settings.unknown_passes,
+            origin,
+            key,
+            client,
+        })
+    }
+
+    /// The head of a request to this upstream: `rest` (path below the base, then query) and the client's
+    /// headers, less what belongs to the connection or to Doorward.
+    ///
+    /// # Errors
+    /// In words, if the path cannot be sent.
+    pub(crate) fn head(&self, from: &http::request::Parts, rest: &str) -> Result<http::request::Parts, String> {
+        let scheme = if self.origin.tls { "https" } else { "http" };
+        let uri = format!("{scheme}://{}{}/{rest}", self.origin.authority, self.origin.path);
+        let request = http::Request::builder().method(from.method.clone()).uri(uri).body(());
+        let (mut head, ()) = request.map_err(|error| format!("the path cannot be forwarded: {error}"))?.into_parts();
+        head.headers = forwarded_headers(&from.headers);
+        // What is judged must be readable: the answer is wanted as it is.
+        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(key) = &self.key {
+            // A configured key is never mixed with what the client brought.
+            for name in CREDENTIALS {
+                head.headers.remove(name);
+            }
+            head.headers.insert(key_name(self.protocol), key.clone());
+        }
+        Ok(head)
+    }
+
+    /// Sends a request. Only [`forward`](crate::forward) calls this.
+    pub(crate) async fn send(
+        &self,
+        request: http::Request<Full<Bytes>>,
+        _: crate::forward::Key,
+    ) -> Result<http::Response<Incoming>, hyper_util::client::legacy::Error> {
+        self.client.request(request).await
+    }
+}
+
+/// Where clients put credentials.
+const CREDENTIALS: [HeaderName; 3] =
+    [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+
+const fn key_name(protocol: Protocol) -> HeaderName {
+    match protocol {
+        Protocol::Anthropic => HeaderName::from_static("x-api-key"),
+        Protocol::OpenAi => header::AUTHORIZATION,
+    }
+}
+
+fn key_header(protocol: Protocol, key: &str) -> Result<HeaderValue, String> {
+    let text = Zeroizing::new(match protocol {
+        Protocol::Anthropic => key.to_owned(),
+        Protocol::OpenAi => format!("Bearer {key}"),
+    });
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| "the key holds characters that cannot stand in a header; check the file it is read from".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Headers that belong to one connection (RFC 9110, 7.6.1), are set anew, or are not the peer's business.
+fn drops(name: &HeaderName, named: &[HeaderName]) -> bool {
+    const CONNECTION: [HeaderName; 13] = [
+        header::CONNECTION,
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+        header::EXPECT,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        // Would let the client go around us next time.
+        header::ALT_SVC,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    CONNECTION.contains(name) || named.contains(name) || name.as_str().starts_with("doorward-")
+}
+
+/// `headers` less those that do not cross.
+pub(crate) fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let mut out = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if !drops(name, &named) {
+            out.append(name.clone(), value.clone());
+        }
+    }
+    out
+}
+
+impl Origin {
+    /// Reads a base URL strictly: what a lenient reader would repair is refused.
+    fn parse(base: &str) -> Result<Self, String> {
+        let wrong = |what: &str| {
+            Err(format!("`{}` {what}; write it as https://host[:port][/path]", base.escape_debug()))
+        };
+        let (tls, rest) = match (base.strip_prefix("https://"), base.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return wrong("does not begin with https:// or http://"),
+        };
+        if base.bytes().any(|byte| !byte.is_ascii_graphic() || b"\\<>\"`{}^|".contains(&byte)) {
+            return wrong("holds a character that no URL has");
+        }
+        if rest.contains(['?', '#']) {
+            return wrong("has a query or fragment");
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return wrong("names a user; credentials go into `key_file` or `key_env`");
+        }
+        let parsed: http::uri::Authority = match authority.parse() {
+            Ok(parsed) => parsed,
+            Err(_) => return wrong("has no readable host"),
+        };
+        let path = path.trim_end_matches('/');
+        if parsed.host().is_empty() || path.split('/').skip(1).any(|part| matches!(part, "" | "." | "..")) {
+            return wrong("has no host, or a path with empty or dot segments");
+        }
+        let port = match (parsed.port(), authority.ends_with(':')) {
+            (_, true) => return wrong("ends in a colon without a port"),
+            (Some(port), _) => port.as_u16(),
+            (None, _) if authority.len() > parsed.host().len() => return wrong("has no readable port"),
+            (None, _) => if tls { 443 } else { 80 },
+        };
+        Ok(Self {
+            tls,
+            host: parsed.host().trim_matches(['[', ']']).to_owned(),
+            port,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_are_read_strictly() {
+        let origin = Origin::parse("https://api.example.com:8443/v1/").unwrap();
+        assert_eq!((origin.tls, origin.host.as_str(), origin.port, origin.path.as_str()), (true, "api.example.com", 8443, "/v1"));
+        assert_eq!(Origin::parse("http://[::1]:9").unwrap().host, "::1");
+        for bad in [
+            "api.example.com",
+            "ftp://x",
+            "https://user@host",
+            "https://a.example@evil.example/",
+            "https://host?x",
+            "https://host#x",
+            "https://host/a/../b",
+            "https://host//b",
+            "https://ho st",
+            "https://host\\@evil",
+            "https://",
+            "https://host:",
+            "https://host:99999",
+        ] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_connection_and_of_doorward_do_not_cross() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, x-secret-hop"),
+            ("x-secret-hop", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("alt-svc", "h3=\":443\""),
+            ("doorward-anything", "1"),
+            ("anthropic-beta", "a"),
+            ("authorization", "Bearer t"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let out = forwarded_headers(&headers);
+        let names: Vec<_> = out.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["anthropic-beta", "authorization"]);
+    }
+}
