@@ -223,6 +223,21 @@ impl Decision {
         self.reasons.first()
     }
 
+    /// What the agent is told in the place of what was blocked: what, why, what to do instead.
+    ///
+    /// An agent that is told nothing tries again: one peer's users report 754 retries of one call.
+    #[must_use]
+    pub fn notice(&self, what: &str) -> String {
+        let Some(reason) = self.decisive() else { return format!("[doorward] Blocked {what}.") };
+        let mut text = format!("[doorward] Blocked {what}: {} (rule {}).", reason.message, reason.rule);
+        if !reason.advice.is_empty() {
+            text.push(' ');
+            text.push_str(&reason.advice);
+        }
+        text.push_str(" Do not retry it in this or another form.");
+        text
+    }
+
     /// The same with one more reason: the verdict can only become stronger.
     #[must_use]
     pub fn and(mut self, reason: Reason) -> Self {

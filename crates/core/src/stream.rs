@@ -18,7 +18,7 @@ use crate::decision::Coverage;
 use crate::syntax::json;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::request::Declared;
-use crate::wire::{Fault, Protocol, anthropic, openai_chat, sse};
+use crate::wire::{Fault, Protocol, anthropic, openai_chat, sse, unknown};
 
 pub use crate::wire::frame::{CallId, Observation};
 
@@ -112,6 +112,29 @@ pub struct Outcome {
     pub fault: Option<Fault>,
 }
 
+/// What the bytes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+    /// An endpoint nobody here knows, of an upstream with this protocol.
+    Unknown(Protocol),
+}
+
+impl Dialect {
+    /// The protocol whose errors clients of this dialect read.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Anthropic => Protocol::Anthropic,
+            Self::OpenAiChat => Protocol::OpenAi,
+            Self::Unknown(protocol) => protocol,
+        }
+    }
+}
+
 /// How the bytes are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -163,7 +186,7 @@ pub struct Context {
 pub struct Machine {
     context: Context,
     limits: Limits,
-    protocol: Protocol,
+    dialect: Dialect,
     source: SourceOfFrames,
     reader: Reader,
     calls: Calls,
@@ -187,6 +210,38 @@ enum SourceOfFrames {
 enum Reader {
     Anthropic(anthropic::Reader),
     OpenAi(openai_chat::Reader),
+    Unknown,
+}
+
+impl Reader {
+    fn event(
+        &mut self,
+        event: &sse::Event,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.event(event, calls, saw),
+            Self::OpenAi(reader) => reader.event(event, calls, saw),
+            Self::Unknown => unknown::event(event),
+        }
+    }
+
+    fn body(&mut self, raw: &Bytes, calls: &mut Calls, saw: &mut Vec<Observation>) -> Result<Frame, Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.body(raw, calls, saw),
+            Self::OpenAi(reader) => reader.body(raw, calls, saw),
+            Self::Unknown => unknown::body(raw, saw),
+        }
+    }
+
+    fn complete(&self) -> Result<(), Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.complete(),
+            Self::OpenAi(reader) => reader.complete(),
+            Self::Unknown => Ok(()),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -203,12 +258,13 @@ enum Phase {
 impl Machine {
     /// A machine for one reply.
     #[must_use]
-    pub fn new(protocol: Protocol, framing: Framing, context: Context, limits: Limits) -> Self {
-        let reader = match protocol {
-            Protocol::Anthropic => {
+    pub fn new(dialect: Dialect, framing: Framing, context: Context, limits: Limits) -> Self {
+        let reader = match dialect {
+            Dialect::Anthropic => {
                 Reader::Anthropic(anthropic::Reader::new(&context.declared, context.trusted))
             }
-            Protocol::OpenAi => Reader::OpenAi(openai_chat::Reader::new(&context.declared)),
+            Dialect::OpenAiChat => Reader::OpenAi(openai_chat::Reader::new(&context.declared)),
+            Dialect::Unknown(_) => Reader::Unknown,
         };
         let source = match framing {
             Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
@@ -217,7 +273,7 @@ impl Machine {
         Self {
             context,
             limits,
-            protocol,
+            dialect,
             source,
             reader,
             calls: Calls::default(),
@@ -283,11 +339,8 @@ impl Machine {
     /// be read, so that monitor mode loses nothing.
     fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
         let SourceOfFrames::Events(splitter) = &mut self.source else { return Ok(None) };
-        let Some(event) = splitter.next()? else { return Ok(None) };
-        let read = match &mut self.reader {
-            Reader::Anthropic(reader) => reader.event(&event, &mut self.calls, &mut self.saw),
-            Reader::OpenAi(reader) => reader.event(&event, &mut self.calls, &mut self.saw),
-        };
+        let Some(event) = splitter.next_event()? else { return Ok(None) };
+        let read = self.reader.event(&event, &mut self.calls, &mut self.saw);
         if read.is_err() && self.context.monitor {
             self.queue_raw(event.raw);
         }
@@ -327,10 +380,7 @@ impl Machine {
             }
             Phase::Draining | Phase::Finished => return,
         }
-        let complete = self.last_frame(out).and_then(|()| match &self.reader {
-            Reader::Anthropic(reader) => reader.complete(),
-            Reader::OpenAi(reader) => reader.complete(),
-        });
+        let complete = self.last_frame(out).and_then(|()| self.reader.complete());
         match complete {
             Ok(()) => self.abandon_open_calls(),
             Err(fault) => self.fail(fault, out),
@@ -343,10 +393,7 @@ impl Machine {
         let frame = match &mut self.source {
             SourceOfFrames::Json(buffer) => {
                 let raw = buffer.split().freeze();
-                let read = match &mut self.reader {
-                    Reader::Anthropic(reader) => reader.body(&raw, &mut self.calls, &mut self.saw),
-                    Reader::OpenAi(reader) => reader.body(&raw, &mut self.calls, &mut self.saw),
-                };
+                let read = self.reader.body(&raw, &mut self.calls, &mut self.saw);
                 if read.is_err() && self.context.monitor {
                     self.queue_raw(raw);
                 }
@@ -356,7 +403,9 @@ impl Machine {
                 let rest = splitter.rest();
                 // Some honest providers end right behind `[DONE]`.
                 let done = matches!(&rest[..], b"data: [DONE]" | b"data: [DONE]\n" | b"data: [DONE]\r\n");
-                if rest.iter().all(u8::is_ascii_whitespace) || done && self.protocol == Protocol::OpenAi {
+                if rest.iter().all(u8::is_ascii_whitespace)
+                    || done && self.dialect.protocol() == Protocol::OpenAi
+                {
                     Frame::plain(rest)
                 } else {
                     if self.context.monitor {
@@ -500,8 +549,8 @@ impl Machine {
                     return;
                 }
                 // Withheld for good, and everything behind it: the stream ends here, with an error.
-                self.queue.clear();
-                break;
+                self.queue.retain(|frame| frame.error);
+                continue;
             }
             let Some(frame) = self.queue.pop_front() else { break };
             self.queued = self.queued.saturating_sub(frame.len);
@@ -515,10 +564,11 @@ impl Machine {
     }
 
     fn emit(&mut self, frame: &Frame, out: &mut Vec<Output>) -> Result<(), Fault> {
-        let repair = match (self.context.monitor, self.protocol) {
-            (true, _) => Repair::Keep,
-            (false, Protocol::Anthropic) => anthropic::repair(frame, &self.calls),
-            (false, Protocol::OpenAi) => openai_chat::repair(frame, &self.calls),
+        let repair = match self.dialect {
+            _ if self.context.monitor => Repair::Keep,
+            Dialect::Anthropic => anthropic::repair(frame, &self.calls),
+            Dialect::OpenAiChat => openai_chat::repair(frame, &self.calls),
+            Dialect::Unknown(_) => Repair::Keep,
         };
         match repair {
             Repair::Keep => {
@@ -561,7 +611,7 @@ impl Machine {
             && !self.context.monitor
         {
             let message = format!("doorward: {fault}");
-            out.push(Output::Send(match self.protocol {
+            out.push(Output::Send(match self.dialect.protocol() {
                 Protocol::Anthropic => anthropic::error_event(&message),
                 Protocol::OpenAi => openai_chat::error_event(&message),
             }));

@@ -75,7 +75,9 @@ pub fn home(typed: Option<&Path>) -> anyhow::Result<PathBuf> {
         (Some(typed), _) => typed.to_owned(),
         (None, Some(home)) => PathBuf::from(home),
         (None, None) => user_home()
-            .ok_or_else(|| anyhow::anyhow!("there is no home directory; set DOORWARD_HOME to a directory of its own"))?
+            .ok_or_else(|| {
+                anyhow::anyhow!("there is no home directory; set DOORWARD_HOME to a directory of its own")
+            })?
             .join(".doorward"),
     };
     Ok(std::path::absolute(home)?)
@@ -127,7 +129,8 @@ impl Config {
         config.apply(environment(&mut faults), &mut faults);
         config.apply(typed(args), &mut faults);
         if !config.listen.ip().is_loopback() || !config.control.ip().is_loopback() {
-            let message = "only loopback addresses can be listened on: others need TLS, which is not built yet";
+            let message =
+                "only loopback addresses can be listened on: others need TLS, which is not built yet";
             faults.add_plain("listen, control", message, "use 127.0.0.1 or [::1]");
         }
         faults.into_result()?;
@@ -188,7 +191,8 @@ impl Config {
 
     /// Applies the settings of one layer, each with the name it goes by there.
     fn apply(&mut self, layer: Vec<(&'static str, String, String)>, faults: &mut Faults) {
-        let of_upstream = |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.of_upstream);
+        let of_upstream =
+            |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.of_upstream);
         let (upstream, own): (Vec<_>, Vec<_>) = layer.into_iter().partition(|(key, ..)| of_upstream(key));
         for (key, origin, value) in own {
             if let Err((message, advice)) = self.set(key, &value) {
@@ -198,7 +202,9 @@ impl Config {
         if upstream.is_empty() {
             return;
         }
-        let find = |wanted: &str| upstream.iter().find(|(key, ..)| *key == wanted).map(|(_, _, value)| value.as_str());
+        let find = |wanted: &str| {
+            upstream.iter().find(|(key, ..)| *key == wanted).map(|(_, _, value)| value.as_str())
+        };
         let (Some(url), Some(protocol)) = (find("upstream"), find("protocol")) else {
             let origin = upstream.first().map(|(_, origin, _)| origin.clone()).unwrap_or_default();
             let advice = "give both: the protocol is never guessed from the address";
@@ -208,8 +214,13 @@ impl Config {
             let message = format!("`{}` is no protocol Doorward speaks", protocol.escape_debug());
             return faults.add_plain("protocol", &message, "use anthropic or openai");
         };
-        let mut settled =
-            UpstreamConfig { protocol, url: url.to_owned(), trusted: false, unknown_passes: false, key: None };
+        let mut settled = UpstreamConfig {
+            protocol,
+            url: url.to_owned(),
+            trusted: false,
+            unknown_passes: false,
+            key: None,
+        };
         for (key, origin, value) in &upstream {
             if let Err((message, advice)) = settled.set(key, value) {
                 faults.add_plain(origin, &message, &advice);
@@ -225,7 +236,9 @@ impl Config {
             "control" => self.control = address(text)?,
             "mode" => self.mode = choice(text, &[("block", Mode::Block), ("monitor", Mode::Monitor)])?,
             "hosts" => self.hosts.extend(text.split(',').map(|host| host.trim().to_ascii_lowercase())),
-            "durability" => self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?,
+            "durability" => {
+                self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?
+            }
             "content" => self.content = yes_or_no(text)?,
             "agent" => {
                 let wrong = |error: doorward_store::StoreError| (error.to_string(), String::new());
@@ -327,7 +340,8 @@ fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
             (Some(_), Err(_)) => faults.add_plain(&name, "its value is not UTF-8", ""),
             (None, _) => {
                 let known = SETTINGS.iter().map(|setting| setting.variable);
-                let near = suggestion(&name, known).map(|near| format!("did you mean {near}?")).unwrap_or_default();
+                let near =
+                    suggestion(&name, known).map(|near| format!("did you mean {near}?")).unwrap_or_default();
                 faults.add_plain(&name, "no setting has this name", &near);
             }
         }
@@ -360,9 +374,13 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, (String, String)> {
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let text =
+        text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| {
-        (format!("`{}` is not an address to listen on", text.escape_debug()), "write it as 127.0.0.1:7878".to_owned())
+        (
+            format!("`{}` is not an address to listen on", text.escape_debug()),
+            "write it as 127.0.0.1:7878".to_owned(),
+        )
     })
 }
 
@@ -389,7 +407,12 @@ fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
 ///
 /// # Errors
 /// All faults of the policy.
-pub fn engine(home: &Path, listeners: &[SocketAddr], control: Option<SocketAddr>, pid: u32) -> anyhow::Result<Engine> {
+pub fn engine(
+    home: &Path,
+    listeners: &[SocketAddr],
+    control: Option<SocketAddr>,
+    pid: u32,
+) -> anyhow::Result<Engine> {
     let around = Surroundings {
         user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
         doorward_home: home.display().to_string(),

@@ -112,13 +112,21 @@ impl doorward_control::Desk for Desk {
     }
 
     async fn status(&self) -> Result<Status, Fault> {
-        let newest = self.gateway.recorder().checkpoints().borrow().as_ref().map_or(0, |checkpoint| checkpoint.size());
+        let newest =
+            self.gateway.recorder().checkpoints().borrow().as_ref().map_or(0, |checkpoint| checkpoint.size());
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             mode: self.gateway.mode().as_str().into(),
             started: self.started,
             receipts: newest,
-            agents: self.gateway.store().agents().names().iter().map(|name| name.as_str().to_owned()).collect(),
+            agents: self
+                .gateway
+                .store()
+                .agents()
+                .names()
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
             kill: self.gateway.store().signals().kill_set(),
         })
     }

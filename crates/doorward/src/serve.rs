@@ -102,7 +102,17 @@ impl Running {
             }
         }));
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
-        Ok(Self { data: data_at, control: control_at, token, gateway, stop, tasks, store, _watch: watch, _lock: lock })
+        Ok(Self {
+            data: data_at,
+            control: control_at,
+            token,
+            gateway,
+            stop,
+            tasks,
+            store,
+            _watch: watch,
+            _lock: lock,
+        })
     }
 
     /// Ends: no new connections, running replies get a little time, everything is written.
@@ -146,14 +156,20 @@ fn recorder(home: &Home, config: &Config, store: &Store, policy: &str) -> anyhow
     let seen = home.checkpoint_seen()?;
     let remembered = match &seen {
         Some(text) => Some(SignedCheckpoint::verify(text, key.public()).with_context(|| {
-            format!("{} is not a checkpoint of this key; move it away if you know why", home.checkpoint_file().display())
+            format!(
+                "{} is not a checkpoint of this key; move it away if you know why",
+                home.checkpoint_file().display()
+            )
         })?),
         None => None,
     };
     let options = LogOptions { durability: config.durability, remembered, ..LogOptions::default() };
     let log = Log::open_with(&home.log_dir(), key, options)?;
     if let Some(recovery) = log.recovery() {
-        tracing::warn!(bytes = recovery.bytes, "the last shutdown was unclean; an unfinished write was removed");
+        tracing::warn!(
+            bytes = recovery.bytes,
+            "the last shutdown was unclean; an unfinished write was removed"
+        );
     }
     Ok(Recorder::start(log, store.clone(), &node, policy)?)
 }
@@ -170,7 +186,8 @@ async fn remember_checkpoints(gateway: Arc<Gateway>, home: Home, mut stop: watch
             let checkpoint = newest.borrow_and_update().clone();
             let home = home.clone();
             if let Some(checkpoint) = checkpoint {
-                let written = tokio::task::spawn_blocking(move || home.remember_checkpoint(checkpoint.text())).await;
+                let written =
+                    tokio::task::spawn_blocking(move || home.remember_checkpoint(checkpoint.text())).await;
                 if let Ok(Err(error)) = written {
                     tracing::warn!(%error, "the newest checkpoint could not be remembered");
                 }

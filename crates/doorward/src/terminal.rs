@@ -41,7 +41,9 @@ impl Faults {
         let rendered: Vec<String> = self
             .sources
             .iter()
-            .flat_map(|(name, text, found)| found.iter().map(move |diagnostic| render(name, text, diagnostic)))
+            .flat_map(|(name, text, found)| {
+                found.iter().map(move |diagnostic| render(name, text, diagnostic))
+            })
             .collect();
         Err(ConfigError(rendered.join("\n")))
     }
@@ -54,7 +56,8 @@ pub fn render(name: &str, text: &str, diagnostic: &Diagnostic) -> String {
         Severity::Warning => Level::WARNING,
     };
     if text.is_empty() {
-        let advice = if diagnostic.advice.is_empty() { String::new() } else { format!("\n  {}", diagnostic.advice) };
+        let advice =
+            if diagnostic.advice.is_empty() { String::new() } else { format!("\n  {}", diagnostic.advice) };
         return format!("error: {name}: {}{advice}", diagnostic.message);
     }
     let range = diagnostic.span.range();
@@ -103,5 +106,10 @@ pub fn log_to_stderr(verbosity: i8) {
         3.. => LevelFilter::TRACE,
     };
     let ansi = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(ansi).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .with_target(false)
+        .init();
 }

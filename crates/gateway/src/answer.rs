@@ -67,7 +67,8 @@ impl Answer {
         // ledger that cannot append passes.
         let retry = if self.status == StatusCode::SERVICE_UNAVAILABLE { "true" } else { "false" };
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(retry));
-        if let Some(receipt) = self.receipt.as_deref().and_then(|receipt| HeaderValue::from_str(receipt).ok()) {
+        if let Some(receipt) = self.receipt.as_deref().and_then(|receipt| HeaderValue::from_str(receipt).ok())
+        {
             headers.insert(RECEIPT, receipt);
         }
         response

@@ -60,7 +60,10 @@ pub async fn request(
             let cause = innermost(&error);
             Err(failed("upstream_unreachable", format!("the upstream `{}` {what}: {cause}", upstream.name)))
         }
-        Err(_) => Err(failed("upstream_timeout", format!("the upstream `{}` did not answer in 600 s", upstream.name))),
+        Err(_) => Err(failed(
+            "upstream_timeout",
+            format!("the upstream `{}` did not answer in 600 s", upstream.name),
+        )),
     }
 }
 
@@ -91,7 +94,9 @@ fn notice(refusal: &Refusal, tool: &str) -> String {
             let receipt = refusal.receipt.as_deref().unwrap_or_default();
             format!("{} (receipt {receipt})", refusal.decision.notice(&format!("the call to `{tool}`")))
         }
-        _ => format!("[doorward] The call to `{tool}` was withheld because its decision could not be recorded. Do not retry now; tell your user that Doorward needs attention."),
+        _ => format!(
+            "[doorward] The call to `{tool}` was withheld because its decision could not be recorded. Do not retry now; tell your user that Doorward needs attention."
+        ),
     }
 }
 

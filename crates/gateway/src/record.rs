@@ -231,9 +231,11 @@ impl Recorder {
         let receipt = self.decide(Kind::Decision, &action, seen, &decision, B::PART, body.content()).await;
         match receipt {
             Ok((receipt, true)) => Ok(Permit { body, action, decision, receipt }),
-            Ok((receipt, false)) => {
-                Err(Refusal { decision: Box::new(decision), receipt: Some(receipt.to_string()), why: Why::Blocked })
-            }
+            Ok((receipt, false)) => Err(Refusal {
+                decision: Box::new(decision),
+                receipt: Some(receipt.to_string()),
+                why: Why::Blocked,
+            }),
             Err(why) => Err(Refusal { decision: Box::new(decision), receipt: None, why }),
         }
     }
@@ -251,9 +253,11 @@ impl Recorder {
     ) -> Result<StreamPermit, Refusal> {
         match self.decide(Kind::Opened, &action, seen, &decision, Nothing::PART, &[]).await {
             Ok((receipt, true)) => Ok(StreamPermit { action, decision, receipt, revoked }),
-            Ok((receipt, false)) => {
-                Err(Refusal { decision: Box::new(decision), receipt: Some(receipt.to_string()), why: Why::Blocked })
-            }
+            Ok((receipt, false)) => Err(Refusal {
+                decision: Box::new(decision),
+                receipt: Some(receipt.to_string()),
+                why: Why::Blocked,
+            }),
             Err(why) => Err(Refusal { decision: Box::new(decision), receipt: None, why }),
         }
     }
@@ -280,7 +284,8 @@ impl Recorder {
             } else {
                 vec![PartRecord { part, bytes: content.len() as u64, digest: salt.digest(part, content) }]
             };
-            let draft = self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
+            let draft =
+                self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
             let record = decision_record(decision, &self.shared.policy, mode, enforced);
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
@@ -392,7 +397,13 @@ impl Recorder {
     ///
     /// # Errors
     /// In words, if it could not be recorded even so.
-    pub async fn control(&self, event: &str, by: &str, target: &str, message: &str) -> Result<String, String> {
+    pub async fn control(
+        &self,
+        event: &str,
+        by: &str,
+        target: &str,
+        message: &str,
+    ) -> Result<String, String> {
         let time = now();
         let (id, _) = id_and_salt(time).map_err(|error| error.to_string())?;
         let epoch = epoch_pairs(self.shared.store.signals().epoch());
@@ -442,7 +453,9 @@ impl Recorder {
                 mpsc::error::TrySendError::Closed(_) => gone(),
             })?;
         }
-        wait.await.unwrap_or_else(|_| Err("the ledger's writer has ended".into())).map_err(Why::LedgerUnavailable)
+        wait.await
+            .unwrap_or_else(|_| Err("the ledger's writer has ended".into()))
+            .map_err(Why::LedgerUnavailable)
     }
 }
 
@@ -569,7 +582,12 @@ fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt
     }
 }
 
-fn decision_record<'a>(decision: &'a Decision, policy: &'a str, mode: Mode, enforced: bool) -> DecisionRecord<'a> {
+fn decision_record<'a>(
+    decision: &'a Decision,
+    policy: &'a str,
+    mode: Mode,
+    enforced: bool,
+) -> DecisionRecord<'a> {
     let reasons = decision.reasons.iter().map(|reason| ReasonRecord {
         rule: &reason.rule,
         layer: reason.layer.as_str(),

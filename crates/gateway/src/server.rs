@@ -133,7 +133,8 @@ impl Server {
         let found = match routes::find(Listener::Data, head.method.as_str(), path) {
             Found::Route(found) => found,
             Found::MethodNotAllowed(allowed) => {
-                let message = format!("the method {} is not used here; allowed: {}", head.method, allowed.join(", "));
+                let message =
+                    format!("the method {} is not used here; allowed: {}", head.method, allowed.join(", "));
                 return refuse(StatusCode::METHOD_NOT_ALLOWED, "method", message);
             }
             Found::NotFound => {
@@ -176,9 +177,11 @@ impl Server {
     /// Refuses requests that a page in a browser, or a client that takes us for a proxy, has sent.
     fn addressed_to_us(&self, head: &http::request::Parts) -> Result<(), String> {
         if head.uri.authority().is_some() {
-            return Err("this is not a forward proxy: send a path, not a whole URL; the configured upstream is the \
+            return Err(
+                "this is not a forward proxy: send a path, not a whole URL; the configured upstream is the \
                         only place requests go to"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let mut hosts = head.headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
@@ -189,7 +192,10 @@ impl Server {
         if let Some(origin) = head.headers.get(header::ORIGIN) {
             let ours = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
             if !ours.is_some_and(|host| self.is_our_host(host)) {
-                return Err("the request comes from a web page (foreign Origin); pages may not use an agent's door".into());
+                return Err(
+                    "the request comes from a web page (foreign Origin); pages may not use an agent's door"
+                        .into(),
+                );
             }
         }
         Ok(())
@@ -197,7 +203,9 @@ impl Server {
 
     fn is_our_host(&self, host: &str) -> bool {
         let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
+            Some((name, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (name, port)
+            }
             _ => (host, "80"),
         };
         if port != self.address.port().to_string() {
@@ -211,7 +219,9 @@ impl Server {
 
     fn how_to_come_in(&self, route: RouteId) -> String {
         let line = match route {
-            RouteId::Anthropic => format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address),
+            RouteId::Anthropic => {
+                format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address)
+            }
             RouteId::Openai => format!("export OPENAI_BASE_URL=http://{}/t/<token>/openai/v1", self.address),
             _ => format!("http://{}/t/<token>/upstreams/<name>", self.address),
         };

@@ -75,8 +75,6 @@ pub enum Ending {
     Forwarded,
     /// It was blocked: no chain and no baseline comes of it.
     Blocked,
-    /// It was given up before a verdict took effect: as if it had never been.
-    Dropped,
 }
 
 /// A session's state: kept by the caller, one per session, never shared between sessions.
@@ -93,6 +91,11 @@ impl State {
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
         Self { next: 1, pending: Vec::new(), memory: Memory::new(key) }
+    }
+
+    /// Forgets that action `seq` ever began.
+    pub fn forget(&mut self, seq: Seq) {
+        self.pending.retain(|pending| *pending != seq);
     }
 
     /// How many actions have begun and not ended.
@@ -135,10 +138,10 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
 /// Closes action `seq`. `found` are the verdicts of the parts that were judged now (index, what was
 /// found), which later actions of the session will not judge again.
 pub fn end(state: &mut State, seq: Seq, ending: Ending, action: &Action, found: &[(usize, Remembered)]) {
-    state.pending.retain(|pending| *pending != seq);
-    if ending != Ending::Dropped {
-        state.memory.remember(action, found);
-    }
+    state.forget(seq);
+    // A block that did not pass was still judged: the client will send it again.
+    let _ = ending;
+    state.memory.remember(action, found);
 }
 
 /// The name of an agent or session in messages.

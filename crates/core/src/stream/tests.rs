@@ -30,7 +30,11 @@ struct Ran {
 
 /// Feeds `chunks`, ruling each call at once: what holds `bad` anywhere is blocked, as is a faulty call.
 fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
-    let mut machine = Machine::new(protocol, framing, context, Limits::default());
+    let dialect = match protocol {
+        Protocol::Anthropic => Dialect::Anthropic,
+        Protocol::OpenAi => Dialect::OpenAiChat,
+    };
+    let mut machine = Machine::new(dialect, framing, context, Limits::default());
     let mut ran = Ran::default();
     let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();
     inputs.push(end);
@@ -418,6 +422,18 @@ fn openai_one_of_two_blocked_renumbers_the_other() {
 }
 
 #[test]
+fn an_upstreams_own_error_passes_and_what_it_cut_off_is_withheld() {
+    let error = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n";
+    let ran =
+        events(Protocol::OpenAi, &(hello() + &calls(&[piece(0, Some("Bash"), "{\"command\":\"ba")]) + error));
+    assert_eq!(ran.text(), hello() + error);
+    assert_eq!(ran.outcome.unwrap().withheld, 1);
+    let error = ev("error", r#","error":{"type":"overloaded_error","message":"x"}"#);
+    let ran = events(Protocol::Anthropic, &(start() + &tool_start(0, "Bash") + &error));
+    assert_eq!(ran.text(), start() + &error);
+}
+
+#[test]
 fn openai_all_blocked_ends_with_stop() {
     let stream = chunk(
         &format!(
@@ -586,8 +602,39 @@ fn monitor_never_alters_a_byte() {
 }
 
 #[test]
+fn unknown_endpoints_pass_unless_they_carry_what_could_be_a_call() {
+    let run = |framing, text: &str| {
+        let mut machine =
+            Machine::new(Dialect::Unknown(Protocol::OpenAi), framing, context(false), Limits::default());
+        let mut out = Vec::new();
+        machine.step(Input::Bytes(text.as_bytes()), &mut out);
+        machine.step(Input::End, &mut out);
+        let sent: Vec<u8> = out
+            .iter()
+            .filter_map(|o| if let Output::Send(b) = o { Some(b.to_vec()) } else { None })
+            .flatten()
+            .collect();
+        let fault = out
+            .iter()
+            .find_map(|o| if let Output::Finish(outcome) = o { outcome.fault.clone() } else { None });
+        (String::from_utf8(sent).unwrap(), fault.map(|fault| fault.code))
+    };
+    let text = r#"{"output":[{"type":"message","content":"hi"}]}"#;
+    assert_eq!(run(Framing::Json, text), (text.to_owned(), None));
+    let call = r#"{"output":[{"type":"function_call","name":"Bash","arguments":"{}"}]}"#;
+    assert_eq!(run(Framing::Json, call), (String::new(), Some("unknown.call")));
+    let stream = format!("data: {text}\n\ndata: {call}\n\n");
+    let (sent, fault) = run(Framing::Events, &stream);
+    assert!(
+        sent.starts_with(&format!("data: {text}\n\n"))
+            && !sent.contains("Bash")
+            && fault == Some("unknown.call")
+    );
+}
+
+#[test]
 fn a_revoked_stream_stops_at_once_and_ends_as_its_protocol_does() {
-    let mut machine = Machine::new(Protocol::Anthropic, Framing::Events, context(false), Limits::default());
+    let mut machine = Machine::new(Dialect::Anthropic, Framing::Events, context(false), Limits::default());
     let mut out = Vec::new();
     let stream = start() + &text_block(0, "x") + &tool(1, "Bash", "{}");
     machine.step(Input::Bytes(stream.as_bytes()), &mut out);
@@ -604,7 +651,7 @@ fn a_revoked_stream_stops_at_once_and_ends_as_its_protocol_does() {
 #[test]
 fn what_waits_behind_a_call_is_bounded_and_a_silent_client_is_kept_alive() {
     let limits = Limits { held: 4096, ..Limits::default() };
-    let mut machine = Machine::new(Protocol::Anthropic, Framing::Events, context(false), limits);
+    let mut machine = Machine::new(Dialect::Anthropic, Framing::Events, context(false), limits);
     let mut out = Vec::new();
     machine.step(Input::Tick(1), &mut out);
     machine.step(Input::Bytes((start() + &tool_start(0, "Bash")).as_bytes()), &mut out);

@@ -162,6 +162,17 @@ impl Node {
         }
     }
 
+    /// The text of a string, number or truth value as a person would write it; `None` for the rest.
+    #[must_use]
+    pub fn scalar(&self) -> Option<String> {
+        match &self.kind {
+            Kind::String(text) => Some(text.as_str().to_owned()),
+            Kind::Number(digits) => Some(digits.to_string()),
+            Kind::Bool(value) => Some(value.to_string()),
+            Kind::Null | Kind::Array(_) | Kind::Object(_) => None,
+        }
+    }
+
     /// The elements; empty unless this is an array.
     #[must_use]
     pub fn elements(&self) -> &[Node] {

@@ -82,7 +82,7 @@ impl Reader {
             "ping" => Ok(Frame::plain(raw)),
             "error" => {
                 self.phase = Phase::Done;
-                Ok(Frame::plain(raw))
+                Ok(Frame::error(raw))
             }
             "message_start" => self.message_start(&raw, node, span.start, calls, saw),
             "content_block_start" => self.block_start(raw, node, span.start, calls, saw),

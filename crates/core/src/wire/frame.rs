@@ -217,6 +217,8 @@ pub(crate) struct Frame {
     pub leads: Vec<CallId>,
     /// Whether it is a whole reply rather than an event of a stream.
     pub whole: bool,
+    /// Whether it is the upstream's own error: it ends the stream and passes whatever was withheld.
+    pub error: bool,
 }
 
 impl Frame {
@@ -225,7 +227,20 @@ impl Frame {
         let len = raw.len();
         let span = Span::new(0, u32::try_from(len).unwrap_or(u32::MAX));
         let stretches = vec![(span, Stretch::Fixed(raw))];
-        Self { stretches, len, node: None, entries: Vec::new(), leads: Vec::new(), whole: false }
+        Self {
+            stretches,
+            len,
+            node: None,
+            entries: Vec::new(),
+            leads: Vec::new(),
+            whole: false,
+            error: false,
+        }
+    }
+
+    /// The upstream's own error, which ends its stream.
+    pub fn error(raw: Bytes) -> Self {
+        Self { error: true, ..Self::plain(raw) }
     }
 
     /// A frame that may need a repair although it carries no call.
@@ -247,6 +262,7 @@ impl Frame {
             node: Some((Box::new(node), at)),
             leads: if lead { vec![call] } else { Vec::new() },
             whole: false,
+            error: false,
         }
     }
 
@@ -281,7 +297,15 @@ impl Frame {
             from = hole.end;
         }
         fixed(from, end, &mut stretches);
-        Ok(Self { stretches, len: raw.len(), node: Some((Box::new(node), at)), entries, leads, whole: false })
+        Ok(Self {
+            stretches,
+            len: raw.len(),
+            node: Some((Box::new(node), at)),
+            entries,
+            leads,
+            whole: false,
+            error: false,
+        })
     }
 
     /// Whether every call in it is ruled.

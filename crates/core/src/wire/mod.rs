@@ -16,6 +16,8 @@ pub mod anthropic;
 
 pub mod openai_chat;
 
+pub(crate) mod unknown;
+
 /// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -73,6 +73,9 @@ impl Reader {
         saw_usage(&node, saw);
         self.done = node.some("error").is_some();
         let found = self.choices(&node, data, false, calls, saw)?;
+        if self.done && found.entries.is_empty() {
+            return Ok(Frame::error(event.raw.clone()));
+        }
         if found.entries.is_empty() && !found.finishes {
             return Ok(Frame::plain(event.raw.clone()));
         }

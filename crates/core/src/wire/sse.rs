@@ -72,7 +72,7 @@ impl Splitter {
     ///
     /// # Errors
     /// A [`Fault`] if the bytes are not an event stream that every reader reads alike.
-    pub fn next(&mut self) -> Result<Option<Event>, Fault> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, Fault> {
         if !self.started && !self.buffer.is_empty() {
             match self.buffer.first_chunk::<3>() {
                 Some(b"\xef\xbb\xbf") => {
@@ -204,7 +204,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             splitter.push(chunk);
-            while let Some(event) = splitter.next()? {
+            while let Some(event) = splitter.next_event()? {
                 out.push(event);
             }
         }
@@ -236,7 +236,7 @@ mod tests {
         assert!(events(&["data: \"a\u{2028}b\"\n\n".as_bytes()]).is_ok());
         let mut splitter = Splitter::new(10);
         splitter.push(b"data: 0123456789");
-        assert_eq!(splitter.next().expect_err("too large").code, "sse.oversize");
+        assert_eq!(splitter.next_event().expect_err("too large").code, "sse.oversize");
     }
 
     proptest! {

@@ -40,18 +40,18 @@ fn act(cli: &Cli, args: &ScopeArgs, verb: &str) -> anyhow::Result<ExitCode> {
     let agent = args.agent.as_deref().map(AgentName::new).transpose()?;
     let answer = match home.lock() {
         Ok(lock) => on_the_store(&lock, &home, verb, agent.as_ref(), &args.reason)?,
-        Err(StoreError::Locked { .. }) => {
-            through_the_process(&home, verb, agent.as_ref(), &args.reason).with_context(|| {
+        Err(StoreError::Locked { .. }) => through_the_process(&home, verb, agent.as_ref(), &args.reason)
+            .with_context(|| {
                 format!("to stop everything without it: touch {}", home.kill_file().display())
-            })?
-        }
+            })?,
         Err(error) => return Err(error.into()),
     };
     if args.json {
         print(answer.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let of = agent.as_ref().map_or_else(|| "everything".to_owned(), |agent| format!("agent `{}`", agent.as_str()));
+    let of =
+        agent.as_ref().map_or_else(|| "everything".to_owned(), |agent| format!("agent `{}`", agent.as_str()));
     print(&format!("{of} {}", if verb == "kill" { "is stopped" } else { "may run again" }));
     if verb == "resume" && home.kill_file().exists() {
         print(&format!("but the file {} still stops what it names; remove it", home.kill_file().display()));
@@ -60,10 +60,16 @@ fn act(cli: &Cli, args: &ScopeArgs, verb: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the process that has the home directory.
-fn through_the_process(home: &Home, verb: &str, agent: Option<&AgentName>, reason: &str) -> anyhow::Result<String> {
+fn through_the_process(
+    home: &Home,
+    verb: &str,
+    agent: Option<&AgentName>,
+    reason: &str,
+) -> anyhow::Result<String> {
     let file = serve::control_address_file(home);
-    let address = std::fs::read_to_string(&file)
-        .with_context(|| format!("a process has this home, but {} does not say where it listens", file.display()))?;
+    let address = std::fs::read_to_string(&file).with_context(|| {
+        format!("a process has this home, but {} does not say where it listens", file.display())
+    })?;
     let address: SocketAddr = address.trim().parse().context("the control address on file is not one")?;
     let token = home.operator_token()?;
     let name = agent.map_or_else(|| b"null".to_vec(), |agent| quoted(agent.as_str()));
@@ -93,7 +99,10 @@ fn through_the_process(home: &Home, verb: &str, agent: Option<&AgentName>, reaso
     }
     let told = json::parse(body.as_bytes()).ok();
     let message = told.as_ref().and_then(|node| node.get("error")?.text("message"));
-    anyhow::bail!("the running process refused: {}", message.unwrap_or(head.lines().next().unwrap_or_default()))
+    anyhow::bail!(
+        "the running process refused: {}",
+        message.unwrap_or(head.lines().next().unwrap_or_default())
+    )
 }
 
 /// Nobody is running: the act is written where the next process finds it, and recorded.
@@ -129,7 +138,11 @@ fn on_the_store(
     let mut log = Log::open(&home.log_dir(), key, Durability::Disk)?;
     let checkpoint = log.append_reserved(&[leaf])?;
     home.remember_checkpoint(checkpoint.text())?;
-    let stopped: Vec<String> =
-        set.acts.agents.keys().map(|agent| String::from_utf8_lossy(&quoted(agent.as_str())).into_owned()).collect();
+    let stopped: Vec<String> = set
+        .acts
+        .agents
+        .keys()
+        .map(|agent| String::from_utf8_lossy(&quoted(agent.as_str())).into_owned())
+        .collect();
     Ok(format!("{{\"all\":{},\"agents\":[{}],\"receipt\":\"{id}\"}}", set.all().is_some(), stopped.join(",")))
 }

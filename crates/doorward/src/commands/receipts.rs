@@ -70,7 +70,11 @@ fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
             let out = out.as_deref().context("say where to: --out DIRECTORY")?;
             project(view, out)?;
             print(&format!("{} receipts in {}", view.size(), out.display()));
-            print(&format!("check them anywhere: doorward receipts verify {} --key {}", out.display(), view.trusted().vkey()));
+            print(&format!(
+                "check them anywhere: doorward receipts verify {} --key {}",
+                out.display(),
+                view.trusted().vkey()
+            ));
             Ok(ExitCode::SUCCESS)
         }
         ReceiptsCommand::Verify { .. } | ReceiptsCommand::Key => Ok(ExitCode::SUCCESS),
@@ -97,7 +101,8 @@ pub fn line(index: u64, entry: &[u8]) -> String {
     let Ok(node) = json::parse(entry) else { return format!("{index:>7}  (unreadable)") };
     let action = node.get("action");
     let decision = node.get("decision");
-    let text = |node: Option<&Node>, key: &str| node.and_then(|node| node.text(key)).unwrap_or_default().to_owned();
+    let text =
+        |node: Option<&Node>, key: &str| node.and_then(|node| node.text(key)).unwrap_or_default().to_owned();
     let what = match node.text("kind") {
         Some("outcome") => format!("outcome   {}", text(node.get("outcome"), "result")),
         Some("control") => {
@@ -119,7 +124,8 @@ pub fn line(index: u64, entry: &[u8]) -> String {
 }
 
 fn find(view: &View, id: &str) -> anyhow::Result<(u64, Vec<u8>)> {
-    view.find(id)?.with_context(|| format!("there is no receipt {id}; `doorward receipts list` shows the newest"))
+    view.find(id)?
+        .with_context(|| format!("there is no receipt {id}; `doorward receipts list` shows the newest"))
 }
 
 fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -164,7 +170,8 @@ fn export_one(view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitC
     match out.filter(|out| out.as_os_str() != "-") {
         None => print(&bundle),
         Some(out) => {
-            std::fs::write(out, format!("{bundle}\n")).with_context(|| format!("cannot write {}", out.display()))?;
+            std::fs::write(out, format!("{bundle}\n"))
+                .with_context(|| format!("cannot write {}", out.display()))?;
             let key = view.trusted().vkey();
             print(&format!("check it anywhere: doorward receipts verify {} --key {key}", out.display()));
         }
@@ -175,7 +182,12 @@ fn export_one(view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitC
 fn verify(path: &Path, key: &VerifyingKey, since: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let report: Report = if path.is_dir() {
-        let since = since.map(&read).transpose()?.map(String::from_utf8).transpose().context("the checkpoint is not text")?;
+        let since = since
+            .map(&read)
+            .transpose()?
+            .map(String::from_utf8)
+            .transpose()
+            .context("the checkpoint is not text")?;
         verify_log(path, key, since.as_deref())
     } else {
         verify_bundle(&read(path)?, key)

@@ -18,7 +18,11 @@ pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let running = Running::start(&config).await?;
-        if args.json { announce_json(&running) } else if cli.verbosity() >= 0 { announce(&running, &config) }
+        if args.json {
+            announce_json(&running)
+        } else if cli.verbosity() >= 0 {
+            announce(&running, &config)
+        }
         interrupted().await?;
         running.end().await
     })?;

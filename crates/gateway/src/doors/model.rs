@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
+use doorward_core::session::Mode;
 use doorward_core::stream::{Context, Dialect, Framing, Limits, Machine};
 use doorward_core::wire::request::{Declared, Request};
 use doorward_core::wire::{Protocol, anthropic, openai_chat};
 use doorward_core::{Action, Coverage, Door, Source};
-use doorward_core::session::Mode;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -101,7 +101,8 @@ impl Crossing {
 
     /// The action a request is, and what it declares.
     fn read(&self, endpoint: Endpoint, body: &[u8]) -> Result<(Action, Request), Answer> {
-        let kind = if endpoint == Endpoint::Conversation { ActionKind::ModelRequest } else { ActionKind::Opaque };
+        let kind =
+            if endpoint == Endpoint::Conversation { ActionKind::ModelRequest } else { ActionKind::Opaque };
         let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
@@ -122,7 +123,9 @@ impl Crossing {
                     Err(fault) => return Err(bad_request(fault.code, fault.message)),
                 }
             }
-            Endpoint::NoCalls(what) => Request { coverage: Coverage::None(what.to_owned()), ..Request::default() },
+            Endpoint::NoCalls(what) => {
+                Request { coverage: Coverage::None(what.to_owned()), ..Request::default() }
+            }
             Endpoint::Unknown => {
                 Request { coverage: Coverage::Partial("unknown endpoint".to_owned()), ..Request::default() }
             }
@@ -202,13 +205,18 @@ impl Crossing {
         if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
             && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
         {
-            let message = format!("the upstream `{name}` encoded its reply although none was asked for; it cannot be read");
+            let message = format!(
+                "the upstream `{name}` encoded its reply although none was asked for; it cannot be read"
+            );
             return Err(Answer::upstream("content_encoding", message));
         }
         let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
         let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if types.next().is_some() {
-            return Err(Answer::upstream("content_type", format!("the upstream `{name}` named two content types")));
+            return Err(Answer::upstream(
+                "content_type",
+                format!("the upstream `{name}` named two content types"),
+            ));
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
@@ -265,7 +273,11 @@ async fn whole_body(head: &Parts, body: Incoming) -> Result<Bytes, Answer> {
             format!("the request is larger than {LARGEST} bytes"),
         )),
         Ok(Err(error)) => Err(bad_request("body", format!("the request's body cannot be read: {error}"))),
-        Err(_) => Err(Answer::agent(StatusCode::REQUEST_TIMEOUT, "timeout", "the request's body took longer than 120 s")),
+        Err(_) => Err(Answer::agent(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "the request's body took longer than 120 s",
+        )),
     }
 }
 

@@ -58,7 +58,14 @@ impl Relay {
         let (first, begun) = oneshot::channel();
         let framing = self.framing;
         let status = head.status.as_u16();
-        let run = Run { relay: self, reply, first: Some(first), gathered: Vec::new(), started: Instant::now(), status };
+        let run = Run {
+            relay: self,
+            reply,
+            first: Some(first),
+            gathered: Vec::new(),
+            started: Instant::now(),
+            status,
+        };
         tokio::spawn(run.run_out(body));
         let begun = begun.await.unwrap_or_else(|_| Err(Answer::upstream("broken", "the reply broke off")));
         let gathered = begun.map_err(|answer| answer.under(&*receipt))?;
@@ -90,7 +97,10 @@ impl Run {
         let bytes = self.reply.sent() + gathered;
         let Ending { result, outcome } = ending;
         let permit = self.reply.finish();
-        gateway.recorder().close(permit, Closing { result, outcome, status: self.status, bytes, millis }).await;
+        gateway
+            .recorder()
+            .close(permit, Closing { result, outcome, status: self.status, bytes, millis })
+            .await;
     }
 
     /// Answers the door if it still waits. Returns the length of a JSON reply.
@@ -218,11 +228,14 @@ impl Run {
             }
             Observation::ProviderCall { name, input } => {
                 let agent = &self.relay.agent;
-                let mut action = Action::new(Door::Model, ActionKind::ProviderCall, agent.clone(), agent.clone());
+                let mut action =
+                    Action::new(Door::Model, ActionKind::ProviderCall, agent.clone(), agent.clone());
                 action.source = Source::Provider;
                 action.tool = Some(ToolUse { name: name.into(), declared: true, call_id: "".into() });
                 action.coverage = Coverage::Partial("run by the provider".into());
-                action.parts.push(doorward_core::action::Part { kind: PartKind::Arguments, text: input.into() });
+                action
+                    .parts
+                    .push(doorward_core::action::Part { kind: PartKind::Arguments, text: input.into() });
                 let _ = gateway.pass(action, Nothing).await;
             }
             Observation::Usage { .. } | Observation::Coverage(_) => {}
@@ -239,7 +252,12 @@ async fn client_gone(first: &mut Option<oneshot::Sender<Result<Bytes, Answer>>>,
 }
 
 /// Relays a reply that is not looked into: error replies, lists of models, files.
-pub fn opaque(gateway: Arc<Gateway>, permit: StreamPermit, head: Parts, mut body: Incoming) -> Response<Body> {
+pub fn opaque(
+    gateway: Arc<Gateway>,
+    permit: StreamPermit,
+    head: Parts,
+    mut body: Incoming,
+) -> Response<Body> {
     let receipt = Arc::clone(permit.receipt());
     let (mut reply, client) = Reply::new(permit);
     let status = head.status.as_u16();

@@ -86,7 +86,10 @@ pub struct Upstream {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream").field("name", &self.name).field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Upstream")
+            .field("name", &self.name)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -99,7 +102,8 @@ impl Upstream {
     pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         let error = |message: String| UpstreamError { name: settings.name.clone(), message };
         let origin = Origin::parse(&settings.base).map_err(error)?;
-        let key = settings.key.as_ref().map(|key| key_header(settings.protocol, key)).transpose().map_err(error)?;
+        let key =
+            settings.key.as_ref().map(|key| key_header(settings.protocol, key)).transpose().map_err(error)?;
         let dialer = Dialer::new(&origin).map_err(error)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -122,11 +126,16 @@ impl Upstream {
     ///
     /// # Errors
     /// In words, if the path cannot be sent.
-    pub(crate) fn head(&self, from: &http::request::Parts, rest: &str) -> Result<http::request::Parts, String> {
+    pub(crate) fn head(
+        &self,
+        from: &http::request::Parts,
+        rest: &str,
+    ) -> Result<http::request::Parts, String> {
         let scheme = if self.origin.tls { "https" } else { "http" };
         let uri = format!("{scheme}://{}{}/{rest}", self.origin.authority, self.origin.path);
         let request = http::Request::builder().method(from.method.clone()).uri(uri).body(());
-        let (mut head, ()) = request.map_err(|error| format!("the path cannot be forwarded: {error}"))?.into_parts();
+        let (mut head, ()) =
+            request.map_err(|error| format!("the path cannot be forwarded: {error}"))?.into_parts();
         head.headers = forwarded_headers(&from.headers);
         // What is judged must be readable: the answer is wanted as it is.
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -166,8 +175,9 @@ fn key_header(protocol: Protocol, key: &str) -> Result<HeaderValue, String> {
         Protocol::Anthropic => key.to_owned(),
         Protocol::OpenAi => format!("Bearer {key}"),
     });
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| "the key holds characters that cannot stand in a header; check the file it is read from".to_owned())?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        "the key holds characters that cannot stand in a header; check the file it is read from".to_owned()
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -244,7 +254,13 @@ impl Origin {
             (_, true) => return wrong("ends in a colon without a port"),
             (Some(port), _) => port.as_u16(),
             (None, _) if authority.len() > parsed.host().len() => return wrong("has no readable port"),
-            (None, _) => if tls { 443 } else { 80 },
+            (None, _) => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
         };
         Ok(Self {
             tls,
@@ -263,7 +279,10 @@ mod tests {
     #[test]
     fn bases_are_read_strictly() {
         let origin = Origin::parse("https://api.example.com:8443/v1/").unwrap();
-        assert_eq!((origin.tls, origin.host.as_str(), origin.port, origin.path.as_str()), (true, "api.example.com", 8443, "/v1"));
+        assert_eq!(
+            (origin.tls, origin.host.as_str(), origin.port, origin.path.as_str()),
+            (true, "api.example.com", 8443, "/v1")
+        );
         assert_eq!(Origin::parse("http://[::1]:9").unwrap().host, "::1");
         for bad in [
             "api.example.com",

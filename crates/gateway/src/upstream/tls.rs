@@ -16,7 +16,9 @@ pub fn connector() -> Result<TlsConnector, String> {
 }
 
 fn config() -> Result<Arc<rustls::ClientConfig>, String> {
-    let failed = |error: rustls::Error| format!("TLS cannot be set up: {error}; are the system's CA certificates installed?");
+    let failed = |error: rustls::Error| {
+        format!("TLS cannot be set up: {error}; are the system's CA certificates installed?")
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
