@@ -11,6 +11,8 @@ use crate::policy::{Policy, Profile, SHIPPED};
 use crate::session::{Facts, Kill, Remembered};
 use crate::syntax::{self, Diagnostic};
 
+mod floor;
+use floor::Floor;
 
 /// The most reasons a decision keeps; the strongest stay.
 const MOST_REASONS: usize = 64;
@@ -21,7 +23,7 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     policy: Arc<Policy>,
     home: String,
-    around: Surroundings,
+    floor: Floor,
 }
 
 /// Where this Doorward stands, so that an agent reaching for it is recognised.
@@ -59,7 +61,7 @@ impl Engine {
     /// An engine over `rules` and `policy`, for a Doorward that stands in `around`.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, policy: Arc<Policy>, around: Surroundings) -> Self {
-        Self { rules, policy, home: around.user_home.clone(), around }
+        Self { rules, policy, home: around.user_home.clone(), floor: Floor::new(around) }
     }
 
     /// An engine over the shipped rules and the shipped policy.
@@ -78,12 +80,6 @@ impl Engine {
         &self.policy
     }
 
-    /// Where this Doorward stands.
-    #[must_use]
-    pub const fn surroundings(&self) -> &Surroundings {
-        &self.around
-    }
-
     /// The rules in force.
     #[must_use]
     pub fn rules(&self) -> &RuleSet {
@@ -97,6 +93,9 @@ impl Engine {
         let mut reasons = Vec::new();
         reasons.extend(fault(action));
         reasons.extend(source(action));
+        if acts(action.kind) {
+            self.floor.judge(action, effects, &mut reasons);
+        }
         reasons.extend(self.policy.evaluate(action, effects, &self.home));
         let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
         let findings = self.rules.findings(action, effects, &remembered);
@@ -188,6 +187,11 @@ fn reason(
         advice: advice.into(),
         part: None,
     }
+}
+
+/// Whether the agent does something by it, as opposed to being told something.
+const fn acts(kind: ActionKind) -> bool {
+    matches!(kind, ActionKind::ToolCall | ActionKind::ProviderCall | ActionKind::Outbound | ActionKind::Url)
 }
 
 fn killed(kill: Kill) -> Option<Reason> {

@@ -32,6 +32,8 @@ pub mod decision;
 
 pub mod engine;
 
+pub mod inspect;
+
 pub mod routes;
 
 pub use action::{Action, AssetClass, Capability, Door, Effect, Source};

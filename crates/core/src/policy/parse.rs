@@ -44,6 +44,7 @@ impl Parsed {
             Ok(node) => self.document(&node, source.name, &mut faults),
             Err(found) => faults = found,
         }
+        faults.sort_by_key(|fault| fault.span);
         self.faults.extend(faults.into_iter().map(|fault| fault.in_origin(source.name)));
     }
 
@@ -96,14 +97,17 @@ impl Parsed {
         if let (Some(name), Some(at)) = (name, node.get("name")) {
             self.check_name(name, at.span, origin, faults);
         }
-        let (verb, matcher) = matchers.first().copied()?;
+        let (verb, _) = matchers.first().copied()?;
         if verb == Verb::Allow && default == Some(Default::Allow) {
             faults.push(
                 Diagnostic::warning(node.span, "`allow` has nothing to answer: the default is `allow`")
                     .advise("it lifts no finding; remove it, or write `default: deny`"),
             );
         }
-        let rule = matcher_of(name.unwrap_or_default(), verb, matcher, faults);
+        // Every matcher is read, so that the faults of a second one are told as well.
+        let rules =
+            matchers.iter().map(|(verb, node)| matcher_of(name.unwrap_or_default(), *verb, node, faults));
+        let rule = rules.collect::<Vec<_>>().into_iter().next()?;
         name.map(|_| rule)
     }
 

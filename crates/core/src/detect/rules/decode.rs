@@ -14,7 +14,7 @@ use crate::syntax::{Diagnostic, Node, Span, yaml};
 const MAX_DEPTH: u32 = 8;
 
 /// The compiled size of one regular expression, in bytes.
-const REGEX_SIZE: usize = 256 << 10;
+const REGEX_SIZE: usize = 1 << 20;
 
 /// The shortest literal: shorter ones stand in every text and would make the regex run always.
 const SHORTEST_LITERAL: usize = 3;

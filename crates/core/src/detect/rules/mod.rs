@@ -98,6 +98,7 @@ impl RuleSet {
         for source in sources {
             let mut found = Vec::new();
             rules.extend(decode::rules(source.text, &mut conditions, &mut known, &mut found));
+            found.sort_by_key(|fault| fault.span);
             faults.extend(found.into_iter().map(|fault| fault.in_origin(source.name)));
         }
         if !faults.is_empty() {

@@ -1,10 +1,21 @@
 //! The rules that come with Doorward. Generated from the folder `rules/`; a test fails when the list
-//! and the folder differ, and `DOORWARD_REGENERATE=1 cargo test -p doorward-core shipped` writes it.
+//! and the folder differ, and `DOORWARD_REGENERATE=1 cargo test -p doorward-core --test it list_of`
+//! writes it.
 
 use crate::syntax::Source;
 
 /// The rule files, by name.
 #[must_use]
+#[rustfmt::skip]
 pub const fn shipped() -> &'static [Source<'static>] {
-    &[]
+    &[
+        Source { name: "rules/credentials.yaml", text: include_str!("../../../../../rules/credentials.yaml") },
+        Source { name: "rules/destruction.yaml", text: include_str!("../../../../../rules/destruction.yaml") },
+        Source { name: "rules/execution.yaml", text: include_str!("../../../../../rules/execution.yaml") },
+        Source { name: "rules/exfiltration.yaml", text: include_str!("../../../../../rules/exfiltration.yaml") },
+        Source { name: "rules/injection.yaml", text: include_str!("../../../../../rules/injection.yaml") },
+        Source { name: "rules/network.yaml", text: include_str!("../../../../../rules/network.yaml") },
+        Source { name: "rules/persistence.yaml", text: include_str!("../../../../../rules/persistence.yaml") },
+        Source { name: "rules/secrets.yaml", text: include_str!("../../../../../rules/secrets.yaml") },
+    ]
 }

@@ -1,0 +1,115 @@
+//! What no policy can lift: an agent that reaches for Doorward itself. Its files, its commands, its
+//! process, its control listener, and the settings that lead a client through it.
+
+use super::{Surroundings, reason};
+use crate::action::shell::{self, Reading};
+use crate::action::{Action, Capability, Effect, PartKind, Target};
+use crate::decision::{Layer, Reason, Verdict};
+use crate::syntax::json;
+
+mod client;
+
+mod commands;
+
+mod control;
+
+mod home;
+
+mod process;
+
+/// The floor of one Doorward.
+#[derive(Debug)]
+pub(super) struct Floor {
+    around: Surroundings,
+    /// The name of our program, in lower case.
+    program: String,
+    home: home::Home,
+    control: Option<control::Control>,
+    /// The ports of all our listeners.
+    ports: Vec<String>,
+}
+
+/// An action with what the checks need of it.
+struct Case<'a> {
+    action: &'a Action,
+    effects: &'a [Effect],
+    /// Every command line in it, read.
+    readings: Vec<Reading>,
+    /// For a tool whose meaning is not known: every text among its arguments.
+    strings: Vec<String>,
+}
+
+impl Floor {
+    pub(super) fn new(around: Surroundings) -> Self {
+        let port = |listener: &String| Some(listener.rsplit_once(':')?.1.to_owned());
+        Self {
+            program: around.program.to_lowercase(),
+            home: home::Home::new(&around),
+            control: control::Control::new(&around.control),
+            ports: around.listeners.iter().filter_map(port).collect(),
+            around,
+        }
+    }
+
+    /// Adds the floor's reasons.
+    pub(super) fn judge(&self, action: &Action, effects: &[Effect], out: &mut Vec<Reason>) {
+        let case = Case::new(action, effects);
+        if self.home.is_touched(&case) {
+            let message = "the call reaches for Doorward's own files";
+            out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));
+        }
+        out.extend(self.own_commands(&case));
+        if self.signals_us(&case) {
+            let message = "the call could stop Doorward's process";
+            out.push(block(
+                "floor.process",
+                message,
+                "name the exact process to stop, by its own pid or name",
+            ));
+        }
+        if self.control.as_ref().is_some_and(|control| control.is_reached(&case)) {
+            let message = "the call talks to Doorward's control listener";
+            out.push(block("floor.control", message, "the control listener is for people; do not call it"));
+        }
+        out.extend(self.redirects(&case));
+    }
+}
+
+fn block(rule: &str, message: &str, advice: &str) -> Reason {
+    reason(rule, Layer::Floor, Verdict::Block, 100, message, advice)
+}
+
+fn note(rule: &str, message: &str, advice: &str) -> Reason {
+    reason(rule, Layer::Floor, Verdict::Audit, 40, message, advice)
+}
+
+impl<'a> Case<'a> {
+    fn new(action: &'a Action, effects: &'a [Effect]) -> Self {
+        let commands = action.parts.iter().filter(|part| part.kind == PartKind::Command);
+        let readings = commands.map(|part| shell::read(&part.text, None)).collect();
+        let obscure = |effect: &Effect| {
+            matches!(
+                effect.capability,
+                Capability::Unknown | Capability::McpInvoke | Capability::UiAutomation
+            )
+        };
+        let mut strings = Vec::new();
+        if effects.is_empty() || effects.iter().any(obscure) {
+            for part in action.parts.iter().filter(|part| part.kind == PartKind::Arguments) {
+                if let Ok(node) = json::parse(part.text.as_bytes()) {
+                    node.each_string(&mut |text, _| strings.push(text.to_owned()));
+                }
+            }
+        }
+        Self { action, effects, readings, strings }
+    }
+
+    /// Code given in place, and texts of tools nobody knows: places where only words can be looked for.
+    fn loose_text(&self) -> impl Iterator<Item = &str> {
+        let code = self.effects.iter().filter_map(|effect| match &effect.target {
+            Target::Code(code) => Some(code.as_str()),
+            _ => None,
+        });
+        code.chain(self.strings.iter().map(String::as_str))
+    }
+}

@@ -1,0 +1,192 @@
+//! Commands that stop processes, ours among them.
+
+use regex::RegexBuilder;
+
+use super::commands::base_name;
+use super::{Case, Floor};
+use crate::action::Target;
+use crate::action::shell::SimpleCommand;
+
+/// Programs that tell a service or container what to do.
+const SERVICES: [&str; 9] =
+    ["systemctl", "service", "launchctl", "sc", "docker", "podman", "supervisorctl", "rc-service", "nssm"];
+
+/// What they tell it.
+const STOPPING: [&str; 12] = [
+    "stop", "kill", "disable", "mask", "restart", "unload", "bootout", "remove", "rm", "delete", "pause",
+    "down",
+];
+
+/// Programs that find a process by name, file or port.
+const FINDING: [&str; 7] = ["pidof", "lsof", "fuser", "ss", "netstat", "ps", "get-process"];
+
+/// Programs that pick lines out of what those print.
+const FILTERING: [&str; 6] = ["grep", "egrep", "awk", "sed", "rg", "findstr"];
+
+/// Options of `pkill` and `killall` that choose processes by user, group, session or terminal.
+const SELECTING: [&str; 12] =
+    ["-u", "-U", "-g", "-G", "-s", "-t", "-P", "--user", "--euid", "--uid", "--group", "--terminal"];
+
+/// The largest pattern of `pkill` that is tried, compiled, in bytes.
+const PATTERN_SIZE: usize = 64 << 10;
+
+impl Floor {
+    /// Whether the call could end our process.
+    pub(super) fn signals_us(&self, case: &Case<'_>) -> bool {
+        let by_effect = case.effects.iter().any(|effect| match &effect.target {
+            Target::Process(process) => self.is_us(process),
+            _ => false,
+        });
+        by_effect
+            || case.readings.iter().any(|reading| {
+                let stops = reading.commands.iter().any(|command| self.stops_us(command));
+                stops || self.finds_and_kills(&reading.commands)
+            })
+    }
+
+    fn is_us(&self, process: &str) -> bool {
+        let process = process.trim();
+        process == "-1" || self.is_pid(process) || self.is_own_name(process)
+    }
+
+    fn is_pid(&self, word: &str) -> bool {
+        self.around.pid != 0 && word.trim_start_matches('-').parse() == Ok(self.around.pid)
+    }
+
+    fn stops_us(&self, command: &SimpleCommand) -> bool {
+        let Some((program, words)) = command.argv.split_first() else { return false };
+        let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        match base_name(&program.text).as_str() {
+            "kill" => self.kill_hits(&words),
+            "pkill" => self.pkill_hits(&words),
+            "killall" | "skill" => self.killall_hits(&words),
+            "killall5" => true,
+            "fuser" => words.iter().any(|word| is_option(word, 'k', "--kill")) && self.names_port(&words),
+            "taskkill" | "stop-process" | "spps" | "tskill" | "wmic" => {
+                self.names_us(&words) || words.iter().any(|word| self.is_pid(word))
+            }
+            name if SERVICES.contains(&name) => {
+                self.names_us(&words)
+                    && words.iter().any(|word| STOPPING.contains(&word.to_lowercase().as_str()))
+            }
+            _ => false,
+        }
+    }
+
+    /// `kill [-s SIG | -SIG] PID…`: `-1` as a pid is every process there is.
+    fn kill_hits(&self, words: &[&str]) -> bool {
+        let mut signal = false;
+        let mut words = words.iter().peekable();
+        while let Some(word) = words.next() {
+            match *word {
+                "-l" | "-L" | "--list" => return false,
+                "-s" | "-n" | "--signal" => {
+                    words.next();
+                    signal = true;
+                }
+                "--" => signal = true,
+                // The first dashed word is the signal, later ones are groups. A lone `kill -1` is read
+                // both ways.
+                word if word.starts_with('-') && !signal => {
+                    signal = true;
+                    if word == "-1" && words.peek().is_none() {
+                        return true;
+                    }
+                }
+                word if self.is_us(word) => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// `pkill [options] PATTERN`: an extended regular expression over the name, with `-f` over the whole
+    /// command line. Without a pattern, whole users or groups are meant.
+    fn pkill_hits(&self, words: &[&str]) -> bool {
+        let has = |short, long| words.iter().any(|word| is_option(word, short, long));
+        let Some(pattern) = pattern_of(words) else { return words.iter().any(|word| selects(word)) };
+        let exact = has('x', "--exact");
+        if has('f', "--full") {
+            let listeners = self.around.listeners.join(" ");
+            let line = format!("/usr/local/bin/{} run --listen {listeners} -v", self.around.program);
+            return matches(pattern, &line, exact);
+        }
+        matches(pattern, &self.around.program, exact)
+    }
+
+    fn killall_hits(&self, words: &[&str]) -> bool {
+        let by_pattern = words.iter().any(|word| is_option(word, 'r', "--regexp"));
+        let Some(name) = pattern_of(words) else { return words.iter().any(|word| selects(word)) };
+        self.is_own_name(name) || by_pattern && matches(name, &self.around.program, false)
+    }
+
+    /// `kill $(pgrep doorward)`, `lsof -ti:7878 | xargs kill`, `kill $(cat …/doorward.pid)`
+    fn finds_and_kills(&self, commands: &[SimpleCommand]) -> bool {
+        let kills = |command: &SimpleCommand| {
+            let first = command.argv.iter().take(4).map(|word| base_name(&word.text));
+            first.into_iter().any(|name| matches!(name.as_str(), "kill" | "stop-process" | "taskkill"))
+        };
+        commands.iter().any(kills) && commands.iter().any(|command| self.finds_us(command))
+    }
+
+    fn finds_us(&self, command: &SimpleCommand) -> bool {
+        let Some((program, words)) = command.argv.split_first() else { return false };
+        let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+        let name = base_name(&program.text);
+        if name == "pgrep" {
+            return self.pkill_hits(&words);
+        }
+        let looks = FINDING.contains(&name.as_str()) || FILTERING.contains(&name.as_str());
+        let pid_file = words.iter().any(|word| word.ends_with(".pid") && self.names_us(&[word]));
+        pid_file || looks && (self.names_us(&words) || self.names_port(&words))
+    }
+
+    fn names_us(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| word.to_lowercase().contains(&self.program))
+    }
+
+    fn names_port(&self, words: &[&str]) -> bool {
+        let mut numbers = words.iter().flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
+        numbers.any(|digits| self.ports.iter().any(|port| port == digits))
+    }
+}
+
+/// Whether `word` is the long option or a group of short ones with `short` among them.
+fn is_option(word: &str, short: char, long: &str) -> bool {
+    let Some(letters) = word.strip_prefix('-') else { return false };
+    word == long
+        || !letters.starts_with('-')
+            // `-9`, `-KILL`: a signal.
+            && !letters.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase())
+            && letters.contains(short)
+}
+
+fn selects(word: &str) -> bool {
+    SELECTING.contains(&word) || word.split_once('=').is_some_and(|(option, _)| SELECTING.contains(&option))
+}
+
+/// The first word that is neither an option nor the value of one.
+fn pattern_of<'w>(words: &[&'w str]) -> Option<&'w str> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let takes_value =
+            SELECTING.contains(word) || matches!(*word, "--signal" | "-F" | "--pidfile" | "--ns");
+        if *word == "--" {
+            return words.next().copied();
+        } else if takes_value {
+            words.next();
+        } else if !word.starts_with('-') {
+            return Some(word);
+        }
+    }
+    None
+}
+
+/// Whether `pattern` matches; one that is no pattern is taken as text.
+fn matches(pattern: &str, text: &str, exact: bool) -> bool {
+    let whole = if exact { format!("^(?:{pattern})$") } else { pattern.to_owned() };
+    match RegexBuilder::new(&whole).case_insensitive(true).size_limit(PATTERN_SIZE).build() {
+        Ok(regex) => regex.is_match(text),
+        Err(_) => text.contains(pattern) || pattern.contains(text),
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of `doorward-core` from outside: one binary, one module a subject.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "helpers of tests: a panic there is the failure report"
+)]
+
+mod engine_floor;
+mod engine_judging;
+mod inspect;
+mod policy;
+mod rules;
+mod yaml;

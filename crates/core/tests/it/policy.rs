@@ -1,0 +1,262 @@
+//! The policy language: what it says, and that a faulty one does not load.
+
+use doorward_core::action::{Action, ActionKind, AssetClass, Capability, Door, Effect, Target, ToolUse};
+use doorward_core::decision::{Reason, Verdict};
+use doorward_core::policy::{Default, Policy, Profile, SHIPPED};
+use doorward_core::session::Mode;
+use doorward_core::syntax::Source;
+
+fn policy(text: &str) -> Policy {
+    Policy::compile(&[Source { name: "policy.yaml", text }]).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let found = Policy::compile(&[Source { name: "policy.yaml", text }]).map(|_| ()).unwrap_err();
+    let told = found.iter().map(|fault| {
+        let (line, column) = fault.position(text.as_bytes());
+        format!("{line}:{column}: {} / {}", fault.message, fault.advice)
+    });
+    told.collect()
+}
+
+fn call(tool: &str, effects: Vec<Effect>) -> Action {
+    let mut action = Action::new(Door::Model, ActionKind::ToolCall, "agent".into(), "session".into());
+    action.tool = Some(ToolUse { name: tool.into(), declared: true, call_id: "".into() });
+    action.effects = effects;
+    action
+}
+
+fn effect(capability: Capability, target: Target, asset: AssetClass) -> Effect {
+    Effect { capability, target, asset, from: Vec::new(), by: "curl".into() }
+}
+
+fn fetch(url: &str) -> Effect {
+    effect(Capability::NetworkFetch, Target::Url(url.into()), AssetClass::External)
+}
+
+fn read(path: &str, exact: bool) -> Effect {
+    effect(Capability::ReadFile, Target::Path { path: path.into(), exact }, AssetClass::Project)
+}
+
+fn reasons(policy: &Policy, action: &Action) -> Vec<Reason> {
+    policy.evaluate(action, &action.effects, "/home/dev")
+}
+
+fn verdict(policy: &Policy, action: &Action) -> Verdict {
+    reasons(policy, action).iter().map(|reason| reason.verdict).max().unwrap_or_default()
+}
+
+#[test]
+fn the_shipped_policy_loads_and_allows() {
+    let shipped = policy(SHIPPED);
+    assert_eq!(shipped.default_verb(), Default::Allow);
+    assert_eq!((shipped.mode(), shipped.profile(), shipped.rules()), (Mode::Block, Profile::Balanced, 0));
+    assert_eq!(shipped.revision().len(), 64);
+    assert!(shipped.warnings().is_empty());
+    assert_eq!(verdict(&shipped, &call("Bash", vec![fetch("https://example.test/")])), Verdict::Allow);
+}
+
+#[test]
+fn an_omitted_mode_enforces() {
+    assert_eq!(policy("version: 1\ndefault: allow\nrules: []\n").mode(), Mode::Block);
+    assert_eq!(policy("version: 1\ndefault: allow\nmode: dry_run\nrules: []\n").mode(), Mode::Monitor);
+}
+
+#[test]
+fn a_further_file_can_only_restrict() {
+    let strict = "version: 1\ndefault: deny\nprofile: strict\nrules: []\n";
+    let loose = "version: 1\ndefault: allow\nmode: dry_run\nprofile: balanced\nrules: []\n";
+    for pair in [[strict, loose], [loose, strict]] {
+        let both = Policy::compile(&pair.map(|text| Source { name: "x", text })).unwrap();
+        assert_eq!(
+            (both.default_verb(), both.mode(), both.profile()),
+            (Default::Deny, Mode::Block, Profile::Strict)
+        );
+    }
+}
+
+#[test]
+fn the_revision_follows_the_text() {
+    let revision = |texts: &[&str]| {
+        let sources: Vec<Source<'_>> = texts.iter().map(|text| Source { name: "x", text }).collect();
+        Policy::compile(&sources).unwrap().revision().to_owned()
+    };
+    let a = "version: 1\ndefault: deny\nrules: []\n";
+    let b = "version: 1\ndefault: allow\nrules: []\n";
+    assert_eq!(revision(&[a]), revision(&[a]));
+    assert_ne!(revision(&[a]), revision(&[b]));
+    assert_ne!(revision(&[a, b]), revision(&[b, a]));
+}
+
+#[test]
+fn deny_minds_no_case_and_allow_does() {
+    let denying = policy("version: 1\ndefault: allow\nrules:\n  - name: no-bash\n    deny: {tool: Bash}\n");
+    for tool in ["Bash", "bash", "BASH"] {
+        assert_eq!(verdict(&denying, &call(tool, vec![])), Verdict::Block, "{tool}");
+    }
+    assert_eq!(verdict(&denying, &call("BashOutput", vec![])), Verdict::Allow);
+    let globbing =
+        policy("version: 1\ndefault: allow\nrules:\n  - name: no-mcp\n    ask: {tool: 'mcp__*__delete*'}\n");
+    assert_eq!(verdict(&globbing, &call("mcp__github__DELETE_repo", vec![])), Verdict::Ask);
+    let allowing = policy("version: 1\ndefault: deny\nrules:\n  - name: read\n    allow: {tool: Read}\n");
+    assert_eq!(verdict(&allowing, &call("Read", vec![])), Verdict::Allow);
+    assert_eq!(verdict(&allowing, &call("read", vec![])), Verdict::Block);
+}
+
+#[test]
+fn hosts_match_by_name_suffix_and_every_spelling() {
+    let rules = policy(
+        "version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {host: 'evil.test'}\n  - name: b\n    ask: {host: '*.corp.test'}\n  - name: c\n    deny: {host: 127.0.0.1}\n",
+    );
+    for (url, wanted) in [
+        ("https://evil.test/x", Verdict::Block),
+        ("https://EVIL.test.:8443?x=1", Verdict::Block),
+        ("https://notevil.test/", Verdict::Allow),
+        ("https://a.b.corp.test/", Verdict::Ask),
+        ("https://corp.test/", Verdict::Allow),
+        ("http://2130706433/", Verdict::Block),
+        ("http://good.test/?u=https://evil.test/", Verdict::Allow),
+        // What cannot be read could be any of them.
+        ("http://good.test@evil.test/", Verdict::Block),
+        ("http://good.test\\.evil.test/", Verdict::Block),
+        ("http://${HOST}/", Verdict::Block),
+    ] {
+        assert_eq!(verdict(&rules, &call("WebFetch", vec![fetch(url)])), wanted, "{url}");
+    }
+    let unknown = effect(Capability::NetworkPost, Target::Input, AssetClass::Unknown);
+    assert_eq!(verdict(&rules, &call("Bash", vec![unknown])), Verdict::Block);
+    assert_eq!(verdict(&rules, &call("Bash", vec![read("src/x", true)])), Verdict::Allow);
+}
+
+#[test]
+fn unknown_never_allows() {
+    let rules =
+        policy("version: 1\ndefault: deny\nrules:\n  - name: web\n    allow: {host: '*.good.test'}\n");
+    assert_eq!(verdict(&rules, &call("f", vec![fetch("https://a.good.test/")])), Verdict::Allow);
+    assert_eq!(verdict(&rules, &call("f", vec![fetch("https://${x}.good.test/")])), Verdict::Block);
+    assert_eq!(verdict(&rules, &call("f", vec![fetch("https://a@b.good.test/")])), Verdict::Block);
+    assert_eq!(verdict(&rules, &call("f", vec![])), Verdict::Block);
+    // Allowing the download does not allow what else the line does.
+    let both = vec![fetch("https://a.good.test/"), read("/home/dev/.ssh/id_rsa", true)];
+    assert_eq!(verdict(&rules, &call("f", both)), Verdict::Block);
+}
+
+#[test]
+fn paths_below_the_home_directory_have_two_spellings() {
+    let rules = policy(
+        "version: 1\ndefault: allow\nrules:\n  - name: p\n    deny: {path: ['~/payroll/**', '/srv/pay/*']}\n",
+    );
+    for (path, exact, wanted) in [
+        ("~/payroll/2026.csv", true, Verdict::Block),
+        ("/home/dev/payroll/a/b", true, Verdict::Block),
+        ("/HOME/dev/payroll/a", true, Verdict::Allow),
+        ("~/Payroll/a", true, Verdict::Block),
+        ("/srv/pay/x", true, Verdict::Block),
+        ("/srv/pay/x/y", true, Verdict::Allow),
+        ("src/lib.rs", true, Verdict::Allow),
+        ("src/*.rs", false, Verdict::Allow),
+        ("~/pay${x}/a", false, Verdict::Block),
+        ("${FILE}", false, Verdict::Block),
+        ("../../srv/pay/x", true, Verdict::Block),
+    ] {
+        assert_eq!(verdict(&rules, &call("Read", vec![read(path, exact)])), wanted, "{path}");
+    }
+}
+
+#[test]
+fn all_conditions_hold_for_the_same_effect() {
+    let rules = policy(
+        "version: 1\ndefault: allow\nrules:\n  - name: x\n    deny: {capability: 'network:post', asset: external, tool: Bash}\n",
+    );
+    let post = effect(Capability::NetworkPost, Target::Url("http://10.0.0.1/".into()), AssetClass::Internal);
+    assert_eq!(verdict(&rules, &call("Bash", vec![post, fetch("https://a.test/")])), Verdict::Allow);
+    let post = effect(Capability::NetworkPost, Target::Url("http://a.test/".into()), AssetClass::External);
+    assert_eq!(verdict(&rules, &call("Bash", vec![post.clone()])), Verdict::Block);
+    assert_eq!(verdict(&rules, &call("Read", vec![post])), Verdict::Allow);
+    let unknown = effect(Capability::Unknown, Target::Other("?".into()), AssetClass::Unknown);
+    assert_eq!(verdict(&rules, &call("Bash", vec![unknown])), Verdict::Block);
+}
+
+#[test]
+fn the_default_speaks_about_acts_only() {
+    let deny = policy("version: 1\ndefault: deny\nrules: []\n");
+    for (kind, wanted) in [
+        (ActionKind::ToolCall, Verdict::Block),
+        (ActionKind::Url, Verdict::Block),
+        (ActionKind::Outbound, Verdict::Block),
+        (ActionKind::ModelRequest, Verdict::Allow),
+        (ActionKind::ToolResult, Verdict::Allow),
+    ] {
+        let mut action = call("Bash", vec![]);
+        action.kind = kind;
+        assert_eq!(verdict(&deny, &action), wanted, "{kind:?}");
+    }
+}
+
+#[test]
+fn all_rules_that_apply_give_their_reason() {
+    let rules = policy(
+        "version: 1\ndefault: allow\nrules:\n  - name: one\n    audit: {tool: Bash}\n  - name: two\n    ask: {capability: 'network:fetch'}\n  - name: three\n    deny: {host: a.test}\n  - name: four\n    deny: {}\n",
+    );
+    let found = reasons(&rules, &call("Bash", vec![fetch("https://a.test/")]));
+    let names: Vec<&str> = found.iter().map(|reason| reason.rule.as_str()).collect();
+    assert_eq!(names, ["policy.one", "policy.two", "policy.three", "policy.four"]);
+}
+
+#[test]
+fn a_faulty_policy_does_not_load_and_tells_everything() {
+    let text = "version: 2
+defualt: deny
+mode: enfroce
+rules:
+  - name: a
+    deny: {host: 'https://x.test', capability: network:pots}
+  - name: a
+    deny: {tools: Bash}
+    allow: {tool: Read}
+  - deny: {}
+  - name: b
+  - name: c
+    deny:
+  - name: d
+    ask: {host: 'a*.test', path: 'x/../y', tool: []}
+";
+    let found = faults(text);
+    for wanted in [
+        "1:10: `version` must be a whole number from 1 to 1",
+        "2:1: unknown key `defualt` in a policy / did you mean `default`?",
+        "1:1: `default` is missing",
+        "3:7: `enfroce` is no value of `mode` / did you mean `enforce`?",
+        "6:18: a host pattern with a scheme",
+        "6:48: `network:pots` is no value of `capability` / did you mean `network:post`?",
+        "7:11: a second rule of this name",
+        "8:12: unknown key `tools` in a matcher / did you mean `tool`?",
+        "9:5: a rule with more than one verb",
+        "10:5: `name` is missing",
+        "11:5: a rule with no verb",
+        "13:5: `deny` says nothing",
+        "15:17: `*` in a host pattern stands only in front",
+        "a path pattern that could match nothing",
+        "`tool` is an empty list",
+    ] {
+        assert!(found.iter().any(|fault| fault.contains(wanted)), "{wanted:?} in {found:#?}");
+    }
+}
+
+#[test]
+fn an_allow_without_a_deny_to_answer_is_a_warning() {
+    let policy = policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    allow: {tool: Read}\n");
+    assert_eq!(policy.warnings().len(), 1);
+    assert_eq!(policy.warnings()[0].origin, "policy.yaml");
+}
+
+#[test]
+fn rules_that_cannot_match_cost_nothing_and_lose_nothing() {
+    let mut text = String::from("version: 1\ndefault: allow\nrules:\n");
+    for n in 0..5000 {
+        text.push_str(&format!("  - name: r{n}\n    deny: {{host: h{n}.test}}\n"));
+    }
+    let many = policy(&text);
+    assert_eq!(verdict(&many, &call("f", vec![fetch("https://h4999.test/")])), Verdict::Block);
+    assert_eq!(verdict(&many, &call("f", vec![fetch("https://h5000.test/")])), Verdict::Allow);
+}
