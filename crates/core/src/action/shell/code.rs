@@ -1,0 +1,377 @@
+//! A light reading of code handed to an interpreter in place: `python -c …`, `perl -e …`.
+//!
+//! Not a parser for ten languages: it looks for what the code holds (calls that run commands, sockets,
+//! downloads, file names, URLs in string literals) and how those meet. What runs text it works out itself
+//! (`exec`, `eval`) is an effect of unknown asset.
+
+use super::eval::Eval;
+use super::stream::{Stream, add_flows};
+use super::{Shell, Word};
+use crate::action::{AssetClass, Capability, Flow, Target, asset};
+
+const SOCKETS: [&str; 22] = [
+    "socket",
+    "fsockopen",
+    "TCPSocket",
+    "tcp.connect",
+    "net.connect",
+    "net.Socket",
+    "net.createConnection",
+    "createConnection",
+    "Socket::INET",
+    "stream_socket_client",
+    "TCPServer",
+    "UDPSocket",
+    "net.dial",
+    "Net.Dial",
+    "connect(",
+    "TCPClient",
+    "/inet/tcp",
+    "TcpStream",
+    "pfsockopen",
+    "InetSocketAddress",
+    "/dev/tcp/",
+    "gen_tcp",
+];
+const SPAWNS: [&str; 34] = [
+    "os.system",
+    "subprocess",
+    "popen",
+    "Popen",
+    "pty.spawn",
+    "os.exec",
+    "execv",
+    "execl",
+    "spawn",
+    "child_process",
+    "exec(",
+    "exec ",
+    "system(",
+    "system ",
+    "shell_exec",
+    "passthru",
+    "proc_open",
+    "ProcessBuilder",
+    "Runtime.getRuntime",
+    "Process.Start",
+    "os.execute",
+    "io.popen",
+    "qx",
+    "`",
+    "do shell script",
+    "Deno.run",
+    "Deno.Command",
+    "Bun.spawn",
+    "Kernel.exec",
+    "%x",
+    "| getline",
+    "os.dup2",
+    "posix_spawn",
+    "commands.getoutput",
+];
+const FETCHES: [&str; 22] = [
+    "urlopen",
+    "urlretrieve",
+    "requests.get",
+    "httpx",
+    "aiohttp",
+    "http.get",
+    "https.get",
+    "fetch(",
+    "file_get_contents",
+    "open-uri",
+    "URI.open",
+    "Net::HTTP",
+    "LWP::Simple",
+    "LWP::UserAgent",
+    "HTTP::Tiny",
+    "getstore",
+    "axios",
+    "DownloadString",
+    "DownloadFile",
+    "WebClient",
+    "URI(",
+    "copy(",
+];
+const POSTS: [&str; 12] = [
+    "requests.post",
+    "requests.put",
+    ".post(",
+    "method: 'POST'",
+    "method:\"POST\"",
+    "method:'POST'",
+    "method: \"POST\"",
+    "CURLOPT_POST",
+    "UploadString",
+    "UploadFile",
+    ".sendall(",
+    "smtplib",
+];
+const EVALS: [&str; 14] = [
+    "exec(",
+    "eval(",
+    "eval ",
+    "compile(",
+    "__import__",
+    "Function(",
+    "assert(",
+    "instance_eval",
+    "load(",
+    "loadstring",
+    "marshal",
+    "b64decode",
+    "base64_decode",
+    "fromhex",
+];
+const WRITES: [&str; 20] = [
+    "'w'",
+    "\"w\"",
+    "'a'",
+    "\"a\"",
+    "'wb'",
+    "\"wb\"",
+    "'ab'",
+    "\"ab\"",
+    "'w+'",
+    "\"w+\"",
+    "writeFile",
+    "appendFile",
+    "file_put_contents",
+    "write_text",
+    "File.write",
+    "createWriteStream",
+    "IO.write",
+    ">",
+    "shutil.copy",
+    "copyFile",
+];
+const DELETES: [&str; 10] = [
+    "os.remove",
+    "os.unlink",
+    "rmtree",
+    "unlink",
+    "rmSync",
+    "unlinkSync",
+    "File.delete",
+    "rm_rf",
+    "os.rmdir",
+    "Path.unlink",
+];
+const ENVIRONMENT: [&str; 8] = [
+    "os.environ",
+    "process.env)",
+    "process.env;",
+    "getenv()",
+    "ENV.to_h",
+    "ENV.each",
+    "%ENV",
+    "System.getenv()",
+];
+
+impl Eval {
+    /// Code in `word` is run by `by`.
+    pub(super) fn run_code(&mut self, word: &Word, by: &str, stdin: &Stream) -> Stream {
+        let code = word.text.as_str();
+        if !self.budget.spend(code.len()) {
+            return Stream::default();
+        }
+        let has = |needles: &[&str]| needles.iter().any(|needle| code.contains(needle));
+        let literals = literals(code);
+        let mut from = stdin.from.clone();
+        add_flows(&mut from, &word.from);
+        let (socket, spawn, evals) = (has(&SOCKETS), has(&SPAWNS), has(&EVALS));
+        let whole_environment =
+            has(&ENVIRONMENT) && !code.contains("os.environ[") && !code.contains("os.environ.get");
+        if whole_environment {
+            let dump = self.dump_environment(by);
+            add_flows(&mut from, &dump.from);
+        }
+        self.files_in(&literals, has(&WRITES), has(&DELETES), by, &mut from);
+        let mut fetched = Vec::new();
+        let host = socket.then(|| host_in(code, &literals)).flatten();
+        let sends = has(&POSTS) || (socket && !spawn && !from.is_empty());
+        for url in literals.iter().filter(|text| text.contains("://") && !text.contains(' ')) {
+            let reads = has(&FETCHES) || !sends;
+            if has(&POSTS) || (!from.is_empty() && !spawn) {
+                let data = Stream::of_flows(from.clone(), "");
+                fetched.push(self.post(url, &data, by));
+            } else if reads {
+                fetched.push(self.fetch(url, &[], by));
+            }
+        }
+        if socket {
+            let host = host.unwrap_or_default();
+            if spawn {
+                fetched.push(self.fetch(&host, &[], by));
+            } else if fetched.is_empty() {
+                let data = Stream::of_flows(from.clone(), "");
+                fetched.push(self.post(&host, &data, by));
+            }
+        }
+        add_flows(&mut from, &fetched);
+        let alarming = spawn || evals || socket || !word.exact || word.text.contains("${");
+        let class = if alarming { AssetClass::Unknown } else { AssetClass::Project };
+        let target = if word.text.trim_start().starts_with("${") && !word.from.is_empty() {
+            Target::Input
+        } else {
+            Target::Code(word.text.clone())
+        };
+        let flow = self.effect(Capability::Execute, target, class, &from, by);
+        if socket && spawn {
+            let host = self.last_host();
+            self.post(&host, &Stream::of_flows(vec![flow], ""), by);
+        }
+        let mut out = Stream::of_flows(vec![flow], "");
+        if spawn {
+            self.commands_in(code, by, &mut out);
+        }
+        out
+    }
+
+    fn last_host(&self) -> String {
+        let mut hosts =
+            self.reading.effects.iter().rev().filter(|effect| effect.capability == Capability::NetworkFetch);
+        hosts.next().map(|effect| effect.target.as_str().to_owned()).unwrap_or_default()
+    }
+
+    /// Files that the code names.
+    fn files_in(&mut self, literals: &[&str], writes: bool, deletes: bool, by: &str, from: &mut Vec<Flow>) {
+        for text in literals.iter().take(64) {
+            let looks = text.len() > 1
+                && text.len() < 512
+                && !text.contains([' ', '\n', '<', '('])
+                && !text.contains("://");
+            if !looks || !text.contains(['/', '.', '~', '\\']) {
+                continue;
+            }
+            let word = Word::known(*text);
+            let (path, exact) = self.path(&word);
+            let class = asset::classify_path(&path, exact);
+            let rooted = path.starts_with(['/', '~']) || path.contains(":/");
+            if matches!(class, AssetClass::Unknown)
+                || (class == AssetClass::Project && !rooted)
+                || path.starts_with("/bin/")
+                || path.starts_with("/usr/bin/")
+                || path.starts_with("/dev/tcp")
+                || path.starts_with("/inet")
+            {
+                continue;
+            }
+            let target = Target::Path { path, exact };
+            if deletes {
+                self.effect(Capability::DeleteFile, target, class, &[], by);
+            } else if writes {
+                self.effect(Capability::WriteFile, target, class, &from.clone(), by);
+            } else {
+                from.push(self.effect(Capability::ReadFile, target, class, &[], by));
+            }
+        }
+    }
+
+    /// String literals given to calls that run commands are read as commands.
+    fn commands_in(&mut self, code: &str, by: &str, out: &mut Stream) {
+        for call in SPAWNS {
+            let mut rest = code;
+            let mut seen = 0;
+            while let Some(at) = rest.find(call) {
+                let (_, after) = rest.split_at_checked(at + call.len()).unwrap_or((rest, ""));
+                rest = after;
+                seen += 1;
+                if seen > 16 {
+                    break;
+                }
+                let Some(text) = command_after(call, after) else { continue };
+                let trivial =
+                    ["sh", "bash", "/bin/sh", "/bin/bash", "sh -i", "/bin/sh -i"].contains(&text.as_str());
+                if trivial || text.len() < 2 || !self.budget.spend(text.len()) {
+                    continue;
+                }
+                let ran = self.apart(|eval| eval.read_text(&text, Shell::Sh, &Stream::default()));
+                let _ = by;
+                add_flows(&mut out.from, &ran.from);
+            }
+        }
+    }
+}
+
+/// The command in the first literal after a call, or all literals of a list joined.
+fn command_after(call: &str, after: &str) -> Option<String> {
+    if call == "`" {
+        return after.split_once('`').map(|(text, _)| text.to_owned());
+    }
+    let window = after.get(..after.len().min(600)).or_else(|| after.get(..0))?;
+    let start = window.find(['"', '\''])?;
+    let lead = window.get(..start)?;
+    if lead.len() > 40 || lead.contains([';', '\n']) {
+        return None;
+    }
+    if lead.contains('[') {
+        let list = window.get(start..)?.split(']').next()?;
+        let parts = literals(list);
+        let shell = parts.iter().position(|part| *part == "-c");
+        return match shell {
+            Some(at) => parts.get(at + 1).map(|text| (*text).to_owned()),
+            None => Some(parts.iter().map(|part| super::builtins::quote(part)).collect::<Vec<_>>().join(" ")),
+        };
+    }
+    let text = literals(window.get(start..)?).first().copied()?.to_owned();
+    Some(text)
+}
+
+/// String literals, in order; escapes are left as they are.
+fn literals(code: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let bytes = code.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        if !matches!(byte, b'"' | b'\'' | b'`') {
+            continue;
+        }
+        let start = at;
+        let mut escaped = false;
+        while let Some(&c) = bytes.get(at) {
+            if escaped {
+                escaped = false;
+            } else if c == b'\\' {
+                escaped = true;
+            } else if c == byte {
+                break;
+            }
+            at += 1;
+        }
+        if let Some(text) = code.get(start..at) {
+            out.push(text);
+        }
+        at += 1;
+        if out.len() >= 256 {
+            break;
+        }
+    }
+    out
+}
+
+/// The host a socket is opened to: the literal that looks like one, with the number after it.
+fn host_in(code: &str, literals: &[&str]) -> Option<String> {
+    for text in literals {
+        let text = text.trim();
+        let host = text.strip_prefix("tcp://").unwrap_or(text);
+        let named =
+            host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:_".contains(&b));
+        if !named || host.len() < 4 || host.starts_with('.') {
+            continue;
+        }
+        if host.contains(':') {
+            return Some(host.to_owned());
+        }
+        let after = code.split_once(text).map_or("", |(_, after)| after);
+        let digits: String = after
+            .chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .take(5)
+            .collect();
+        return Some(if digits.is_empty() { host.to_owned() } else { format!("{host}:{digits}") });
+    }
+    None
+}

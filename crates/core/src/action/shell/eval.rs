@@ -1,0 +1,769 @@
+//! Walks a parsed line as a shell would run it, collecting effects instead of running anything.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::ast::{Assign, Body, Command, List, Piece, Raw, Redirect, RedirectOp, Then};
+use super::budget::Budget;
+use super::stream::{Stream, add_flows};
+use super::{Assignment, Reading, Shell, SimpleCommand, Word, unread};
+use crate::action::{AssetClass, Capability, Effect, Flow, Target, asset};
+
+/// More effects than this in one line are not told apart.
+const MAX_EFFECTS: usize = 4096;
+
+/// An effect is fed by at most this many others directly; more are gathered in one between.
+const MAX_FLOWS: usize = 32;
+
+/// How many values of one variable are followed (branches, loop items).
+pub(super) const MAX_VALUES: usize = 12;
+
+/// What a line knows of its surroundings as it goes: the part of a shell that a later line would see.
+#[derive(Default)]
+pub(super) struct Env {
+    /// Variables; several values if branches or a loop set it, several words if it is an array.
+    pub(super) vars: HashMap<String, Vec<Vec<Word>>>,
+    pub(super) functions: HashMap<String, Arc<Command>>,
+    pub(super) aliases: HashMap<String, String>,
+    /// The positional parameters.
+    pub(super) args: Vec<Word>,
+    /// The working directory, if the line changed it.
+    pub(super) directory: Option<Word>,
+    /// What the line wrote, by path.
+    pub(super) files: HashMap<String, File>,
+    /// Links made: what their name stands for.
+    pub(super) links: HashMap<String, String>,
+    /// Descriptors opened with `exec`.
+    descriptors: Vec<(u32, Sink)>,
+    /// Named pipes: what is written into them is read by commands before.
+    pub(super) pipes: bool,
+}
+
+/// A file the line wrote.
+#[derive(Clone, Default)]
+pub(super) struct File {
+    pub(super) from: Vec<Flow>,
+    pub(super) text: Option<String>,
+}
+
+/// Where a descriptor leads.
+#[derive(Clone, Debug)]
+enum Sink {
+    /// To the next command.
+    Pipe,
+    /// To the terminal.
+    Terminal,
+    Nowhere,
+    File(Word, bool),
+    Socket(String, Flow),
+    Process(List),
+}
+
+/// What undoes a change that a subshell made.
+enum Undo {
+    Var(String, Option<Vec<Vec<Word>>>),
+    Function(String, Option<Arc<Command>>),
+    Directory(Option<Word>),
+}
+
+/// The walk.
+pub(super) struct Eval {
+    pub(super) reading: Reading,
+    pub(super) budget: Budget,
+    pub(super) env: Env,
+    pub(super) shell: Shell,
+    undo: Vec<Undo>,
+    /// How many conditions surround what is being looked at.
+    pub(super) conditions: u16,
+    /// Which of a variable's values is being followed, and how many there were at most.
+    pub(super) value: usize,
+    pub(super) values: usize,
+}
+
+impl Eval {
+    pub(super) fn new(budget: Budget, shell: Shell) -> Self {
+        Self {
+            reading: Reading::default(),
+            budget,
+            env: Env::default(),
+            shell,
+            undo: Vec::new(),
+            conditions: 0,
+            value: 0,
+            values: 1,
+        }
+    }
+
+    /// Walks a whole line.
+    pub(super) fn line(&mut self, list: &List) {
+        self.list(list, &Stream::default());
+    }
+
+    /// What was found.
+    pub(super) fn finish(mut self) -> Reading {
+        self.reading.coverage = self.budget.coverage();
+        if let crate::decision::Coverage::Partial(why) = &self.reading.coverage {
+            self.reading.effects.push(unread(why.clone()));
+        }
+        self.reading.cost = self.budget.spent();
+        self.reading
+    }
+
+    // ---- effects ----
+
+    /// Notes an effect; the index feeds later ones.
+    pub(super) fn effect(
+        &mut self,
+        capability: Capability,
+        target: Target,
+        asset: AssetClass,
+        from: &[Flow],
+        by: &str,
+    ) -> Flow {
+        let from = self.gather(from);
+        let at = self.reading.effects.len();
+        let Some(flow) = Flow::try_from(at).ok().filter(|_| at < MAX_EFFECTS) else {
+            self.budget.gap("shell: too many effects");
+            return Flow::try_from(at.saturating_sub(1)).unwrap_or(Flow::MAX);
+        };
+        self.reading.effects.push(Effect { capability, target, asset, from, by: by.to_owned() });
+        flow
+    }
+
+    fn gather(&mut self, from: &[Flow]) -> Vec<Flow> {
+        if from.len() <= MAX_FLOWS || self.reading.effects.len() + 1 >= MAX_EFFECTS {
+            return from.to_vec();
+        }
+        let at = self.reading.effects.len();
+        self.reading.effects.push(Effect {
+            capability: Capability::Unknown,
+            target: Target::Other("data of several effects".to_owned()),
+            asset: AssetClass::Unknown,
+            from: from.to_vec(),
+            by: "shell".to_owned(),
+        });
+        Flow::try_from(at).map(|flow| vec![flow]).unwrap_or_default()
+    }
+
+    /// Keeps a growing set of flows small.
+    fn shrink(&mut self, stream: &mut Stream) {
+        if stream.from.len() > MAX_FLOWS {
+            stream.from = self.gather(&stream.from);
+        }
+    }
+
+    /// Reads a file: what comes out of it.
+    pub(super) fn read_file(&mut self, word: &Word, by: &str) -> Stream {
+        if let Some(stream) = &word.stream {
+            return (**stream).clone();
+        }
+        if let Some(host) = socket_path(&word.text) {
+            let flow = self.effect(
+                Capability::NetworkFetch,
+                Target::Host(host.clone()),
+                asset::classify_host(&host),
+                &word.from,
+                by,
+            );
+            return Stream::of_flows(vec![flow], host);
+        }
+        let (path, exact) = self.path(word);
+        match path.as_str() {
+            "/dev/null" => return Stream::silent(),
+            "/dev/zero" | "/dev/random" | "/dev/urandom" | "/dev/tty" => {
+                return Stream::of_flows(Vec::new(), path);
+            }
+            "" => return Stream::silent(),
+            _ => {}
+        }
+        let file = self.env.files.get(&path).cloned().unwrap_or_default();
+        let mut from = file.from;
+        add_flows(&mut from, &word.from);
+        let class = asset::classify_path(&path, exact);
+        let flow =
+            self.effect(Capability::ReadFile, Target::Path { path: path.clone(), exact }, class, &from, by);
+        Stream { from: vec![flow], text: file.text, about: path, present: true }
+    }
+
+    /// Writes a file.
+    pub(super) fn write_file(&mut self, word: &Word, data: &Stream, append: bool, by: &str) {
+        if let Some(host) = socket_path(&word.text) {
+            self.post(&host, data, by);
+            return;
+        }
+        if word.stream.is_some() {
+            return;
+        }
+        let (path, exact) = self.path(word);
+        let nothing = [
+            "/dev/null",
+            "/dev/stdout",
+            "/dev/stderr",
+            "/dev/tty",
+            "/dev/fd/1",
+            "/dev/fd/2",
+            "NUL",
+            "nul",
+            "-",
+            "",
+        ];
+        if nothing.contains(&path.as_str()) {
+            return;
+        }
+        let class = asset::classify_path(&path, exact);
+        let target = Target::Path { path: path.clone(), exact };
+        let flow = self.effect(Capability::WriteFile, target, class, &data.from, by);
+        if let Some(text) = data.text.as_ref().filter(|text| !text.is_empty()) {
+            self.reading.writes.push((flow, text.clone()));
+        }
+        let old = if append || self.conditions > 0 { self.env.files.remove(&path) } else { None };
+        let mut file = File { from: Vec::new(), text: data.text.clone() };
+        if let Some(old) = old {
+            file.from = old.from;
+            file.text = match (old.text, file.text) {
+                (Some(old), Some(new)) if old.len() + new.len() <= 64 * 1024 => Some(old + &new),
+                _ => None,
+            };
+        }
+        file.from.push(flow);
+        if file.from.len() > MAX_FLOWS {
+            file.from = self.gather(&file.from);
+        }
+        self.env.files.insert(path, file);
+    }
+
+    /// Sends data to a host or URL.
+    pub(super) fn post(&mut self, host: &str, data: &Stream, by: &str) -> Flow {
+        let (target, class) = destination(host);
+        let flow = self.effect(Capability::NetworkPost, target, class, &data.from, by);
+        if let Some(text) = data.text.as_ref().filter(|text| !text.is_empty()) {
+            self.reading.writes.push((flow, text.clone()));
+        }
+        flow
+    }
+
+    /// Fetches from a host or URL.
+    pub(super) fn fetch(&mut self, host: &str, from: &[Flow], by: &str) -> Flow {
+        let (target, class) = destination(host);
+        self.effect(Capability::NetworkFetch, target, class, from, by)
+    }
+
+    /// A path as the line means it: the directory it changed to, links it made.
+    pub(super) fn path(&self, word: &Word) -> (String, bool) {
+        let mut path = asset::normalise_path(&word.text);
+        let mut exact = word.exact;
+        if asset::is_relative(&path)
+            && let Some(directory) = &self.env.directory
+        {
+            path = asset::normalise_path(&format!("{}/{path}", directory.text));
+            exact &= directory.exact;
+        }
+        for (link, stands_for) in &self.env.links {
+            if let Some(below) =
+                path.strip_prefix(link.as_str()).filter(|b| b.is_empty() || b.starts_with('/'))
+            {
+                path = asset::normalise_path(&format!("{stands_for}{below}"));
+                break;
+            }
+        }
+        (path, exact)
+    }
+
+    // ---- lists, pipelines, commands ----
+
+    pub(super) fn list(&mut self, list: &List, stdin: &Stream) -> Stream {
+        let mut out = Stream { text: Some(String::new()), ..Stream::default() };
+        let mut before = Then::Next;
+        for item in list {
+            let conditional = matches!(before, Then::And | Then::Or);
+            self.conditions += u16::from(conditional);
+            let mut printed = self.pipeline(&item.pipeline, stdin);
+            if self.env.pipes && item.pipeline.len() > 1 {
+                // What a named pipe carries comes from a command that stands later.
+                printed = self.pipeline(&item.pipeline, stdin);
+            }
+            self.conditions -= u16::from(conditional);
+            out.append(printed);
+            self.shrink(&mut out);
+            before = item.then;
+        }
+        out
+    }
+
+    fn pipeline(&mut self, commands: &[Command], stdin: &Stream) -> Stream {
+        if let [only] = commands {
+            return self.command(only, stdin);
+        }
+        let mut carried = None;
+        for command in commands {
+            let mark = self.undo.len();
+            let mut out = self.command(command, carried.as_ref().unwrap_or(stdin));
+            self.roll_back(mark);
+            out.present = true;
+            carried = Some(out);
+        }
+        carried.unwrap_or_else(Stream::silent)
+    }
+
+    pub(super) fn command(&mut self, command: &Command, stdin: &Stream) -> Stream {
+        if !self.budget.spend(8) || !self.budget.enter() {
+            return Stream::default();
+        }
+        let out = match &command.body {
+            Body::Simple { assigns, words } => self.simple(assigns, words, &command.redirects, stdin),
+            body => {
+                let mut io = self.open(&command.redirects, stdin);
+                let input = io.stdin.take();
+                let out = self.compound(body, input.as_ref().unwrap_or(stdin));
+                self.close(io, out)
+            }
+        };
+        self.budget.leave();
+        out
+    }
+
+    fn compound(&mut self, body: &Body, stdin: &Stream) -> Stream {
+        match body {
+            Body::Simple { .. } => Stream::default(),
+            Body::Group(list) => self.list(list, stdin),
+            Body::Subshell(list) => {
+                let mark = self.undo.len();
+                let out = self.list(list, stdin);
+                self.roll_back(mark);
+                out
+            }
+            Body::If(arms) => {
+                let mut out = Stream::silent();
+                for (condition, body) in arms {
+                    out.append(self.list(condition, stdin));
+                    out.append(self.maybe(body, stdin));
+                }
+                self.shrink(&mut out);
+                out
+            }
+            Body::While(condition, body) => {
+                let mut out = self.maybe(condition, stdin);
+                out.append(self.maybe(body, stdin));
+                out
+            }
+            Body::For { name, items, body } => {
+                let items = match items {
+                    Some(items) => self.words(items, stdin),
+                    None => self.env.args.clone(),
+                };
+                self.set_items(name, items);
+                self.maybe(body, stdin)
+            }
+            Body::Case { word, arms } => {
+                self.words(std::slice::from_ref(word), stdin);
+                let mut out = Stream::silent();
+                for (patterns, body) in arms {
+                    self.words(patterns, stdin);
+                    out.append(self.maybe(body, stdin));
+                }
+                self.shrink(&mut out);
+                out
+            }
+            Body::Function { name, body } => {
+                let old = self.env.functions.insert(name.clone(), Arc::clone(body));
+                self.undo.push(Undo::Function(name.clone(), old));
+                Stream::silent()
+            }
+            Body::Test(words) => {
+                self.words(words, stdin);
+                Stream::silent()
+            }
+        }
+    }
+
+    /// A list that may or may not run.
+    pub(super) fn maybe(&mut self, list: &List, stdin: &Stream) -> Stream {
+        self.conditions += 1;
+        let mut out = self.list(list, stdin);
+        self.conditions -= 1;
+        if out.text.as_ref().is_some_and(|text| !text.is_empty()) && out.from.is_empty() {
+            // Known text that may not come: kept, it is the stronger reading.
+            out.present = true;
+        }
+        out
+    }
+
+    fn simple(
+        &mut self,
+        assigns: &[Assign],
+        words: &[Raw],
+        redirects: &[Redirect],
+        stdin: &Stream,
+    ) -> Stream {
+        let outer = (self.value, self.values);
+        let mut out = Stream::silent();
+        (self.value, self.values) = (0, 1);
+        loop {
+            let printed = self.simple_once(assigns, words, redirects, stdin);
+            if self.value == 0 {
+                out = printed;
+            } else {
+                out.append(printed);
+            }
+            self.value += 1;
+            if self.value >= self.values.min(MAX_VALUES) || self.budget.exhausted() {
+                break;
+            }
+        }
+        self.shrink(&mut out);
+        (self.value, self.values) = outer;
+        out
+    }
+
+    fn simple_once(
+        &mut self,
+        assigns: &[Assign],
+        words: &[Raw],
+        redirects: &[Redirect],
+        stdin: &Stream,
+    ) -> Stream {
+        let mut io = self.open(redirects, stdin);
+        let input = io.stdin.take();
+        let stdin = input.as_ref().unwrap_or(stdin);
+        let argv = self.words(words, stdin);
+        let mark = self.undo.len();
+        for assign in assigns {
+            self.assign(assign, !argv.is_empty(), stdin);
+        }
+        let out = match argv.first() {
+            None if words.is_empty() && assigns.is_empty() => stdin.clone(),
+            None => Stream::silent(),
+            Some(program) if program.text == "exec" && argv.len() == 1 => {
+                self.env.descriptors = std::mem::take(&mut io.sinks);
+                return Stream::silent();
+            }
+            Some(_) => self.run(&argv, stdin),
+        };
+        if !argv.is_empty() && !assigns.is_empty() {
+            self.roll_back(mark);
+        }
+        self.close(io, out)
+    }
+
+    /// Runs a program with its arguments, whoever spelled them out.
+    pub(super) fn run(&mut self, argv: &[Word], stdin: &Stream) -> Stream {
+        let cost = 8 + argv.iter().map(|word| word.text.len()).sum::<usize>() / 4;
+        if !self.budget.spend(cost) || !self.budget.enter() {
+            return Stream::default();
+        }
+        self.reading.commands.push(SimpleCommand {
+            argv: argv.to_vec(),
+            depth: self.budget.depth().saturating_sub(2),
+            fed: stdin.present,
+            conditional: self.conditions > 0,
+        });
+        let out = self.dispatch(argv, stdin);
+        self.budget.leave();
+        out
+    }
+
+    /// Reads `text` as a line of this shell, in this environment.
+    pub(super) fn read_text(&mut self, text: &str, shell: Shell, stdin: &Stream) -> Stream {
+        if !self.budget.spend(text.len()) || !self.budget.enter() {
+            return Stream::default();
+        }
+        let list = match shell {
+            Shell::Sh => super::parser::parse(text, &mut self.budget),
+            Shell::PowerShell => super::windows::parse_powershell(text, &mut self.budget),
+            Shell::Cmd => super::windows::parse_cmd(text, &mut self.budget),
+        };
+        let before = std::mem::replace(&mut self.shell, shell);
+        let out = self.list(&list, stdin);
+        self.shell = before;
+        self.budget.leave();
+        out
+    }
+
+    // ---- variables ----
+
+    fn assign(&mut self, assign: &Assign, for_program: bool, stdin: &Stream) {
+        let mut value = Vec::new();
+        for raw in &assign.value {
+            if assign.array {
+                value.append(&mut self.words(std::slice::from_ref(raw), stdin));
+            } else {
+                value.push(self.joined(raw, stdin));
+            }
+        }
+        if assign.append
+            && let Some(old) = self.lookup(&assign.name)
+        {
+            if assign.array {
+                value = [old, value].concat();
+            } else {
+                value = vec![concat(old.into_iter().chain(value))];
+            }
+        }
+        self.set(&assign.name, value, for_program);
+    }
+
+    /// Sets a variable. Where that is not certain to happen, the old values stay possible.
+    pub(super) fn set(&mut self, name: &str, value: Vec<Word>, exported: bool) {
+        let known = match value.as_slice() {
+            [only] if only.exact => Some(only.text.clone()),
+            _ => None,
+        };
+        let assignment = Assignment { name: name.to_owned(), value: known, exported };
+        if self.reading.assignments.len() < MAX_EFFECTS {
+            self.reading.assignments.push(assignment);
+        }
+        let old = self.env.vars.remove(name);
+        let mut values = old.clone().filter(|_| self.conditions > 0 || self.value > 0).unwrap_or_default();
+        if !values.contains(&value) {
+            if values.len() < MAX_VALUES {
+                values.push(value);
+            } else {
+                self.budget.gap("shell: too many values");
+            }
+        }
+        self.env.vars.insert(name.to_owned(), values);
+        self.undo.push(Undo::Var(name.to_owned(), old));
+    }
+
+    fn set_items(&mut self, name: &str, items: Vec<Word>) {
+        let old = self.env.vars.remove(name);
+        let mut values: Vec<Vec<Word>> = Vec::new();
+        let dropped = items.len() > MAX_VALUES;
+        let mut plain = true;
+        for item in items {
+            if values.len() < MAX_VALUES {
+                values.push(vec![item]);
+            } else {
+                plain &= item.text.bytes().all(|b| b.is_ascii_digit());
+            }
+        }
+        if dropped && !plain {
+            self.budget.gap("shell: loop over many items");
+        }
+        self.env.vars.insert(name.to_owned(), values);
+        self.undo.push(Undo::Var(name.to_owned(), old));
+    }
+
+    /// The value of a variable that this pass follows.
+    pub(super) fn lookup(&mut self, name: &str) -> Option<Vec<Word>> {
+        let values = self.env.vars.get(name)?;
+        self.values = self.values.max(values.len());
+        let at = self.value.checked_rem(values.len())?;
+        values.get(at).cloned()
+    }
+
+    pub(super) fn unset(&mut self, name: &str) {
+        let old = self.env.vars.remove(name);
+        self.undo.push(Undo::Var(name.to_owned(), old));
+    }
+
+    pub(super) fn change_directory(&mut self, to: Option<Word>) {
+        let old = std::mem::replace(&mut self.env.directory, to);
+        self.undo.push(Undo::Directory(old));
+    }
+
+    /// Runs `inner` as a subshell: what it changes is changed back.
+    pub(super) fn apart<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> T {
+        let mark = self.undo.len();
+        let value = inner(self);
+        self.roll_back(mark);
+        value
+    }
+
+    fn roll_back(&mut self, mark: usize) {
+        while self.undo.len() > mark {
+            match self.undo.pop() {
+                Some(Undo::Var(name, Some(value))) => drop(self.env.vars.insert(name, value)),
+                Some(Undo::Var(name, None)) => drop(self.env.vars.remove(&name)),
+                Some(Undo::Function(name, Some(body))) => drop(self.env.functions.insert(name, body)),
+                Some(Undo::Function(name, None)) => drop(self.env.functions.remove(&name)),
+                Some(Undo::Directory(old)) => self.env.directory = old,
+                None => return,
+            }
+        }
+    }
+
+    // ---- redirections ----
+
+    fn open(&mut self, redirects: &[Redirect], stdin: &Stream) -> Io {
+        let mut io = Io { stdin: None, sinks: self.env.descriptors.clone() };
+        if let Some(Sink::Socket(host, flow)) = io.sink(0) {
+            io.stdin = Some(Stream::of_flows(vec![*flow], host.clone()));
+        }
+        for redirect in redirects {
+            self.open_one(redirect, stdin, &mut io);
+        }
+        io
+    }
+
+    fn open_one(&mut self, redirect: &Redirect, stdin: &Stream, io: &mut Io) {
+        if let Some(here) = &redirect.here {
+            let body = here.get().cloned().unwrap_or_default();
+            let word = self.joined(&body, stdin);
+            io.stdin = Some(text_stream(word, ""));
+            return;
+        }
+        let output = matches!(
+            redirect.op,
+            RedirectOp::Out | RedirectOp::Append | RedirectOp::OutAll | RedirectOp::DupOut
+        );
+        if output && let [Piece::Process { list, reads: false }] = redirect.target.as_slice() {
+            io.set(redirect.fd.unwrap_or(1), Sink::Process(list.clone()));
+            return;
+        }
+        let word = self.joined(&redirect.target, stdin);
+        let socket = socket_path(&word.text);
+        match redirect.op {
+            RedirectOp::HereString => io.stdin = Some(text_stream(word, "\n")),
+            RedirectOp::In | RedirectOp::Both if socket.is_some() => {
+                let host = socket.unwrap_or_default();
+                let flow = self.fetch(&host, &word.from, "sh");
+                let fd = redirect.fd.unwrap_or(0);
+                if fd == 0 {
+                    io.stdin = Some(Stream::of_flows(vec![flow], host.clone()));
+                }
+                io.set(fd, Sink::Socket(host, flow));
+            }
+            RedirectOp::In | RedirectOp::Both => {
+                let stream = self.read_file(&word, "sh");
+                if redirect.fd.unwrap_or(0) == 0 {
+                    io.stdin = Some(stream);
+                }
+                if redirect.op == RedirectOp::Both {
+                    io.set(redirect.fd.unwrap_or(0), Sink::File(word, true));
+                }
+            }
+            RedirectOp::DupIn | RedirectOp::DupOut if word.text == "-" || is_number(&word.text) => {
+                let fd = redirect.fd.unwrap_or(u32::from(redirect.op == RedirectOp::DupOut));
+                let source = word.text.trim_end_matches('-').parse::<u32>().ok();
+                let sink = source.map_or(Sink::Nowhere, |source| io.resolve(source));
+                if fd == 0
+                    && let Sink::Socket(host, flow) = &sink
+                {
+                    io.stdin = Some(Stream::of_flows(vec![*flow], host.clone()));
+                }
+                io.set(fd, sink);
+            }
+            RedirectOp::DupIn => {}
+            RedirectOp::Out | RedirectOp::Append | RedirectOp::OutAll | RedirectOp::DupOut => {
+                let append = redirect.op == RedirectOp::Append;
+                let sink = match socket {
+                    Some(host) => {
+                        let flow = self.fetch(&host, &word.from, "sh");
+                        Sink::Socket(host, flow)
+                    }
+                    None if word.text == "/dev/null" => Sink::Nowhere,
+                    None => Sink::File(word, append),
+                };
+                let all = redirect.op == RedirectOp::OutAll
+                    || (redirect.op == RedirectOp::DupOut && redirect.fd.is_none());
+                io.set(redirect.fd.unwrap_or(1), sink.clone());
+                if all {
+                    io.set(2, sink);
+                }
+            }
+            RedirectOp::Here => {}
+        }
+    }
+
+    /// Where the command's output went; what is left for the next command.
+    fn close(&mut self, io: Io, out: Stream) -> Stream {
+        if io.sinks.is_empty() {
+            return out;
+        }
+        let (stdout, stderr) = (io.resolve(1), io.resolve(2));
+        let piped = matches!(stdout, Sink::Pipe) || matches!(stderr, Sink::Pipe);
+        let shared = stderr.same(&stdout);
+        self.drain(stdout, &out);
+        if !shared {
+            // Errors may quote what was read.
+            let errors = Stream { text: None, ..out.clone() };
+            self.drain(stderr, &errors);
+        }
+        if piped { out } else { Stream::silent() }
+    }
+
+    fn drain(&mut self, sink: Sink, out: &Stream) {
+        match sink {
+            Sink::Pipe | Sink::Terminal | Sink::Nowhere => {}
+            Sink::File(word, append) => self.write_file(&word, out, append, "sh"),
+            Sink::Socket(host, _) => drop(self.post(&host, out, "sh")),
+            Sink::Process(list) => {
+                let stdin = Stream { present: true, ..out.clone() };
+                self.apart(|eval| eval.list(&list, &stdin));
+            }
+        }
+    }
+}
+
+/// A command's descriptors.
+struct Io {
+    stdin: Option<Stream>,
+    sinks: Vec<(u32, Sink)>,
+}
+
+impl Io {
+    fn sink(&self, fd: u32) -> Option<&Sink> {
+        self.sinks.iter().rev().find(|(own, _)| *own == fd).map(|(_, sink)| sink)
+    }
+
+    fn resolve(&self, fd: u32) -> Sink {
+        self.sink(fd).cloned().unwrap_or(if fd == 1 { Sink::Pipe } else { Sink::Terminal })
+    }
+
+    fn set(&mut self, fd: u32, sink: Sink) {
+        self.sinks.retain(|(own, _)| *own != fd);
+        self.sinks.push((fd, sink));
+    }
+}
+
+impl Sink {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(a, _), Self::File(b, _)) => a.text == b.text,
+            (Self::Socket(a, _), Self::Socket(b, _)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+fn text_stream(word: Word, end: &str) -> Stream {
+    let about = word.text.clone();
+    let text = word.exact.then(|| word.text + end);
+    Stream { from: word.from, text, about, present: true }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_suffix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// `/dev/tcp/host/port` as `host:port`.
+pub(super) fn socket_path(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/dev/tcp/").or_else(|| path.strip_prefix("/dev/udp/"))?;
+    let (host, port) = rest.split_once('/').unwrap_or((rest, ""));
+    Some(if port.is_empty() { host.to_owned() } else { format!("{host}:{port}") })
+}
+
+/// A URL or a host, and what kind of place it is.
+pub(super) fn destination(text: &str) -> (Target, AssetClass) {
+    let class = asset::classify_host(text);
+    if text.contains("://") {
+        (Target::Url(text.to_owned()), class)
+    } else if text.is_empty() {
+        (Target::None, AssetClass::External)
+    } else {
+        (Target::Host(text.to_owned()), class)
+    }
+}
+
+/// Several words as one.
+pub(super) fn concat(words: impl IntoIterator<Item = Word>) -> Word {
+    let mut out = Word { exact: true, ..Word::default() };
+    for word in words {
+        out.text.push_str(&word.text);
+        out.exact &= word.exact;
+        add_flows(&mut out.from, &word.from);
+    }
+    out
+}

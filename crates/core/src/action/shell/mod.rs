@@ -1,0 +1,206 @@
+//! What a command line would do.
+//!
+//! A line is parsed ([`parser`], [`windows`]) and then walked with its variables, directory and files
+//! ([`eval`]), as a shell would, except that nothing runs: every program it names is looked up in a table
+//! of what programs do ([`table`]) and leaves [`Effect`]s. Each effect says whose data reaches it, so
+//! that `curl … | sh`, `x=$(curl …); eval "$x"` and `curl -o a …; sh a` all read as the same thing.
+//!
+//! Where a value is not known, the stronger plausible reading is taken; where text is not read at all,
+//! the coverage is partial and an effect of unknown capability stands for it.
+
+mod ast;
+mod budget;
+mod builtins;
+mod code;
+mod decode;
+mod eval;
+mod expand;
+mod parser;
+mod programs;
+mod special;
+mod stream;
+mod table;
+mod windows;
+
+use super::{AssetClass, Capability, Effect, Flow, Target};
+use crate::decision::Coverage;
+
+use budget::{Budget, MAX_INPUT};
+use eval::Eval;
+
+/// Who reads a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shell {
+    /// POSIX sh, bash, zsh.
+    Sh,
+    /// Windows `PowerShell` and `pwsh`.
+    PowerShell,
+    /// The Windows command prompt.
+    Cmd,
+}
+
+/// A word after expansion and quote removal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Word {
+    /// The text; what is not known of it stands as `${name}`.
+    pub text: String,
+    /// Whether all of it is known: no unknown variable, no glob.
+    pub exact: bool,
+    /// The effects whose data is in it.
+    pub from: Vec<Flow>,
+    /// Set if it names a stream (`<(…)`, `-`), not a file: what the stream carries.
+    stream: Option<Box<stream::Stream>>,
+}
+
+/// One program with its arguments, found anywhere in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimpleCommand {
+    /// Program and arguments.
+    pub argv: Vec<Word>,
+    /// How deep it stands: 0 on the line itself, 1 in a substitution, group or text given to a shell, …
+    pub depth: u16,
+    /// Whether another command's output or a file is its input.
+    pub fed: bool,
+    /// Whether it runs only if something else turns out so (`if`, `&&`, a loop, a function).
+    pub conditional: bool,
+}
+
+/// A variable set by a line, for the program it starts or for what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// Its value, if known.
+    pub value: Option<String>,
+    /// Whether programs started later see it: `export`, `setx`, or set for one program.
+    pub exported: bool,
+}
+
+/// What a line would do, as far as it can be read without running it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What is done, in order.
+    pub effects: Vec<Effect>,
+    /// What of the line was read.
+    pub coverage: Coverage,
+    /// Every simple command in it, in order of execution.
+    pub commands: Vec<SimpleCommand>,
+    /// Every variable it sets.
+    pub assignments: Vec<Assignment>,
+    /// For effects that write a file or send data: the text, where the line holds it.
+    pub writes: Vec<(Flow, String)>,
+    /// Fuel used, for measuring: about one unit per byte looked at.
+    pub cost: usize,
+}
+
+/// Reads `line` as `shell` would, or, if that is not known, as any shell that plausibly might.
+///
+/// Never fails: what cannot be read makes [`Reading::coverage`] partial and leaves an effect with
+/// [`Capability::Unknown`]. Work is linear in the length; of lines over 256 KiB the rest is not read.
+#[must_use]
+pub fn read(line: &str, shell: Option<Shell>) -> Reading {
+    let Some(shell) = shell else { return read_any(line) };
+    let mut budget = Budget::for_input(line.len());
+    let line = within(line, &mut budget);
+    let list = match shell {
+        Shell::Sh => parser::parse(line, &mut budget),
+        Shell::PowerShell => windows::parse_powershell(line, &mut budget),
+        Shell::Cmd => windows::parse_cmd(line, &mut budget),
+    };
+    let mut eval = Eval::new(budget, shell);
+    eval.line(&list);
+    eval.finish()
+}
+
+fn within<'l>(line: &'l str, budget: &mut Budget) -> &'l str {
+    if line.len() <= MAX_INPUT {
+        return line;
+    }
+    budget.gap("shell: too long");
+    let end = (0..=MAX_INPUT).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+    line.get(..end).unwrap_or_default()
+}
+
+/// The strongest plausible reading: as sh unless the line speaks another shell's language; what could be
+/// both is read as both.
+fn read_any(line: &str) -> Reading {
+    let (powershell, cmd) = windows::looks_like(line);
+    if !powershell && !cmd {
+        return read(line, Some(Shell::Sh));
+    }
+    let mut reading = read(line, Some(if powershell { Shell::PowerShell } else { Shell::Cmd }));
+    let others = [(powershell && cmd, Shell::Cmd), (true, Shell::Sh)];
+    for (plausible, shell) in others {
+        let other = if plausible { read(line, Some(shell)) } else { continue };
+        if other.coverage == Coverage::Full {
+            reading.absorb(other);
+        }
+    }
+    reading
+}
+
+impl Reading {
+    /// Adds what another reading of the same line found and this one did not.
+    fn absorb(&mut self, other: Reading) {
+        if other.effects.iter().all(|effect| self.effects.iter().any(|own| same(own, effect))) {
+            return;
+        }
+        let base = self.effects.len();
+        let shift = |flow: Flow| Flow::try_from(base + usize::from(flow)).unwrap_or(Flow::MAX);
+        for mut effect in other.effects {
+            effect.from.iter_mut().for_each(|flow| *flow = shift(*flow));
+            self.effects.push(effect);
+        }
+        self.writes.extend(other.writes.into_iter().map(|(flow, text)| (shift(flow), text)));
+        for mut command in other.commands {
+            for word in &mut command.argv {
+                word.from.iter_mut().for_each(|flow| *flow = shift(*flow));
+            }
+            self.commands.push(command);
+        }
+        for assignment in other.assignments {
+            if !self.assignments.contains(&assignment) {
+                self.assignments.push(assignment);
+            }
+        }
+        self.cost += other.cost;
+    }
+}
+
+fn same(a: &Effect, b: &Effect) -> bool {
+    a.capability == b.capability && a.target == b.target && a.asset == b.asset
+}
+
+impl Word {
+    /// A word whose text is known.
+    #[must_use]
+    pub fn known(text: impl Into<String>) -> Self {
+        Self { text: text.into(), exact: true, from: Vec::new(), stream: None }
+    }
+}
+
+/// The effect that stands for what was not read.
+fn unread(why: String) -> Effect {
+    Effect {
+        capability: Capability::Unknown,
+        target: Target::Other(why),
+        asset: AssetClass::Unknown,
+        from: Vec::new(),
+        by: "shell".to_owned(),
+    }
+}
+
+/// Reads code given to an interpreter called `by`.
+#[must_use]
+pub(crate) fn read_code(code: &str, by: &str) -> Reading {
+    let mut budget = Budget::for_input(code.len());
+    let code = within(code, &mut budget);
+    let mut eval = Eval::new(budget, Shell::Sh);
+    eval.run_code(&Word::known(code), by, &stream::Stream::default());
+    eval.finish()
+}
+
+/// `text` as one word of a POSIX shell.
+pub(crate) fn quote_word(text: &str) -> String {
+    builtins::quote(text)
+}

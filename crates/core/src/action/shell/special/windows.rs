@@ -1,0 +1,823 @@
+//! Windows: command prompt, living-off-the-land binaries, `PowerShell` cmdlets and methods.
+
+use super::super::builtins::{feeding, joined_by_spaces};
+use super::super::eval::Eval;
+use super::super::programs::{Call, line_of};
+use super::super::stream::{Stream, add_flows};
+use super::super::{Shell, Word, decode};
+use crate::action::{AssetClass, Capability, Target, asset};
+
+impl Eval {
+    pub(super) fn windows_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
+        match call.name {
+            "cmd" | "command.com" => Some(self.cmd(call, stdin)),
+            "powershell" | "pwsh" | "powershell_ise" => Some(self.powershell(call, stdin)),
+            "reg" | "regedit" | "regini" => Some(self.registry(call)),
+            "schtasks" => Some(self.schtasks(call, stdin)),
+            "sc" | "net" | "net1" | "netsh" | "wmic" | "vssadmin" | "wbadmin" | "bcdedit" | "diskshadow"
+            | "wevtutil" | "auditpol" | "fltmc" | "secedit" | "dism" | "netdom" | "ntdsutil" | "setspn"
+            | "pnputil" | "setx" | "assoc" | "ftype" | "nltest" | "subst" | "powercfg" => {
+                Some(self.windows_admin(call, stdin))
+            }
+            "certutil" | "certreq" => Some(self.certutil(call, stdin)),
+            "bitsadmin" => Some(self.bitsadmin(call)),
+            "mshta" => {
+                let word = call.operands.first().cloned().unwrap_or_default();
+                if word.text.contains("://")
+                    && !word.text.starts_with("javascript")
+                    && !word.text.starts_with("vbscript")
+                {
+                    let flow = self.fetch(&word.text, &word.from, "mshta");
+                    self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &[flow], "mshta");
+                    return Some(Stream::silent());
+                }
+                let line = joined_by_spaces(call.args);
+                if line.text.contains(':') && !line.text.ends_with(".hta") {
+                    return Some(self.run_code(&line, "mshta", stdin));
+                }
+                Some(self.run_script("mshta", &word, &[], stdin))
+            }
+            "rundll32" => Some(self.rundll(call, stdin)),
+            "taskkill" | "tskill" | "stop-process" | "stop-service" | "spps" | "sasv" => {
+                Some(self.stop(call))
+            }
+            "runas" | "psexec" | "psexec64" | "paexec" | "winrs" => {
+                let at = call.args.iter().position(|word| !word.text.starts_with(['/', '-', '\\']));
+                let rest = at.and_then(|at| call.args.get(at..)).unwrap_or_default();
+                match rest {
+                    [one] => Some(self.execute_text(one, Shell::Cmd, call.name, stdin)),
+                    [] => Some(Stream::silent()),
+                    rest => Some(self.run(rest, stdin)),
+                }
+            }
+            "clip" | "set-clipboard" | "scb" => Some(Stream::silent()),
+            "get-clipboard" | "gcb" => {
+                let flow =
+                    self.effect(Capability::ClipboardRead, Target::None, AssetClass::Unknown, &[], call.name);
+                Some(Stream::of_flows(vec![flow], "clipboard"))
+            }
+            _ if call.is("lol") => Some(self.proxy_binary(call, stdin)),
+            _ if call.is("ps") => self.cmdlet(call, stdin),
+            _ => None,
+        }
+    }
+
+    fn cmd(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let at = call.args.iter().position(|word| {
+            let lower = word.text.to_ascii_lowercase();
+            lower.starts_with("/c") || lower.starts_with("/k") || lower.starts_with("/r")
+        });
+        let Some(at) = at else {
+            if stdin.present {
+                return self.execute_stream(stdin, &Word::known("cmd"), &[], stdin);
+            }
+            let target = Target::Program("cmd".to_owned());
+            self.effect(Capability::Execute, target, AssetClass::Project, &feeding(call.args, stdin), "cmd");
+            return Stream::silent();
+        };
+        let mut words = call.args.get(at..).unwrap_or_default().to_vec();
+        if let Some(first) = words.first_mut() {
+            first.text = first.text.get(2..).unwrap_or_default().to_owned();
+        }
+        let words: Vec<Word> = words.into_iter().filter(|word| !word.text.is_empty()).collect();
+        self.execute_text(&joined_by_spaces(&words), Shell::Cmd, "cmd", stdin)
+    }
+
+    fn powershell(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let mut args = call.args.iter().enumerate();
+        while let Some((at, word)) = args.next() {
+            let lower = word.text.to_ascii_lowercase().replace(['\u{2013}', '\u{2014}', '/'], "-");
+            let Some(name) = lower.strip_prefix('-').filter(|name| !name.is_empty()) else {
+                // The first operand starts a command, or names a script.
+                let rest = call.args.get(at..).unwrap_or_default();
+                if word.text.to_ascii_lowercase().ends_with(".ps1") {
+                    return self.run_script("powershell", word, rest.get(1..).unwrap_or_default(), stdin);
+                }
+                return self.execute_text(&joined_by_spaces(rest), Shell::PowerShell, "powershell", stdin);
+            };
+            let rest = call.args.get(at + 1..).unwrap_or_default();
+            if "encodedcommand".starts_with(name) || name == "ec" {
+                let encoded = rest.first().cloned().unwrap_or_default();
+                return match decode::base64_utf16(&encoded.text) {
+                    Some(text) if encoded.exact => {
+                        let ran = self.execute_text(
+                            &Word { text, ..encoded },
+                            Shell::PowerShell,
+                            "powershell",
+                            stdin,
+                        );
+                        self.effect(
+                            Capability::Execute,
+                            Target::Code("encoded command".to_owned()),
+                            AssetClass::Unknown,
+                            &[],
+                            "powershell",
+                        );
+                        ran
+                    }
+                    _ => {
+                        let flow = self.effect(
+                            Capability::Execute,
+                            Target::Code(encoded.text),
+                            AssetClass::Unknown,
+                            &encoded.from,
+                            "powershell",
+                        );
+                        Stream::of_flows(vec![flow], "")
+                    }
+                };
+            }
+            if "command".starts_with(name) {
+                if matches!(rest, [dash] if dash.text == "-") {
+                    return self.execute_stream(stdin, &Word::known("powershell"), &[], stdin);
+                }
+                return self.execute_text(&joined_by_spaces(rest), Shell::PowerShell, "powershell", stdin);
+            }
+            if "file".starts_with(name) && !rest.is_empty() {
+                let script = rest.first().cloned().unwrap_or_default();
+                return self.run_script("powershell", &script, rest.get(1..).unwrap_or_default(), stdin);
+            }
+            let takes = [
+                "executionpolicy",
+                "windowstyle",
+                "version",
+                "inputformat",
+                "outputformat",
+                "configurationname",
+                "workingdirectory",
+                "psconsolefile",
+            ];
+            if takes.iter().any(|option| option.starts_with(name))
+                || name == "ep"
+                || name == "ex"
+                || name == "w"
+            {
+                args.next();
+            }
+        }
+        if stdin.present {
+            return self.execute_stream(stdin, &Word::known("powershell"), &[], stdin);
+        }
+        let target = Target::Program("powershell".to_owned());
+        let flow = self.effect(
+            Capability::Execute,
+            target,
+            AssetClass::Project,
+            &feeding(call.args, stdin),
+            "powershell",
+        );
+        Stream::of_flows(vec![flow], "")
+    }
+
+    fn registry(&mut self, call: &Call<'_>) -> Stream {
+        let verb = call.operand(0).to_ascii_lowercase();
+        let key = call.operands.get(1).cloned().unwrap_or_default();
+        let lower = key.text.to_ascii_lowercase().replace('/', "\\");
+        match verb.as_str() {
+            "query" | "compare" => Stream::of_flows(Vec::new(), key.text),
+            "save" | "export" => {
+                let hive = ["\\sam", "\\security", "\\system"].iter().any(|end| lower.ends_with(end));
+                let class = if hive { AssetClass::Keychain } else { AssetClass::System };
+                let capability = if hive { Capability::SecretAccess } else { Capability::ReadFile };
+                let flow = self.effect(capability, Target::Other(key.text), class, &[], "reg");
+                let data = Stream::of_flows(vec![flow], "");
+                if let Some(file) = call.operands.get(2).cloned() {
+                    self.write_file(&file, &data, false, "reg");
+                }
+                Stream::silent()
+            }
+            _ => {
+                self.registry_key(&lower, call);
+                Stream::silent()
+            }
+        }
+    }
+
+    /// A registry key is changed: what starts by itself is told apart.
+    fn registry_key(&mut self, lower: &str, call: &Call<'_>) {
+        const STARTS: [&str; 20] = [
+            "\\run",
+            "\\runonce",
+            "\\winlogon",
+            "image file execution options",
+            "\\services\\",
+            "appinit_dlls",
+            "\\userinit",
+            "\\shell\\open\\command",
+            "\\environment",
+            "\\active setup",
+            "\\browser helper",
+            "\\currentversion\\windows",
+            "\\lsa",
+            "\\netsh",
+            "\\print\\monitors",
+            "command processor",
+            "\\inprocserver32",
+            "\\explorer\\user shell folders",
+            "\\policies\\explorer",
+            "silentprocessexit",
+        ];
+        let class = if STARTS.iter().any(|part| lower.contains(part)) {
+            AssetClass::Startup
+        } else {
+            AssetClass::System
+        };
+        let target = Target::Other(line_of(call));
+        let flow = self.effect(
+            Capability::Administer,
+            target,
+            class,
+            &feeding(call.args, &Stream::default()),
+            call.name,
+        );
+        self.reading.writes.push((flow, joined_by_spaces(call.args).text));
+    }
+
+    fn schtasks(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        if call.has_flag(&["/query"]) && !call.is("persist") {
+            return Stream::of_flows(Vec::new(), "tasks");
+        }
+        let class = if call.is("persist") { AssetClass::Startup } else { AssetClass::System };
+        self.effect(
+            Capability::Administer,
+            Target::Other(line_of(call)),
+            class,
+            &feeding(call.args, stdin),
+            "schtasks",
+        );
+        for word in call.of_role(b's') {
+            self.conditions += 1;
+            self.execute_text(word, Shell::Cmd, "schtasks", &Stream::default());
+            self.conditions -= 1;
+        }
+        Stream::silent()
+    }
+
+    fn windows_admin(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let line = joined_by_spaces(call.args).text.to_ascii_lowercase();
+        let has =
+            |words: &[&str]| words.iter().any(|word| line.split([' ', '/', ':']).any(|part| part == *word));
+        match call.name {
+            "net" | "net1" | "sc" if has(&["stop", "delete"]) => {
+                for word in call
+                    .operands
+                    .iter()
+                    .filter(|word| !matches!(word.text.to_ascii_lowercase().as_str(), "stop" | "delete"))
+                {
+                    self.effect(
+                        Capability::Signal,
+                        Target::Process(word.text.clone()),
+                        AssetClass::Unknown,
+                        &[],
+                        call.name,
+                    );
+                }
+            }
+            "wmic" if has(&["process"]) && line.contains("call create") => {
+                let command =
+                    line.split_once("create").map_or("", |(_, rest)| rest.trim_matches([' ', '"', '\'']));
+                self.execute_text(&Word::known(command), Shell::Cmd, "wmic", stdin);
+            }
+            "wmic" if line.contains("/format:") => {
+                let sheet = line.split("/format:").nth(1).unwrap_or_default().trim_matches('"').to_owned();
+                if sheet.contains(['/', '\\']) {
+                    let from = if sheet.contains("://") {
+                        vec![self.fetch(&sheet, &[], "wmic")]
+                    } else {
+                        Vec::new()
+                    };
+                    self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, "wmic");
+                }
+            }
+            _ => {}
+        }
+        if call.name == "netsh" && line.contains("key=clear")
+            || call.name == "ntdsutil"
+            || (call.name == "vssadmin" && has(&["create"]))
+        {
+            let flow = self.effect(
+                Capability::SecretAccess,
+                Target::Other(line_of(call)),
+                AssetClass::Keychain,
+                &[],
+                call.name,
+            );
+            return Stream::of_flows(vec![flow], line);
+        }
+        let reads = call.args.is_empty()
+            || has(&[
+                "query",
+                "list",
+                "get",
+                "show",
+                "view",
+                "qc",
+                "dump",
+                "enum",
+                "queryex",
+                "qe",
+                "el",
+                "gl",
+                "help",
+                "?",
+                "sdshow",
+                "statistics",
+                "time",
+                "accounts",
+                "get-log",
+                "scanhealth",
+                "checkhealth",
+            ]) && !has(&["add", "set", "delete", "create", "call", "cl", "clear-log", "config", "resize"])
+            || (matches!(call.name, "net" | "net1")
+                && !has(&["add", "delete", "use", "stop", "start", "share"])
+                && !line.contains("/active")
+                && !line.contains("/add")
+                && call.operands.len() < 4)
+            || matches!(call.name, "nltest" | "assoc" | "ftype") && !line.contains('=');
+        if call.name == "setx"
+            && let [name, value, ..] = call.operands.as_slice()
+        {
+            self.set(&name.text.clone(), vec![value.clone()], true);
+        }
+        if !reads {
+            self.effect(
+                Capability::Administer,
+                Target::Other(line_of(call)),
+                AssetClass::System,
+                &feeding(call.args, stdin),
+                call.name,
+            );
+        }
+        Stream::of_flows(stdin.from.clone(), line)
+    }
+
+    fn certutil(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let lower: Vec<String> =
+            call.args.iter().map(|word| word.text.to_ascii_lowercase().replace('/', "-")).collect();
+        let operands: Vec<&Word> =
+            call.args.iter().filter(|word| !word.text.starts_with(['-', '/'])).collect();
+        if call.name == "certreq" {
+            let url = call.args.iter().find(|word| word.text.contains("://"));
+            let mut data = Stream::silent();
+            for word in operands.iter().filter(|word| !word.text.contains("://")).take(1) {
+                data.append(self.read_file(word, "certreq"));
+            }
+            if let Some(url) = url {
+                let flow = self.post(&url.text, &data, "certreq");
+                if let Some(out) = operands.iter().filter(|word| !word.text.contains("://")).nth(1) {
+                    self.write_file(out, &Stream::of_flows(vec![flow], ""), false, "certreq");
+                }
+            }
+            return Stream::silent();
+        }
+        if let Some(url) = operands.iter().find(|word| word.text.contains("://")) {
+            let flow = self.fetch(&url.text, &url.from, "certutil");
+            let name = operands.iter().skip_while(|word| !word.text.contains("://")).nth(1);
+            let target =
+                name.map_or_else(|| Word::known(super::net::remote_name(&url.text)), |word| (*word).clone());
+            self.write_file(&target, &Stream::of_flows(vec![flow], ""), false, "certutil");
+            return Stream::silent();
+        }
+        let coder = lower.iter().any(|word| word.starts_with("-decode") || word.starts_with("-encode"));
+        if coder && let [from, to, ..] = operands.as_slice() {
+            let mut data = self.read_file(from, "certutil");
+            data.text = data
+                .text
+                .take()
+                .filter(|_| lower.iter().any(|word| word == "-decode"))
+                .and_then(|text| decode::base64(&text));
+            self.write_file(to, &data, false, "certutil");
+            return Stream::silent();
+        }
+        let changes = lower.iter().any(|word| {
+            word.starts_with("-addstore") || word.starts_with("-importpfx") || word.starts_with("-delstore")
+        });
+        if lower.iter().any(|word| word.starts_with("-exportpfx")) {
+            self.effect(
+                Capability::SecretAccess,
+                Target::Other(line_of(call)),
+                AssetClass::Keychain,
+                &[],
+                "certutil",
+            );
+        } else if changes {
+            self.administer(call, &feeding(call.args, stdin));
+        }
+        Stream::of_flows(Vec::new(), "")
+    }
+
+    fn bitsadmin(&mut self, call: &Call<'_>) -> Stream {
+        let urls: Vec<usize> = call
+            .args
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| word.text.contains("://") || word.text.starts_with("\\\\"))
+            .map(|(at, _)| at)
+            .collect();
+        let uploads = call.args.iter().any(|word| word.text.eq_ignore_ascii_case("/upload"));
+        for at in urls {
+            let (Some(url), next) = (call.args.get(at), call.args.get(at + 1)) else { continue };
+            if uploads {
+                let data =
+                    next.cloned().map_or_else(Stream::silent, |file| self.read_file(&file, "bitsadmin"));
+                self.post(&url.text, &data, "bitsadmin");
+                continue;
+            }
+            let flow = self.fetch(&url.text, &url.from, "bitsadmin");
+            if let Some(file) = next.cloned() {
+                self.write_file(&file, &Stream::of_flows(vec![flow], ""), false, "bitsadmin");
+            }
+        }
+        let runs = call.args.iter().position(|word| word.text.eq_ignore_ascii_case("/setnotifycmdline"));
+        if let Some(program) = runs.and_then(|at| call.args.get(at + 2)).cloned() {
+            self.execute_text(&program, Shell::Cmd, "bitsadmin", &Stream::default());
+        }
+        Stream::silent()
+    }
+
+    fn rundll(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let line = joined_by_spaces(call.args);
+        let lower = line.text.to_ascii_lowercase();
+        if lower.contains("minidump") || lower.contains("comsvcs") {
+            self.effect(
+                Capability::SecretAccess,
+                Target::Other(line_of(call)),
+                AssetClass::Keychain,
+                &[],
+                "rundll32",
+            );
+            return Stream::silent();
+        }
+        if lower.contains("javascript:") || lower.contains("vbscript:") {
+            return self.run_code(&line, "rundll32", stdin);
+        }
+        let url = call.args.iter().find(|word| word.text.contains("://")).cloned();
+        let mut from = feeding(call.args, stdin);
+        if let Some(url) = url {
+            from.push(self.fetch(&url.text, &url.from, "rundll32"));
+        }
+        let first = call.operands.first().cloned().unwrap_or_default();
+        let library = first.text.split(',').next().unwrap_or_default().to_owned();
+        let word = Word { text: library, ..first };
+        let (path, exact) = self.path(&word);
+        add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
+        let class = if path.contains('/') { asset::classify_path(&path, exact) } else { AssetClass::System };
+        self.effect(Capability::Execute, Target::Path { path, exact }, class, &from, "rundll32");
+        Stream::silent()
+    }
+
+    fn stop(&mut self, call: &Call<'_>) -> Stream {
+        let mut aimed: Vec<Word> = call.of_role(b'n').cloned().collect();
+        if aimed.is_empty() {
+            for (at, word) in call.args.iter().enumerate() {
+                let lower = word.text.to_ascii_lowercase().replace('-', "/");
+                if matches!(lower.as_str(), "/im" | "/pid" | "/fi") {
+                    aimed.extend(call.args.get(at + 1).cloned());
+                }
+            }
+        }
+        if aimed.is_empty() {
+            aimed = call.operands.clone();
+        }
+        for word in &aimed {
+            self.effect(
+                Capability::Signal,
+                Target::Process(word.text.clone()),
+                AssetClass::Unknown,
+                &word.from,
+                call.name,
+            );
+        }
+        Stream::silent()
+    }
+
+    /// Signed programs that run what they are given.
+    fn proxy_binary(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        if call.name == "explorer" || call.name == "control" {
+            let file = call.operands.first().cloned();
+            if let Some(word) = file.filter(|word| word.text.contains(['\\', '/']) && word.text.contains('.'))
+            {
+                return self.run_script(call.name, &word, &[], stdin);
+            }
+            return Stream::silent();
+        }
+        if call.name == "wsl" {
+            let rest: Vec<Word> =
+                call.args.iter().skip_while(|word| word.text.starts_with('-')).cloned().collect();
+            return if rest.is_empty() {
+                Stream::silent()
+            } else {
+                self.execute_text(&joined_by_spaces(&rest), Shell::Sh, "wsl", stdin)
+            };
+        }
+        let mut from = feeding(call.args, stdin);
+        for word in call.args {
+            if let Some(at) = word.text.find("http") {
+                let url = word.text.get(at..).unwrap_or_default().to_owned();
+                from.push(self.fetch(&url, &word.from, call.name));
+            }
+            let (path, _) = self.path(word);
+            add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
+        }
+        self.effect(Capability::Execute, Target::Code(line_of(call)), AssetClass::Unknown, &from, call.name);
+        Stream::silent()
+    }
+
+    fn cmdlet(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
+        match call.name {
+            "invoke-expression" => {
+                let words: Vec<Word> = call.of_role(b's').cloned().collect();
+                if words.is_empty() {
+                    return Some(self.execute_stream(stdin, &Word::known("powershell"), &[], stdin));
+                }
+                Some(self.execute_text(&joined_by_spaces(&words), Shell::PowerShell, call.name, stdin))
+            }
+            "start-process" | "start-job" | "start-threadjob" | "invoke-item" | "ii" => {
+                let program =
+                    call.value(&["-filepath"]).or(call.operands.first()).cloned().unwrap_or_default();
+                for word in call.of_role(b's') {
+                    self.execute_text(word, Shell::PowerShell, call.name, stdin);
+                }
+                if program.text.is_empty() {
+                    return Some(Stream::silent());
+                }
+                let mut argv = vec![program];
+                let arguments = call.value(&["-argumentlist"]).cloned();
+                argv.extend(arguments.iter().flat_map(|word| {
+                    word.text
+                        .split_whitespace()
+                        .map(|text| Word { text: text.trim_matches(['"', '\'']).to_owned(), ..word.clone() })
+                        .collect::<Vec<_>>()
+                }));
+                argv.extend(
+                    call.operands.iter().skip(usize::from(call.value(&["-filepath"]).is_none())).cloned(),
+                );
+                Some(self.run(&argv, stdin))
+            }
+            "new-object" | "add-type" => {
+                for word in call.of_role(b'e').chain(call.of_role(b'x')) {
+                    self.effect(
+                        Capability::Execute,
+                        Target::Code(word.text.clone()),
+                        AssetClass::Unknown,
+                        &word.from,
+                        call.name,
+                    );
+                }
+                let line = joined_by_spaces(call.args).text;
+                let lower = line.to_ascii_lowercase();
+                if lower.contains("tcpclient") || lower.contains("udpclient") {
+                    let host = call
+                        .operands
+                        .iter()
+                        .skip(1)
+                        .chain(call.value(&["-argumentlist"]))
+                        .map(|w| w.text.as_str())
+                        .collect::<Vec<_>>()
+                        .join(":");
+                    let host = host.replace(' ', "");
+                    let flow = self.fetch(&host, &[], call.name);
+                    return Some(Stream::of_flows(vec![flow], host));
+                }
+                Some(Stream::of_flows(feeding(call.args, stdin), line))
+            }
+            "set-content" | "add-content" | "out-file" | "tee-object" | "new-item" | "ni" | "export-csv"
+            | "export-clixml" => {
+                let value = call.of_role(b'b').next().cloned();
+                let mut data = match value.or_else(|| call.operands.get(1).cloned()) {
+                    Some(word) => {
+                        let text = word.exact.then(|| word.text.clone());
+                        Stream { from: word.from, text, about: word.text, present: true }
+                    }
+                    None => stdin.clone(),
+                };
+                add_flows(&mut data.from, &stdin.from);
+                let path = call.of_role(b'w').next().cloned();
+                if let Some(path) = path {
+                    self.write_file(&path, &data, call.name == "add-content", call.name);
+                }
+                Some(if call.name == "tee-object" { data } else { Stream::silent() })
+            }
+            "set-location" | "push-location" => {
+                let to = call.of_role(b'l').next().cloned().unwrap_or_else(|| Word::known("~"));
+                let (text, exact) = self.path(&to);
+                self.change_directory(Some(Word { text, exact, ..to }));
+                Some(Stream::silent())
+            }
+            "set-itemproperty"
+            | "new-itemproperty"
+            | "remove-itemproperty"
+            | "set-item"
+            | "clear-itemproperty"
+            | "rename-itemproperty" => {
+                let path = call
+                    .of_role(b'k')
+                    .next()
+                    .map(|word| word.text.to_ascii_lowercase().replace('/', "\\"))
+                    .unwrap_or_default();
+                if path.starts_with("hk") || path.contains("registry::") {
+                    self.registry_key(&path, call);
+                    return Some(Stream::silent());
+                }
+                if let Some(name) = path.strip_prefix("env:") {
+                    let value = call.value(&["-value"]).or(call.operands.get(1)).cloned().unwrap_or_default();
+                    self.set(&name.trim_start_matches('\\').to_owned(), vec![value], true);
+                    return Some(Stream::silent());
+                }
+                None
+            }
+            "get-childitem" | "get-item"
+                if call.of_role(b'l').any(|word| word.text.to_ascii_lowercase().starts_with("env:")) =>
+            {
+                Some(self.dump_environment(call.name))
+            }
+            "get-childitem" => {
+                let root = call.of_role(b'l').next().map_or(".", |word| word.text.as_str()).to_owned();
+                let filter =
+                    call.value(&["-filter", "-include"]).map_or("*", |word| word.text.as_str()).to_owned();
+                Some(Stream::of_flows(Vec::new(), format!("{}/{filter}", root.trim_end_matches(['/', '\\']))))
+            }
+            "invoke-command" => {
+                for word in call.of_role(b's') {
+                    self.execute_text(word, Shell::PowerShell, call.name, stdin);
+                }
+                None
+            }
+            "foreach-object" => {
+                let mut out = Stream { text: None, ..stdin.clone() };
+                for word in call.of_role(b's') {
+                    add_flows(&mut out.from, &word.from);
+                }
+                Some(out)
+            }
+            "write-output" => {
+                let word = joined_by_spaces(call.args);
+                let text = word.exact.then(|| word.text.clone());
+                Some(Stream { from: word.from, text, about: word.text, present: true })
+            }
+            "import-module" | "install-module" | "install-package" | "install-script" | "save-module"
+            | "update-module" => {
+                let install = !call.name.starts_with("import");
+                let from =
+                    if install { vec![self.from_registry(call.name)] } else { feeding(call.args, stdin) };
+                for word in call.of_role(b'x').filter(|word| word.text.contains(['/', '\\'])) {
+                    self.run_script(call.name, word, &[], &Stream::of_flows(from.clone(), ""));
+                }
+                Some(Stream::silent())
+            }
+            "get-process" if stdin.about.is_empty() => Some(Stream::of_flows(
+                Vec::new(),
+                call.args
+                    .iter()
+                    .map(|w| w.text.as_str())
+                    .find(|t| !t.starts_with('-'))
+                    .unwrap_or("processes"),
+            )),
+            _ => None,
+        }
+    }
+
+    /// A method call: receiver and arguments follow the name.
+    pub(in super::super) fn method(&mut self, args: &[Word]) -> Stream {
+        let Some((name, rest)) = args.split_first() else { return Stream::silent() };
+        let (receiver, args) = rest.split_first().map_or((Word::default(), &[][..]), |(r, a)| (r.clone(), a));
+        let first = args.first().cloned().unwrap_or_default();
+        let lower = name.text.to_ascii_lowercase();
+        let mut from = receiver.from.clone();
+        for word in args {
+            add_flows(&mut from, &word.from);
+        }
+        let by = "powershell";
+        match lower.as_str() {
+            "downloadstring"
+            | "downloaddata"
+            | "openread"
+            | "getstringasync"
+            | "getbytearrayasync"
+            | "downloadstringtaskasync"
+            | "getasync"
+            | "getstring"
+                if first.text.contains("://") =>
+            {
+                let flow = self.fetch(&first.text, &first.from, by);
+                Stream::of_flows(vec![flow], "")
+            }
+            "downloaddata" | "downloadstring" | "openread" => {
+                let flow = self.fetch(&first.text, &first.from, by);
+                Stream::of_flows(vec![flow], "")
+            }
+            "downloadfile" | "downloadfileasync" | "downloadfiletaskasync" => {
+                let flow = self.fetch(&first.text, &first.from, by);
+                if let Some(file) = args.get(1) {
+                    self.write_file(file, &Stream::of_flows(vec![flow], ""), false, by);
+                }
+                Stream::silent()
+            }
+            "uploadstring" | "uploadfile" | "uploaddata" | "uploadvalues" | "postasync" => {
+                let mut data = Stream::of_flows(from, "");
+                if lower == "uploadfile"
+                    && let Some(file) = args.last()
+                {
+                    data.append(self.read_file(file, by));
+                }
+                let flow = self.post(&first.text, &data, by);
+                Stream::of_flows(vec![flow], "")
+            }
+            "frombase64string" => match decode::base64_utf16(&first.text)
+                .filter(|_| first.exact && plausible(&first.text))
+                .or_else(|| decode::base64(&first.text))
+            {
+                Some(text) if first.exact => Stream { from, ..Stream::of_text(text) },
+                _ => Stream::of_flows(from, ""),
+            },
+            "readalltext" | "readallbytes" | "readalllines" | "readlines" => self.read_file(&first, by),
+            "writealltext" | "writeallbytes" | "appendalltext" | "writealllines" => {
+                let data = Stream {
+                    text: args.get(1).filter(|w| w.exact).map(|w| w.text.clone()),
+                    ..Stream::of_flows(from, "")
+                };
+                self.write_file(&first, &data, lower.starts_with("append"), by);
+                Stream::silent()
+            }
+            "setenvironmentvariable" => {
+                let value = args.get(1).cloned().unwrap_or_default();
+                self.set(&first.text, vec![value], true);
+                Stream::silent()
+            }
+            "getenvironmentvariables" => self.dump_environment(by),
+            "start" | "create" | "exec" | "shellexecute" | "run"
+                if !first.text.is_empty() && !receiver.text.contains("WebRequest") =>
+            {
+                self.execute_text(&joined_by_spaces(args), Shell::Cmd, by, &Stream::default())
+            }
+            "invoke"
+            | "invokescript"
+            | "load"
+            | "loadfile"
+            | "invokecommand"
+            | "createtype"
+            | "getdelegateforfunctionpointer"
+            | "addscript" => {
+                let word = if first.text.is_empty() { receiver } else { first };
+                let flow = self.effect(
+                    Capability::Execute,
+                    if from.is_empty() { Target::Code(word.text) } else { Target::Input },
+                    AssetClass::Unknown,
+                    &from,
+                    by,
+                );
+                Stream::of_flows(vec![flow], "")
+            }
+            "replace" if args.len() == 2 && receiver.exact => {
+                let with = args.get(1).map_or("", |word| word.text.as_str());
+                if first.text.is_empty() {
+                    return Stream::of_flows(from, "");
+                }
+                Stream { from, ..Stream::of_text(receiver.text.replace(&first.text, with)) }
+            }
+            "connect" => {
+                let host = args.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(":");
+                let flow = self.fetch(&host, &from, by);
+                Stream::of_flows(vec![flow], host)
+            }
+            "write" | "send" | "sendasync" if receiver.from.iter().any(|flow| self.is_socket(*flow)) => {
+                let flow = self.post("", &Stream::of_flows(from, ""), by);
+                Stream::of_flows(vec![flow], "")
+            }
+            "tostring" | "trim" | "tolower" | "toupper" | "getstring" | "getbytes" | "tochararray"
+            | "getresponse" | "getresponsestream" | "getstream" | "readtoend" => {
+                let known = [&first, &receiver]
+                    .into_iter()
+                    .find(|word| !word.text.is_empty() && word.exact && !word.text.starts_with('['));
+                match known {
+                    Some(word) => Stream { from, ..Stream::of_text(word.text.clone()) },
+                    None => Stream::of_flows(from, receiver.text),
+                }
+            }
+            "delete" => {
+                let word = if first.text.is_empty() { receiver } else { first };
+                let (path, exact) = self.path(&word);
+                let class = asset::classify_path(&path, exact);
+                self.effect(Capability::DeleteFile, Target::Path { path, exact }, class, &[], by);
+                Stream::silent()
+            }
+            _ => Stream::of_flows(from, receiver.text),
+        }
+    }
+
+    fn is_socket(&self, flow: crate::action::Flow) -> bool {
+        self.reading
+            .effects
+            .get(usize::from(flow))
+            .is_some_and(|effect| effect.capability == Capability::NetworkFetch)
+    }
+}
+
+/// UTF-16 in base64 has an `A` in every other group.
+fn plausible(text: &str) -> bool {
+    text.len() >= 8
+        && text.bytes().skip(2).step_by(8).take(8).filter(|b| b.is_ascii_uppercase() || *b == b'A').count()
+            * 2
+            >= text.len().div_ceil(8).min(8)
+        && text.matches('A').count() * 5 >= text.len()
+}
