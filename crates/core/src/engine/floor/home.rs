@@ -4,7 +4,7 @@ use super::Case;
 use super::commands::base_name;
 use crate::action::asset::{is_relative, normalise_path};
 use crate::action::shell::Word;
-use crate::action::{Capability, Effect, Target};
+use crate::action::{Effect, Target};
 use crate::detect::glob::Glob;
 use crate::engine::Surroundings;
 
@@ -24,9 +24,9 @@ pub(super) struct Home {
 /// Programs whose first word is what they look for.
 const LOOKING: [&str; 9] = ["grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", "awk", "jq"];
 
-/// Programs after which a directory above is no longer what it was.
-const CHANGING: [&str; 12] =
-    ["rm", "mv", "rmdir", "unlink", "shred", "srm", "del", "erase", "rd", "remove-item", "chmod", "chown"];
+/// Programs after which a directory below the one named is no longer what it was.
+const CHANGING: [&str; 10] =
+    ["rm", "mv", "srm", "del", "rd", "rmdir", "remove-item", "move-item", "chmod", "chown"];
 
 impl Home {
     pub(super) fn new(around: &Surroundings) -> Self {
@@ -57,10 +57,22 @@ impl Home {
     }
 
     fn by_effect(&self, effect: &Effect) -> bool {
-        let Target::Path { path, exact } = &effect.target else { return false };
-        let changes = matches!(effect.capability, Capability::DeleteFile | Capability::WriteFile)
-            && CHANGING.contains(&base_name(&effect.by).as_str());
-        self.holds(path, *exact) || changes && self.is_below(path, *exact)
+        matches!(&effect.target, Target::Path { path, exact } if self.holds(path, *exact))
+    }
+
+    /// A directory above ours that a command takes away or opens up.
+    fn by_change(&self, name: &str, words: &[Word]) -> bool {
+        let recursive = words.iter().any(|word| {
+            let letters = word.text.strip_prefix('-').filter(|letters| !letters.starts_with('-'));
+            word.text == "--recursive"
+                || word.text.eq_ignore_ascii_case("-recurse")
+                || word.text.eq_ignore_ascii_case("/s")
+                || letters.is_some_and(|letters| letters.contains(['r', 'R']))
+        });
+        let whole = ["mv", "rd", "move-item"].contains(&name);
+        CHANGING.contains(&name)
+            && (recursive || whole)
+            && words.iter().any(|word| self.is_below(&word.text, word.exact))
     }
 
     fn by_words(&self, argv: &[Word], alone: bool) -> bool {
@@ -70,6 +82,9 @@ impl Home {
         let commits = name == "git" && words.first().is_some_and(|verb| verb.text == "commit");
         if printing || commits {
             return false;
+        }
+        if self.by_change(&name, words) {
+            return true;
         }
         let looking = LOOKING.contains(&name.as_str());
         let words = words.iter().filter(|word| !(looking && word.text.starts_with('-')));
@@ -91,7 +106,9 @@ impl Home {
         let names: Vec<&str> = split(&normal).collect();
         if is_relative(&normal) || normal.starts_with("${") {
             // Relative to a directory that is not known: its own name has to tell.
-            return self.telling.as_ref().is_some_and(|own| names.iter().any(|name| fits(name, own, exact)));
+            let tells = |name: &&str| name.chars().filter(|c| c.is_alphanumeric()).count() >= 4;
+            let mut names = names.iter().filter(|name| tells(name));
+            return self.telling.as_ref().is_some_and(|own| names.any(|name| fits(name, own, exact)));
         }
         names.len() >= self.names.len()
             && names.iter().zip(&self.names).all(|(name, own)| fits(name, own, exact))
@@ -115,8 +132,21 @@ impl Home {
                 path = path.replace(spelling, value);
             }
         }
-        normalise_path(&path).to_lowercase()
+        normalise_path(&without_unknowns(&path)).to_lowercase()
     }
+}
+
+/// `${…}` stands for what is not known; what it says inside is no part of the path.
+fn without_unknowns(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, tail)) = rest.split_once("${") {
+        out.push_str(before);
+        out.push_str("${}");
+        rest = tail.split_once('}').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
 }
 
 fn split(path: &str) -> impl Iterator<Item = &str> {
@@ -132,9 +162,9 @@ fn fits(name: &str, own: &str, exact: bool) -> bool {
         return false;
     }
     // A name of which nothing is known could be any; most are not ours.
-    let unknown = name.starts_with("${") && name.find('}') == Some(name.len() - 1);
+    let unknown = name == "${}";
     // A glob does not match a leading dot unless it spells one.
-    let hidden = own.starts_with('.') && name.starts_with(['*', '?']);
+    let hidden = own.starts_with('.') && name.starts_with(['*', '?', '[']);
     !unknown && !hidden && Glob::any_case(&loosened(name)).matches(own)
 }
 
