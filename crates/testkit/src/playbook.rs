@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use doorward_core::Action;
 use doorward_core::stream::{
-    CallId, Context, Framing, Held, Input, Limits, Machine, Outcome, Output, Ruling,
+    CallId, Context, Dialect, Framing, Held, Input, Limits, Machine, Outcome, Output, Ruling,
 };
 use doorward_core::wire::Protocol;
 use doorward_core::wire::request::Declared;
@@ -91,8 +91,12 @@ pub fn play<'a>(
         },
         monitor: play.monitor,
     };
+    let dialect = match play.protocol {
+        Protocol::Anthropic => Dialect::Anthropic,
+        Protocol::OpenAi => Dialect::OpenAiChat,
+    };
     let mut stage = Stage {
-        machine: Machine::new(play.protocol, play.framing, context, play.limits),
+        machine: Machine::new(dialect, play.framing, context, play.limits),
         transcript: Transcript::default(),
         waiting: VecDeque::new(),
         time: 0,
