@@ -64,7 +64,7 @@ fn announce_json(running: &Running) {
 }
 
 /// Returns at Ctrl-C, or when the system asks the process to end.
-async fn interrupted() -> anyhow::Result<()> {
+pub async fn interrupted() -> anyhow::Result<()> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
