@@ -26,6 +26,9 @@ pub enum LineError {
     /// It is a JSON value, but not an object.
     #[error("not a JSON object")]
     NotAnObject,
+    /// It is longer than this many bytes.
+    #[error("longer than {0} bytes")]
+    TooLong(usize),
     /// A member is missing or of the wrong kind.
     #[error("`{0}` must be {1}")]
     Member(&'static str, &'static str),

@@ -274,6 +274,7 @@ impl UpstreamConfig {
                 let text = std::fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| {
                     anyhow::anyhow!("upstream `{name}`: cannot read its key from {}: {error}", path.display())
                 })?;
+                warn_if_others_can_read(&path);
                 Some(Zeroizing::new(text.trim().to_owned()))
             }
             Some(KeySource::Env(variable)) => {
@@ -295,6 +296,21 @@ impl UpstreamConfig {
             key,
         })
     }
+}
+
+/// A key that others on this machine can read is no secret.
+fn warn_if_others_can_read(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if let Ok(metadata) = std::fs::metadata(path)
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            tracing::warn!("others can read the key in {}; chmod 600 it", path.display());
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 /// One setting: its key in `doorward.yaml` and its environment variable.

@@ -2,6 +2,7 @@
 //! value, because they own what may be written.
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -105,6 +106,7 @@ fn notice(refusal: &Refusal, tool: &str) -> String {
 pub struct Reply {
     permit: StreamPermit,
     body: mpsc::Sender<Result<Bytes, Broken>>,
+    cut: Arc<OnceLock<Bytes>>,
     sent: u64,
 }
 
@@ -112,8 +114,10 @@ impl Reply {
     /// A reply under `permit`, and the body the client reads.
     #[must_use]
     pub fn new(permit: StreamPermit) -> (Self, Body) {
-        let (body, reading) = mpsc::channel(WAITING);
-        (Self { permit, body, sent: 0 }, BoxBody::new(Reading(reading)))
+        let (body, pieces) = mpsc::channel(WAITING);
+        let cut = Arc::new(OnceLock::new());
+        let reading = Reading { pieces, cut: Arc::clone(&cut), ended: false };
+        (Self { permit, body, cut, sent: 0 }, BoxBody::new(reading))
     }
 
     /// Writes `bytes`, waiting for a slow client.
@@ -130,6 +134,11 @@ impl Reply {
     /// Breaks the reply off, so that the client cannot take what it got for the whole.
     pub async fn break_off(&mut self) {
         let _ = self.body.send(Err(Broken)).await;
+    }
+
+    /// Stops the reply at once: what a slow client has not taken yet is dropped, `last` ends it.
+    pub fn cut(&self, last: Bytes) {
+        let _ = self.cut.set(last);
     }
 
     /// Returns when the client has gone.
@@ -166,13 +175,25 @@ pub struct ClientGone;
 pub struct Broken;
 
 /// The reading end, as the server sends it.
-struct Reading(mpsc::Receiver<Result<Bytes, Broken>>);
+struct Reading {
+    pieces: mpsc::Receiver<Result<Bytes, Broken>>,
+    cut: Arc<OnceLock<Bytes>>,
+    ended: bool,
+}
 
 impl hyper::body::Body for Reading {
     type Data = Bytes;
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        self.get_mut().0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        let this = self.get_mut();
+        let polled = this.pieces.poll_recv(cx);
+        // Looked at after polling: whoever cuts drops the sender next, which wakes us.
+        if let Some(last) = this.cut.get() {
+            this.pieces.close();
+            let first = !std::mem::replace(&mut this.ended, true);
+            return Poll::Ready((first && !last.is_empty()).then(|| Ok(Frame::data(last.clone()))));
+        }
+        polled.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }

@@ -127,6 +127,9 @@ impl Server {
         let path = head.uri.path();
         let protocol = if path.contains("/anthropic/") { Protocol::Anthropic } else { Protocol::OpenAi };
         let refuse = |status, code, message: String| Err((Answer::agent(status, code, message), protocol));
+        if let Err(message) = one_length(head) {
+            return refuse(StatusCode::BAD_REQUEST, "framing", message);
+        }
         if let Err(message) = self.addressed_to_us(head) {
             return refuse(StatusCode::FORBIDDEN, "not_for_us", message);
         }
@@ -137,6 +140,9 @@ impl Server {
                     format!("the method {} is not used here; allowed: {}", head.method, allowed.join(", "));
                 return refuse(StatusCode::METHOD_NOT_ALLOWED, "method", message);
             }
+            Found::NotFound if !path.starts_with("/t/") => {
+                return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(None));
+            }
             Found::NotFound => {
                 let message = "no such path; use /t/<token>/anthropic, /t/<token>/openai/v1 or \
                                /t/<token>/upstreams/<name>, as `doorward run` prints them";
@@ -144,7 +150,7 @@ impl Server {
             }
         };
         let Some(agent) = found.token.and_then(|token| self.gateway.store().agents().resolve(token)) else {
-            return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(found.route.id));
+            return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(Some(found.route.id)));
         };
         let name = match found.route.id {
             RouteId::Anthropic => "anthropic",
@@ -217,16 +223,29 @@ impl Server {
             || self.settings.hosts.contains(&name)
     }
 
-    fn how_to_come_in(&self, route: RouteId) -> String {
+    fn how_to_come_in(&self, route: Option<RouteId>) -> String {
+        let anthropic = format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address);
+        let openai = format!("export OPENAI_BASE_URL=http://{}/t/<token>/openai/v1", self.address);
         let line = match route {
-            RouteId::Anthropic => {
-                format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address)
-            }
-            RouteId::Openai => format!("export OPENAI_BASE_URL=http://{}/t/<token>/openai/v1", self.address),
-            _ => format!("http://{}/t/<token>/upstreams/<name>", self.address),
+            Some(RouteId::Anthropic) => anthropic,
+            Some(RouteId::Openai) => openai,
+            Some(_) => format!("http://{}/t/<token>/upstreams/<name>", self.address),
+            None => format!("{anthropic} or {openai}"),
         };
         format!("the address has no valid agent token; use the line that `doorward run` printed: {line}")
     }
+}
+
+/// Refuses a request whose length is told more than once (RFC 9112, 6.3): whoever reads the other one
+/// sees another request. (Of a length beside chunked coding hyper takes the chunked coding and hides the
+/// length, as RFC 9112, 6.1 allows; what is forwarded is framed anew.)
+fn one_length(head: &http::request::Parts) -> Result<(), String> {
+    let lengths = head.headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let codings = head.headers.get_all(header::TRANSFER_ENCODING).iter().count();
+    if lengths + codings > 1 {
+        return Err("the request tells its length more than once".into());
+    }
+    Ok(())
 }
 
 /// Returns when the process is to end.

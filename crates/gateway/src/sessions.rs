@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use doorward_core::session::{self, Ending, Now, Remembered, Seq, State};
-use doorward_core::{Action, Decision, Facts, Verdict};
+use doorward_core::session::{self, Ending, Now, Seq, State};
+use doorward_core::{Action, Decision, Engine, Facts};
 
 /// Sessions by name. Until sessions have a life of their own there is one per agent.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Seen {
     /// Ends the action as decided and writes what the session is to remember.
     pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) {
         self.ended = true;
-        let found = found(action, &self.facts, decision);
+        let found = Engine::found(action, &self.facts, decision);
         session::end(&mut lock(&self.state), self.seq, ending, action, &found);
     }
 }
@@ -61,24 +61,6 @@ impl Drop for Seen {
             lock(&self.state).forget(self.seq);
         }
     }
-}
-
-/// What was found in each part that was judged now.
-fn found(action: &Action, facts: &Facts, decision: &Decision) -> Vec<(usize, Remembered)> {
-    let known = |index: usize| facts.remembered.get(index).is_some_and(Option::is_some);
-    let fresh = (0..action.parts.len()).filter(|index| !known(*index));
-    let mut found: Vec<(usize, Remembered)> =
-        fresh.map(|index| (index, Remembered { verdict: Verdict::Allow, risk: 0 })).collect();
-    for reason in &decision.reasons {
-        let Some(part) = reason.part else { continue };
-        if let Ok(at) = found.binary_search_by_key(&part, |(index, _)| *index)
-            && let Some((_, remembered)) = found.get_mut(at)
-        {
-            remembered.verdict = remembered.verdict.max(reason.verdict);
-            remembered.risk = remembered.risk.max(reason.severity);
-        }
-    }
-    found
 }
 
 /// A panic elsewhere cannot leave a state half-written: every change is one call into `core`, which does

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use doorward_core::inspect;
+use doorward_core::inspect::{self, LineError};
 
 use crate::cli::{Cli, InspectArgs};
 use crate::config;
@@ -45,20 +45,19 @@ pub fn run(cli: &Cli, args: &InspectArgs) -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         if whole {
             match inspect::judge_line(&engine, text) {
-                Ok(judged) => {
+                Ok((id, decision)) => {
                     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    judged.write(micros, &mut answer);
+                    inspect::write_answer(&id, &decision, micros, &mut answer);
                 }
                 Err(error) => {
                     bad = true;
-                    inspect::write_error(number, &error.to_string(), &mut answer);
+                    inspect::write_error(number, &error, &mut answer);
                 }
             }
         } else {
             bad = true;
-            inspect::write_error(number, &format!("the line is longer than {LONGEST} bytes"), &mut answer);
+            inspect::write_error(number, &LineError::TooLong(LONGEST), &mut answer);
         }
-        answer.push(b'\n');
         if output.write_all(&answer).is_err() {
             return Ok(ExitCode::SUCCESS);
         }

@@ -36,7 +36,14 @@ pub struct Relay {
 /// What has come of a step.
 enum Flow {
     On,
+    Killed,
     Ended(Ending),
+}
+
+/// Why nothing more is written.
+enum Halt {
+    ClientGone,
+    Killed,
 }
 
 struct Ending {
@@ -127,7 +134,7 @@ impl Run {
         loop {
             let flow = tokio::select! {
                 biased;
-                () = revocation.moved() => self.kill_moved().await,
+                () = revocation.moved() => if self.killed() { Flow::Killed } else { Flow::On },
                 () = client_gone(&mut self.first, &self.reply) => Flow::Ended(gone()),
                 frame = body.frame() => {
                     heard = Instant::now();
@@ -148,20 +155,33 @@ impl Run {
                     }
                 }
             };
-            if let Flow::Ended(ending) = flow {
-                return ending;
+            match flow {
+                Flow::On => {}
+                Flow::Killed => return self.cut_off(),
+                Flow::Ended(ending) => return ending,
             }
         }
     }
 
-    async fn kill_moved(&mut self) -> Flow {
-        if !self.relay.gateway.store().signals().is_killed(&self.relay.agent) {
-            return Flow::On;
+    fn killed(&self) -> bool {
+        self.relay.gateway.store().signals().is_killed(&self.relay.agent)
+    }
+
+    /// Ends the reply at once, as its protocol ends, whether or not the client reads.
+    fn cut_off(&mut self) -> Ending {
+        let mut outputs = Vec::new();
+        self.relay.machine.step(Input::Revoked(Fault::new("kill", STOPPED)), &mut outputs);
+        let mut outcome = Outcome::default();
+        let mut last = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Send(bytes) => last.extend_from_slice(&bytes),
+                Output::Finish(ended) => outcome = ended,
+                Output::Saw(_) | Output::Judge(..) | Output::KeepAlive(_) | Output::Cancel => {}
+            }
         }
-        match self.step(Input::Revoked(Fault::new("kill", STOPPED))).await {
-            Flow::Ended(ending) => Flow::Ended(Ending { result: "revoked", ..ending }),
-            Flow::On => Flow::On,
-        }
+        self.reply.cut(last.into());
+        Ending { result: "revoked", outcome }
     }
 
     /// One step of the machine, and everything that follows from it.
@@ -173,8 +193,10 @@ impl Run {
             at += 1;
             match output {
                 Output::Send(bytes) | Output::KeepAlive(bytes) => {
-                    if self.send(bytes).await.is_err() {
-                        return Flow::Ended(gone());
+                    match self.send(bytes).await {
+                        Ok(()) => {}
+                        Err(Halt::ClientGone) => return Flow::Ended(gone()),
+                        Err(Halt::Killed) => return Flow::Killed,
                     }
                 }
                 Output::Saw(observation) => self.saw(observation).await,
@@ -200,19 +222,20 @@ impl Run {
         Flow::On
     }
 
-    async fn send(&mut self, bytes: Bytes) -> Result<(), ClientGone> {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Halt> {
         if self.relay.framing == Framing::Json {
             self.gathered.push(bytes);
             return Ok(());
         }
         if let Some(first) = self.first.take() {
-            first.send(Ok(Bytes::new())).map_err(|_| ClientGone)?;
+            first.send(Ok(Bytes::new())).map_err(|_| Halt::ClientGone)?;
         }
         // A client that does not read must not keep a killed stream waiting.
         let (agent, gateway) = (Arc::clone(&self.relay.agent), Arc::clone(&self.relay.gateway));
         tokio::select! {
-            sent = self.reply.send(bytes) => sent,
-            () = killed(&gateway, &agent) => Ok(()),
+            biased;
+            () = killed(&gateway, &agent) => Err(Halt::Killed),
+            sent = self.reply.send(bytes) => sent.map_err(|ClientGone| Halt::ClientGone),
         }
     }
 
