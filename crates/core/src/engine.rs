@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::action::shell::{self, Reading};
 use crate::action::{Action, ActionKind, Effect, PartKind, Source};
 use crate::decision::{Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
@@ -93,12 +94,15 @@ impl Engine {
         let mut reasons = Vec::new();
         reasons.extend(fault(action));
         reasons.extend(source(action));
+        let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         if acts(action.kind) {
-            self.floor.judge(action, effects, &mut reasons);
+            self.floor.judge(action, effects, &readings, &mut reasons);
         }
         reasons.extend(self.policy.evaluate(action, effects, &self.home));
         let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
-        let findings = self.rules.findings(action, effects, &remembered);
+        let spoken: Vec<(usize, String)> =
+            readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
+        let findings = self.rules.findings(action, effects, &spoken, &remembered);
         reasons.extend(findings.into_iter().filter_map(|finding| self.reason(finding)));
         reasons.extend(recalled(facts));
         reasons.extend(self.unread(action));
@@ -192,6 +196,27 @@ fn reason(
 /// Whether the agent does something by it, as opposed to being told something.
 const fn acts(kind: ActionKind) -> bool {
     matches!(kind, ActionKind::ToolCall | ActionKind::ProviderCall | ActionKind::Outbound | ActionKind::Url)
+}
+
+/// Every command line of `action`, read, with the part it stands in.
+fn readings(action: &Action) -> Vec<(usize, Reading)> {
+    let parts = action.parts.iter().enumerate();
+    let commands = parts.filter(|(_, part)| part.kind == PartKind::Command);
+    commands.map(|(index, part)| (index, shell::read(&part.text, None))).collect()
+}
+
+/// A command line as its programs see it, one command a line: quotes, variables and substitutions that
+/// only hide a word are gone.
+fn plainly(reading: &Reading) -> String {
+    let mut out = String::new();
+    for command in &reading.commands {
+        for (index, word) in command.argv.iter().enumerate() {
+            out.push_str(if index == 0 { "" } else { " " });
+            out.push_str(&word.text);
+        }
+        out.push('\n');
+    }
+    out
 }
 
 fn killed(kill: Kill) -> Option<Reason> {

@@ -2,7 +2,7 @@
 //! process, its control listener, and the settings that lead a client through it.
 
 use super::{Surroundings, reason};
-use crate::action::shell::{self, Reading};
+use crate::action::shell::Reading;
 use crate::action::{Action, Capability, Effect, PartKind, Target};
 use crate::decision::{Layer, Reason, Verdict};
 use crate::syntax::json;
@@ -34,7 +34,7 @@ struct Case<'a> {
     action: &'a Action,
     effects: &'a [Effect],
     /// Every command line in it, read.
-    readings: Vec<Reading>,
+    readings: Vec<&'a Reading>,
     /// For a tool whose meaning is not known: every text among its arguments.
     strings: Vec<String>,
 }
@@ -52,8 +52,14 @@ impl Floor {
     }
 
     /// Adds the floor's reasons.
-    pub(super) fn judge(&self, action: &Action, effects: &[Effect], out: &mut Vec<Reason>) {
-        let case = Case::new(action, effects);
+    pub(super) fn judge(
+        &self,
+        action: &Action,
+        effects: &[Effect],
+        readings: &[(usize, Reading)],
+        out: &mut Vec<Reason>,
+    ) {
+        let case = Case::new(action, effects, readings);
         if self.home.is_touched(&case) {
             let message = "the call reaches for Doorward's own files";
             out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));
@@ -84,9 +90,8 @@ fn note(rule: &str, message: &str, advice: &str) -> Reason {
 }
 
 impl<'a> Case<'a> {
-    fn new(action: &'a Action, effects: &'a [Effect]) -> Self {
-        let commands = action.parts.iter().filter(|part| part.kind == PartKind::Command);
-        let readings = commands.map(|part| shell::read(&part.text, None)).collect();
+    fn new(action: &'a Action, effects: &'a [Effect], readings: &'a [(usize, Reading)]) -> Self {
+        let readings = readings.iter().map(|(_, reading)| reading).collect();
         let obscure = |effect: &Effect| {
             matches!(
                 effect.capability,

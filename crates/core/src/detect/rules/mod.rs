@@ -114,13 +114,15 @@ impl RuleSet {
         &self.rules
     }
 
-    /// Everything the rules see in `action`, whose effects are `effects`. Parts for which `skip` says
-    /// so are not looked at.
+    /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
+    /// of parts, such as a command line without the quotes that hide its words. Parts for which `skip`
+    /// says so are not looked at.
     #[must_use]
     pub fn findings(
         &self,
         action: &Action,
         effects: &[Effect],
+        spoken: &[(usize, String)],
         skip: &dyn Fn(usize) -> bool,
     ) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -129,7 +131,10 @@ impl RuleSet {
             if skip(index) {
                 continue;
             }
-            let seen = self.texts.look(part.kind, &part.text);
+            let mut seen = self.texts.look(part.kind, &part.text);
+            for (_, text) in spoken.iter().filter(|(of, _)| *of == index) {
+                self.texts.look_again(part.kind, text, &mut seen);
+            }
             self.judge_part(part.kind, index, &seen, effects, &mut findings);
             anywhere.add(&seen);
         }

@@ -116,6 +116,11 @@ impl Texts {
         seen
     }
 
+    /// Adds what holds in another reading of the same text; its places say nothing of the original.
+    pub(super) fn look_again(&self, kind: PartKind, text: &str, seen: &mut Seen) {
+        self.look_into(kind, text, false, seen);
+    }
+
     fn look_into(&self, kind: PartKind, text: &str, spans: bool, seen: &mut Seen) {
         let text = normalize(text);
         for index in &self.hidden {

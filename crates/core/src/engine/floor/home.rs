@@ -11,6 +11,7 @@ use crate::engine::Surroundings;
 /// The directory, as it is compared.
 #[derive(Debug)]
 pub(super) struct Home {
+    user_home: String,
     /// What stands for a directory we know: the variable in each spelling, and its value.
     variables: Vec<(String, String)>,
     /// Its names from the root, in lower case.
@@ -44,7 +45,7 @@ impl Home {
                 .map(|spelling| (spelling, value.clone()))
         };
         let variables = known.into_iter().flat_map(spelled).collect();
-        Self { variables, names, telling, needles }
+        Self { user_home: around.user_home.clone(), variables, names, telling, needles }
     }
 
     pub(super) fn is_touched(&self, case: &Case<'_>) -> bool {
@@ -132,7 +133,21 @@ impl Home {
                 path = path.replace(spelling, value);
             }
         }
+        if self.is_anothers(&path) {
+            return path.to_lowercase();
+        }
         normalise_path(&without_unknowns(&path)).to_lowercase()
+    }
+
+    /// Whether `path` lies in another user's home, which normalising would take for ours.
+    fn is_anothers(&self, path: &str) -> bool {
+        let plain = path.starts_with(['/']) && !path.contains(['*', '?', '[', '$']) && !path.contains("..");
+        let Some((homes, own)) = self.user_home.trim_end_matches('/').rsplit_once('/').filter(|_| plain)
+        else {
+            return false;
+        };
+        let rest = path.strip_prefix(homes).and_then(|rest| rest.strip_prefix('/'));
+        rest.and_then(|rest| rest.split('/').next()).is_some_and(|user| !user.is_empty() && user != own)
     }
 }
 

@@ -184,6 +184,11 @@ fn pattern_of<'w>(words: &[&'w str]) -> Option<&'w str> {
 
 /// Whether `pattern` matches; one that is no pattern is taken as text.
 fn matches(pattern: &str, text: &str, exact: bool) -> bool {
+    // Most are plain words; compiling an expression costs more than all the rest of the judgement.
+    if pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b" -_/".contains(&b)) {
+        let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
+        return if exact { pattern == text } else { text.contains(&pattern) };
+    }
     let whole = if exact { format!("^(?:{pattern})$") } else { pattern.to_owned() };
     match RegexBuilder::new(&whole).case_insensitive(true).size_limit(PATTERN_SIZE).build() {
         Ok(regex) => regex.is_match(text),
