@@ -336,7 +336,7 @@ impl Log {
 }
 
 /// Cuts a file back to `len` bytes. A handle opened for appending may not do that on every operating system.
-fn shorten(path: &Path, len: u64) -> std::io::Result<()> {
+pub(super) fn shorten(path: &Path, len: u64) -> std::io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     file.set_len(len)?;
     let is = file.metadata()?.len();

@@ -1,7 +1,7 @@
 //! What only shows from inside: a disk that fills up.
 
 use super::index::SegmentIndex;
-use super::log::{Durability, Log, LogOptions};
+use super::log::{Durability, Log, LogOptions, shorten};
 use super::reserve::RESERVE_BYTES;
 use super::{LogError, View};
 use crate::keys::SigningKey;
@@ -175,6 +175,16 @@ fn an_index_with_wrong_hashes_is_found_out_by_the_signed_root() {
         assert_eq!(open().size(), 700);
         assert_eq!(SegmentIndex::load(&segment.path, segment.first), Some(good), "made anew");
     }
+    // With the last segment torn at its start, only the index's own checkpoint speaks against the index.
+    let last = &segments[segments.len() - 1];
+    shorten(&last.path, 10).unwrap();
+    let second = &segments[1];
+    let mut wrong = SegmentIndex::load(&second.path, second.first).unwrap();
+    wrong.tiles[0][0] ^= 1;
+    wrong.store(&second.path).unwrap();
+    let log = open();
+    assert_eq!(log.size(), last.first);
+    assert!(log.view().bundle(300).unwrap().verify(key().public()).is_empty());
 }
 
 #[test]
@@ -195,6 +205,13 @@ fn damage_in_a_closed_segment_is_found_when_it_is_read_or_proved() {
     assert!(matches!(log.view().entry(0), Err(LogError::Corrupt { index: 0, .. })));
     assert!(matches!(log.view().bundle(3), Err(LogError::Corrupt { .. })));
     assert!(log.view().bundle(699).is_ok());
+    // A forger who makes the stored check fit is found by the tree.
+    let length = usize::from(u16::from_be_bytes([bytes[29], bytes[30]]));
+    let hash = crate::merkle::leaf_hash(&bytes[47..47 + length]);
+    bytes[39..47].copy_from_slice(&hash[..8]);
+    std::fs::write(&segment, &bytes).unwrap();
+    assert!(log.view().entry(0).is_ok());
+    assert!(matches!(log.view().bundle(3), Err(LogError::Corrupt { .. })));
     assert!(!crate::verify_log(&dir.0, key().public(), None).is_ok());
 }
 

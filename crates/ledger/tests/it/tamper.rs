@@ -284,6 +284,21 @@ fn tampered_tiles_say_which_entry() {
 }
 
 #[test]
+fn tampered_upper_tiles_are_found() {
+    let (dir, out) = (Dir::new(), Dir::new());
+    let mut log = open(&dir);
+    log.append(&(0..600).map(small).collect::<Vec<_>>()).unwrap();
+    project(log.view(), out.path()).unwrap();
+    let path = out.path().join("tile/1/000.p/2");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[33] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let report = verify_log(out.path(), key().public(), None);
+    assert_eq!(report.codes(), ["bad_tile"]);
+    assert_eq!(report.problems[0].place.as_ref().unwrap().file, "tile/1/000.p/2");
+}
+
+#[test]
 fn a_bundle_survives_reformatting_and_nothing_else() {
     let dir = Dir::new();
     let mut log = open(&dir);
