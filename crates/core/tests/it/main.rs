@@ -13,4 +13,5 @@ mod engine_judging;
 mod inspect;
 mod policy;
 mod rules;
+mod shell;
 mod yaml;

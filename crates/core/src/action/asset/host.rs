@@ -5,6 +5,11 @@ use super::super::AssetClass;
 /// The class of a host, `host:port` or URL. Only what the text itself says: names are not resolved.
 #[must_use]
 pub fn classify_host(host: &str) -> AssetClass {
+    // Buckets have names of their own kind.
+    let scheme = host.split_once("://").map_or("", |(scheme, _)| scheme);
+    if ["s3", "gs", "gcs", "r2", "b2", "abfs", "abfss", "wasb", "oss"].contains(&scheme) {
+        return AssetClass::External;
+    }
     let host = host_of(host).to_ascii_lowercase();
     let host = host.trim_end_matches('.');
     if let Some(address) = ipv4(host) {

@@ -25,6 +25,11 @@ pub fn classify_path(path: &str, exact: bool) -> AssetClass {
         strongest = stronger(strongest, paths::class_of(&normalise_path(&bare).to_lowercase()));
     }
     if normal.contains(['*', '?', '[']) {
+        if let Some(directory) = normal.strip_suffix("/*") {
+            // Everything in a directory is the directory.
+            strongest =
+                stronger(strongest, paths::class_of(if directory.is_empty() { "/" } else { directory }));
+        }
         strongest = stronger(strongest, paths::class_of_glob(&normal));
     }
     strongest
@@ -290,57 +295,58 @@ fn tilde(below: &str) -> String {
 /// number of stars at worst; never exponential.
 #[must_use]
 pub fn glob_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star = None;
-    while t < text.len() {
-        match (pattern.get(p), text.get(t)) {
-            (Some('*'), _) => {
+    while let Some(c) = text.get(t) {
+        let step = match pattern.get(p) {
+            Some(b'*') => {
                 star = Some((p + 1, t));
                 p += 1;
                 continue;
             }
-            (Some('['), Some(c)) => {
-                if let Some(next) = in_class(&pattern, p, *c) {
-                    p = next;
-                    t += 1;
-                    continue;
-                }
+            Some(b'?') => Some((p + 1, t + width(*c))),
+            Some(b'[') => in_class(pattern, p, *c).map(|next| (next, t + width(*c))),
+            Some(byte) if byte == c => Some((p + 1, t + 1)),
+            _ => None,
+        };
+        (p, t) = match (step, star) {
+            (Some(next), _) => next,
+            (None, Some((back, from))) => {
+                star = Some((back, from + 1));
+                (back, from + 1)
             }
-            (Some('?'), Some(_)) => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            (Some(a), Some(b)) if a == b => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            _ => {}
-        }
-        let Some((back, from)) = star else { return false };
-        p = back;
-        t = from + 1;
-        star = Some((back, t));
+            (None, None) => return false,
+        };
     }
-    pattern.iter().skip(p).all(|c| *c == '*')
+    pattern.iter().skip(p).all(|c| *c == b'*')
 }
 
-/// Where the pattern goes on if the bracket expression at `at` matches `c`.
-fn in_class(pattern: &[char], at: usize, c: char) -> Option<usize> {
+/// How many bytes the character takes that starts with `byte`.
+const fn width(byte: u8) -> usize {
+    match byte {
+        0xf0.. => 4,
+        0xe0.. => 3,
+        0xc0.. => 2,
+        _ => 1,
+    }
+}
+
+/// Where the pattern goes on if the bracket expression at `at` matches `c`. Characters beyond ASCII
+/// are taken to match any bracket expression: the stronger reading.
+fn in_class(pattern: &[u8], at: usize, c: u8) -> Option<usize> {
     let mut i = at + 1;
-    let negated = matches!(pattern.get(i), Some('!' | '^'));
+    let negated = matches!(pattern.get(i), Some(b'!' | b'^'));
     i += usize::from(negated);
     let first = i;
-    let mut found = false;
+    let mut found = !c.is_ascii();
     loop {
         let low = *pattern.get(i)?;
-        if low == ']' && i > first {
-            return (found != negated).then_some(i + 1);
+        if low == b']' && i > first {
+            return (found != negated || !c.is_ascii()).then_some(i + 1);
         }
         match (pattern.get(i + 1), pattern.get(i + 2)) {
-            (Some('-'), Some(high)) if *high != ']' => {
+            (Some(b'-'), Some(high)) if *high != b']' => {
                 found |= (low..=*high).contains(&c);
                 i += 3;
             }

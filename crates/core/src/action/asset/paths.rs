@@ -4,6 +4,9 @@
 //! directory itself; `name` alone for a file or directory of that name anywhere; `*.ext` for an ending;
 //! `a/b` without a root for that run of names anywhere; `*` within a name for anything but `/`.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use AssetClass::{
     AiClientConfig, BrowserData, Config, Credential, Doorward, Executable, Keychain, Log, Project,
     ProjectSecret, Startup, System, Temp, Unknown, Wallet,
@@ -757,32 +760,128 @@ const TABLE: &[(AssetClass, &[&str])] = &[
     (Project, &["~/"]),
 ];
 
+/// The table by what a path can be looked up with, so that most patterns are never compared.
+#[derive(Default)]
+struct Index {
+    /// Rooted patterns by their first two names.
+    rooted: HashMap<&'static str, Vec<(usize, &'static str)>>,
+    /// Rooted patterns with a wildcard or only one name there.
+    loose: Vec<(usize, &'static str)>,
+    /// Names of a file or directory at the end of a path.
+    names: HashMap<&'static str, usize>,
+    /// Names of a directory (or a long, telling name) anywhere in a path.
+    inside: HashMap<&'static str, usize>,
+    /// Names with a wildcard.
+    globs: Vec<(usize, &'static str)>,
+    /// Runs of several names anywhere in a path.
+    runs: Vec<(usize, &'static str)>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let mut index = Index::default();
+    for (row, (_, patterns)) in TABLE.iter().enumerate() {
+        for pattern in *patterns {
+            let inner = pattern.strip_suffix('/').unwrap_or(pattern);
+            if is_rooted(pattern) {
+                match key_of(inner).filter(|key| !key.contains('*')) {
+                    Some(key) => index.rooted.entry(key).or_default().push((row, pattern)),
+                    None => index.loose.push((row, pattern)),
+                }
+            } else if inner.contains('/') {
+                index.runs.push((row, pattern));
+            } else if inner.contains('*') {
+                index.globs.push((row, inner));
+            } else if pattern.ends_with('/') {
+                index.inside.entry(inner).or_insert(row);
+            } else {
+                index.names.entry(inner).or_insert(row);
+                if inner.len() > 16 {
+                    index.inside.entry(inner).or_insert(row);
+                }
+            }
+        }
+    }
+    index
+});
+
+fn is_rooted(pattern: &str) -> bool {
+    pattern.starts_with(['~', '/']) || pattern.starts_with("c:")
+}
+
+/// The first two names of a rooted path: `~/.ssh`, `/etc`, `c:/windows`.
+fn key_of(path: &str) -> Option<&str> {
+    let (first, rest) = path.split_once('/')?;
+    let second = rest.split('/').next().unwrap_or(rest);
+    path.get(..first.len() + 1 + second.len()).filter(|_| !second.is_empty())
+}
+
 /// The class of a normalised, lower-case path.
 pub(super) fn class_of(path: &str) -> AssetClass {
-    let path = path.trim_end_matches(['.', ' ']);
+    // Windows drops dots and spaces at the end of a name.
+    let trimmed = path.trim_end_matches(['.', ' ']);
+    let path = if trimmed.is_empty() || trimmed.ends_with('/') { path } else { trimmed };
     let name = path.rsplit('/').next().unwrap_or(path);
-    let harmless = HARMLESS.iter().any(|pattern| name_matches(pattern, name));
-    for (class, patterns) in TABLE {
-        if harmless && matches!(class, Credential | ProjectSecret | Wallet | Keychain) {
-            continue;
+    let mut row = first_row(path, name);
+    if HARMLESS.iter().any(|pattern| name_matches(pattern, name)) {
+        let sensitive = |class| matches!(class, Credential | ProjectSecret | Wallet | Keychain);
+        while let Some(at) = row
+            && TABLE.get(at).is_some_and(|(class, _)| sensitive(*class))
+        {
+            row = next_row(path, name, at + 1);
         }
-        if patterns.iter().any(|pattern| matches(pattern, path, name)) {
-            return *class;
-        }
+    }
+    if let Some((class, _)) = row.and_then(|row| TABLE.get(row)) {
+        return *class;
     }
     if path.is_empty() || path.contains("://") {
         return Unknown;
     }
-    if is_relative(path) || path == "." { Project } else { Unknown }
+    if is_relative(path) { Project } else { Unknown }
+}
+
+/// The first row of the table that has a pattern for `path`.
+fn first_row(path: &str, name: &str) -> Option<usize> {
+    let index = &*INDEX;
+    let mut best = usize::MAX;
+    let mut see = |row: usize| best = best.min(row);
+    if is_rooted(path) {
+        let keyed = key_of(path).and_then(|key| index.rooted.get(key));
+        for (row, pattern) in keyed.into_iter().flatten().chain(&index.loose) {
+            if below(pattern, path) {
+                see(*row);
+            }
+        }
+    }
+    index.names.get(name).copied().into_iter().for_each(&mut see);
+    for part in path.split('/') {
+        index.inside.get(part).copied().into_iter().for_each(&mut see);
+    }
+    for (row, pattern) in &index.globs {
+        if name_matches(pattern, name) {
+            see(*row);
+        }
+    }
+    for (row, pattern) in &index.runs {
+        if contains_names(path, pattern.strip_suffix('/').unwrap_or(pattern), pattern.ends_with('/')) {
+            see(*row);
+        }
+    }
+    (best < usize::MAX).then_some(best)
+}
+
+/// The same from a row on, looking at every pattern: for the few names that are taken out of some rows.
+fn next_row(path: &str, name: &str, from: usize) -> Option<usize> {
+    let rows = TABLE.iter().enumerate().skip(from);
+    let fits = |patterns: &[&str]| patterns.iter().any(|pattern| matches(pattern, path, name));
+    rows.filter(|(_, (_, patterns))| fits(patterns)).map(|(row, _)| row).next()
 }
 
 fn matches(pattern: &str, path: &str, name: &str) -> bool {
-    if pattern.starts_with(['~', '/']) || pattern.starts_with("c:") {
+    if is_rooted(pattern) {
         return below(pattern, path);
     }
     let inner = pattern.strip_suffix('/').unwrap_or(pattern);
     if inner.contains('/') {
-        // A run of names somewhere inside.
         return contains_names(path, inner, pattern.ends_with('/'));
     }
     if pattern.ends_with('/') {
@@ -846,7 +945,7 @@ fn contains_names(path: &str, run: &str, deeper: bool) -> bool {
 
 /// The strongest class of what the glob `path` could name.
 pub(super) fn class_of_glob(path: &str) -> AssetClass {
-    let mut strongest = Unknown;
+    let mut strongest = Project;
     let parts: Vec<&str> = path.split('/').collect();
     for (class, patterns) in TABLE {
         if matches!(class, Temp | Executable | System | Config | Project | Log) {
@@ -872,18 +971,22 @@ fn could_name(pattern: &str, parts: &[&str]) -> bool {
         let clear = parts.iter().zip(&names).skip(1).filter(|(part, _)| shows(part)).count();
         return fits
             && clear > 0
-            && parts.iter().zip(&names).all(|(part, name)| part_could_be(part, name, &mut false))
+            && parts.iter().zip(&names).all(|(part, name)| part_could_be(part, name))
             && parts.get(names.len() - 1).is_none_or(|part| shows(part) || deeper);
     }
-    names.len() == 1 && parts.last().is_some_and(|part| shows(part) && part_could_be(part, place, &mut false))
+    names.len() == 1 && parts.last().is_some_and(|part| shows(part) && part_could_be(part, place))
 }
 
 /// Whether a name with globs still says something: `*` could be anything and says nothing.
 fn shows(part: &str) -> bool {
+    // `*.json` names a kind of file; which kinds are sensitive stands in the table itself.
+    if part.starts_with("*.") {
+        return false;
+    }
     part.chars().filter(|c| c.is_alphanumeric()).count() >= 2 || part.matches('?').count() >= 3
 }
 
-fn part_could_be(part: &str, name: &str, _hidden: &mut bool) -> bool {
+fn part_could_be(part: &str, name: &str) -> bool {
     if !part.contains(['*', '?', '[']) {
         return part == name;
     }

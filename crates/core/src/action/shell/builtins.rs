@@ -13,7 +13,11 @@ impl Eval {
             return self.execute_stream(&stream.clone(), program, args, stdin);
         }
         // What a command printed is run as a command: `$(curl …)`, `$line` from a socket.
-        let bare = without_unknowns(&program.text);
+        let bare = if self.shell != Shell::Sh && program.text.contains("${") {
+            without_unknowns(&asset::normalise_path(&program.text))
+        } else {
+            without_unknowns(&program.text)
+        };
         if bare.trim().is_empty() && !program.from.is_empty() {
             let from = feeding(argv, stdin);
             let flow = self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, "sh");
@@ -48,8 +52,13 @@ impl Eval {
         let Some((program, args)) = argv.split_first() else { return Stream::silent() };
         let (path, exact) = self.path(&Word { text: bare.to_owned(), ..program.clone() });
         let written = self.env.files.contains_key(&path);
-        if bare.contains(['/', '\\'])
-            && (written || !table::is_program_directory(&path))
+        // In a directory nobody knows, the name is all there is to go by.
+        let somewhere =
+            program.text.starts_with("${") && !asset::normalise_path(&program.text).starts_with(['~', 'C']);
+        // Windows looks for programs in the working directory, too.
+        let here = self.shell != Shell::Sh && written;
+        if (here || bare.contains(['/', '\\']))
+            && (written || !(somewhere || table::is_program_directory(&path)))
             && !path.contains(['*', '?'])
         {
             if !written
@@ -181,8 +190,12 @@ impl Eval {
         let out = match name {
             ":" | "true" | "false" | "[" | "test" | "return" | "exit" | "break" | "continue" | "shift"
             | "wait" | "jobs" | "fg" | "bg" | "umask" | "ulimit" | "shopt" | "getopts" | "let" | "hash"
-            | "type" | "which" | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs"
-            | "popd" | "local_" => Stream::silent(),
+            | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs" | "popd"
+            | "local_" => Stream::silent(),
+            "which" | "type" | "whence" => {
+                let last = args.last().cloned().unwrap_or_else(|| Word::known(""));
+                printed(last)
+            }
             "set" if args.is_empty() => return Some(self.dump_environment("set")),
             "set" => {
                 if let Some(at) = args.iter().position(|word| word.text == "--") {
@@ -229,7 +242,11 @@ impl Eval {
                 let skip = args.iter().take_while(|word| word.text.starts_with('-')).count();
                 let asks = args.iter().take(skip).any(|word| matches!(word.text.as_str(), "-v" | "-V"));
                 let inner = args.get(skip..).unwrap_or_default();
-                if inner.is_empty() || asks { Stream::silent() } else { self.run(inner, stdin) }
+                match inner.last() {
+                    None => Stream::silent(),
+                    Some(last) if asks => printed(last.clone()),
+                    Some(_) => self.run(inner, stdin),
+                }
             }
             "trap" => {
                 self.conditions += 1;
@@ -465,7 +482,7 @@ pub(super) fn joined_by_spaces(words: &[Word]) -> Word {
 fn printed(word: Word) -> Stream {
     let has_unknown = word.text.contains("${");
     let text = (word.exact || !has_unknown).then(|| word.text.clone());
-    Stream { from: word.from, text, about: word.text, present: true }
+    Stream { from: word.from, text, about: word.text, present: true, ..Stream::default() }
 }
 
 /// `text` as one word for the shell.

@@ -107,7 +107,7 @@ const POSTS: [&str; 12] = [
     ".sendall(",
     "smtplib",
 ];
-const EVALS: [&str; 14] = [
+const EVALS: [&str; 10] = [
     "exec(",
     "eval(",
     "eval ",
@@ -118,11 +118,8 @@ const EVALS: [&str; 14] = [
     "instance_eval",
     "load(",
     "loadstring",
-    "marshal",
-    "b64decode",
-    "base64_decode",
-    "fromhex",
 ];
+const DECODES: [&str; 4] = ["marshal", "b64decode", "base64_decode", "fromhex"];
 const WRITES: [&str; 20] = [
     "'w'",
     "\"w\"",
@@ -179,7 +176,10 @@ impl Eval {
         let literals = literals(code);
         let mut from = stdin.from.clone();
         add_flows(&mut from, &word.from);
-        let (socket, spawn, evals) = (has(&SOCKETS), has(&SPAWNS), has(&EVALS));
+        let quotes_run = ["perl", "ruby", "php", "jruby"].iter().any(|name| by.starts_with(name));
+        let spawn = SPAWNS.iter().any(|needle| (*needle != "`" || quotes_run) && code.contains(needle));
+        let evals = has(&DECODES) || EVALS.iter().any(|needle| calls(code, needle));
+        let socket = has(&SOCKETS);
         let whole_environment =
             has(&ENVIRONMENT) && !code.contains("os.environ[") && !code.contains("os.environ.get");
         if whole_environment {
@@ -223,7 +223,7 @@ impl Eval {
         }
         let mut out = Stream::of_flows(vec![flow], "");
         if spawn {
-            self.commands_in(code, by, &mut out);
+            self.commands_in(code, quotes_run, &mut out);
         }
         out
     }
@@ -269,8 +269,9 @@ impl Eval {
     }
 
     /// String literals given to calls that run commands are read as commands.
-    fn commands_in(&mut self, code: &str, by: &str, out: &mut Stream) {
-        for call in SPAWNS {
+    fn commands_in(&mut self, code: &str, quotes_run: bool, out: &mut Stream) {
+        let mut done: Vec<String> = Vec::new();
+        for call in SPAWNS.into_iter().filter(|call| *call != "`" || quotes_run) {
             let mut rest = code;
             let mut seen = 0;
             while let Some(at) = rest.find(call) {
@@ -283,15 +284,23 @@ impl Eval {
                 let Some(text) = command_after(call, after) else { continue };
                 let trivial =
                     ["sh", "bash", "/bin/sh", "/bin/bash", "sh -i", "/bin/sh -i"].contains(&text.as_str());
-                if trivial || text.len() < 2 || !self.budget.spend(text.len()) {
+                if trivial || text.len() < 2 || done.contains(&text) || !self.budget.spend(text.len()) {
                     continue;
                 }
                 let ran = self.apart(|eval| eval.read_text(&text, Shell::Sh, &Stream::default()));
-                let _ = by;
+                done.push(text);
                 add_flows(&mut out.from, &ran.from);
             }
         }
     }
+}
+
+/// Whether `code` has `needle` as a name of its own, not as the end of another or as a method.
+fn calls(code: &str, needle: &str) -> bool {
+    code.match_indices(needle).any(|(at, _)| {
+        let before = code.get(..at).and_then(|head| head.chars().next_back());
+        before.is_none_or(|c| !c.is_alphanumeric() && !matches!(c, '_' | '.'))
+    })
 }
 
 /// The command in the first literal after a call, or all literals of a list joined.

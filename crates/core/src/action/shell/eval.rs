@@ -55,7 +55,8 @@ enum Sink {
     Terminal,
     Nowhere,
     File(Word, bool),
-    Socket(String, Flow),
+    /// To a host; the effect that fetches from it, once something reads.
+    Socket(String, Option<Flow>),
     Process(List),
 }
 
@@ -182,7 +183,7 @@ impl Eval {
         let class = asset::classify_path(&path, exact);
         let flow =
             self.effect(Capability::ReadFile, Target::Path { path: path.clone(), exact }, class, &from, by);
-        Stream { from: vec![flow], text: file.text, about: path, present: true }
+        Stream { from: vec![flow], text: file.text, about: path, present: true, ..Stream::default() }
     }
 
     /// Writes a file.
@@ -213,8 +214,8 @@ impl Eval {
         let class = asset::classify_path(&path, exact);
         let target = Target::Path { path: path.clone(), exact };
         let flow = self.effect(Capability::WriteFile, target, class, &data.from, by);
-        if let Some(text) = data.text.as_ref().filter(|text| !text.is_empty()) {
-            self.reading.writes.push((flow, text.clone()));
+        if let Some(text) = data.said() {
+            self.reading.writes.push((flow, text.to_owned()));
         }
         let old = if append || self.conditions > 0 { self.env.files.remove(&path) } else { None };
         let mut file = File { from: Vec::new(), text: data.text.clone() };
@@ -236,8 +237,8 @@ impl Eval {
     pub(super) fn post(&mut self, host: &str, data: &Stream, by: &str) -> Flow {
         let (target, class) = destination(host);
         let flow = self.effect(Capability::NetworkPost, target, class, &data.from, by);
-        if let Some(text) = data.text.as_ref().filter(|text| !text.is_empty()) {
-            self.reading.writes.push((flow, text.clone()));
+        if let Some(text) = data.said() {
+            self.reading.writes.push((flow, text.to_owned()));
         }
         flow
     }
@@ -587,7 +588,7 @@ impl Eval {
 
     fn open(&mut self, redirects: &[Redirect], stdin: &Stream) -> Io {
         let mut io = Io { stdin: None, sinks: self.env.descriptors.clone() };
-        if let Some(Sink::Socket(host, flow)) = io.sink(0) {
+        if let Some(Sink::Socket(host, Some(flow))) = io.sink(0) {
             io.stdin = Some(Stream::of_flows(vec![*flow], host.clone()));
         }
         for redirect in redirects {
@@ -622,7 +623,7 @@ impl Eval {
                 if fd == 0 {
                     io.stdin = Some(Stream::of_flows(vec![flow], host.clone()));
                 }
-                io.set(fd, Sink::Socket(host, flow));
+                io.set(fd, Sink::Socket(host, Some(flow)));
             }
             RedirectOp::In | RedirectOp::Both => {
                 let stream = self.read_file(&word, "sh");
@@ -640,7 +641,8 @@ impl Eval {
                 if fd == 0
                     && let Sink::Socket(host, flow) = &sink
                 {
-                    io.stdin = Some(Stream::of_flows(vec![*flow], host.clone()));
+                    let flow = flow.unwrap_or_else(|| self.fetch(host, &[], "sh"));
+                    io.stdin = Some(Stream::of_flows(vec![flow], host.clone()));
                 }
                 io.set(fd, sink);
             }
@@ -648,10 +650,7 @@ impl Eval {
             RedirectOp::Out | RedirectOp::Append | RedirectOp::OutAll | RedirectOp::DupOut => {
                 let append = redirect.op == RedirectOp::Append;
                 let sink = match socket {
-                    Some(host) => {
-                        let flow = self.fetch(&host, &word.from, "sh");
-                        Sink::Socket(host, flow)
-                    }
+                    Some(host) => Sink::Socket(host, None),
                     None if word.text == "/dev/null" => Sink::Nowhere,
                     None => Sink::File(word, append),
                 };
@@ -730,7 +729,7 @@ impl Sink {
 fn text_stream(word: Word, end: &str) -> Stream {
     let about = word.text.clone();
     let text = word.exact.then(|| word.text + end);
-    Stream { from: word.from, text, about, present: true }
+    Stream { from: word.from, text, about, present: true, ..Stream::default() }
 }
 
 fn is_number(text: &str) -> bool {

@@ -131,9 +131,8 @@ fn read_any(line: &str) -> Reading {
     let mut reading = read(line, Some(if powershell { Shell::PowerShell } else { Shell::Cmd }));
     let others = [(powershell && cmd, Shell::Cmd), (true, Shell::Sh)];
     for (plausible, shell) in others {
-        let other = if plausible { read(line, Some(shell)) } else { continue };
-        if other.coverage == Coverage::Full {
-            reading.absorb(other);
+        if plausible {
+            reading.absorb(read(line, Some(shell)));
         }
     }
     reading
@@ -142,7 +141,11 @@ fn read_any(line: &str) -> Reading {
 impl Reading {
     /// Adds what another reading of the same line found and this one did not.
     fn absorb(&mut self, other: Reading) {
-        if other.effects.iter().all(|effect| self.effects.iter().any(|own| same(own, effect))) {
+        if other
+            .effects
+            .iter()
+            .all(|effect| tells_nothing(effect) || self.effects.iter().any(|own| same(own, effect)))
+        {
             return;
         }
         let base = self.effects.len();
@@ -168,7 +171,13 @@ impl Reading {
 }
 
 fn same(a: &Effect, b: &Effect) -> bool {
-    a.capability == b.capability && a.target == b.target && a.asset == b.asset
+    a.capability == b.capability && (a.asset == b.asset || a.by == b.by)
+}
+
+/// Whether an effect of a second reading is what misread text leaves behind.
+fn tells_nothing(effect: &Effect) -> bool {
+    matches!(effect.asset, AssetClass::Unknown | AssetClass::Project)
+        && (effect.from.is_empty() || matches!(effect.target, Target::Program(_)))
 }
 
 impl Word {

@@ -112,7 +112,7 @@ impl Eval {
             self.effect(Capability::NetworkListen, Target::None, AssetClass::Internal, &from, call.name);
         }
         if call.is("registry") {
-            self.from_registry(call.name);
+            self.registry_fetch(call.name);
         }
     }
 
@@ -121,7 +121,7 @@ impl Eval {
         self.effect(Capability::Administer, target, AssetClass::System, from, call.name)
     }
 
-    pub(super) fn from_registry(&mut self, by: &str) -> Flow {
+    pub(super) fn registry_fetch(&mut self, by: &str) -> Flow {
         let target = Target::Other("package registry".to_owned());
         self.effect(Capability::NetworkFetch, target, AssetClass::External, &[], by)
     }
@@ -255,7 +255,13 @@ impl Eval {
         };
         let Some(file) = file else {
             let known = word.exact.then(|| text.to_owned());
-            return Stream { from: word.from.clone(), text: known, about: text.to_owned(), present: true };
+            return Stream {
+                from: word.from.clone(),
+                text: known,
+                about: text.to_owned(),
+                present: true,
+                ..Stream::default()
+            };
         };
         let file = if form { file.split(';').next().unwrap_or(file) } else { file };
         if file == "-" {
@@ -514,7 +520,7 @@ impl Sorter<'_> {
         if !lower.starts_with(['-', '/', '+']) || lower.len() < 2 || !lower.is_ascii() {
             return None;
         }
-        if lower.starts_with('/') && call.row.is("ps") && !call.row.option(&lower).is_some() {
+        if lower.starts_with('/') && call.row.is("ps") && call.row.option(&lower).is_none() {
             return None;
         }
         let (name, value) = match lower.find([':', '=']) {

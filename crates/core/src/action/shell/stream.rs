@@ -13,6 +13,8 @@ pub(super) struct Stream {
     pub(super) from: Vec<Flow>,
     /// The text itself, if known.
     pub(super) text: Option<String>,
+    /// Known parts of a text that is not known as a whole.
+    pub(super) heard: String,
     /// What it is about if the text is not known: a path, a process name, a port.
     pub(super) about: String,
     /// Whether there is any: false for a command whose input is just the terminal.
@@ -33,20 +35,32 @@ impl Stream {
 
     /// A stream from these effects, its text not known.
     pub(super) fn of_flows(from: Vec<Flow>, about: impl Into<String>) -> Self {
-        Self { from, text: None, about: about.into(), present: true }
+        Self { from, about: about.into(), present: true, ..Self::default() }
     }
 
     /// Appends what comes after.
     pub(super) fn append(&mut self, other: Self) {
         add_flows(&mut self.from, &other.from);
-        match (&mut self.text, other.text) {
-            (Some(text), Some(more)) if text.len() + more.len() <= MAX_TEXT => text.push_str(&more),
-            (text, _) => *text = None,
+        match (&mut self.text, &other.text) {
+            (Some(text), Some(more)) if text.len() + more.len() <= MAX_TEXT => text.push_str(more),
+            _ => {
+                let before = self.text.take().unwrap_or_default();
+                self.heard.push_str(&before);
+                let after = other.text.as_deref().unwrap_or(&other.heard);
+                if self.heard.len() + after.len() <= MAX_TEXT {
+                    self.heard.push_str(after);
+                }
+            }
         }
         if self.about.is_empty() {
             self.about = other.about;
         }
         self.present |= other.present;
+    }
+
+    /// The text, or what is known of it; `None` if that is nothing.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.text.as_deref().or(Some(&self.heard)).filter(|text| !text.is_empty())
     }
 
     /// As a command substitution sees it.

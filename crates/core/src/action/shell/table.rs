@@ -216,8 +216,7 @@ pub(super) fn base_name(path: &str) -> &str {
 pub(super) fn is_program_directory(path: &str) -> bool {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
     let lower = directory.to_lowercase();
-    const DIRECTORIES: [&str; 16] = [
-        "",
+    const DIRECTORIES: [&str; 15] = [
         "/bin",
         "/sbin",
         "/usr/bin",

@@ -10,7 +10,8 @@ pub(super) const VALUE: &str = "%value";
 
 /// Whether a line speaks `PowerShell`, and whether it speaks the command prompt's language.
 pub(super) fn looks_like(line: &str) -> (bool, bool) {
-    let lower = line.to_ascii_lowercase();
+    // Backticks and carets inside words are escapes there, and hide the words from us.
+    let lower = line.replace(['`', '^'], "").to_ascii_lowercase();
     const POWERSHELL: [&str; 16] = [
         "$env:",
         "[system.",
@@ -40,12 +41,15 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         || verbs()
         || aliases()
         || lower.contains("]::");
-    let percent = lower.split('%').nth(1).is_some_and(|name| {
-        !name.is_empty()
-            && lower.matches('%').count() > 1
+    let mut parts = lower.split('%').skip(1).peekable();
+    let mut percent = false;
+    while let Some(name) = parts.next() {
+        let name = name.split(":~").next().unwrap_or(name);
+        let named = name.len() > 2
             && name.len() < 32
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_()~:,".contains(&b))
-    });
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_()".contains(&b));
+        percent |= named && parts.peek().is_some();
+    }
     let programs = || {
         lower.split(['&', '|', '\n', '(', ')', ';']).any(|part| {
             let first = part
@@ -102,7 +106,12 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         .as_bytes()
         .windows(3)
         .any(|w| matches!(w, [letter, b':', b'\\'] if letter.is_ascii_alphabetic()));
+    let carets = line
+        .as_bytes()
+        .windows(3)
+        .filter(|w| matches!(w, [a, b'^', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric()));
     let cmd = percent
+        || carets.count() > 1
         || drive
         || programs()
         || lower.contains("\\\\") && !lower.contains("\\\\n")
@@ -545,6 +554,7 @@ fn argument(cursor: &mut Cursor<'_, '_>, expression: bool) -> Raw {
                 raw.push(Piece::Run { list: inner, quoted: true });
             }
             (Some(b'$'), _) => variable(cursor, &mut raw),
+            (Some(b'('), _) if matches!(raw.last(), Some(Piece::Bare(_))) => return raw,
             (Some(b'('), _) => {
                 let inner = group(cursor, b')');
                 raw.extend(value_of(inner));
@@ -605,7 +615,7 @@ fn member(cursor: &mut Cursor<'_, '_>, raw: &mut Raw, dots: usize, expression: b
     let calls = cursor.byte(after) == Some(b'(');
     let on_value =
         matches!(raw.last(), Some(Piece::Var(_) | Piece::Run { .. } | Piece::Quoted(_))) || dots == 2;
-    if !calls && !(expression && on_value) {
+    if !(calls || expression && on_value) {
         return false;
     }
     if !calls {

@@ -51,7 +51,15 @@ impl Eval {
     /// curl, wget and their like.
     fn download(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
         for word in call.of_role(b'r') {
-            self.read_file(word, call.name);
+            let config = if word.text == "-" { stdin.clone() } else { self.read_file(word, call.name) };
+            let said = config.said().unwrap_or_default().to_owned();
+            for line in said.lines() {
+                let (key, value) = line.split_once(['=', ' ']).unwrap_or((line, ""));
+                let value = value.trim().trim_matches('"');
+                if matches!(key.trim().trim_start_matches('-'), "url" | "") && !value.is_empty() {
+                    self.fetch(value, &config.from, call.name);
+                }
+            }
         }
         // Every URL is looked up before what is sent, so reads come first.
         let mut data = Stream::default();

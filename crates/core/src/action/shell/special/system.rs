@@ -211,9 +211,13 @@ impl Eval {
         };
         data.from.clone_from(&data_in.from);
         let target = Target::Path { path: "/var/spool/cron/".to_owned() + call.name, exact: false };
+        if call.has_flag(&["-r"]) {
+            self.effect(Capability::DeleteFile, target, AssetClass::Startup, &[], call.name);
+            return Stream::silent();
+        }
         let flow = self.effect(Capability::WriteFile, target, AssetClass::Startup, &data.from, call.name);
-        if let Some(text) = data_in.text.as_ref().filter(|text| !text.is_empty()) {
-            self.reading.writes.push((flow, text.clone()));
+        if let Some(text) = data_in.said() {
+            self.reading.writes.push((flow, text.to_owned()));
             self.conditions += 1;
             for line in text.lines().take(64) {
                 let command = if call.name == "crontab" { after_schedule(line) } else { line };

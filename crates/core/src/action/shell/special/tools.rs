@@ -287,7 +287,7 @@ impl Eval {
             || runs_package
             || call.has_flag(&["-S", "-Sy", "-U"]) && call.name == "pacman"
         {
-            flows.push(self.from_registry(call.name));
+            flows.push(self.registry_fetch(call.name));
         }
         let settings = matches!(
             (call.name, verb),
@@ -430,7 +430,7 @@ impl Eval {
             self.administer(call, &from);
         }
         if matches!(verb.as_str(), "pull" | "run" | "create") && call.name != "docker-compose" {
-            from.push(self.from_registry(call.name));
+            from.push(self.registry_fetch(call.name));
         }
         let flow = self.effect(
             Capability::Execute,
@@ -491,9 +491,9 @@ impl Eval {
         });
         if let Some(file) = file {
             if file.text.contains("://") {
-                drop(self.fetch(&file.text, &[], call.name))
+                self.fetch(&file.text, &[], call.name);
             } else {
-                drop(self.read_file(&file, call.name))
+                self.read_file(&file, call.name);
             }
         }
         let out = self.ordinary(call, stdin);

@@ -587,7 +587,7 @@ impl Eval {
                 let mut data = match value.or_else(|| call.operands.get(1).cloned()) {
                     Some(word) => {
                         let text = word.exact.then(|| word.text.clone());
-                        Stream { from: word.from, text, about: word.text, present: true }
+                        Stream { from: word.from, text, about: word.text, present: true, ..Stream::default() }
                     }
                     None => stdin.clone(),
                 };
@@ -621,7 +621,7 @@ impl Eval {
                 }
                 if let Some(name) = path.strip_prefix("env:") {
                     let value = call.value(&["-value"]).or(call.operands.get(1)).cloned().unwrap_or_default();
-                    self.set(&name.trim_start_matches('\\').to_owned(), vec![value], true);
+                    self.set(name.trim_start_matches('\\'), vec![value], true);
                     return Some(Stream::silent());
                 }
                 None
@@ -653,13 +653,13 @@ impl Eval {
             "write-output" => {
                 let word = joined_by_spaces(call.args);
                 let text = word.exact.then(|| word.text.clone());
-                Some(Stream { from: word.from, text, about: word.text, present: true })
+                Some(Stream { from: word.from, text, about: word.text, present: true, ..Stream::default() })
             }
             "import-module" | "install-module" | "install-package" | "install-script" | "save-module"
             | "update-module" => {
                 let install = !call.name.starts_with("import");
                 let from =
-                    if install { vec![self.from_registry(call.name)] } else { feeding(call.args, stdin) };
+                    if install { vec![self.registry_fetch(call.name)] } else { feeding(call.args, stdin) };
                 for word in call.of_role(b'x').filter(|word| word.text.contains(['/', '\\'])) {
                     self.run_script(call.name, word, &[], &Stream::of_flows(from.clone(), ""));
                 }
