@@ -18,12 +18,13 @@ pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let running = Running::start(&config).await?;
+        let interrupted = interrupted()?;
         if args.json {
             announce_json(&running)
         } else if cli.verbosity() >= 0 {
             announce(&running, &config)
         }
-        interrupted().await?;
+        interrupted.await;
         running.end().await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -63,18 +64,26 @@ fn announce_json(running: &Running) {
     ));
 }
 
-/// Returns at Ctrl-C, or when the system asks the process to end.
-pub async fn interrupted() -> anyhow::Result<()> {
+/// Ends at Ctrl-C, or when the system asks the process to end. Listens from the call on, not from the first
+/// poll: who reads that Doorward is up may stop it at once, and that too is an orderly end.
+///
+/// # Errors
+/// If the system's signals cannot be listened to.
+pub fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result?,
-            _ = terminate.recv() => {}
-        }
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }

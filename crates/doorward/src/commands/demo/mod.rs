@@ -53,47 +53,47 @@ pub fn run(_: &Cli, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         // Dropped last, and at Ctrl-C too: nothing of the demonstration stays behind.
         let folder = Temporary::new()?;
-        let mut show = Show::new(args.json);
-        tokio::select! {
-            done = perform(&folder.0, args.stay, &mut show) => done,
-            interrupted = interrupted() => interrupted.map(|()| ExitCode::FAILURE),
+        let mut interrupted = std::pin::pin!(interrupted()?);
+        let (stage, running, passed) = tokio::select! {
+            performed = perform(&folder.0, args) => performed?,
+            () = &mut interrupted => return Ok(ExitCode::FAILURE),
+        };
+        if args.stay {
+            interrupted.await;
         }
+        drop(stage);
+        running.end().await?;
+        Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
 
-async fn perform(folder: &Path, stay: bool, show: &mut Show) -> anyhow::Result<ExitCode> {
+/// The whole conversation, then the ledger. Returns who is still up, and whether all came as it has to.
+async fn perform(folder: &Path, args: &DemoArgs) -> anyhow::Result<(Stage, Running, bool)> {
+    let mut show = Show::new(args.json);
     let provider = Provider::start().await.context("cannot start the provider")?;
     let config = config(folder.join("home"), provider.address);
     let running = Running::start(&config).await?;
     let home = Home::open(&config.home)?;
+    let key = signing_key(&home)?;
     let mut stage = Stage {
         agent: Agent::new(running.data, running.token.expose()),
-        evidence: Evidence::open(
-            &home.log_dir(),
-            signing_key(&home)?.public(),
-            running.gateway.store().clone(),
-        )?,
+        evidence: Evidence::open(&home.log_dir(), key.public(), running.gateway.store().clone())?,
         operator: Operator { control: running.control, token: home.operator_token()? },
         provider,
     };
     show.opening(&running, stage.provider.address);
     for scene in SCENES {
-        let step = stage.play(scene).await?;
-        show.step(step);
+        show.step(stage.play(scene).await?);
     }
     let books = stage.check_books(&folder.join("copy"), show.first_block())?;
     let passed = show.books(books);
-    if stay {
+    if args.stay {
         show.staying(&running);
-        show.finish();
-        interrupted().await?;
     } else {
         show.farewell();
-        show.finish();
     }
-    drop(stage);
-    running.end().await?;
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    show.finish();
+    Ok((stage, running, passed))
 }
 
 /// Everything on free ports, in a home of its own; the provider is the only upstream and not trusted.

@@ -1,0 +1,18 @@
+//! The commands, as a user types them: the built binary, an empty home, a clean environment.
+
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod init;
+#[cfg(test)]
+mod inspect;
+#[cfg(test)]
+mod kill;
+#[cfg(test)]
+mod receipts;
+#[cfg(test)]
+mod run;
+#[cfg(test)]
+mod settings;
+#[cfg(test)]
+mod support;

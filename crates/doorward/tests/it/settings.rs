@@ -1,0 +1,131 @@
+//! Where settings come from, and what is said about wrong ones.
+
+use crate::support::{User, done, nobody};
+
+fn written(user: &User, name: &str, text: &str) {
+    std::fs::create_dir_all(user.home()).unwrap();
+    std::fs::write(user.home().join(name), text).unwrap();
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_their_place() {
+    let user = User::new();
+    let yaml = "version: 1\nlisten: nowhere\nmode: lenient\nlitsen: 127.0.0.1:1\nupstreams:\n  lab:\n    protocol: gopher\n    url: http://lab.example\n";
+    written(&user, "doorward.yaml", yaml);
+    let mut command = user.command(&["run", "--durability", "rock"]);
+    command.env("DOORWARD_CONTENT", "maybe").env("DOORWARD_LISTN", "127.0.0.1:1");
+    let done = done(command);
+    assert_eq!(done.code, 2, "{done:?}");
+    for place in ["doorward.yaml:2:9", "doorward.yaml:3:7", "doorward.yaml:4:1", "doorward.yaml:7:15"] {
+        assert!(done.stderr.contains(place), "{place} is missing:\n{}", done.stderr);
+    }
+    for words in
+        ["nowhere", "lenient", "litsen", "gopher", "--durability", "DOORWARD_CONTENT", "DOORWARD_LISTN"]
+    {
+        assert!(done.stderr.contains(words), "{words} is missing:\n{}", done.stderr);
+    }
+    assert!(done.stdout.is_empty());
+}
+
+#[test]
+fn a_policy_with_faults_does_not_start() {
+    let user = User::new();
+    written(&user, "policy.yaml", "version: 1\ndefault: perhaps\nruels: []\n");
+    let done = user.run(&["run", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.stderr.contains("policy.yaml:2:10") && done.stderr.contains("policy.yaml:3:1"), "{done:?}");
+}
+
+#[test]
+fn an_unknown_variable_is_a_fault_alone() {
+    let user = User::new();
+    let mut command = user.command(&["run"]);
+    command.env("DOORWARD_MOED", "monitor");
+    let done = done(command);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("DOORWARD_MOED"), "{done:?}");
+}
+
+#[test]
+fn what_is_typed_wins_over_the_environment_and_that_over_the_file() {
+    let user = User::new();
+    written(&user, "doorward.yaml", "version: 1\nmode: monitor\nagent: filed\n");
+    let free = ["run", "--json", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"];
+    let mode = |variable: Option<&str>, typed: &[&str]| {
+        let mut command = user.command(&[&free[..], typed].concat());
+        command.envs(variable.map(|mode| ("DOORWARD_MODE", mode)));
+        crate::support::Daemon::spawn(command).text("mode").to_owned()
+    };
+    assert_eq!(mode(None, &[]), "monitor");
+    assert_eq!(mode(Some("block"), &[]), "block");
+    assert_eq!(mode(Some("block"), &["--mode", "monitor"]), "monitor");
+}
+
+#[test]
+fn nothing_is_loaded_from_the_working_directory() {
+    let user = User::new();
+    let hostile = "version: 1\nmode: monitor\nlisten: 127.0.0.1:1\n";
+    for name in ["doorward.yaml", ".doorward.yaml"] {
+        std::fs::write(user.work().join(name), hostile).unwrap();
+    }
+    std::fs::write(user.work().join("policy.yaml"), "this is: [no policy").unwrap();
+    std::fs::create_dir(user.work().join(".doorward")).unwrap();
+    std::fs::write(user.work().join(".doorward/doorward.yaml"), hostile).unwrap();
+    std::fs::write(user.work().join(".doorward/kill"), "").unwrap();
+    let daemon = user.start(nobody(), &[]);
+    assert_eq!(daemon.text("mode"), "block");
+    assert_eq!(daemon.ask().status, 502, "neither killed nor answered: the upstream is dead");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_exit_status_2() {
+    let user = User::new();
+    for typed in [
+        &["rnu"][..],
+        &["run", "--protocl", "anthropic"],
+        &["run", "--upstream", "http://127.0.0.1:9"],
+        &["run", "--mode", "lenient"],
+        &["receipts", "show"],
+        &["kill"],
+        &["kill", "--all", "--agent", "x"],
+    ] {
+        let done = user.run(typed);
+        assert_eq!(done.code, 2, "{typed:?}: {done:?}");
+        assert!(!done.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_key_is_never_typed_and_never_shown() {
+    let user = User::new();
+    let secret = "sk-test-0123456789-never-shown";
+    let mut command = user.command(&[
+        "run",
+        "-vvv",
+        "--key-env",
+        "LAB_KEY",
+        "--upstream",
+        "ftp://lab.example",
+        "--protocol",
+        "openai",
+    ]);
+    command.args(["--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]).env("LAB_KEY", secret);
+    let done = done(command);
+    assert_ne!(done.code, 0);
+    assert!(!format!("{done:?}").contains(secret));
+    let missing = user.run(&[
+        "run",
+        "--key-env",
+        "LAB_KEY",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--protocol",
+        "openai",
+        "--listen",
+        "127.0.0.1:0",
+        "--control",
+        "127.0.0.1:0",
+    ]);
+    assert_ne!(missing.code, 0);
+    assert!(missing.stderr.contains("LAB_KEY"), "{missing:?}");
+}
