@@ -160,3 +160,41 @@ fn downstream(effects: &[Effect], sources: &[bool]) -> Vec<bool> {
     }
     reached
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(capability: Capability, from: &[u16]) -> Effect {
+        let (target, asset) = (Target::None, AssetClass::Unknown);
+        Effect { capability, target, asset, from: from.to_vec(), by: "/usr/bin/Curl.EXE".into() }
+    }
+
+    fn condition(capability: Capability, from: Vec<EffectCondition>) -> EffectCondition {
+        EffectCondition { capability: vec![capability], from, ..EffectCondition::default() }
+    }
+
+    #[test]
+    fn data_is_followed_through_others_in_any_order_and_round_loops() {
+        use Capability::{Execute, NetworkFetch, ReadFile, WriteFile};
+        let run = condition(Execute, vec![condition(NetworkFetch, Vec::new())]);
+        let through = [effect(NetworkFetch, &[]), effect(WriteFile, &[0]), effect(Execute, &[1])];
+        assert_eq!(run.find(&through), Some(2));
+        let backwards = [effect(Execute, &[1]), effect(WriteFile, &[2]), effect(NetworkFetch, &[])];
+        assert_eq!(run.find(&backwards), Some(0));
+        let looping = [effect(Execute, &[1]), effect(WriteFile, &[0, 1]), effect(NetworkFetch, &[])];
+        assert_eq!(run.find(&looping), None);
+        let elsewhere = [effect(NetworkFetch, &[]), effect(Execute, &[9, 1])];
+        assert_eq!(run.find(&elsewhere), None);
+        let nested = condition(Execute, vec![condition(WriteFile, vec![condition(ReadFile, Vec::new())])]);
+        assert_eq!(nested.find(&through), None);
+        let read = [effect(ReadFile, &[]), effect(WriteFile, &[0]), effect(Execute, &[1])];
+        assert_eq!(nested.find(&read), Some(2));
+    }
+
+    #[test]
+    fn programs_are_compared_by_name() {
+        let by = EffectCondition { by: vec![Glob::any_case("curl")], ..EffectCondition::default() };
+        assert_eq!(by.find(&[effect(Capability::NetworkFetch, &[])]), Some(0));
+    }
+}
