@@ -94,7 +94,7 @@ class Door:
 
     def receipts(self):
         """Every receipt of the log."""
-        text = self.command("receipts", "export", "--json").stdout
+        text = self.command("receipts", "export", "--json", seconds=600).stdout
         return [json.loads(line) for line in text.splitlines() if line]
 
     def messages_path(self):
