@@ -38,8 +38,9 @@ use provider::Provider;
 use scenes::{Call, Ending, SCENES, Scene, Trick};
 use show::Show;
 
-/// How soon a reply has to end once the kill switch is thrown.
-const STOPS_WITHIN: Duration = Duration::from_millis(100);
+/// How soon a reply has to end once the kill switch is thrown. Generous, because the request that throws it
+/// and a busy machine are in it; what was measured is shown.
+const STOPS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The name of the agent.
 const AGENT: &str = "demo";

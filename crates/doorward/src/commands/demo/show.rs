@@ -22,6 +22,8 @@ pub struct Show {
     /// The document, if one is wanted instead of lines.
     document: Option<Object>,
     steps: Vec<Value>,
+    /// Scenes shown so far.
+    shown: usize,
     coloured: bool,
     ok: bool,
     /// The place of the first blocked call's receipt.
@@ -47,6 +49,7 @@ impl Show {
         Self {
             document: json.then(Object::new),
             steps: Vec::new(),
+            shown: 0,
             coloured: !plain && std::io::stdout().is_terminal(),
             ok: true,
             first_block: None,
@@ -88,8 +91,8 @@ impl Show {
             return;
         }
         self.blank();
-        self.steps.push(Value::Null);
-        self.line(&format!("{}. {}", self.steps.len(), step.scene.title), Tone::Bold);
+        self.shown += 1;
+        self.line(&format!("{}. {}", self.shown, step.scene.title), Tone::Bold);
         let dialect = std::mem::replace(&mut self.dialect, step.scene.dialect.as_str());
         if dialect != self.dialect {
             self.field("protocol", self.dialect, Tone::Dim);
@@ -100,6 +103,7 @@ impl Show {
             self.judged(judged);
             self.rows.push(row(judged));
         }
+        self.broken_off(&step);
         self.received(&step);
         self.ended(&step);
         self.unmet(&step.unmet);
@@ -134,6 +138,14 @@ impl Show {
         self.field("", &format!("receipt {}", judged.receipt), Tone::Dim);
     }
 
+    /// A reply that the firewall ended, rather than a call in it.
+    fn broken_off(&self, step: &Step) {
+        let Some(outcome) = &step.outcome else { return };
+        let Some(code) = &outcome.fault else { return };
+        self.field("doorward", &format!("{} the reply ({code})", outcome.result.to_uppercase()), Tone::Bad);
+        self.field("", &format!("receipt {}", step.heard.receipt.as_deref().unwrap_or_default()), Tone::Dim);
+    }
+
     fn received(&self, step: &Step) {
         let mut label = "agent gets";
         // One dialect has a block of its own for a notice, the other appends it to the text.
@@ -166,9 +178,6 @@ impl Show {
         }
         if let Some(after) = step.stopped_after {
             words.push_str(&format!(", {} ms after the kill switch was thrown", after.as_millis()));
-        }
-        if let Some(code) = &outcome.fault {
-            words.push_str(&format!(", fault {code}"));
         }
         self.field("reply", &words, Tone::Dim);
     }
@@ -460,7 +469,7 @@ fn program() -> String {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let own = std::env::current_exe().ok();
     let found = std::env::split_paths(&path)
-        .map(|folder| folder.join("doorward"))
+        .map(|folder| folder.join(format!("doorward{}", std::env::consts::EXE_SUFFIX)))
         .find(|file| file.is_file())
         .and_then(|file| file.canonicalize().ok());
     if found.is_some() && found == own {
