@@ -231,8 +231,9 @@ impl Decision {
         let Some(reason) = self.decisive() else { return format!("[doorward] Blocked {what}.") };
         let mut text = format!("[doorward] Blocked {what}: {} (rule {}).", reason.message, reason.rule);
         if !reason.advice.is_empty() {
-            text.push(' ');
-            text.push_str(&reason.advice);
+            text.push_str(" Instead: ");
+            text.push_str(reason.advice.trim_end_matches('.'));
+            text.push('.');
         }
         text.push_str(" Do not retry it in this or another form.");
         text

@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use doorward_control::Approver;
 use doorward_core::session::Mode;
 use doorward_gateway::{Gateway, Recorder, Server, Upstream};
-use doorward_ledger::{Log, LogOptions, SignedCheckpoint, SigningKey};
+use doorward_ledger::receipt::{ControlRecord, Kind};
+use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
 use doorward_store::{AgentName, Home, HomeLock, KillWatch, Options, Store, Token, write_atomic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -164,12 +165,15 @@ fn recorder(home: &Home, config: &Config, store: &Store, policy: &str) -> anyhow
         None => None,
     };
     let options = LogOptions { durability: config.durability, remembered, ..LogOptions::default() };
-    let log = Log::open_with(&home.log_dir(), key, options)?;
+    let mut log = Log::open_with(&home.log_dir(), key, options)?;
     if let Some(recovery) = log.recovery() {
-        tracing::warn!(
-            bytes = recovery.bytes,
-            "the last shutdown was unclean; an unfinished write was removed"
-        );
+        let message = format!("{} bytes of an unfinished write were removed", recovery.bytes);
+        tracing::warn!("the last shutdown was unclean: {message}");
+        let record =
+            ControlRecord { event: "unclean_shutdown", message: Some(&message), ..ControlRecord::default() };
+        let time = now();
+        let id = doorward_gateway::fresh_id(time)?;
+        log.append_reserved(&[Draft::new(Kind::Control, &id, time, &node).control(record).seal()?])?;
     }
     Ok(Recorder::start(log, store.clone(), &node, policy)?)
 }

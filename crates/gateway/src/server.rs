@@ -140,7 +140,7 @@ impl Server {
                     format!("the method {} is not used here; allowed: {}", head.method, allowed.join(", "));
                 return refuse(StatusCode::METHOD_NOT_ALLOWED, "method", message);
             }
-            Found::NotFound if !path.starts_with("/t/") => {
+            Found::NotFound if self.agent_of(path).is_none() => {
                 return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(None));
             }
             Found::NotFound => {
@@ -178,6 +178,12 @@ impl Server {
             agent: agent.shared(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
         })
+    }
+
+    /// The agent whose token the path begins with, whatever follows.
+    fn agent_of(&self, path: &str) -> Option<doorward_store::AgentName> {
+        let token = path.strip_prefix("/t/")?.split('/').next()?;
+        self.gateway.store().agents().resolve(token)
     }
 
     /// Refuses requests that a page in a browser, or a client that takes us for a proxy, has sent.

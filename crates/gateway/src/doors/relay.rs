@@ -192,13 +192,11 @@ impl Run {
         while let Some(output) = outputs.get_mut(at).map(|output| std::mem::replace(output, Output::Cancel)) {
             at += 1;
             match output {
-                Output::Send(bytes) | Output::KeepAlive(bytes) => {
-                    match self.send(bytes).await {
-                        Ok(()) => {}
-                        Err(Halt::ClientGone) => return Flow::Ended(gone()),
-                        Err(Halt::Killed) => return Flow::Killed,
-                    }
-                }
+                Output::Send(bytes) | Output::KeepAlive(bytes) => match self.send(bytes).await {
+                    Ok(()) => {}
+                    Err(Halt::ClientGone) => return Flow::Ended(gone()),
+                    Err(Halt::Killed) => return Flow::Killed,
+                },
                 Output::Saw(observation) => self.saw(observation).await,
                 Output::Judge(call, action, held) => {
                     let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
