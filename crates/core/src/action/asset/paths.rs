@@ -967,12 +967,13 @@ fn could_name(pattern: &str, parts: &[&str]) -> bool {
     let names: Vec<&str> = place.split('/').collect();
     if rooted {
         let deeper = pattern.ends_with('/');
+        // The name that the pattern ends with must be hinted at: `/etc/*` names everything and nothing.
         let fits = parts.len() == names.len() || (deeper && parts.len() > names.len());
         let clear = parts.iter().zip(&names).skip(1).filter(|(part, _)| shows(part)).count();
         return fits
             && clear > 0
             && parts.iter().zip(&names).all(|(part, name)| part_could_be(part, name))
-            && parts.get(names.len() - 1).is_none_or(|part| shows(part) || deeper);
+            && parts.get(names.len() - 1).is_none_or(|part| shows(part));
     }
     names.len() == 1 && parts.last().is_some_and(|part| shows(part) && part_could_be(part, place))
 }

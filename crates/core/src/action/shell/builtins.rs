@@ -95,7 +95,15 @@ impl Eval {
         argv: &[Word],
         stdin: &Stream,
     ) -> Stream {
-        let from = feeding(argv, stdin);
+        let mut from = feeding(argv, stdin);
+        let args = argv.get(1..).unwrap_or_default();
+        let before = self.reading.effects.len();
+        add_flows(&mut from, &self.sensitive_arguments(args, before, name));
+        for url in args.iter().filter(|word| word.text.contains("://") && !word.text.contains(' ')) {
+            let at = url.text.find("http").unwrap_or(0);
+            let flow = self.fetch(url.text.get(at..).unwrap_or(&url.text), &url.from, name);
+            add_flows(&mut from, &[flow]);
+        }
         let flow = self.effect(Capability::Execute, Target::Program(name.to_owned()), class, &from, name);
         Stream::of_flows(
             vec![flow],

@@ -7,6 +7,24 @@ use super::table::{Operands, Opt, Row};
 use super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Flow, Target, asset};
 
+/// Programs that name paths without opening what is there.
+const NAMES_PATHS: [&str; 14] = [
+    "find",
+    "gfind",
+    "fd",
+    "fdfind",
+    "mkdir",
+    "ssh-add",
+    "ssh-keygen",
+    "mktemp",
+    "git",
+    "docker",
+    "mkfifo",
+    "kubectl",
+    "podman",
+    "history",
+];
+
 /// A program's arguments, sorted by what they mean to it.
 pub(super) struct Call<'a> {
     pub(super) row: &'static Row,
@@ -57,12 +75,55 @@ impl Eval {
             shell => super::table::canonical(plain, shell).unwrap_or(plain),
         };
         let call = sort(row, name, args, self.shell);
-        if row.is("fn")
-            && let Some(out) = self.special(&call, stdin)
-        {
-            return out;
+        let before = self.reading.effects.len();
+        let special = if row.is("fn") { self.special(&call, stdin) } else { None };
+        let mut out = special.unwrap_or_else(|| self.plain(&call, stdin));
+        if call.rest.is_empty() && !NAMES_PATHS.contains(&name) {
+            let named: Vec<Word> =
+                call.uses.iter().filter(|(role, _)| *role == b'.').map(|(_, word)| word.clone()).collect();
+            let values = |word: &Word| call.values.iter().any(|(_, value)| value == word);
+            let loose: Vec<Word> = named.into_iter().filter(|word| !values(word)).collect();
+            let found = self.sensitive_arguments(&loose, before, name);
+            add_flows(&mut out.from, &found);
         }
-        self.plain(&call, stdin)
+        out
+    }
+
+    /// Arguments that name a sensitive place although nothing is known of what the program does with
+    /// them: taken to be read. `before` is where the program's own effects start.
+    pub(super) fn sensitive_arguments(&mut self, args: &[Word], before: usize, by: &str) -> Vec<Flow> {
+        let mut found = Vec::new();
+        for word in args {
+            // `--file=~/x`, `man:/root/x`, `@/etc/x` name a path, too.
+            let text = word.text.as_str();
+            if !text.contains(['/', '\\', '~']) || text.contains([' ', '\n']) || text.len() > 1024 {
+                continue;
+            }
+            let start =
+                if text.contains("://") { 0 } else { text.find(['=', ':', '@']).map_or(0, |at| at + 1) };
+            let drive = matches!(text.as_bytes(), [_, b':', b'\\' | b'/', ..]);
+            let inner = text.get(if drive { 0 } else { start }..).unwrap_or(text);
+            let (path, exact) = self.path(&Word { text: inner.to_owned(), ..word.clone() });
+            let class = asset::classify_path(&path, exact);
+            let capability = match class {
+                AssetClass::Credential
+                | AssetClass::Wallet
+                | AssetClass::Keychain
+                | AssetClass::BrowserData
+                | AssetClass::Doorward => Capability::ReadFile,
+                AssetClass::Startup | AssetClass::AiClientConfig => Capability::Unknown,
+                _ => continue,
+            };
+            let own = self.reading.effects.iter().skip(before);
+            if own
+                .filter(|effect| !effect.target.as_str().is_empty())
+                .any(|e| e.target.as_str().contains(&path))
+            {
+                continue;
+            }
+            found.push(self.effect(capability, Target::Path { path, exact }, class, &word.from, by));
+        }
+        found
     }
 
     /// What the table alone says.
