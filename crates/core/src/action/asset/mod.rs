@@ -5,6 +5,7 @@
 
 mod host;
 mod paths;
+mod table;
 
 use super::AssetClass;
 
@@ -357,6 +358,3 @@ fn in_class(pattern: &[u8], at: usize, c: u8) -> Option<usize> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

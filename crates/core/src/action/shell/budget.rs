@@ -14,7 +14,6 @@ pub(super) struct Budget {
     spent: usize,
     depth: u16,
     gaps: Vec<&'static str>,
-    notes: usize,
     /// How often the parser has read the same bytes again.
     pub(super) second_looks: u8,
 }
@@ -23,7 +22,7 @@ impl Budget {
     /// Enough for a line of `length` bytes: some constant for small ones, so many passes over large ones.
     pub(super) fn for_input(length: usize) -> Self {
         let left = 32 * length.min(MAX_INPUT) + 64 * 1024;
-        Self { left, spent: 0, depth: 0, gaps: Vec::new(), notes: 0, second_looks: 0 }
+        Self { left, spent: 0, depth: 0, gaps: Vec::new(), second_looks: 0 }
     }
 
     /// Takes `n` units; false once there are none.
@@ -72,11 +71,7 @@ impl Budget {
         }
     }
 
-    /// Something is odd, but all of it was read.
-    pub(super) const fn note(&mut self, _what: &'static str) {
-        self.notes += 1;
-    }
-
+    /// How many gaps there are so far.
     pub(super) fn gaps(&self) -> usize {
         self.gaps.len()
     }

@@ -193,13 +193,14 @@ impl Eval {
 
     fn builtin(&mut self, name: &str, args: &[Word], stdin: &Stream) -> Option<Stream> {
         if self.shell != Shell::Sh {
-            return self.windows_builtin(name, args, stdin);
+            return self.windows_builtin(name, args);
         }
         let out = match name {
             ":" | "true" | "false" | "[" | "test" | "return" | "exit" | "break" | "continue" | "shift"
             | "wait" | "jobs" | "fg" | "bg" | "umask" | "ulimit" | "shopt" | "getopts" | "let" | "hash"
-            | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs" | "popd"
-            | "local_" => Stream::silent(),
+            | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs" | "popd" => {
+                Stream::silent()
+            }
             "which" | "type" | "whence" => {
                 let last = args.last().cloned().unwrap_or_else(|| Word::known(""));
                 printed(last)
@@ -287,7 +288,7 @@ impl Eval {
     }
 
     /// What `PowerShell` and the command prompt do themselves.
-    fn windows_builtin(&mut self, name: &str, args: &[Word], stdin: &Stream) -> Option<Stream> {
+    fn windows_builtin(&mut self, name: &str, args: &[Word]) -> Option<Stream> {
         let lower = name.to_ascii_lowercase();
         let cmd = self.shell == Shell::Cmd;
         let out = match lower.as_str() {
@@ -322,7 +323,6 @@ impl Eval {
             | "verify" | "break" => Stream::silent(),
             _ => return None,
         };
-        let _ = stdin;
         Some(out)
     }
 

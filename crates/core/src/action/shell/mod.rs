@@ -17,6 +17,7 @@ mod eval;
 mod expand;
 mod parser;
 mod programs;
+mod redirect;
 mod special;
 mod stream;
 mod table;

@@ -5,12 +5,12 @@ use super::super::eval::Eval;
 use super::super::programs::Call;
 use super::super::stream::{Stream, add_flows};
 use super::super::{Shell, Word, decode};
-use crate::action::{AssetClass, Capability, Target, asset};
+use crate::action::{Capability, Target, asset};
 
 impl Eval {
     pub(super) fn file_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         match call.name {
-            "cp" | "mv" | "gcp" | "gmv" | "install" | "ditto" => Some(self.copy(call, stdin)),
+            "cp" | "mv" | "gcp" | "gmv" | "install" | "ditto" => Some(self.copy(call)),
             "ln" | "link" => Some(self.link(call)),
             "mkdir" | "md" => Some(Stream::silent()),
             "mktemp" => Some(Stream::of_flows(Vec::new(), "/tmp/tmp.mktemp")),
@@ -53,7 +53,7 @@ impl Eval {
         }
     }
 
-    fn copy(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+    fn copy(&mut self, call: &Call<'_>) -> Stream {
         if call.has_flag(&["-d", "--directory"]) && call.name == "install" {
             return Stream::silent();
         }
@@ -89,7 +89,6 @@ impl Eval {
                 self.env.files.remove(&path);
             }
         }
-        let _ = stdin;
         Stream::silent()
     }
 
@@ -505,7 +504,6 @@ impl Eval {
                         &[],
                         call.name,
                     );
-                    let _ = exact;
                 }
             } else if matches!(verb, "-fprint" | "-fprintf" | "-fls" | "-fprint0")
                 && let Some(file) = call.args.get(at + 1)
@@ -617,7 +615,6 @@ impl Eval {
                 self.write_file(word, &Stream { text, ..data }, false, call.name);
             }
         }
-        let _ = AssetClass::Unknown;
         Stream::of_flows(from, "")
     }
 }

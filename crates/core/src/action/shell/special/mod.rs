@@ -4,6 +4,7 @@
 
 mod files;
 mod net;
+mod powershell;
 mod system;
 mod tools;
 mod windows;

@@ -1,9 +1,9 @@
 //! Processes, services, schedules, secrets, wrappers.
 
-use super::super::builtins::{feeding, joined_by_spaces, quote};
+use super::super::builtins::{feeding, joined_by_spaces};
 use super::super::eval::Eval;
 use super::super::programs::{Call, line_of};
-use super::super::stream::{Stream, add_flows, unknown};
+use super::super::stream::Stream;
 use super::super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Target};
 
@@ -138,13 +138,11 @@ impl Eval {
         if call.name == "kill" {
             operands.extend(group.cloned());
         }
-        let full = call.has_flag(&["-f", "--full"]);
         for word in &operands {
             let text = word.text.split_once("/tcp").map_or(word.text.as_str(), |(port, _)| port);
             let target = Target::Process(text.to_owned());
             self.effect(Capability::Signal, target, AssetClass::Unknown, &word.from, call.name);
         }
-        let _ = full;
         Stream::silent()
     }
 
@@ -496,16 +494,4 @@ fn after_schedule(line: &str) -> &str {
         rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
     }
     rest
-}
-
-/// For callers that hand a list of arguments to a shell.
-pub(super) fn as_line(words: &[Word]) -> Word {
-    let text = words.iter().map(|word| quote(&word.text)).collect::<Vec<_>>().join(" ");
-    let mut from = Vec::new();
-    for word in words {
-        add_flows(&mut from, &word.from);
-    }
-    let exact = words.iter().all(|word| word.exact);
-    let text = if text.is_empty() { unknown("") } else { text };
-    Word { text, exact, from, stream: None }
 }

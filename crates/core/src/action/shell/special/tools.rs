@@ -5,7 +5,6 @@ use super::super::eval::Eval;
 use super::super::programs::{Call, line_of};
 use super::super::stream::{Stream, add_flows};
 use super::super::{Shell, Word};
-use super::system::as_line;
 use crate::action::{AssetClass, Capability, Target};
 
 impl Eval {
@@ -634,7 +633,6 @@ impl Eval {
         {
             self.execute_text(&command, Shell::Sh, call.name, stdin);
         }
-        let _ = as_line;
         self.ordinary(call, stdin)
     }
 }

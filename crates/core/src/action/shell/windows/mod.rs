@@ -1,0 +1,252 @@
+//! `PowerShell` and the command prompt into the same [`ast`](super::ast): statements, pipes, quotes,
+//! variables, blocks, calls of methods. Not all of either language: what is skipped is reported.
+
+mod cmd;
+mod powershell;
+
+use super::ast::{Command, Item, List, Piece, Raw, Then};
+use super::budget::Budget;
+
+/// Words that a method call and a plain value start with, where a program's name would stand.
+pub(super) const METHOD: &str = "%method";
+pub(super) const VALUE: &str = "%value";
+
+/// Whether a line speaks `PowerShell`, and whether it speaks the command prompt's language.
+pub(super) fn looks_like(line: &str) -> (bool, bool) {
+    // Backticks and carets inside words are escapes there, and hide the words from us.
+    let lower = line.replace(['`', '^'], "").to_ascii_lowercase();
+    const POWERSHELL: [&str; 16] = [
+        "$env:",
+        "[system.",
+        "[net.",
+        "[convert]::",
+        "[text.",
+        "new-object",
+        "invoke-",
+        "downloadstring",
+        "downloadfile",
+        "out-file",
+        "-erroraction",
+        "$_.",
+        "write-host",
+        "start-process",
+        "get-content",
+        "$psversion",
+    ];
+    let verbs = || lower.split(|c: char| c.is_whitespace() || "|;({&\"'=".contains(c)).any(is_cmdlet);
+    let aliases = || {
+        lower.split(|c: char| "|;(&\n".contains(c)).any(|part| {
+            let first = part.split_whitespace().next().unwrap_or_default();
+            matches!(first, "iex" | "iwr" | "irm" | "icm" | "saps" | "gci" | "ipmo")
+        })
+    };
+    let powershell = POWERSHELL.iter().any(|needle| lower.contains(needle))
+        || verbs()
+        || aliases()
+        || lower.contains("]::");
+    let mut parts = lower.split('%').skip(1).peekable();
+    let mut percent = false;
+    while let Some(name) = parts.next() {
+        let name = name.split(":~").next().unwrap_or(name);
+        let named = name.len() > 2
+            && name.len() < 32
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_()".contains(&b));
+        percent |= named && parts.peek().is_some();
+    }
+    let programs = || {
+        lower.split(['&', '|', '\n', '(', ')', ';']).any(|part| {
+            let first = part
+                .trim_start_matches(['@', ' ', '\t', '"'])
+                .split([' ', '\t', '"'])
+                .next()
+                .unwrap_or_default();
+            let name = first.rsplit(['/', '\\']).next().unwrap_or(first);
+            const NAMES: [&str; 38] = [
+                "reg",
+                "schtasks",
+                "net",
+                "netsh",
+                "wmic",
+                "certutil",
+                "bitsadmin",
+                "vssadmin",
+                "wevtutil",
+                "bcdedit",
+                "icacls",
+                "attrib",
+                "takeown",
+                "rundll32",
+                "regsvr32",
+                "mshta",
+                "cscript",
+                "wscript",
+                "copy",
+                "del",
+                "xcopy",
+                "robocopy",
+                "cmdkey",
+                "setx",
+                "tasklist",
+                "taskkill",
+                "sc",
+                "nltest",
+                "wbadmin",
+                "cmd",
+                "erase",
+                "ren",
+                "rd",
+                "forfiles",
+                "findstr",
+                "esentutl",
+                "msiexec",
+                "assoc",
+            ];
+            NAMES.contains(&name)
+                || [".exe", ".bat", ".cmd", ".ps1", ".vbs"].iter().any(|end| name.ends_with(end))
+        })
+    };
+    let drive = line
+        .as_bytes()
+        .windows(3)
+        .any(|w| matches!(w, [letter, b':', b'\\'] if letter.is_ascii_alphabetic()));
+    let carets = line
+        .as_bytes()
+        .windows(3)
+        .filter(|w| matches!(w, [a, b'^', b] if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric()));
+    let cmd = percent
+        || carets.count() > 1
+        || drive
+        || programs()
+        || lower.contains("\\\\") && !lower.contains("\\\\n")
+        || (lower.starts_with("type ") && lower.contains('\\'));
+    (powershell, cmd)
+}
+
+fn is_cmdlet(word: &str) -> bool {
+    const VERBS: [&str; 60] = [
+        "get",
+        "set",
+        "new",
+        "remove",
+        "invoke",
+        "start",
+        "stop",
+        "add",
+        "out",
+        "write",
+        "import",
+        "export",
+        "copy",
+        "move",
+        "test",
+        "select",
+        "where",
+        "foreach",
+        "convertto",
+        "convertfrom",
+        "enable",
+        "disable",
+        "register",
+        "unregister",
+        "install",
+        "uninstall",
+        "update",
+        "restart",
+        "read",
+        "clear",
+        "join",
+        "split",
+        "measure",
+        "compare",
+        "expand",
+        "compress",
+        "wait",
+        "receive",
+        "send",
+        "find",
+        "save",
+        "show",
+        "push",
+        "pop",
+        "resolve",
+        "rename",
+        "mount",
+        "dismount",
+        "suspend",
+        "resume",
+        "format",
+        "sort",
+        "tee",
+        "unblock",
+        "block",
+        "grant",
+        "publish",
+        "protect",
+        "unprotect",
+        "enter",
+    ];
+    let Some((verb, noun)) = word.split_once('-') else { return false };
+    noun.len() > 2
+        && noun.bytes().all(|b| b.is_ascii_alphanumeric())
+        && VERBS.contains(&verb)
+        && super::table::lookup(word, super::Shell::PowerShell).is_some()
+}
+
+pub(super) use cmd::parse_cmd;
+pub(super) use powershell::parse_powershell;
+
+/// A place in a script.
+pub(super) struct Cursor<'s, 'b> {
+    pub(super) source: &'s str,
+    pub(super) at: usize,
+    pub(super) budget: &'b mut Budget,
+}
+
+impl<'s> Cursor<'s, '_> {
+    pub(super) fn byte(&self, ahead: usize) -> Option<u8> {
+        self.source.as_bytes().get(self.at + ahead).copied()
+    }
+
+    pub(super) fn rest(&self) -> &'s str {
+        self.source.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn done(&self) -> bool {
+        self.at >= self.source.len()
+    }
+
+    pub(super) fn take(&mut self, n: usize) {
+        self.at = (self.at + n).min(self.source.len());
+        if !self.budget.spend(n) {
+            self.at = self.source.len();
+        }
+    }
+
+    pub(super) fn take_char(&mut self) -> Option<char> {
+        let c = self.rest().chars().next()?;
+        self.take(c.len_utf8());
+        Some(c)
+    }
+
+    pub(super) fn enter(&mut self) -> bool {
+        let entered = self.budget.enter();
+        if !entered {
+            self.at = self.source.len();
+        }
+        entered
+    }
+}
+
+pub(super) fn push(list: &mut List, pipeline: Vec<Command>, then: Then) {
+    if !pipeline.is_empty() {
+        list.push(Item { pipeline, then });
+    }
+}
+
+pub(super) fn text(raw: &mut Raw, more: &str) {
+    if let Some(Piece::Quoted(last)) = raw.last_mut() {
+        last.push_str(more)
+    } else {
+        raw.push(Piece::Quoted(more.to_owned()))
+    }
+}
