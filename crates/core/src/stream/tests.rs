@@ -384,7 +384,7 @@ fn openai_clean_streams_are_byte_identical() {
             + &calls(&[piece(0, Some("Bash"), "{}"), piece(1, Some("Read"), "{}")])
             + &finish("tool_calls"),
         ": OPENROUTER PROCESSING\n\n".to_owned() + &hello() + &chunk("{}", "\"stop\""),
-        hello() + &finish("stop").trim_end().to_owned(),
+        hello() + finish("stop").trim_end(),
         calls(&[piece(0, Some("Bash"), "")]) + &finish("stop"),
     ] {
         let ran = events(Protocol::OpenAi, &stream);
@@ -584,6 +584,9 @@ fn monitor_never_alters_a_byte() {
         ),
         (Protocol::OpenAi, hello() + "data: {\n\n" + &hello()),
     ];
+    let garbled = [start().as_bytes(), b"data: \"\xff\"\n\nand more"].concat();
+    let ran = run_with(Protocol::Anthropic, Framing::Events, &[&garbled], Input::End, context(true));
+    assert_eq!(ran.sent, garbled);
     for (protocol, stream) in &streams {
         for size in [1, 7, stream.len()] {
             let chunks: Vec<&[u8]> = stream.as_bytes().chunks(size).collect();

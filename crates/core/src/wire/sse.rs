@@ -148,10 +148,11 @@ impl Splitter {
     }
 
     fn event(&mut self) -> Result<Event, Fault> {
+        // Before it is cut off: what is refused stays in `rest`, so that monitor mode loses nothing.
+        check_text(self.buffer.get(..self.line).unwrap_or_default())?;
         let raw = self.buffer.split_to(self.line).freeze();
         (self.line, self.searched) = (0, 0);
         let (name, data) = (self.name.take(), self.data.take());
-        check_text(&raw)?;
         Ok(Event { raw, name, data: data.filter(|span| span.start < span.end) })
     }
 
