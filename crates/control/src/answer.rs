@@ -120,7 +120,14 @@ fn stop(stop: &Stop) -> Vec<u8> {
 }
 
 pub(crate) fn acted(set: &KillSet, approver: &Approver) -> Answer {
-    ok(Object::new().raw("kill", &kill(set)).text("approver", approver.as_str()))
+    ok_raw(&acted_json(set, approver))
+}
+
+/// What an act is answered with: `{"kill": what is stopped now, "approver": who}`. Public so that an act
+/// done without a running process is answered alike.
+#[must_use]
+pub fn acted_json(set: &KillSet, approver: &Approver) -> Vec<u8> {
+    Object::new().raw("kill", &kill(set)).text("approver", approver.as_str()).end()
 }
 
 pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {

@@ -18,5 +18,6 @@ mod gate;
 mod handle;
 mod serve;
 
+pub use answer::acted_json;
 pub use desk::{Act, Approver, Desk, Fault, FaultKind, Status};
 pub use serve::{Settings, serve};

@@ -610,7 +610,10 @@ impl Machine {
             && events
             && !self.context.monitor
         {
-            let message = format!("doorward: {fault}");
+            let message = match fault.code {
+                "kill" | "upstream.aborted" | "upstream.silent" => format!("doorward: {fault}"),
+                code => format!("doorward: the provider's reply was refused: {fault} ({code})"),
+            };
             out.push(Output::Send(match self.dialect.protocol() {
                 Protocol::Anthropic => anthropic::error_event(&message),
                 Protocol::OpenAi => openai_chat::error_event(&message),

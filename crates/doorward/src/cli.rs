@@ -39,7 +39,7 @@ pub enum Command {
     /// Show the firewall stopping a malicious provider, in under a minute
     Demo(DemoArgs),
     /// Start the firewall
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Write a commented doorward.yaml and policy.yaml
     Init(InitArgs),
     /// Judge JSON Lines from a file or standard input

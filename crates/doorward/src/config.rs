@@ -356,8 +356,7 @@ fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
             (Some(_), Err(_)) => faults.add_plain(&name, "its value is not UTF-8", ""),
             (None, _) => {
                 let known = SETTINGS.iter().map(|setting| setting.variable);
-                let near =
-                    suggestion(&name, known).map(|near| format!("did you mean {near}?")).unwrap_or_default();
+                let near = suggestion(&name, known).unwrap_or_default();
                 faults.add_plain(&name, "no setting has this name", &near);
             }
         }

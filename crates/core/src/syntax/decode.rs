@@ -250,7 +250,7 @@ pub fn suggestion<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Optio
     let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
     let within = (word.len() / 3).clamp(1, 3);
     known
-        .map(|candidate| (distance(&word, candidate), candidate))
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= within)
         .min()
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))

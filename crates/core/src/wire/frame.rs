@@ -75,6 +75,8 @@ pub(crate) struct Call {
     pub fragments: Vec<u8>,
     /// The arguments as they came whole, as JSON text.
     pub whole: Option<String>,
+    /// Whether text of the same message stands before it.
+    pub after_text: bool,
     /// Why readers would disagree on it.
     pub fault: Option<String>,
     /// For unknown things: whether some part of it looks like a call.
@@ -127,6 +129,7 @@ impl Calls {
             wire_id: wire_id.to_owned(),
             fragments: Vec::new(),
             whole: None,
+            after_text: false,
             fault: None,
             call_like: false,
             pieces: VecDeque::new(),

@@ -34,6 +34,8 @@ struct Choice {
     slots: BTreeMap<u64, (CallId, String)>,
     legacy: Option<CallId>,
     finished: bool,
+    /// Whether it has said anything.
+    said: bool,
     text: Gathered,
 }
 
@@ -202,7 +204,10 @@ impl Container<'_> {
         for member in node.members() {
             match (&*member.key, &member.value.kind) {
                 (_, Kind::Null) => {}
-                ("content", Kind::String(text)) => self.choice.text.add(text.as_wtf8(), saw),
+                ("content", Kind::String(text)) => {
+                    self.choice.said |= !text.is_empty();
+                    self.choice.text.add(text.as_wtf8(), saw);
+                }
                 ("tool_calls", Kind::Array(list)) => {
                     for (place, entry) in list.iter().enumerate() {
                         self.tool_call(entry, place, list.len(), calls, found)?;
@@ -254,6 +259,7 @@ impl Container<'_> {
             let call = calls.open(kind, Some(self.group), "", wire_id);
             if let Some(call) = calls.get_mut(call) {
                 call.slot = slot;
+                call.after_text = self.choice.said;
             }
             self.choice.slots.insert(slot, (call, wire_id.to_owned()));
             (call, true)
@@ -428,7 +434,9 @@ fn container_edits(
     let mut notice = String::new();
     let mut tell = |call: CallId| {
         if let Some(text) = calls.blocked(call).filter(|_| frame.leads.contains(&call)) {
-            if !notice.is_empty() {
+            // Where it follows text it is a paragraph of its own.
+            let after_text = !in_place && calls.get(call).is_some_and(|call| call.after_text);
+            if !notice.is_empty() || after_text {
                 notice.push_str("\n\n");
             }
             notice.push_str(text);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use doorward_control::{Approver, acted_json};
 use doorward_core::syntax::json::{self, quoted};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Durability, Log};
@@ -138,11 +139,6 @@ fn on_the_store(
     let mut log = Log::open(&home.log_dir(), key, Durability::Disk)?;
     let checkpoint = log.append_reserved(&[leaf])?;
     home.remember_checkpoint(checkpoint.text())?;
-    let stopped: Vec<String> = set
-        .acts
-        .agents
-        .keys()
-        .map(|agent| String::from_utf8_lossy(&quoted(agent.as_str())).into_owned())
-        .collect();
-    Ok(format!("{{\"all\":{},\"agents\":[{}],\"receipt\":\"{id}\"}}", set.all().is_some(), stopped.join(",")))
+    let approver = Approver { principal: "operator-token".into(), authenticated: false };
+    Ok(String::from_utf8_lossy(&acted_json(&set, &approver)).into_owned())
 }

@@ -19,35 +19,79 @@ use crate::{config, serve};
 /// # Errors
 /// If the ledger cannot be read. A failed verification is no error: it is reported, with exit status 1.
 pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
-    let path = config::home(cli.home.as_deref())?;
-    match &args.command {
-        ReceiptsCommand::Verify { path: what, key, since, json } => {
-            let key = match key {
-                Some(key) => VerifyingKey::parse(key)?,
-                None => own_key(&Home::open(&path)?)?,
-            };
-            let home = Home::open(&path);
-            let log = match (what, home) {
-                (Some(what), _) => what.clone(),
-                (None, home) => home?.log_dir(),
-            };
-            verify(&log, &key, since.as_deref(), *json)
-        }
-        command => {
-            let home = Home::open(&path)?;
-            let key = own_key(&home)?;
-            if matches!(command, ReceiptsCommand::Key) {
-                print(&key.vkey());
-                return Ok(ExitCode::SUCCESS);
-            }
-            let view = View::open(&home.log_dir(), &key)?;
-            read(&view, command)
-        }
+    let root = config::home(cli.home.as_deref())?;
+    if let ReceiptsCommand::Verify { path, key, since, json } = &args.command {
+        let since = since.as_deref().map(read_file).transpose()?;
+        return match (path, key) {
+            (Some(path), Some(key)) => verify(path, &VerifyingKey::parse(key)?, since, *json),
+            (Some(path), None) => verify(path, &own_key(&existing_home(&root)?)?, since, *json),
+            (None, key) => verify_own(&existing_home(&root)?, key.as_deref(), since, *json),
+        };
     }
+    let home = existing_home(&root)?;
+    if matches!(args.command, ReceiptsCommand::Key) {
+        print(&own_key(&home)?.vkey());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !has_log(&home) {
+        if matches!(args.command, ReceiptsCommand::List { json: false, .. }) {
+            print("no receipts yet");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    read(&View::open(&home.log_dir(), &own_key(&home)?)?, &args.command)
 }
 
+/// The home directory, which reading must not create.
+fn existing_home(root: &Path) -> anyhow::Result<Home> {
+    anyhow::ensure!(
+        root.is_dir(),
+        "there is no Doorward home at {}; `doorward run` makes one",
+        root.display()
+    );
+    Ok(Home::open(root)?)
+}
+
+fn has_log(home: &Home) -> bool {
+    home.log_dir().join("segments").is_dir()
+}
+
+/// The key of this home, which reading must not create either: a new key would make the log look forged.
 fn own_key(home: &Home) -> anyhow::Result<VerifyingKey> {
+    let file = home.ledger_key_file();
+    anyhow::ensure!(
+        file.exists(),
+        "{} is not there: this home has never signed a receipt; give --key",
+        file.display()
+    );
     Ok(serve::signing_key(home)?.public().clone())
+}
+
+/// Checks this home's log, against the newest checkpoint it remembers unless another is given.
+fn verify_own(
+    home: &Home,
+    key: Option<&str>,
+    since: Option<Vec<u8>>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let remembered = home.checkpoint_seen()?;
+    if !has_log(home) && remembered.is_none() && since.is_none() {
+        print(if as_json {
+            "{\"verified\":true,\"entries\":0}"
+        } else {
+            "no receipts yet: nothing to verify"
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let key = match key {
+        Some(key) => VerifyingKey::parse(key)?,
+        None => own_key(home)?,
+    };
+    verify(&home.log_dir(), &key, since.or(remembered.map(String::into_bytes)), as_json)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
@@ -179,18 +223,17 @@ fn export_one(view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(path: &Path, key: &VerifyingKey, since: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+fn verify(
+    path: &Path,
+    key: &VerifyingKey,
+    since: Option<Vec<u8>>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let report: Report = if path.is_dir() {
-        let since = since
-            .map(&read)
-            .transpose()?
-            .map(String::from_utf8)
-            .transpose()
-            .context("the checkpoint is not text")?;
+        let since = since.map(String::from_utf8).transpose().context("the checkpoint is not text")?;
         verify_log(path, key, since.as_deref())
     } else {
-        verify_bundle(&read(path)?, key)
+        verify_bundle(&read_file(path)?, key)
     };
     if as_json {
         print(&report.to_json());

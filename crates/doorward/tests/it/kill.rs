@@ -40,7 +40,7 @@ fn through_the_running_process() {
 fn with_no_process_the_next_one_finds_it() {
     let user = User::new();
     let told = lines(&user.ok(&["kill", "--all", "--json"]));
-    assert_eq!(told[0]["all"], true);
+    assert_eq!(told[0]["kill"]["all"], true);
     let daemon = user.start(nobody(), &[]);
     assert_eq!(daemon.ask().status, STOPPED);
     assert_eq!(daemon.interrupt(), 0);
