@@ -194,39 +194,55 @@ fn contains_names(path: &str, run: &str, deeper: bool) -> bool {
     false
 }
 
-/// The strongest class of what the glob `path` could name.
-pub(super) fn class_of_glob(path: &str) -> AssetClass {
-    let mut strongest = Project;
-    let parts: Vec<&str> = path.split('/').collect();
-    for (class, patterns) in TABLE {
-        if matches!(class, Temp | Executable | System | Config | Project | Log) {
-            break;
-        }
-        if patterns.iter().any(|pattern| could_name(pattern, &parts)) {
-            strongest = stronger(strongest, *class);
-        }
-    }
-    strongest
+/// A pattern of a sensitive place, taken apart once.
+struct Place {
+    class: AssetClass,
+    /// Its names from the root, or the one name it has anywhere.
+    names: Vec<&'static str>,
+    rooted: bool,
+    /// Whether it holds for what is below.
+    deeper: bool,
 }
 
-fn could_name(pattern: &str, parts: &[&str]) -> bool {
-    let place = pattern.strip_suffix('/').unwrap_or(pattern);
-    if place.contains('*') {
-        return false;
+static PLACES: LazyLock<Vec<Place>> = LazyLock::new(|| {
+    let sensitive = |class: AssetClass| !matches!(class, Temp | Executable | System | Config | Project | Log);
+    let rows = TABLE.iter().filter(|(class, _)| sensitive(*class));
+    rows.flat_map(|(class, patterns)| patterns.iter().map(|pattern| (*class, *pattern)))
+        .filter(|(_, pattern)| !pattern.contains('*'))
+        .map(|(class, pattern)| Place {
+            class,
+            names: pattern.strip_suffix('/').unwrap_or(pattern).split('/').collect(),
+            rooted: is_rooted(pattern),
+            deeper: pattern.ends_with('/'),
+        })
+        .filter(|place| place.rooted || place.names.len() == 1)
+        .collect()
+});
+
+/// The strongest class of what the glob `path` could name.
+pub(super) fn class_of_glob(path: &str) -> AssetClass {
+    let parts: Vec<&str> = path.split('/').take(32).collect();
+    if !parts.iter().any(|part| shows(part)) {
+        return Project;
     }
-    let rooted = place.starts_with(['~', '/']) || place.starts_with("c:");
-    let names: Vec<&str> = place.split('/').collect();
-    if rooted {
-        let deeper = pattern.ends_with('/');
-        // The name that the pattern ends with must be hinted at: `/etc/*` names everything and nothing.
-        let fits = parts.len() == names.len() || (deeper && parts.len() > names.len());
-        let clear = parts.iter().zip(&names).skip(1).filter(|(part, _)| shows(part)).count();
-        return fits
-            && clear > 0
-            && parts.iter().zip(&names).all(|(part, name)| part_could_be(part, name))
-            && parts.get(names.len() - 1).is_none_or(|part| shows(part));
+    let could = PLACES.iter().filter(|place| place.could_be(&parts));
+    could.fold(Project, |strongest, place| stronger(strongest, place.class))
+}
+
+impl Place {
+    fn could_be(&self, parts: &[&str]) -> bool {
+        let count = self.names.len();
+        let last = if self.rooted { parts.get(count - 1) } else { parts.last() };
+        let Some(last) = last else { return false };
+        if self.rooted {
+            let fits = parts.len() == count || (self.deeper && parts.len() > count);
+            let same = |(part, name): (&&str, &&str)| part_could_be(part, name);
+            // The name that the pattern ends with must be hinted at: `/etc/*` names everything and nothing.
+            fits && parts.iter().zip(&self.names).all(same) && shows(last)
+        } else {
+            self.names.first().is_some_and(|name| part_could_be(last, name)) && shows(last)
+        }
     }
-    names.len() == 1 && parts.last().is_some_and(|part| shows(part) && part_could_be(part, place))
 }
 
 /// Whether a name with globs still says something: `*` could be anything and says nothing.

@@ -21,7 +21,7 @@ pub(super) struct Budget {
 impl Budget {
     /// Enough for a line of `length` bytes: some constant for small ones, so many passes over large ones.
     pub(super) fn for_input(length: usize) -> Self {
-        let left = 32 * length.min(MAX_INPUT) + 64 * 1024;
+        let left = 16 * length.min(MAX_INPUT) + 64 * 1024;
         Self { left, spent: 0, depth: 0, gaps: Vec::new(), second_looks: 0 }
     }
 
@@ -35,6 +35,12 @@ impl Budget {
         self.left = 0;
         self.gap("shell: too long");
         false
+    }
+
+    /// Nothing more is read, for this reason.
+    pub(super) fn stop(&mut self, why: &'static str) {
+        self.gap(why);
+        self.left = 0;
     }
 
     /// What has been used so far.

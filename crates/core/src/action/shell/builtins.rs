@@ -73,13 +73,15 @@ impl Eval {
         if let Some(row) = table::lookup(name, self.shell) {
             return self.run_row(row, name, args, stdin);
         }
-        if !program.exact && name.contains(['*', '?', '[']) {
-            let mut out = Stream::silent();
+        if !program.exact && name.contains(['*', '?', '[']) && !self.guessing {
+            // Any of the programs that the glob could name; within a guess there is no second one.
+            self.guessing = true;
             let rows = table::matching(name);
+            let mut out = Stream::silent();
             for (name, row) in &rows {
-                let one = self.run_row(row, name, args, stdin);
-                out.append(one);
+                out.append(self.run_row(row, name, args, stdin));
             }
+            self.guessing = false;
             if !rows.is_empty() {
                 return out;
             }

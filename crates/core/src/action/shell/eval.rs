@@ -66,6 +66,8 @@ pub(super) struct Eval {
     /// Which of a variable's values is being followed, and how many there were at most.
     pub(super) value: usize,
     pub(super) values: usize,
+    /// Whether what runs is one of several programs that a glob could name.
+    pub(super) guessing: bool,
 }
 
 impl Eval {
@@ -79,6 +81,7 @@ impl Eval {
             conditions: 0,
             value: 0,
             values: 1,
+            guessing: false,
         }
     }
 
@@ -111,7 +114,7 @@ impl Eval {
         let from = self.gather(from);
         let at = self.reading.effects.len();
         let Some(flow) = Flow::try_from(at).ok().filter(|_| at < MAX_EFFECTS) else {
-            self.budget.gap("shell: too many effects");
+            self.budget.stop("shell: too many effects");
             return Flow::try_from(at.saturating_sub(1)).unwrap_or(Flow::MAX);
         };
         self.reading.effects.push(Effect { capability, target, asset, from, by: by.to_owned() });
@@ -435,7 +438,7 @@ impl Eval {
 
     /// Runs a program with its arguments, whoever spelled them out.
     pub(super) fn run(&mut self, argv: &[Word], stdin: &Stream) -> Stream {
-        let cost = 8 + argv.iter().map(|word| word.text.len()).sum::<usize>() / 4;
+        let cost = 8 + argv.iter().map(|word| 2 + word.text.len() / 4).sum::<usize>();
         if !self.budget.spend(cost) || !self.budget.enter() {
             return Stream::default();
         }

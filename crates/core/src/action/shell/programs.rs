@@ -7,6 +7,9 @@ use super::table::{Operands, Opt, Row};
 use super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Flow, Target, asset};
 
+/// How many arguments of one program are looked at for the places they name.
+const MAX_ARGUMENTS: usize = 4096;
+
 /// Programs that name paths without opening what is there.
 const NAMES_PATHS: [&str; 14] = [
     "find",
@@ -79,10 +82,8 @@ impl Eval {
         let special = if row.is("fn") { self.special(&call, stdin) } else { None };
         let mut out = special.unwrap_or_else(|| self.plain(&call, stdin));
         if call.rest.is_empty() && !NAMES_PATHS.contains(&name) {
-            let named: Vec<Word> =
+            let loose: Vec<Word> =
                 call.uses.iter().filter(|(role, _)| *role == b'.').map(|(_, word)| word.clone()).collect();
-            let values = |word: &Word| call.values.iter().any(|(_, value)| value == word);
-            let loose: Vec<Word> = named.into_iter().filter(|word| !values(word)).collect();
             let found = self.sensitive_arguments(&loose, before, name);
             add_flows(&mut out.from, &found);
         }
@@ -93,11 +94,17 @@ impl Eval {
     /// them: taken to be read. `before` is where the program's own effects start.
     pub(super) fn sensitive_arguments(&mut self, args: &[Word], before: usize, by: &str) -> Vec<Flow> {
         let mut found = Vec::new();
-        for word in args {
+        if args.len() > MAX_ARGUMENTS {
+            self.budget.gap("shell: too many arguments");
+        }
+        for word in args.iter().take(MAX_ARGUMENTS) {
             // `--file=~/x`, `man:/root/x`, `@/etc/x` name a path, too.
             let text = word.text.as_str();
             if !text.contains(['/', '\\', '~']) || text.contains([' ', '\n']) || text.len() > 1024 {
                 continue;
+            }
+            if !self.budget.spend(32) {
+                break;
             }
             let start =
                 if text.contains("://") { 0 } else { text.find(['=', ':', '@']).map_or(0, |at| at + 1) };
@@ -626,7 +633,9 @@ impl Sorter<'_> {
                     });
                     if let Some(value) = value {
                         call.values.push((own, value.clone()));
-                        call.uses.push((*role, value.clone()));
+                        if *role != b'.' {
+                            call.uses.push((*role, value.clone()));
+                        }
                     }
                 }
                 Opt::Operands(operands) => self.roles = operands,

@@ -475,7 +475,12 @@ impl Eval {
         };
         let listing = found.first().map(|word| word.text.clone()).unwrap_or_default();
         let mut out = Stream::of_flows(Vec::new(), listing);
+        // An `-exec` inside the command of another is an argument, not an action of this `find`.
+        let mut inside = 0;
         for (at, word) in call.args.iter().enumerate() {
+            if at < inside || self.budget.exhausted() {
+                continue;
+            }
             let verb = word.text.as_str();
             let runs = matches!(verb, "-exec" | "-execdir" | "-ok" | "-okdir")
                 || (fd && matches!(verb, "-x" | "-X" | "--exec" | "--exec-batch"));
@@ -486,6 +491,7 @@ impl Eval {
                     .position(|word| matches!(word.text.as_str(), ";" | "+"))
                     .unwrap_or(command.len());
                 let command = command.get(..end).unwrap_or_default();
+                inside = at + 1 + end;
                 for file in &found {
                     let argv: Vec<Word> = command.iter().map(|word| with_item(word, file)).collect();
                     if !argv.is_empty() {
