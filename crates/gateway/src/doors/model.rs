@@ -69,13 +69,14 @@ impl Crossing {
         let receipt = permit.receipt().to_owned();
         let reply = tokio::select! {
             reply = forward::request(&self.gateway, &self.upstream, onward, permit) => reply,
-            () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt)),
+            () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
         let reply = reply.map_err(|unsent| match unsent {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
         })?;
-        self.reply(endpoint, request, reply).await
+        let answered = self.reply(endpoint, request, reply).await;
+        answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 
     /// What is asked for; refuses what no strict reader would route.

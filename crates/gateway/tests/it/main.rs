@@ -1,0 +1,17 @@
+//! The gateway on real sockets: a real store and ledger, an upstream that says what the test wants.
+
+#[cfg(test)]
+mod evasions;
+
+#[cfg(test)]
+mod fail_closed;
+
+#[cfg(test)]
+mod support;
+
+/// A permit cannot be made, copied or opened by anyone but `record.rs` and `forward.rs`: what tries does
+/// not compile, for exactly the reason named beside it.
+#[test]
+fn permits_cannot_be_forged() {
+    trybuild::TestCases::new().compile_fail("tests/unforgeable/*.rs");
+}

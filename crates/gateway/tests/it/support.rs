@@ -1,0 +1,265 @@
+//! A gateway in front of an upstream that gives one canned answer to every request.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use doorward_core::Engine;
+use doorward_core::engine::Surroundings;
+use doorward_core::session::Mode;
+use doorward_core::wire::Protocol;
+use doorward_gateway::{Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
+use doorward_ledger::{Durability, Log, SigningKey};
+use doorward_store::{AgentName, Home, HomeLock, Options, Store};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// A directory that goes with the test.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("doorward-gateway-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running gateway.
+pub struct Door {
+    pub gateway: Arc<Gateway>,
+    pub store: Store,
+    pub address: std::net::SocketAddr,
+    pub token: String,
+    /// The requests the upstream got, as they came.
+    pub asked: Arc<Mutex<Vec<String>>>,
+    pub scratch: Scratch,
+    _stop: watch::Sender<bool>,
+    _lock: HomeLock,
+}
+
+impl Door {
+    /// A gateway before an untrusted upstream that answers every request with these bytes.
+    pub async fn before(protocol: Protocol, answer: Vec<u8>) -> Self {
+        Self::start(protocol, answer, Mode::Block).await
+    }
+
+    pub async fn start(protocol: Protocol, answer: Vec<u8>, mode: Mode) -> Self {
+        let scratch = Scratch::new();
+        let home = Home::open(scratch.path().join("home")).unwrap();
+        let lock = home.lock().unwrap();
+        let store = Store::open(&lock, Options::default()).unwrap();
+        let token = store.agents().token(&AgentName::new("tester").unwrap()).unwrap().expose().to_owned();
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        let log = Log::open(&home.log_dir(), key, Durability::Os).unwrap();
+        let around =
+            Surroundings { doorward_home: home.root().display().to_string(), ..Surroundings::default() };
+        let engine = Arc::new(Engine::shipped(around).unwrap());
+        let recorder =
+            Recorder::start(log, store.clone(), "doorward/test", engine.policy().revision()).unwrap();
+        let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
+
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", upstream.local_addr().unwrap());
+        tokio::spawn(answer_all(upstream, answer, Arc::clone(&asked)));
+        let upstream = Upstream::new(UpstreamSettings {
+            name: protocol.as_str().to_owned(),
+            protocol,
+            base,
+            trusted: false,
+            unknown_passes: false,
+            key: None,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], Settings::default(), address);
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
+        Self { gateway, store, address, token, asked, scratch, _stop: stop, _lock: lock }
+    }
+
+    /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.
+    pub async fn ask(&self, protocol: Protocol, stream: bool, tools: &[&str]) -> Reply {
+        let (path, body) = match protocol {
+            Protocol::Anthropic => {
+                let tools: Vec<Value> = tools
+                    .iter()
+                    .map(|name| json!({"name": name, "input_schema": {"type": "object"}}))
+                    .collect();
+                (
+                    "anthropic/v1/messages",
+                    json!({"model": "m", "max_tokens": 9, "stream": stream, "tools": tools,
+                    "messages": [{"role": "user", "content": "please"}]}),
+                )
+            }
+            Protocol::OpenAi => {
+                let tools: Vec<Value> = tools
+                    .iter()
+                    .map(|name| json!({"type": "function", "function": {"name": name}}))
+                    .collect();
+                (
+                    "openai/v1/chat/completions",
+                    json!({"model": "m", "stream": stream, "tools": tools,
+                    "messages": [{"role": "user", "content": "please"}]}),
+                )
+            }
+        };
+        self.send("POST", &format!("/t/{}/{path}", self.token), &body.to_string()).await
+    }
+
+    /// Sends one request and reads the reply to its end.
+    pub async fn send(&self, method: &str, target: &str, body: &str) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await;
+        read.expect("a reply in time").unwrap();
+        Reply::parse(&bytes)
+    }
+}
+
+async fn answer_all(listener: TcpListener, answer: Vec<u8>, asked: Arc<Mutex<Vec<String>>>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let (answer, asked) = (answer.clone(), Arc::clone(&asked));
+        tokio::spawn(async move {
+            let mut request = Vec::new();
+            let mut buffer = [0; 4096];
+            while !whole(&request) {
+                match stream.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => request.extend_from_slice(&buffer[..read]),
+                }
+            }
+            asked.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+            let _ = stream.write_all(&answer).await;
+        });
+    }
+}
+
+fn whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+/// A reply as the client got it.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let head = head.to_ascii_lowercase();
+        let body = if head.contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
+        Self { status, head, body }
+    }
+
+    /// The JSON of each event.
+    pub fn events(&self) -> Vec<Value> {
+        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
+    }
+}
+
+fn dechunk(mut body: &str) -> String {
+    let mut out = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 {
+            break;
+        }
+        out.push_str(rest.get(..size).unwrap_or(rest));
+        body = rest.get(size + 2..).unwrap_or_default();
+    }
+    out
+}
+
+/// A reply that is an event stream.
+pub fn sse(body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// An Anthropic event.
+pub fn event(name: &str, mut data: Value) -> String {
+    data["type"] = name.into();
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+pub fn message_start() -> String {
+    event(
+        "message_start",
+        json!({"message": {"id": "m", "type": "message", "role": "assistant", "model": "x",
+        "content": [], "stop_reason": null, "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+    )
+}
+
+pub fn text(index: usize, text: &str) -> String {
+    event("content_block_start", json!({"index": index, "content_block": {"type": "text", "text": ""}}))
+        + &event(
+            "content_block_delta",
+            json!({"index": index, "delta": {"type": "text_delta", "text": text}}),
+        )
+        + &event("content_block_stop", json!({"index": index}))
+}
+
+/// A whole call whose arguments come as this text, in two fragments.
+pub fn tool(index: usize, name: &str, arguments: &str) -> String {
+    let middle = (0..=arguments.len() / 2).rev().find(|at| arguments.is_char_boundary(*at)).unwrap_or(0);
+    let (first, second) = arguments.split_at(middle);
+    let delta = |part: &str| {
+        event(
+            "content_block_delta",
+            json!({"index": index, "delta": {"type": "input_json_delta", "partial_json": part}}),
+        )
+    };
+    tool_start(index, name)
+        + &delta(first)
+        + &delta(second)
+        + &event("content_block_stop", json!({"index": index}))
+}
+
+pub fn tool_start(index: usize, name: &str) -> String {
+    let block = json!({"type": "tool_use", "id": format!("t{index}"), "name": name, "input": {}});
+    event("content_block_start", json!({"index": index, "content_block": block}))
+}
+
+pub fn message_end() -> String {
+    event(
+        "message_delta",
+        json!({"delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": {"output_tokens": 9}}),
+    ) + &event("message_stop", json!({}))
+}
