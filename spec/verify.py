@@ -725,6 +725,8 @@ def main():
         file = Path(options.key)
         key = Key(file.read_text() if file.is_file() else options.key)
         if options.subject.is_dir():
+            if not (options.subject / "segments").is_dir():
+                raise ValueError("it is no log directory: it has no `segments` (exported tiles are not read here)")
             files = sorted((options.subject / "segments").glob("*.seg"))
             since = options.since.read_text() if options.since else None
             log = verify_log([(path.name, path.read_bytes) for path in files], key, since)

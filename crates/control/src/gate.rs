@@ -67,7 +67,7 @@ impl Gate {
                 StatusCode::FORBIDDEN,
                 "foreign_host",
                 "the Host header does not name this listener",
-                "use the address that doorward printed, or add the name to control.hosts in doorward.yaml",
+                "use the address that doorward printed",
             )),
         }
     }

@@ -231,8 +231,13 @@ fn killed(kill: Kill) -> Option<Reason> {
 /// What readers would disagree about is not passed on.
 fn fault(action: &Action) -> Option<Reason> {
     let fault = action.fault.as_ref()?;
-    let message = format!("the call is malformed: {fault}");
-    let advice = "send the arguments as one JSON object, each key once";
+    let (message, advice) = match action.kind {
+        ActionKind::ToolCall => (
+            format!("the call is malformed: {fault}"),
+            "send the arguments as one JSON object, each key once",
+        ),
+        _ => (format!("the request is refused: {fault}"), ""),
+    };
     Some(reason("floor.malformed", Layer::Floor, Verdict::Block, 100, message, advice))
 }
 

@@ -288,6 +288,13 @@ impl Machine {
         }
     }
 
+    /// How many bytes wait here: what one more step may have to read at once.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let body = if let SourceOfFrames::Json(buffer) = &self.source { buffer.len() } else { 0 };
+        self.queued + body
+    }
+
     /// One step. What is to be done is appended to `out`, in order.
     pub fn step(&mut self, input: Input<'_>, out: &mut Vec<Output>) {
         match input {

@@ -18,6 +18,9 @@ pub const RECEIPT: HeaderName = HeaderName::from_static("doorward-receipt");
 /// Tells SDKs whether trying again can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// Names what went wrong, for programs: Anthropic's error shape has no place for it.
+pub const CODE: HeaderName = HeaderName::from_static("doorward-code");
+
 /// An answer of our own.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -67,6 +70,7 @@ impl Answer {
         // ledger that cannot append passes.
         let retry = if self.status == StatusCode::SERVICE_UNAVAILABLE { "true" } else { "false" };
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(retry));
+        headers.insert(CODE, HeaderValue::from_static(self.code));
         if let Some(receipt) = self.receipt.as_deref().and_then(|receipt| HeaderValue::from_str(receipt).ok())
         {
             headers.insert(RECEIPT, receipt);

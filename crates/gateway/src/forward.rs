@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Body};
 use crate::judge::{Gateway, Refusal};
-use crate::record::{Permit, StreamPermit};
+use crate::record::{Content, Permit, StreamPermit};
 use crate::upstream::Upstream;
 
 /// Opens permits. Nobody else can make one.
@@ -37,6 +37,25 @@ pub enum Unsent {
     Upstream(Answer),
 }
 
+/// A request as it will be sent: to where, with which head, which bytes.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Where it goes. The upstream dials its own origin and nothing else.
+    pub upstream: Arc<Upstream>,
+    /// Method, address and headers.
+    pub head: http::request::Parts,
+    /// The judged bytes.
+    pub body: Bytes,
+}
+
+impl Content for Outgoing {
+    const PART: &'static str = "body";
+
+    fn content(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 /// Sends the judged request. Dropping the future closes the connection, which is how a client that has
 /// gone cancels what it asked for.
 ///
@@ -44,14 +63,12 @@ pub enum Unsent {
 /// [`Unsent`].
 pub async fn request(
     gateway: &Gateway,
-    upstream: &Upstream,
-    head: http::request::Parts,
-    permit: Permit<Bytes>,
+    permit: Permit<Outgoing>,
 ) -> Result<http::Response<Incoming>, Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
-    let body = Full::new(permit.open(Key(())));
-    let sending = upstream.send(http::Request::from_parts(head, body), Key(()));
+    let Outgoing { upstream, head, body } = permit.open(Key(()));
+    let sending = upstream.send(http::Request::from_parts(head, Full::new(body)), Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
     match tokio::time::timeout(PATIENCE, sending).await {
         Ok(Ok(response)) => Ok(response),

@@ -143,8 +143,6 @@ impl Gateway {
     }
 
     fn decide(&self, action: &Action, seen: &Seen) -> Decision {
-        /// What takes long enough to judge that other connections would notice.
-        const LARGE: usize = 64 * 1024;
         let engine = self.engine.load();
         let size: usize = action.parts.iter().map(|part| part.text.len()).sum();
         if size > LARGE {
@@ -154,6 +152,9 @@ impl Gateway {
         }
     }
 }
+
+/// More bytes than this take long enough to judge that other connections would notice.
+pub(crate) const LARGE: usize = 64 * 1024;
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn now() -> u64 {

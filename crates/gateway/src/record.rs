@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use doorward_core::decision::{Duty, Epoch};
 use doorward_core::session::{Ending, Kill, Mode};
 use doorward_core::stream::{Held, Outcome};
@@ -342,14 +341,14 @@ impl Recorder {
     }
 
     /// Records what was seen in text that had already gone on.
-    pub(crate) async fn audit(&self, permit: &StreamPermit, reasons: Vec<Reason>, text: &str) {
+    pub(crate) async fn audit(&self, permit: &StreamPermit, reasons: Vec<Reason>, text: &str, mode: Mode) {
         let decision = Decision::from_reasons(reasons, Coverage::Full, permit.decision.epoch);
         let time = now();
         let Ok((id, salt_bytes)) = id_and_salt(time) else { return };
         let salt = Salt::new(&salt_bytes);
         let digest = salt.digest("text", text.as_bytes());
         let parts = vec![PartRecord { part: "text", bytes: text.len() as u64, digest }];
-        let record = decision_record(&decision, &self.shared.policy, Mode::Monitor, false);
+        let record = decision_record(&decision, &self.shared.policy, mode, mode == Mode::Block);
         let coverage = decision.coverage.to_string();
         let epoch = epoch_pairs(decision.epoch);
         let draft = self
@@ -621,14 +620,5 @@ fn duty_line(duty: &Duty) -> String {
         Duty::Inject(name) => format!("inject {name}"),
         Duty::Dial(rule) => format!("dial {rule}"),
         Duty::Limit(bytes) => format!("limit {bytes}"),
-    }
-}
-
-/// Bytes that were judged and go to an upstream.
-impl Content for Bytes {
-    const PART: &'static str = "body";
-
-    fn content(&self) -> &[u8] {
-        self
     }
 }

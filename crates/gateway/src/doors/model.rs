@@ -20,8 +20,8 @@ use hyper::body::Incoming;
 
 use super::relay;
 use crate::answer::{Answer, Body};
-use crate::forward::{self, Unsent};
-use crate::judge::Gateway;
+use crate::forward::{self, Outgoing, Unsent};
+use crate::judge::{Gateway, Refusal, Why};
 use crate::upstream::{Upstream, forwarded_headers};
 
 /// The largest request: prompts carry images.
@@ -50,6 +50,19 @@ pub struct Crossing {
     pub rest: String,
 }
 
+/// A request as it was read.
+struct Asked {
+    endpoint: Endpoint,
+    request: Request,
+    action: Action,
+    /// What the agent is told if it is refused for being wrong.
+    wrong: Option<Answer>,
+}
+
+fn unread(coverage: Coverage) -> Request {
+    Request { coverage, ..Request::default() }
+}
+
 impl Crossing {
     /// Takes a request through and gives the client its reply.
     pub async fn handle(self, head: Parts, body: Incoming) -> Response<Body> {
@@ -61,14 +74,22 @@ impl Crossing {
     }
 
     async fn cross(self, head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
-        let endpoint = self.endpoint(&head)?;
-        let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
         let body = whole_body(&head, body).await?;
-        let (action, request) = self.read(endpoint, &body)?;
-        let permit = self.gateway.pass(action, body).await?;
+        let Asked { endpoint, request, action, wrong } = self.read(&head, &body);
+        let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
+        let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body };
+        let permit = match self.gateway.pass(action, outgoing).await {
+            Ok(permit) => permit,
+            Err(Refusal { receipt, why: Why::Blocked, decision }) => {
+                let answer = Answer::from(Refusal { receipt: receipt.clone(), why: Why::Blocked, decision });
+                // The block stands in the ledger; the agent is told what is wrong with its request.
+                return Err(wrong.map_or(answer, |wrong| wrong.under(receipt.unwrap_or_default())));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
         let receipt = permit.receipt().to_owned();
         let reply = tokio::select! {
-            reply = forward::request(&self.gateway, &self.upstream, onward, permit) => reply,
+            reply = forward::request(&self.gateway, permit) => reply,
             () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
         let reply = reply.map_err(|unsent| match unsent {
@@ -79,16 +100,46 @@ impl Crossing {
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 
-    /// What is asked for; refuses what no strict reader would route.
-    fn endpoint(&self, head: &Parts) -> Result<Endpoint, Answer> {
+    /// What the agent asks for, as an action. What is wrong with it is a fault of the action, so that it is
+    /// judged and recorded like anything else (in monitor mode it passes, unread).
+    fn read(&self, head: &Parts, body: &[u8]) -> Asked {
         let path = self.rest.split('?').next().unwrap_or_default();
+        let endpoint = endpoint(self.upstream.protocol, &head.method, path);
+        let kind =
+            if endpoint == Endpoint::Conversation { ActionKind::ModelRequest } else { ActionKind::Opaque };
+        let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
+        action.peer = self.upstream.name.clone();
+        action.peer_trusted = self.upstream.trusted;
+        action.source = Source::User;
+        let read = self.routable(endpoint, path).and_then(|()| match endpoint {
+            Endpoint::Conversation => {
+                let read = match self.upstream.protocol {
+                    Protocol::Anthropic => anthropic::read_request(body),
+                    Protocol::OpenAi => openai_chat::read_request(body),
+                };
+                read.map_err(|fault| bad_request(fault.code, fault.message))
+            }
+            Endpoint::NoCalls(what) => Ok(unread(Coverage::None(what.to_owned()))),
+            Endpoint::Unknown => Ok(unread(Coverage::Partial("unknown endpoint".to_owned()))),
+        });
+        let (request, wrong) = match read {
+            Ok(request) => (request, None),
+            Err(answer) => (unread(Coverage::None(answer.code.to_owned())), Some(answer)),
+        };
+        action.fault = wrong.as_ref().map(|answer| answer.message.clone());
+        action.coverage = request.coverage.clone();
+        action.parts.clone_from(&request.parts);
+        Asked { endpoint, request, action, wrong }
+    }
+
+    /// Refuses what no strict reader would route, and unknown endpoints of who is not trusted with them.
+    fn routable(&self, endpoint: Endpoint, path: &str) -> Result<(), Answer> {
         let odd = path.split('/').any(|part| matches!(part, "" | "." | "..")) && !path.is_empty()
             || path.bytes().any(|byte| matches!(byte, b'\\' | b'%' | b';') || !byte.is_ascii_graphic());
         if odd {
             let why = "the path has empty, dot or escaped segments, which servers read in different ways";
             return Err(bad_request("path", why.to_owned()));
         }
-        let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         if endpoint == Endpoint::Unknown && !(self.upstream.trusted && self.upstream.unknown_passes) {
             let message = format!(
                 "Doorward does not know the endpoint `{path}` and the upstream `{}` is not trusted with unknown \
@@ -97,43 +148,7 @@ impl Crossing {
             );
             return Err(Answer::agent(StatusCode::FORBIDDEN, "unknown_endpoint", message));
         }
-        Ok(endpoint)
-    }
-
-    /// The action a request is, and what it declares.
-    fn read(&self, endpoint: Endpoint, body: &[u8]) -> Result<(Action, Request), Answer> {
-        let kind =
-            if endpoint == Endpoint::Conversation { ActionKind::ModelRequest } else { ActionKind::Opaque };
-        let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
-        action.peer = self.upstream.name.clone();
-        action.peer_trusted = self.upstream.trusted;
-        action.source = Source::User;
-        let request = match endpoint {
-            Endpoint::Conversation => {
-                let read = match self.upstream.protocol {
-                    Protocol::Anthropic => anthropic::read_request(body),
-                    Protocol::OpenAi => openai_chat::read_request(body),
-                };
-                match read {
-                    Ok(request) => request,
-                    // Monitor alters nothing and stops nothing; it says that it did not look.
-                    Err(fault) if self.gateway.mode() == Mode::Monitor => {
-                        let coverage = Coverage::None(fault.code.to_owned());
-                        Request { coverage, ..Request::default() }
-                    }
-                    Err(fault) => return Err(bad_request(fault.code, fault.message)),
-                }
-            }
-            Endpoint::NoCalls(what) => {
-                Request { coverage: Coverage::None(what.to_owned()), ..Request::default() }
-            }
-            Endpoint::Unknown => {
-                Request { coverage: Coverage::Partial("unknown endpoint".to_owned()), ..Request::default() }
-            }
-        };
-        action.coverage = request.coverage.clone();
-        action.parts.clone_from(&request.parts);
-        Ok((action, request))
+        Ok(())
     }
 
     /// What the upstream answered, opened by a receipt and relayed.

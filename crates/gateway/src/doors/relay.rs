@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Body, RECEIPT, whole};
 use crate::forward::{self, ClientGone, Reply};
-use crate::judge::Gateway;
+use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
 
 /// How often the machine is told the time.
@@ -187,7 +187,12 @@ impl Run {
     /// One step of the machine, and everything that follows from it.
     async fn step(&mut self, input: Input<'_>) -> Flow {
         let mut outputs = Vec::new();
-        self.relay.machine.step(input, &mut outputs);
+        // Reading a large call takes long enough that other connections would notice.
+        if self.relay.machine.waiting() > LARGE {
+            tokio::task::block_in_place(|| self.relay.machine.step(input, &mut outputs));
+        } else {
+            self.relay.machine.step(input, &mut outputs);
+        }
         let mut at = 0;
         while let Some(output) = outputs.get_mut(at).map(|output| std::mem::replace(output, Output::Cancel)) {
             at += 1;
@@ -244,7 +249,7 @@ impl Run {
             Observation::Text(text) => {
                 let reasons = gateway.engine().audit_text(PartKind::AssistantText, &text);
                 if !reasons.is_empty() {
-                    gateway.recorder().audit(self.reply.permit(), reasons, &text).await;
+                    gateway.recorder().audit(self.reply.permit(), reasons, &text, gateway.mode()).await;
                 }
             }
             Observation::ProviderCall { name, input } => {

@@ -7,6 +7,9 @@ mod evasions;
 mod fail_closed;
 
 #[cfg(test)]
+mod routes;
+
+#[cfg(test)]
 mod support;
 
 /// A permit cannot be made, copied or opened by anyone but `record.rs` and `forward.rs`: what tries does

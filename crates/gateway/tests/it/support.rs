@@ -49,7 +49,7 @@ pub struct Door {
     pub token: String,
     /// The requests the upstream got, as they came.
     pub asked: Arc<Mutex<Vec<String>>>,
-    pub scratch: Scratch,
+    _scratch: Scratch,
     _stop: watch::Sender<bool>,
     _lock: HomeLock,
 }
@@ -92,7 +92,7 @@ impl Door {
         let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], Settings::default(), address);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
-        Self { gateway, store, address, token, asked, scratch, _stop: stop, _lock: lock }
+        Self { gateway, store, address, token, asked, _scratch: scratch, _stop: stop, _lock: lock }
     }
 
     /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.

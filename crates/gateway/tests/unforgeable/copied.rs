@@ -1,5 +1,5 @@
 //! One permit for two messages, one held call for two places.
-fn twice(permit: &doorward_gateway::Permit<bytes::Bytes>) -> doorward_gateway::Permit<bytes::Bytes> {
+fn twice(permit: &doorward_gateway::Permit<doorward_gateway::record::Nothing>) -> doorward_gateway::Permit<doorward_gateway::record::Nothing> {
     permit.clone()
 }
 

@@ -1,5 +1,5 @@
 //! A permit out of nothing.
-fn forge(body: bytes::Bytes) -> doorward_gateway::Permit<bytes::Bytes> {
+fn forge(body: doorward_gateway::record::Nothing) -> doorward_gateway::Permit<doorward_gateway::record::Nothing> {
     doorward_gateway::Permit { body }
 }
 

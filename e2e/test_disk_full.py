@@ -1,0 +1,79 @@
+"""A disk that is full: all traffic stops and says so, the kill switch is still recorded, and it heals.
+
+On a file system of its own (tmpfs, 3 MiB), which takes root; the checks run as root, elsewhere this is skipped.
+"""
+
+import http.client
+import json
+import os
+import subprocess
+import time
+
+import pytest
+from harness import wire
+from harness.door import Door
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def ready(door):
+    connection = http.client.HTTPConnection("127.0.0.1", door.control, timeout=5)
+    connection.request("GET", "/readyz")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def eventually(what, check, seconds=10):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def test_a_full_disk_stops_traffic_and_heals(small_disk, fresh_provider):
+    with Door(small_disk, fresh_provider.url, "anthropic") as door:
+        assert wire.ask(door, "text").status == 200
+        assert ready(door) == 200
+        filler = small_disk / "filler"
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+
+        def refused():
+            return wire.ask(door, "text").status == 503
+
+        eventually("a refusal", refused)
+        before = len(fresh_provider.log())
+        answer = wire.ask(door, "text")
+        assert answer.status == 503 and b"cannot be recorded" in answer.body
+        assert len(fresh_provider.log()) == before, "nothing reached the provider"
+        assert ready(door) == 503
+        killed = door.command("kill", "--all", "--reason", "full", "--json")
+        assert json.loads(killed.stdout)["kill"]["all"] is True
+        assert wire.ask(door, "text").status in (403, 503)
+
+        os.remove(filler)
+        eventually("being ready again", lambda: ready(door) == 200)
+        door.command("resume", "--all")
+        eventually("an answer", lambda: wire.ask(door, "text").status == 200)
+        events = [r["control"]["event"] for r in door.receipts() if r["kind"] == "control"]
+        assert "ledger_unavailable" in events and "ledger_recovered" in events, events
+        assert "kill" in events and "resume" in events, events
+        door.command("receipts", "verify")
