@@ -117,12 +117,18 @@ impl Coverage {
     }
 }
 
-fn join(mut a: String, b: &str) -> String {
-    if !a.split(", ").any(|part| part == b) {
-        a.push_str(", ");
-        a.push_str(b);
+/// Both explanations, each part once, in an order that does not depend on which came first. What does not
+/// fit a receipt is cut.
+fn join(a: String, b: &str) -> String {
+    const MOST: usize = 8;
+    let mut parts: Vec<&str> = a.split(", ").chain(b.split(", ")).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    if parts.len() > MOST {
+        parts.truncate(MOST);
+        parts.push("…");
     }
-    a
+    parts.join(", ")
 }
 
 impl std::fmt::Display for Coverage {

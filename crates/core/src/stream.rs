@@ -151,7 +151,8 @@ pub struct Limits {
     pub event: usize,
     /// Bytes of a reply that is not streamed.
     pub body: usize,
-    /// Bytes that may queue behind a held call, the call included.
+    /// What may queue behind a held call, the call included: bytes, and what we keep beside them (512 bytes
+    /// an event). 96 MiB hold a call of 100,000 tokens at one event each.
     pub held: usize,
     /// Calls in one reply.
     pub calls: usize,
@@ -159,7 +160,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { event: 16 << 20, body: 64 << 20, held: 32 << 20, calls: 1024 }
+        Self { event: 16 << 20, body: 64 << 20, held: 96 << 20, calls: 1024 }
     }
 }
 
@@ -276,7 +277,7 @@ impl Machine {
             dialect,
             source,
             reader,
-            calls: Calls::default(),
+            calls: Calls::new(limits.calls),
             queue: VecDeque::new(),
             queued: 0,
             phase: Phase::Reading,
@@ -300,7 +301,7 @@ impl Machine {
         match input {
             _ if self.phase == Phase::Finished => return,
             Input::Tick(now) => return self.tick(now, out),
-            Input::Ruled(id, ruling) => self.ruled(id, ruling),
+            Input::Ruled(id, ruling) => self.ruled(id, ruling, out),
             Input::Revoked(fault) => return self.cut_off(fault, out),
             Input::Bytes(bytes) => self.bytes(bytes, out),
             Input::End => self.end(out),
@@ -347,16 +348,32 @@ impl Machine {
     fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
         let SourceOfFrames::Events(splitter) = &mut self.source else { return Ok(None) };
         let Some(event) = splitter.next_event()? else { return Ok(None) };
+        let mark = self.calls.ended();
         let read = self.reader.event(&event, &mut self.calls, &mut self.saw);
-        if read.is_err() && self.context.monitor {
-            self.queue_raw(event.raw);
+        self.accept(read, mark, event.raw).map(Some)
+    }
+
+    /// The frame, unless it could not be read or holds too many calls. What a refused frame completed is
+    /// not complete; in monitor mode its bytes stay.
+    fn accept(&mut self, read: Result<Frame, Fault>, mark: usize, raw: Bytes) -> Result<Frame, Fault> {
+        let too_many = || {
+            let message = format!("more than {} calls in one reply", self.limits.calls);
+            Err(Fault::new("hold.calls", message))
+        };
+        let read = if read.is_ok() && self.calls.too_many() { too_many() } else { read };
+        if read.is_err() {
+            self.calls.reopen_since(mark);
+            if self.context.monitor {
+                self.queue_raw(raw);
+            }
         }
-        read.map(Some)
+        read
     }
 
     fn queue_raw(&mut self, raw: Bytes) {
-        self.queued += raw.len();
-        self.queue.push_back(Frame::plain(raw));
+        let frame = Frame::plain(raw);
+        self.queued += frame.cost();
+        self.queue.push_back(frame);
     }
 
     fn enqueue(&mut self, frame: Frame, out: &mut Vec<Output>) {
@@ -367,14 +384,15 @@ impl Machine {
             }
             return;
         }
-        self.queued += frame.len;
+        if !frame.whole {
+            self.queued += frame.cost();
+        }
         self.queue.push_back(frame);
-        if self.queued > self.limits.held {
+        // Only a call that still waits for its own bytes is at fault; one that waits for its ruling is not,
+        // or the outcome would depend on how the bytes were cut.
+        if self.queued > self.limits.held && self.waits_for_bytes() {
             let message = format!("more than {} bytes wait behind a call", self.limits.held);
             self.fail(Fault::new("hold.oversize", message), out);
-        } else if self.calls.len() > self.limits.calls {
-            let message = format!("more than {} calls in one reply", self.limits.calls);
-            self.fail(Fault::new("hold.calls", message), out);
         }
     }
 
@@ -389,7 +407,8 @@ impl Machine {
         }
         let complete = self.last_frame(out).and_then(|()| self.reader.complete());
         match complete {
-            Ok(()) => self.abandon_open_calls(),
+            Ok(()) if self.context.monitor => self.calls.release_open(),
+            Ok(()) => {}
             Err(fault) => self.fail(fault, out),
         }
         self.phase = Phase::Draining;
@@ -400,16 +419,14 @@ impl Machine {
         let frame = match &mut self.source {
             SourceOfFrames::Json(buffer) => {
                 let raw = buffer.split().freeze();
+                let mark = self.calls.ended();
                 let read = self.reader.body(&raw, &mut self.calls, &mut self.saw);
-                if read.is_err() && self.context.monitor {
-                    self.queue_raw(raw);
-                }
-                read?
+                self.accept(read, mark, raw)?
             }
             SourceOfFrames::Events(splitter) => {
                 let rest = splitter.rest();
                 // Some honest providers end right behind `[DONE]`.
-                let done = matches!(&rest[..], b"data: [DONE]" | b"data: [DONE]\n" | b"data: [DONE]\r\n");
+                let done = matches!(rest.trim_ascii(), b"data: [DONE]" | b"data:[DONE]");
                 if rest.iter().all(u8::is_ascii_whitespace)
                     || done && self.dialect.protocol() == Protocol::OpenAi
                 {
@@ -436,8 +453,8 @@ impl Machine {
         self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(coverage);
         let aborted = fault.code == "upstream.aborted";
         self.outcome.fault = Some(fault);
-        self.abandon_open_calls();
         if self.context.monitor {
+            self.calls.release_open();
             let rest = match &mut self.source {
                 SourceOfFrames::Events(splitter) => splitter.rest(),
                 SourceOfFrames::Json(buffer) => buffer.split().freeze(),
@@ -450,15 +467,12 @@ impl Machine {
         out.push(Output::Cancel);
     }
 
-    /// Calls that will never be complete: withheld, or in monitor mode given back unread.
-    fn abandon_open_calls(&mut self) {
-        let monitor = self.context.monitor;
-        for call in self.calls.iter_mut().filter(|call| matches!(call.state, CallState::Open)) {
-            self.outcome.withheld += 1;
-            if monitor {
-                call.state = CallState::Released(std::mem::take(&mut call.pieces));
-            }
-        }
+    /// Whether what waits at the head of the queue waits for bytes rather than for a ruling.
+    fn waits_for_bytes(&self) -> bool {
+        let open = |(id, _): &(CallId, _)| {
+            self.calls.get(*id).is_none_or(|call| matches!(call.state, CallState::Open))
+        };
+        self.queue.front().is_some_and(|frame| frame.entries.iter().any(open))
     }
 
     /// Stops at once: nothing that still waits is sent.
@@ -522,26 +536,23 @@ impl Machine {
         Some((action, Held { call: id, pieces, arguments }))
     }
 
-    fn ruled(&mut self, id: CallId, ruling: Ruling) {
-        let Some(call) = self.calls.get_mut(id).filter(|call| matches!(call.state, CallState::Ended)) else {
-            return;
+    fn ruled(&mut self, id: CallId, ruling: Ruling, out: &mut Vec<Output>) {
+        let state = match ruling {
+            Ruling::Release(held) if held.call == id => CallState::Released(held.pieces),
+            Ruling::Release(_) => CallState::Blocked("[doorward] This call was withheld.".to_owned()),
+            // Nothing is altered in monitor mode. If a call cannot go on even so, the stream cannot.
+            Ruling::Replace(notice) if self.context.monitor => {
+                return self.cut_off(Fault::new("monitor.stopped", notice), out);
+            }
+            Ruling::Replace(notice) => CallState::Blocked(notice),
         };
-        match ruling {
-            Ruling::Release(held) if held.call == id => {
-                self.outcome.released += 1;
-                if call.kind == CallKind::Unknown {
-                    let seen = anthropic::unknown_coverage(&call.name);
-                    self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
-                }
-                call.state = CallState::Released(held.pieces);
-            }
-            Ruling::Release(_) => {
-                call.state = CallState::Blocked("[doorward] this call was withheld".to_owned())
-            }
-            Ruling::Replace(notice) => {
-                self.outcome.blocked += 1;
-                call.state = CallState::Blocked(notice);
-            }
+        let released = matches!(state, CallState::Released(_));
+        if !self.calls.rule(id, state) {
+            return;
+        }
+        if let Some(call) = self.calls.get(id).filter(|call| released && call.kind == CallKind::Unknown) {
+            let seen = anthropic::unknown_coverage(&call.name);
+            self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
         }
     }
 
@@ -549,10 +560,7 @@ impl Machine {
     fn pump(&mut self, out: &mut Vec<Output>) {
         while let Some(frame) = self.queue.front() {
             if !frame.settled(&self.calls) {
-                let never = |(id, _): &(CallId, _)| {
-                    self.calls.get(*id).is_none_or(|call| matches!(call.state, CallState::Open))
-                };
-                if self.phase != Phase::Draining || !frame.entries.iter().any(never) {
+                if self.phase != Phase::Draining || !self.waits_for_bytes() {
                     return;
                 }
                 // Withheld for good, and everything behind it: the stream ends here, with an error.
@@ -560,7 +568,7 @@ impl Machine {
                 continue;
             }
             let Some(frame) = self.queue.pop_front() else { break };
-            self.queued = self.queued.saturating_sub(frame.len);
+            self.queued = self.queued.saturating_sub(frame.cost());
             if let Err(fault) = self.emit(&frame, out) {
                 return self.cut_off(fault, out);
             }
@@ -584,15 +592,22 @@ impl Machine {
             }
             Repair::Drop => {}
             Repair::Replace(bytes) => self.send(bytes, out),
-            Repair::Edit { edits, keep, then } => {
+            Repair::Edit { edits, keep, before, then } => {
                 let edited = frame.assemble(edits, &mut self.calls)?;
+                self.send(before, out);
                 if keep {
                     check_edited(&edited, frame)?;
                     self.send(edited, out);
                 }
-                if !then.is_empty() {
-                    self.send(then, out);
-                }
+                self.send(then, out);
+            }
+        }
+        // Counted where it is sent: what was ruled and never came to its turn is withheld.
+        for lead in &frame.leads {
+            if self.calls.blocked(*lead).is_some() {
+                self.outcome.blocked += 1;
+            } else {
+                self.outcome.released += 1;
             }
         }
         Ok(())
@@ -611,14 +626,20 @@ impl Machine {
             return;
         }
         self.phase = Phase::Finished;
+        let counted = self.outcome.released + self.outcome.blocked;
+        self.outcome.withheld = u32::try_from(self.calls.len()).unwrap_or(u32::MAX).saturating_sub(counted);
         let events = matches!(self.source, SourceOfFrames::Events(_));
+        // Monitor mode adds nothing to what upstream said, but a stop stops there too.
+        let stopped = |fault: &Fault| matches!(fault.code, "kill" | "monitor.stopped");
         if let Some(fault) = &self.outcome.fault
             && self.sent
             && events
-            && !self.context.monitor
+            && (!self.context.monitor || stopped(fault))
         {
             let message = match fault.code {
-                "kill" | "upstream.aborted" | "upstream.silent" => format!("doorward: {fault}"),
+                "kill" | "monitor.stopped" | "upstream.aborted" | "upstream.silent" => {
+                    format!("doorward: {fault}")
+                }
                 code => format!("doorward: the provider's reply was refused: {fault} ({code})"),
             };
             out.push(Output::Send(match self.dialect.protocol() {
@@ -679,21 +700,17 @@ fn well_formed(node: &crate::syntax::Node) -> bool {
 
 /// An edited frame is parsed again before it goes: an edit that broke it must not be sent.
 fn check_edited(edited: &[u8], frame: &Frame) -> Result<(), Fault> {
-    let data = if frame.whole || frame.node.as_ref().is_none_or(|(_, at)| *at == 0) {
-        edited
+    let data = if frame.whole {
+        Some(edited)
     } else {
-        let at = frame.node.as_ref().map_or(0, |(_, at)| *at as usize);
-        edited.get(at..).unwrap_or_default().trim_ascii_end()
+        edited.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:"))
     };
-    // After an SSE event's data there may be other fields: only the line itself is JSON.
-    let line = if frame.whole {
-        data
-    } else {
-        data.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default()
-    };
-    json::parse(line)
-        .map(drop)
-        .map_err(|fault| Fault::new("splice.broken", format!("an edited frame: {fault}")))
+    let broken = |what: String| Fault::new("splice.broken", format!("an edited frame: {what}"));
+    match data.map(json::parse) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(fault)) => Err(broken(fault.to_string())),
+        None => Err(broken("no data".to_owned())),
+    }
 }
 
 #[cfg(test)]

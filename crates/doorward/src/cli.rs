@@ -179,9 +179,10 @@ pub enum ReceiptsCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("scope").required(true).args(["agent", "all"])))]
 pub struct ScopeArgs {
     /// One agent
-    #[arg(long, value_name = "NAME", conflicts_with = "all", required_unless_present = "all")]
+    #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// Everything
     #[arg(long)]

@@ -15,7 +15,7 @@ fn context(monitor: bool) -> Context {
         session: "s".into(),
         peer: "p".into(),
         trusted: false,
-        declared: Declared { tools, provider_tools: false },
+        declared: Declared { tools, provider_tools: false, choices: 1 },
         monitor,
     }
 }
@@ -207,21 +207,110 @@ fn anthropic_one_of_two_blocked_keeps_the_other_and_the_stop_reason() {
 }
 
 #[test]
-fn anthropic_interleaved_calls_are_kept_apart() {
+fn anthropic_blocks_do_not_overlap() {
+    // LiteLLM adds each delta to the block that began last: `true {}#; bad` would be another command than
+    // the `true #; bad` that the index says.
     let stream = start()
-        + &tool_start(0, "Bash")
+        + &tool_start(0, "Read")
         + &tool_start(1, "Bash")
-        + &tool_delta(0, r#"{"command":"#)
-        + &tool_delta(1, r#"{"command":"#)
-        + &tool_delta(0, r#""ls"}"#)
-        + &tool_delta(1, r#""bad"}"#)
+        + &tool_delta(1, r#"{"command":"true "#)
+        + &tool_delta(0, "{}")
+        + &tool_delta(1, r##"#; bad"}"##)
         + &tool_stop(1)
         + &tool_stop(0)
         + &stop("tool_use");
     let ran = events(Protocol::Anthropic, &stream);
-    let judged: Vec<_> = ran.judged.iter().map(|(_, arguments, _)| arguments.clone().unwrap()).collect();
-    assert_eq!(judged, [r#"{"command":"bad"}"#, r#"{"command":"ls"}"#]);
-    assert!(ran.text().contains(&tool_delta(0, r#""ls"}"#)) && !ran.text().contains("bad"));
+    assert_eq!(ran.fault(), Some("anthropic.order"));
+    assert!(!ran.text().contains("bad") && !ran.text().contains("tool_use"));
+}
+
+#[test]
+fn anthropic_an_event_has_its_name() {
+    // The official SDKs skip an event without a name: what we judged would not be what they run.
+    let nameless = tool_delta(0, "echo '").replace("event: content_block_delta\n", "");
+    let ran = events(Protocol::Anthropic, &(start() + &tool_start(0, "Bash") + &tool_delta(0, "{\"command\":\"") + &nameless));
+    assert_eq!(ran.fault(), Some("anthropic.order"));
+}
+
+#[test]
+fn calls_in_places_no_sdk_reads_are_refused() {
+    let call = r#"{"type":"tool_use","name":"Bash","input":{"command":"bad"}}"#;
+    let function = r#"{"function":{"name":"Bash","arguments":"bad"}}"#;
+    let anthropic = [
+        stop("tool_use").replace("\"stop_sequence\":null", &format!("\"content\":[{call}]")),
+        ev("message_delta", r#","delta":{}"#) + &ev("message_stop", &format!(r#","message":{{"content":[{call}]}}"#)),
+        ev("content_block_start", &format!(r#","index":0,"content_block":{{"type":"text","text":"","x":{call}}}"#)),
+        ev("content_block_start", &format!(r#","index":0,"content_block":{{"type":"text","text":""}},"Content_Block":{call}"#)),
+    ];
+    for end in anthropic {
+        let ran = events(Protocol::Anthropic, &(start() + &end));
+        assert!(ran.fault().is_some() && !ran.text().contains("bad"), "{end}");
+    }
+    let result = format!(r#","index":0,"content_block":{{"type":"x_tool_result","content":[{call}]}}"#);
+    let ran = events(Protocol::Anthropic, &(start() + &ev("content_block_start", &result) + &tool_stop(0) + &stop("end_turn")));
+    assert!(ran.judged.len() == 1 && !ran.text().contains("bad"), "a call inside a result");
+    let openai = [
+        format!(r#"{{"choices":[],"message":{{"tool_calls":[{function}]}}}}"#),
+        format!(r#"{{"choices":[],"output":[{{"type":"function_call","name":"Bash","arguments":"bad"}}]}}"#),
+        format!(r#"{{"CHOICES":[{{"DELTA":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
+        format!(r#"{{"choices":[{{"index":0,"delta":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
+        format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_call\u017f":[{function}]}}}}]}}"#),
+        format!(r#"{{"error":{{}},"choices":[{{"index":0,"delta":{{"tool_calls":[{}]}}}}]}}"#, piece(0, Some("Bash"), "bad")),
+    ];
+    for data in openai {
+        let ran = events(Protocol::OpenAi, &format!("{}data: {data}\n\n{}", hello(), finish("stop")));
+        assert!(ran.fault().is_some() && !ran.text().contains("bad"), "{data}");
+    }
+}
+
+#[test]
+fn openai_what_clients_join_in_different_ways_is_refused() {
+    let first = calls(&[piece(0, Some("Bash"), "{\"command\":\"")]);
+    let rest = calls(&[piece(0, None, "bad")]) + &calls(&[piece(0, None, "\"}")]) + &finish("tool_calls");
+    let second_choice = |delta: &str| chunk("{}", "null").replace("\"index\":0,\"delta\":{}", &format!("\"index\":1,\"delta\":{delta}"));
+    let twice_in_one = calls(&[piece(0, Some("Bash"), "{\"command\":\""), piece(0, None, "# ")]);
+    let same_choice_twice = {
+        let one = format!("{{\"index\":0,\"delta\":{{\"tool_calls\":[{}]}}}}", piece(0, None, "# "));
+        format!("data: {{\"choices\":[{one},{one}]}}\n\n")
+    };
+    let in_message = format!("data: {{\"choices\":[{{\"index\":0,\"message\":{{\"function_call\":{{\"arguments\":\"# \"}}}}}}]}}\n\n");
+    let unnumbered = calls(&[r##"{"id":"call_0","type":"function","function":{"arguments":"# "}}"##.to_owned()]);
+    let odd_types = calls(&[piece(0, None, "# ")]).replace("\"id\":\"c\"", "\"id\":5");
+    let odd_role = chunk(&format!(r#"{{"role":"x","tool_calls":[{}]}}"#, piece(0, None, "# ")), "null");
+    let named = format!("event: x\n{}", calls(&[piece(0, None, "# ")]));
+    let other_form = calls(&[piece(0, None, "# ")]).replace("data: ", "data:");
+    for (what, inserted) in [
+        ("a second choice", second_choice("{\"content\":\"x\"}")),
+        ("one index twice", twice_in_one),
+        ("one choice twice", same_choice_twice),
+        ("a piece without an index", unnumbered),
+        ("an id that is a number", odd_types),
+        ("a role nobody has", odd_role),
+        ("an event name", named),
+        ("data without its space", other_form),
+    ] {
+        let stream = first.clone() + &inserted + &rest;
+        let ran = events(Protocol::OpenAi, &stream);
+        assert!(ran.fault().is_some() && !ran.text().contains("bad"), "{what}: {:?}", ran.text());
+    }
+    // A call in `message` is a call of its own, never part of one in `delta`.
+    let ran = events(Protocol::OpenAi, &(chunk(r#"{"function_call":{"name":"Bash","arguments":"{\"command\":\"bad\"}"}}"#, "null") + &in_message + &finish("stop")));
+    assert_eq!(ran.judged.len(), 2);
+    assert!(!ran.text().contains("bad"));
+}
+
+#[test]
+fn a_flood_stays_cheap() {
+    let mut machine = Machine::new(Dialect::Anthropic, Framing::Events, context(false), Limits { held: 1 << 20, ..Limits::default() });
+    let mut out = Vec::new();
+    machine.step(Input::Bytes((start() + &tool_start(0, "Bash")).as_bytes()), &mut out);
+    out.clear();
+    // Comments cost a frame each: what they cost counts, not their bytes.
+    machine.step(Input::Bytes(":\n\n".repeat(4000).as_bytes()), &mut out);
+    assert!(out.iter().any(|o| matches!(o, Output::Finish(outcome) if outcome.fault.as_ref().is_some_and(|f| f.code == "hold.oversize"))));
+    let many: Vec<String> = (0..2000).map(|index| piece(index, Some("Bash"), "{}")).collect();
+    let ran = events(Protocol::OpenAi, &(calls(&many) + &finish("tool_calls")));
+    assert_eq!((ran.fault(), ran.judged.len()), (Some("hold.calls"), 0), "refused before a single call is judged");
 }
 
 #[test]
@@ -457,11 +546,13 @@ fn openai_all_blocked_ends_with_stop() {
 
 #[test]
 fn openai_calls_are_judged_in_every_choice_and_container() {
+    let mut asked = context(false);
+    asked.declared.choices = 2;
     let two = hello().replace(
         "\"choices\":[",
         &format!("\"choices\":[{{\"index\":1,\"delta\":{{\"tool_calls\":[{}]}},\"finish_reason\":\"tool_calls\"}},", piece(0, Some("Bash"), "{\"command\":\"bad\"}")),
     ) + &finish("stop");
-    let ran = events(Protocol::OpenAi, &two);
+    let ran = run_with(Protocol::OpenAi, Framing::Events, &[two.as_bytes()], Input::End, asked);
     assert!(
         !ran.text().contains("bad")
             && ran.text().contains("\"index\":1,\"delta\":{\"content\":\"BLOCKED Bash\"}"),

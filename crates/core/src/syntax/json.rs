@@ -9,6 +9,9 @@ use super::{Kind, Member, Node, Span, Str};
 /// How deep values may nest: far beyond any provider's schema, far below what exhausts a stack.
 pub const MAX_DEPTH: u32 = 128;
 
+/// How many values a text may hold: bounds the memory of a tree to about 100 MB.
+pub const MAX_NODES: u32 = 1_000_000;
+
 /// Why a text is not strict JSON, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} at byte {at}")]
@@ -52,6 +55,9 @@ pub enum FaultKind {
     /// U+FEFF before the value: some readers skip it, others fail.
     #[error("byte order mark")]
     ByteOrderMark,
+    /// More than [`MAX_NODES`] values: a tree is many times larger than its text.
+    #[error("more than 1,000,000 values")]
+    Nodes,
     /// 4 GiB or more.
     #[error("too large")]
     Size,
@@ -72,7 +78,7 @@ pub fn parse(source: &[u8]) -> Result<Node, Fault> {
     if let Err(error) = std::str::from_utf8(source) {
         return Err(Fault { kind: FaultKind::Utf8, at: position(error.valid_up_to()) });
     }
-    let mut parser = Parser { source, at: 0 };
+    let mut parser = Parser { source, at: 0, nodes: 0 };
     parser.space();
     let node = parser.value(0)?;
     parser.space();
@@ -110,6 +116,7 @@ pub fn quoted(text: &str) -> Vec<u8> {
 struct Parser<'a> {
     source: &'a [u8],
     at: usize,
+    nodes: u32,
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "`parse` refuses sources of 4 GiB and more")]
@@ -146,6 +153,10 @@ impl Parser<'_> {
     fn value(&mut self, depth: u32) -> Result<Node, Fault> {
         if depth > MAX_DEPTH {
             return Err(self.fault(FaultKind::Depth));
+        }
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return Err(self.fault(FaultKind::Nodes));
         }
         let start = self.at;
         let kind = match self.peek() {
@@ -425,6 +436,8 @@ mod tests {
         assert_eq!(kind(br#""\x41""#), FaultKind::Escape);
         assert_eq!(kind(b"{\"a\":"), FaultKind::Truncated);
         assert_eq!(kind(&[b'['; 4000]), FaultKind::Depth);
+        let many = ["[", &"0,".repeat(MAX_NODES as usize), "0]"].concat();
+        assert_eq!(kind(many.as_bytes()), FaultKind::Nodes);
         let wide: String = (0..40).map(|n| format!("\"k{}\":0,", n % 39)).collect();
         assert_eq!(kind(format!("{{{}}}", wide.trim_end_matches(',')).as_bytes()), FaultKind::DuplicateKey);
     }

@@ -8,19 +8,28 @@
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, looks_like_call, object};
+use super::frame::{
+    CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, check_rest, looks_like_call,
+    object, reply,
+};
 use super::request::{Declared, Request};
 use super::splice::Edit;
 use super::sse::Event;
 use crate::action::{Part, PartKind};
 use crate::decision::Coverage;
-use crate::syntax::{Node, json};
+use crate::syntax::{Node, Span, json};
+
+/// The most content blocks one message may have.
+const MOST_BLOCKS: u64 = 4096;
 
 /// Reads one reply.
 #[derive(Debug)]
 pub(crate) struct Reader {
     phase: Phase,
-    blocks: Vec<Block>,
+    /// How many blocks there have been.
+    blocks: u64,
+    /// The one that is open, and its index.
+    open: Option<(u64, BlockKind)>,
     /// Whether the request asked for tools that the provider runs itself.
     provider_tools: bool,
     trusted: bool,
@@ -32,12 +41,6 @@ enum Phase {
     Content,
     Closing,
     Done,
-}
-
-#[derive(Debug)]
-struct Block {
-    kind: BlockKind,
-    open: bool,
 }
 
 #[derive(Debug)]
@@ -53,7 +56,7 @@ enum BlockKind {
 
 impl Reader {
     pub fn new(declared: &Declared, trusted: bool) -> Self {
-        Self { phase: Phase::Start, blocks: Vec::new(), provider_tools: declared.provider_tools, trusted }
+        Self { phase: Phase::Start, blocks: 0, open: None, provider_tools: declared.provider_tools, trusted }
     }
 
     /// Reads one event of a stream.
@@ -66,13 +69,25 @@ impl Reader {
         let (Some(data), Some(span)) = (event.data(), event.data) else {
             return Ok(Frame::plain(event.raw.clone()));
         };
-        let node = object(data)?;
+        let node = reply(data)?;
         let Some(kind) = node.text("type") else {
             return Err(order("an event has no type"));
         };
-        // SDKs choose by the event's name, others by the data's type: they must say the same.
-        if event.name().is_some_and(|name| name != kind.as_bytes()) {
-            return Err(order("an event's name and its data's type differ"));
+        // The official SDKs skip an event without a name, others read its type: an event must have both,
+        // and they must say the same.
+        if event.name() != Some(kind.as_bytes()) {
+            return Err(order("an event's name is missing or differs from its data's type"));
+        }
+        let consumed: &[&str] = match kind {
+            "message_start" => &["message"],
+            "content_block_start" => &["content_block"],
+            "content_block_delta" => &["delta"],
+            // Held as a whole if it is unknown.
+            "content_block_stop" | "message_delta" | "message_stop" | "ping" | "error" => &[],
+            _ => &["message", "content_block", "delta", "content", "error"],
+        };
+        if consumed.len() < 2 {
+            check_rest(&node, consumed)?;
         }
         if self.phase == Phase::Done && kind != "ping" {
             return Err(order("an event after the end of the message"));
@@ -86,9 +101,10 @@ impl Reader {
             }
             "message_start" => self.message_start(&raw, node, span.start, calls, saw),
             "content_block_start" => self.block_start(raw, node, span.start, calls, saw),
-            "content_block_delta" => self.block_delta(raw, node, span.start, calls, saw),
-            "content_block_stop" => self.block_stop(raw, node, span.start, calls, saw),
+            "content_block_delta" => self.block_delta(raw, &node, calls, saw),
+            "content_block_stop" => self.block_stop(raw, &node, calls, saw),
             "message_delta" => {
+                check_rest(node.get("delta").unwrap_or(&node), &[])?;
                 self.content_closed()?;
                 self.phase = Phase::Closing;
                 saw_usage(&node, saw);
@@ -101,7 +117,7 @@ impl Reader {
             }
             _ => {
                 let name = format!("event {kind}");
-                Ok(self.unknown(raw, node, span.start, &name, calls))
+                Ok(unknown(raw, &node, &name, calls))
             }
         }
     }
@@ -113,10 +129,10 @@ impl Reader {
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
-        let node = object(raw)?;
+        let node = reply(raw)?;
         self.phase = Phase::Done;
         saw_usage(&node, saw);
-        let entries = self.content(&node, raw, calls, saw);
+        let entries = self.content(&node, raw, calls, saw)?;
         let leads = entries.iter().map(|(call, _)| *call).collect();
         let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
         frame.whole = true;
@@ -144,7 +160,7 @@ impl Reader {
             return Err(order("message_start without a message"));
         };
         saw_usage(message, saw);
-        let entries = self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw);
+        let entries = self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw)?;
         if entries.is_empty() {
             return Ok(Frame::plain(raw.clone()));
         }
@@ -159,10 +175,11 @@ impl Reader {
         source: &[u8],
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
-    ) -> Vec<(CallId, crate::syntax::Span)> {
+    ) -> Result<Vec<(CallId, Span)>, Fault> {
+        check_rest(message, &["content"])?;
         let mut entries = Vec::new();
         for block in message.get("content").map(Node::elements).unwrap_or_default() {
-            let mut kind = self.classify(block, source, calls);
+            let mut kind = self.classify(block, source, calls)?;
             match &mut kind {
                 BlockKind::Call(call) => {
                     calls.end(*call);
@@ -178,24 +195,32 @@ impl Reader {
                 }
                 BlockKind::Thinking | BlockKind::Result => {}
             }
-            self.blocks.push(Block { kind, open: false });
+            self.blocks += 1;
         }
-        entries
+        Ok(entries)
     }
 
     /// What a block is; a call is opened.
-    fn classify(&self, block: &Node, source: &[u8], calls: &mut Calls) -> BlockKind {
+    fn classify(&self, block: &Node, source: &[u8], calls: &mut Calls) -> Result<BlockKind, Fault> {
+        if self.blocks >= MOST_BLOCKS {
+            return Err(order("more than 4096 content blocks"));
+        }
         let kind = block.text("type").unwrap_or_default();
         let name = block.text("name").unwrap_or_default();
         let wire_id = block.text("id").unwrap_or_default();
-        match kind {
+        Ok(match kind {
+            "text" | "thinking" | "redacted_thinking"
+                if block.members().iter().any(|m| looks_like_call(&m.value)) =>
+            {
+                return Err(order("a text block holds what could be a call"));
+            }
             "text" => BlockKind::Text(Gathered::default()),
             "thinking" | "redacted_thinking" => BlockKind::Thinking,
             "server_tool_use" | "mcp_tool_use" if self.provider_tools || self.trusted => {
                 BlockKind::Provider(name.to_owned(), Vec::new())
             }
             "container_upload" | "compaction" => BlockKind::Result,
-            kind if kind.ends_with("_tool_result") => BlockKind::Result,
+            kind if kind.ends_with("_tool_result") && !holds_call(block) => BlockKind::Result,
             "tool_use" => {
                 let id = calls.open(CallKind::Tool, None, name, wire_id);
                 if let (Some(call), Some(input)) = (calls.get_mut(id), block.some("input")) {
@@ -215,7 +240,7 @@ impl Reader {
                 }
                 BlockKind::Call(id)
             }
-        }
+        })
     }
 
     fn block_start(
@@ -229,21 +254,27 @@ impl Reader {
         if self.phase != Phase::Content {
             return Err(order("a content block outside of the message"));
         }
-        if node.get("index").and_then(Node::as_u64) != u64::try_from(self.blocks.len()).ok() {
+        // Some clients add every delta to the block that began last, whatever its index says.
+        if self.open.is_some() {
+            return Err(order("a content block begins inside another"));
+        }
+        if node.get("index").and_then(Node::as_u64) != Some(self.blocks) {
             return Err(order("a content block's index is not the next one"));
         }
         let Some(block) = node.get("content_block").filter(|block| block.is_object()) else {
             return Err(order("content_block_start without a block"));
         };
         let source = raw.get(at as usize..).unwrap_or_default();
-        let mut kind = self.classify(block, source, calls);
+        let mut kind = self.classify(block, source, calls)?;
         if let BlockKind::Text(gathered) = &mut kind {
             gathered.add(block.text("text").unwrap_or_default().as_bytes(), saw);
         }
         let call = if let BlockKind::Call(call) = &kind { Some(*call) } else { None };
-        self.blocks.push(Block { kind, open: true });
+        let index = self.blocks;
+        self.open = Some((index, kind));
+        self.blocks += 1;
         Ok(match call {
-            Some(call) => Frame::of_call(raw, node, at, call, true, calls),
+            Some(call) => Frame::of_call(raw, Shape::Begins(index), call, calls),
             None => Frame::plain(raw),
         })
     }
@@ -251,21 +282,20 @@ impl Reader {
     fn block_delta(
         &mut self,
         raw: Bytes,
-        node: Node,
-        at: u32,
+        node: &Node,
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
-        let block = self.open_block(&node)?;
         let Some(delta) = node.get("delta").filter(|delta| delta.is_object()) else {
             return Err(order("content_block_delta without a delta"));
         };
+        let block = open_block(&mut self.open, node)?;
         let kind = delta.text("type").unwrap_or_default();
         let fragment = |key: &str| match delta.get(key).and_then(Node::as_string) {
             Some(text) => Ok(text.as_wtf8()),
             None => Err(order("a delta without its text")),
         };
-        match (&mut block.kind, kind) {
+        match (&mut *block, kind) {
             (BlockKind::Text(gathered), "text_delta") => gathered.add(fragment("text")?, saw),
             (BlockKind::Text(_), "citations_delta")
             | (BlockKind::Thinking, "thinking_delta" | "signature_delta") => {}
@@ -287,7 +317,7 @@ impl Reader {
                         _ => call.spoil("it holds a delta that no reader expects in a call"),
                     }
                 }
-                return Ok(Frame::of_call(raw, node, at, id, false, calls));
+                return Ok(Frame::of_call(raw, Shape::Belongs, id, calls));
             }
             (
                 _,
@@ -297,86 +327,89 @@ impl Reader {
             }
             (_, kind) => {
                 let name = format!("delta {kind}");
-                return Ok(self.unknown(raw, node, at, &name, calls));
+                return Ok(unknown(raw, node, &name, calls));
             }
         }
+        check_rest(delta, &[])?;
         Ok(Frame::plain(raw))
     }
 
     fn block_stop(
         &mut self,
         raw: Bytes,
-        node: Node,
-        at: u32,
+        node: &Node,
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
-        let block = self.open_block(&node)?;
-        block.open = false;
-        match &mut block.kind {
-            BlockKind::Text(gathered) => gathered.flush(saw),
-            BlockKind::Provider(name, input) => saw.push(Observation::ProviderCall {
-                name: std::mem::take(name),
-                input: String::from_utf8_lossy(input).into_owned(),
-            }),
-            BlockKind::Call(call) => {
-                let call = *call;
-                let frame = Frame::of_call(raw, node, at, call, false, calls);
+        open_block(&mut self.open, node)?;
+        match self.open.take().map(|(_, kind)| kind) {
+            Some(BlockKind::Text(mut gathered)) => gathered.flush(saw),
+            Some(BlockKind::Provider(name, input)) => {
+                let input = String::from_utf8_lossy(&input).into_owned();
+                saw.push(Observation::ProviderCall { name, input });
+            }
+            Some(BlockKind::Call(call)) => {
+                let frame = Frame::of_call(raw, Shape::Belongs, call, calls);
                 calls.end(call);
                 return Ok(frame);
             }
-            BlockKind::Thinking | BlockKind::Result => {}
+            Some(BlockKind::Thinking | BlockKind::Result) | None => {}
         }
         Ok(Frame::plain(raw))
-    }
-
-    fn open_block(&mut self, node: &Node) -> Result<&mut Block, Fault> {
-        let index = node.get("index").and_then(Node::as_u64).and_then(|index| usize::try_from(index).ok());
-        index
-            .and_then(|index| self.blocks.get_mut(index))
-            .filter(|block| block.open)
-            .ok_or_else(|| order("an event for a content block that is not open"))
     }
 
     fn content_closed(&self) -> Result<(), Fault> {
         if self.phase == Phase::Start {
             return Err(order("the message ends before it starts"));
         }
-        if self.blocks.iter().any(|block| block.open) {
+        if self.open.is_some() {
             return Err(order("the message ends inside a content block"));
         }
         Ok(())
     }
+}
 
-    /// An event or delta that nobody knows: held, judged, passed on or dropped.
-    #[expect(clippy::unused_self, reason = "reads like its siblings")]
-    fn unknown(&self, raw: Bytes, node: Node, at: u32, name: &str, calls: &mut Calls) -> Frame {
-        let id = calls.open(CallKind::Unknown, None, name, "");
-        if let Some(call) = calls.get_mut(id) {
-            call.call_like = looks_like_call(&node);
-        }
-        let frame = Frame::of_call(raw, node, at, id, true, calls);
-        calls.end(id);
-        frame
+/// The open block, if an event's index names it.
+fn open_block<'a>(open: &'a mut Option<(u64, BlockKind)>, node: &Node) -> Result<&'a mut BlockKind, Fault> {
+    let index = node.get("index").and_then(Node::as_u64);
+    match open {
+        Some((at, kind)) if index == Some(*at) => Ok(kind),
+        _ => Err(order("an event for a content block that is not open")),
     }
+}
+
+/// An event or delta that nobody knows: held, judged, passed on or dropped.
+fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
+    let id = calls.open(CallKind::Unknown, None, name, "");
+    if let Some(call) = calls.get_mut(id) {
+        call.call_like = looks_like_call(node);
+    }
+    let frame = Frame::of_call(raw, Shape::Belongs, id, calls);
+    calls.end(id);
+    frame
+}
+
+/// Whether what a provider's tool gave back holds something an agent could take for a call of its own.
+fn holds_call(block: &Node) -> bool {
+    block.members().iter().any(|member| looks_like_call(&member.value))
 }
 
 /// How a frame is emitted, now that its calls are ruled.
 pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
+    let gone = || frame.entries.iter().find_map(|(call, _)| calls.blocked(*call));
+    match (frame.shape, gone()) {
+        // Where a blocked block began stands a text block; the rest of it is gone.
+        (Shape::Begins(index), Some(notice)) => return Repair::Replace(text_events(index, notice)),
+        (Shape::Belongs, Some(_)) => return Repair::Drop,
+        (Shape::Other, _) => {}
+        _ => return Repair::Keep,
+    }
     let Some((node, _)) = &frame.node else { return Repair::Keep };
-    let kind = node.text("type").unwrap_or_default();
-    let message = match kind {
+    let message = match node.text("type").unwrap_or_default() {
         _ if frame.whole => Some(&**node),
-        "content_block_start" | "content_block_delta" | "content_block_stop" => {
-            return held_event(frame, node, kind, calls);
-        }
         "message_start" => node.get("message"),
         "message_delta" => node.get("delta"),
-        // An unknown event that was held as a whole.
-        _ => {
-            let gone = frame.entries.iter().any(|(call, _)| calls.blocked(*call).is_some());
-            return if gone { Repair::Drop } else { Repair::Keep };
-        }
+        _ => None,
     };
     let mut edits: Vec<Edit> = frame
         .entries
@@ -389,19 +422,15 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
     {
         edits.push(Edit::replace(reason.span, &b"\"end_turn\""[..]));
     }
-    if edits.is_empty() { Repair::Keep } else { Repair::Edit { edits, keep: true, then: Bytes::new() } }
+    if edits.is_empty() {
+        Repair::Keep
+    } else {
+        Repair::Edit { edits, keep: true, before: Bytes::new(), then: Bytes::new() }
+    }
 }
 
-/// An event that belongs to a held block as a whole: if the block is blocked, a text block stands where
-/// it began and the rest of it is gone.
-fn held_event(frame: &Frame, node: &Node, kind: &str, calls: &Calls) -> Repair {
-    let Some(notice) = frame.entries.iter().find_map(|(call, _)| calls.blocked(*call)) else {
-        return Repair::Keep;
-    };
-    if kind != "content_block_start" || frame.leads.is_empty() {
-        return Repair::Drop;
-    }
-    let index = node.get("index").and_then(Node::as_u64).unwrap_or_default();
+/// A whole text block in the place of another.
+fn text_events(index: u64, notice: &str) -> Bytes {
     let mut out = Vec::new();
     let mut event = |name: &str, rest: &[&[u8]]| {
         out.extend_from_slice(
@@ -414,7 +443,7 @@ fn held_event(frame: &Frame, node: &Node, kind: &str, calls: &Calls) -> Repair {
     let text = json::quoted(notice);
     event("content_block_delta", &[br#","delta":{"type":"text_delta","text":"#, &text, b"}"]);
     event("content_block_stop", &[]);
-    Repair::Replace(out.into())
+    out.into()
 }
 
 fn text_block(notice: &str) -> Vec<u8> {
@@ -530,5 +559,7 @@ fn truncated() -> Fault {
 
 /// What was not looked into when something unknown passes.
 pub(crate) fn unknown_coverage(name: &str) -> Coverage {
+    // The name is the upstream's: cut to what a receipt has room for, without what a terminal obeys.
+    let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     Coverage::Partial(format!("unknown {name}"))
 }

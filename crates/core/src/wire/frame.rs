@@ -1,7 +1,7 @@
 //! A frame is what a stream forwards in one go: a server-sent event, or a whole JSON body. The calls in
 //! it are cut out until they are judged.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -110,14 +110,66 @@ impl Call {
 }
 
 /// Every call of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Calls {
     list: Vec<Call>,
     /// Calls complete since the machine last asked.
     ended: Vec<CallId>,
+    /// How many calls of each group are not ruled yet.
+    unruled: HashMap<u32, u32>,
+    limit: usize,
 }
 
 impl Calls {
+    /// No calls yet, and at most `limit` to come.
+    pub fn new(limit: usize) -> Self {
+        Self { list: Vec::new(), ended: Vec::new(), unruled: HashMap::new(), limit }
+    }
+
+    /// Whether there are more calls than there may be.
+    pub fn too_many(&self) -> bool {
+        self.list.len() > self.limit
+    }
+
+    /// How many calls have become complete and were not asked for yet.
+    pub fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Takes back that calls became complete: the frame that completed them was refused.
+    pub fn reopen_since(&mut self, mark: usize) {
+        for id in self.ended.split_off(mark.min(self.ended.len())) {
+            if let Some(call) = self.get_mut(id) {
+                call.state = CallState::Open;
+            }
+        }
+    }
+
+    /// Rules on a call that is waiting for it; `false` if it is not.
+    pub fn rule(&mut self, id: CallId, ruled: CallState) -> bool {
+        let Some(call) = self.get_mut(id).filter(|call| matches!(call.state, CallState::Ended)) else {
+            return false;
+        };
+        call.state = ruled;
+        let group = call.group;
+        if let Some(left) = self.unruled.get_mut(&group) {
+            *left = left.saturating_sub(1);
+        }
+        true
+    }
+
+    /// Gives every call that is still open back unread.
+    pub fn release_open(&mut self) {
+        for call in &mut self.list {
+            if matches!(call.state, CallState::Open) {
+                call.state = CallState::Released(std::mem::take(&mut call.pieces));
+                if let Some(left) = self.unruled.get_mut(&call.group) {
+                    *left = left.saturating_sub(1);
+                }
+            }
+        }
+    }
+
     /// Opens a call; without a `group`, one of its own.
     pub fn open(&mut self, kind: CallKind, group: Option<u32>, name: &str, wire_id: &str) -> CallId {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
@@ -135,6 +187,7 @@ impl Calls {
             pieces: VecDeque::new(),
             state: CallState::Open,
         });
+        *self.unruled.entry(group.unwrap_or(index)).or_default() += 1;
         CallId(index)
     }
 
@@ -161,10 +214,6 @@ impl Calls {
         std::mem::take(&mut self.ended)
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Call> {
-        self.list.iter_mut()
-    }
-
     pub fn len(&self) -> usize {
         self.list.len()
     }
@@ -179,9 +228,8 @@ impl Calls {
 
     /// Whether this call and all of its group are ruled.
     pub fn settled(&self, id: CallId) -> bool {
-        let Some(group) = self.get(id).map(|call| call.group) else { return false };
-        let ruled = |call: &Call| matches!(call.state, CallState::Released(_) | CallState::Blocked(_));
-        self.list.iter().filter(|call| call.group == group).all(ruled)
+        let group = self.get(id).map(|call| call.group);
+        group.and_then(|group| self.unruled.get(&group)).is_some_and(|left| *left == 0)
     }
 
     /// How many calls of `group` that were numbered below `slot` have been blocked.
@@ -206,14 +254,31 @@ enum Stretch {
     Hole(CallId),
 }
 
+/// What a repair has to know of a frame whose JSON is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Nothing: it needs no repair, or has its JSON.
+    Other,
+    /// All of it belongs to one held block, which it begins at this index.
+    Begins(u64),
+    /// All of it belongs to one held block or event.
+    Belongs,
+    /// It carries a piece of one call and nothing else; where the call's index stands, in the
+    /// coordinates of the frame.
+    Piece(Option<Span>),
+}
+
 /// What a frame carries, and how it is put together again.
 #[derive(Debug)]
 pub(crate) struct Frame {
     stretches: Vec<(Span, Stretch)>,
     /// The frame's length in bytes, holes included.
     pub len: usize,
-    /// The JSON it holds and where in the frame that begins; kept only where a repair may need it.
+    /// The JSON it holds and where in the frame that begins; kept only where a repair may need it, because
+    /// a tree is many times larger than its bytes.
     pub node: Option<(Box<Node>, u32)>,
+    /// What is known of it without its JSON.
+    pub shape: Shape,
     /// The calls in it: which, and where (in the coordinates of the JSON).
     pub entries: Vec<(CallId, Span)>,
     /// The calls that begin in it.
@@ -234,6 +299,7 @@ impl Frame {
             stretches,
             len,
             node: None,
+            shape: Shape::Other,
             entries: Vec::new(),
             leads: Vec::new(),
             whole: false,
@@ -252,7 +318,7 @@ impl Frame {
     }
 
     /// A frame that belongs to one call altogether.
-    pub fn of_call(raw: Bytes, node: Node, at: u32, call: CallId, lead: bool, calls: &mut Calls) -> Self {
+    pub fn of_call(raw: Bytes, shape: Shape, call: CallId, calls: &mut Calls) -> Self {
         let span = Span::new(0, u32::try_from(raw.len()).unwrap_or(u32::MAX));
         let len = raw.len();
         if let Some(call) = calls.get_mut(call) {
@@ -261,9 +327,10 @@ impl Frame {
         Self {
             stretches: vec![(span, Stretch::Hole(call))],
             len,
-            entries: vec![(call, node.span)],
-            node: Some((Box::new(node), at)),
-            leads: if lead { vec![call] } else { Vec::new() },
+            node: None,
+            shape,
+            entries: vec![(call, span)],
+            leads: if matches!(shape, Shape::Begins(_)) { vec![call] } else { Vec::new() },
             whole: false,
             error: false,
         }
@@ -304,6 +371,7 @@ impl Frame {
             stretches,
             len: raw.len(),
             node: Some((Box::new(node), at)),
+            shape: Shape::Other,
             entries,
             leads,
             whole: false,
@@ -316,9 +384,15 @@ impl Frame {
         self.entries.iter().all(|(call, _)| calls.settled(*call))
     }
 
-    /// Whether it carries a call or may need a repair.
+    /// Whether it carries no call and needs no repair.
     pub fn is_plain(&self) -> bool {
-        self.node.is_none()
+        self.node.is_none() && self.entries.is_empty()
+    }
+
+    /// What keeping it costs, in bytes: its own, and what we keep beside them.
+    pub fn cost(&self) -> usize {
+        let tree = if self.node.is_some() { self.len.saturating_mul(16) } else { 0 };
+        self.len + tree + 512
     }
 
     /// The frame's bytes with `edits` (in the JSON's coordinates) applied. Pieces of released calls are
@@ -361,39 +435,123 @@ pub(crate) enum Repair {
     Drop,
     /// With other bytes in its place.
     Replace(Bytes),
-    /// With these edits, in the coordinates of its JSON, and `then` after it. `keep: false` drops the
-    /// frame itself.
+    /// With these edits (in the coordinates of its JSON, or of the frame if that is not kept), `before` and
+    /// `then` around it. `keep: false` drops the frame itself.
     Edit {
         /// The edits.
         edits: Vec<Edit>,
         /// Whether the edited frame is worth sending.
         keep: bool,
+        /// What precedes it.
+        before: Bytes,
         /// What follows it.
         then: Bytes,
     },
 }
 
-/// Whether some part of `node` is what an agent could take for a call it should run.
+/// Whether some part of `node` is what an agent could take for a call it should run. Keys count in any
+/// case: some languages' readers ignore it.
 pub(crate) fn looks_like_call(node: &Node) -> bool {
     match &node.kind {
         Kind::Array(elements) => elements.iter().any(looks_like_call),
         Kind::Object(members) => {
-            let typed = node.text("type").is_some_and(|kind| {
-                let kind = kind.to_ascii_lowercase();
-                kind.contains("tool_use")
-                    || kind.contains("tool_call")
-                    || kind.contains("_call")
-                    || kind == "function"
+            let has = |keys: &[&str]| {
+                members.iter().any(|member| {
+                    !member.value.is_null() && keys.iter().any(|key| folds_to(&member.key, key))
+                })
+            };
+            let typed = members.iter().any(|member| {
+                folds_to(&member.key, "type")
+                    && member.value.as_str().is_some_and(|kind| {
+                        let kind = kind.to_ascii_lowercase();
+                        kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
+                    })
             });
-            let named = node.get("name").is_some()
-                && ["input", "arguments", "args", "parameters"].iter().any(|key| node.get(key).is_some());
-            let listed = ["tool_calls", "tool_call", "function_call", "tool_use", "functionCall"]
-                .iter()
-                .any(|key| node.some(key).is_some());
+            let named = has(&["name"]) && has(&["input", "arguments", "args", "parameters"]);
+            let listed = has(&["tool_calls", "tool_call", "function_call", "tool_use", "functioncall"]);
             typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
         }
         _ => false,
     }
+}
+
+/// Whether `key` is `known`, or would be to a reader that ignores case. Go's folds two letters beyond
+/// ASCII: `ſ` to `s`, the Kelvin sign to `k`.
+fn folds_to(key: &str, known: &str) -> bool {
+    if key.is_ascii() {
+        return key.eq_ignore_ascii_case(known);
+    }
+    let folded = key.chars().map(|c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    });
+    folded.eq(known.chars())
+}
+
+/// Keys that decide how a reply is read.
+const STRUCTURE: &[&str] = &[
+    "arguments",
+    "choices",
+    "content",
+    "content_block",
+    "custom",
+    "delta",
+    "finish_reason",
+    "function",
+    "function_call",
+    "id",
+    "index",
+    "input",
+    "message",
+    "name",
+    "partial_json",
+    "role",
+    "stop_reason",
+    "text",
+    "tool_calls",
+    "type",
+];
+
+/// Refuses keys that are a known one but for their case: some readers would take them for it, most not.
+/// What a tool is called with is not looked into; its keys are the tool's own.
+pub(crate) fn check_keys(node: &Node) -> Result<(), Fault> {
+    match &node.kind {
+        Kind::Array(elements) => elements.iter().try_for_each(check_keys),
+        Kind::Object(members) => {
+            let call = node.text("type").is_some_and(|kind| kind.ends_with("tool_use"));
+            for member in members {
+                let plain = member.key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+                if !plain && STRUCTURE.iter().any(|known| folds_to(&member.key, known)) {
+                    let message =
+                        "a key is a known one but for its case; readers disagree on whether it counts";
+                    return Err(Fault::new("json.key-case", message));
+                }
+                if !(call && &*member.key == "input") && &*member.key != "arguments" {
+                    check_keys(&member.value)?;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what could be a call among the members of `node` that its reader does not look at.
+pub(crate) fn check_rest(node: &Node, consumed: &[&str]) -> Result<(), Fault> {
+    let stray = |key: &str, value: &Node| !consumed.contains(&key) && looks_like_call(value);
+    if node.members().iter().any(|member| stray(&member.key, &member.value)) {
+        let message = "something that could be a call stands where no SDK looks for one";
+        return Err(Fault::new("wire.stray-call", message));
+    }
+    Ok(())
+}
+
+/// The strict tree of a reply or event, which must be an object with no key that readers disagree on.
+pub(crate) fn reply(data: &[u8]) -> Result<Node, Fault> {
+    let node = object(data)?;
+    check_keys(&node)?;
+    Ok(node)
 }
 
 /// The strict tree of a JSON text that must be an object.

@@ -44,6 +44,7 @@ impl From<crate::syntax::json::Fault> for Fault {
             FaultKind::Utf8 => "json.utf8",
             FaultKind::ByteOrderMark => "json.bom",
             FaultKind::Depth => "json.depth",
+            FaultKind::Nodes => "json.nodes",
             FaultKind::Truncated => "json.truncated",
             _ => "json.syntax",
         };

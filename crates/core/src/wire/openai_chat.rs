@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, looks_like_call, object};
+use super::frame::{
+    CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, check_rest, looks_like_call,
+    object, reply,
+};
 use super::request::{Declared, Request};
 use super::splice::{Edit, remove_elements};
 use super::sse::Event;
 use crate::action::{Part, PartKind};
 use crate::syntax::{Kind, Member, Node, Span, json};
-
-/// The most choices one reply may have.
-const MOST_CHOICES: u64 = 128;
 
 /// Reads one reply.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ struct Choice {
     /// The calls by index, and the id each was given.
     slots: BTreeMap<u64, (CallId, String)>,
     legacy: Option<CallId>,
+    /// Calls that came whole, outside of the list that deltas add to.
+    whole: Vec<CallId>,
+    /// Whether its calls are numbered on the wire, once known.
+    numbered: Option<bool>,
     finished: bool,
     /// Whether it has said anything.
     said: bool,
@@ -71,17 +75,34 @@ impl Reader {
             self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
             return Ok(Frame::plain(event.raw.clone()));
         }
-        let node = object(data)?;
+        let node = reply(data)?;
         saw_usage(&node, saw);
         self.done = node.some("error").is_some();
         let found = self.choices(&node, data, false, calls, saw)?;
+        if !found.entries.is_empty() {
+            if self.done {
+                return Err(order("an error and a call in one chunk"));
+            }
+            // Clients that listen for unnamed events, or check types, would miss this chunk and read the
+            // rest of the call without it.
+            if event.name().is_some() {
+                return Err(order("a chunk with a call has an event name"));
+            }
+            check_types(&node)?;
+        }
         if self.done && found.entries.is_empty() {
             return Ok(Frame::error(event.raw.clone()));
         }
         if found.entries.is_empty() && !found.finishes {
             return Ok(Frame::plain(event.raw.clone()));
         }
-        Frame::cut(&event.raw, node, span.start, found.entries, found.leads, calls)
+        let piece = piece_shape(&node, &found, span.start);
+        let mut frame = Frame::cut(&event.raw, node, span.start, found.entries, found.leads, calls)?;
+        if let Some(shape) = piece {
+            frame.node = None;
+            frame.shape = shape;
+        }
+        Ok(frame)
     }
 
     /// Reads a reply that is not streamed.
@@ -91,7 +112,7 @@ impl Reader {
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
-        let node = object(raw)?;
+        let node = reply(raw)?;
         saw_usage(&node, saw);
         let found = self.choices(&node, raw, true, calls, saw)?;
         self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
@@ -121,11 +142,13 @@ impl Reader {
         saw: &mut Vec<Observation>,
     ) -> Result<Found, Fault> {
         let mut found = Found::default();
+        check_rest(node, &["choices", "error"])?;
         let list = match node.some("choices") {
             Some(choices) if choices.is_array() => choices.elements(),
             Some(_) => return Err(order("choices is not a list")),
             None => &[],
         };
+        let mut seen = Vec::with_capacity(list.len());
         for (place, choice) in list.iter().enumerate() {
             let index = match choice.some("index") {
                 _ if whole => place as u64,
@@ -134,9 +157,14 @@ impl Reader {
                 None if list.len() == 1 => 0,
                 None => return Err(order("several choices without an index")),
             };
-            if index >= MOST_CHOICES {
-                return Err(order("more than 128 choices"));
+            // Many clients read the first choice only, or add all of them up.
+            if index >= self.declared.choices.max(1) {
+                return Err(order("more choices than were asked for"));
             }
+            if seen.contains(&index) {
+                return Err(order("a choice twice in one chunk"));
+            }
+            seen.push(index);
             self.choice(index, choice, source, whole, calls, saw, &mut found)?;
         }
         Ok(found)
@@ -155,11 +183,19 @@ impl Reader {
     ) -> Result<(), Fault> {
         let group = u32::try_from(index).unwrap_or(u32::MAX);
         let choice = self.choices.entry(index).or_default();
+        let mut places = Vec::new();
         for member in node.members() {
             match &*member.key {
                 "delta" | "message" => {
                     let streamed = !whole && &*member.key == "delta";
-                    let mut part = Container { choice, group, streamed, declared: &self.declared, source };
+                    let mut part = Container {
+                        choice,
+                        group,
+                        streamed,
+                        declared: &self.declared,
+                        source,
+                        places: &mut places,
+                    };
                     part.read(&member.value, calls, saw, found)?;
                 }
                 "index" | "finish_reason" | "logprobs" => {}
@@ -180,7 +216,7 @@ impl Choice {
         self.finished = true;
         self.text.flush(saw);
         self.slots.values().for_each(|(call, _)| calls.end(*call));
-        self.legacy.iter().for_each(|call| calls.end(*call));
+        self.legacy.iter().chain(&self.whole).for_each(|call| calls.end(*call));
     }
 }
 
@@ -191,6 +227,8 @@ struct Container<'a> {
     streamed: bool,
     declared: &'a Declared,
     source: &'a [u8],
+    /// The indices of this chunk's entries.
+    places: &'a mut Vec<u64>,
 }
 
 impl Container<'_> {
@@ -209,9 +247,7 @@ impl Container<'_> {
                     self.choice.text.add(text.as_wtf8(), saw);
                 }
                 ("tool_calls", Kind::Array(list)) => {
-                    for (place, entry) in list.iter().enumerate() {
-                        self.tool_call(entry, place, list.len(), calls, found)?;
-                    }
+                    list.iter().try_for_each(|entry| self.tool_call(entry, calls, found))?;
                 }
                 ("function_call", Kind::Object(_)) => self.function_call(&member.value, calls, found)?,
                 ("tool_calls" | "function_call", _) => {
@@ -226,26 +262,20 @@ impl Container<'_> {
         Ok(())
     }
 
-    fn tool_call(
-        &mut self,
-        entry: &Node,
-        place: usize,
-        of: usize,
-        calls: &mut Calls,
-        found: &mut Found,
-    ) -> Result<(), Fault> {
+    fn tool_call(&mut self, entry: &Node, calls: &mut Calls, found: &mut Found) -> Result<(), Fault> {
         if !entry.is_object() {
             return Err(order("a tool call is not an object"));
         }
         let wire_id = entry.text("id").unwrap_or_default();
-        let slot = if self.streamed { self.slot(entry, wire_id, of)? } else { self.fresh_slot(place) };
         let (function, custom) = (entry.some("function"), entry.some("custom"));
         let (body, kind, odd) = match (entry.text("type").unwrap_or_default(), function, custom) {
             ("" | "function", _, None) => (function, CallKind::Tool, false),
             ("" | "custom", None, _) => (custom, CallKind::FreeText, false),
             _ => (function.or(custom), CallKind::Tool, true),
         };
-        let (call, new) = if let Some((call, known)) = self.choice.slots.get_mut(&slot) {
+        let slot = if self.streamed { self.slot(entry, body)? } else { None };
+        let known = slot.and_then(|slot| self.choice.slots.get_mut(&slot));
+        let (call, new) = if let Some((call, known)) = known {
             if known.is_empty() {
                 wire_id.clone_into(known);
             } else if !wire_id.is_empty() && known != wire_id {
@@ -253,15 +283,14 @@ impl Container<'_> {
             }
             (*call, false)
         } else {
-            if self.choice.finished {
-                return Err(order("a call after the end of its choice"));
+            let call = self.open(kind, wire_id, calls)?;
+            match slot {
+                Some(slot) => {
+                    calls.get_mut(call).into_iter().for_each(|call| call.slot = slot);
+                    self.choice.slots.insert(slot, (call, wire_id.to_owned()));
+                }
+                None => self.choice.whole.push(call),
             }
-            let call = calls.open(kind, Some(self.group), "", wire_id);
-            if let Some(call) = calls.get_mut(call) {
-                call.slot = slot;
-                call.after_text = self.choice.said;
-            }
-            self.choice.slots.insert(slot, (call, wire_id.to_owned()));
             (call, true)
         };
         self.add(call, new, body, kind, calls)?;
@@ -273,47 +302,57 @@ impl Container<'_> {
     }
 
     fn function_call(&mut self, node: &Node, calls: &mut Calls, found: &mut Found) -> Result<(), Fault> {
-        let (call, new) = match self.choice.legacy {
-            Some(call) => (call, false),
-            None if self.choice.finished => return Err(order("a call after the end of its choice")),
+        let known = self.choice.legacy.filter(|_| self.streamed);
+        let call = match known {
+            Some(call) => call,
             None => {
-                let call = calls.open(CallKind::Tool, Some(self.group), "", "");
-                self.choice.legacy = Some(call);
-                (call, true)
+                let call = self.open(CallKind::Tool, "", calls)?;
+                if self.streamed {
+                    self.choice.legacy = Some(call);
+                } else {
+                    self.choice.whole.push(call);
+                }
+                call
             }
         };
-        self.add(call, new, Some(node), CallKind::Tool, calls)?;
-        found.push(call, node.span, new);
+        self.add(call, known.is_none(), Some(node), CallKind::Tool, calls)?;
+        found.push(call, node.span, known.is_none());
         Ok(())
     }
 
-    /// Which call of the choice an entry of a stream belongs to.
-    fn slot(&self, entry: &Node, wire_id: &str, of: usize) -> Result<u64, Fault> {
-        let slots = &self.choice.slots;
-        if let Some(index) = entry.some("index") {
-            let index = index.as_u64().ok_or_else(|| order("a call's index is not a number"))?;
-            // SDKs put calls into a list by index; a gap lands them in another place than they name.
-            let next = slots.keys().next_back().map_or(0, |last| last + 1);
-            return if index <= next { Ok(index) } else { Err(order("a call's index skips one")) };
+    fn open(&self, kind: CallKind, wire_id: &str, calls: &mut Calls) -> Result<CallId, Fault> {
+        if self.choice.finished {
+            return Err(order("a call after the end of its choice"));
         }
-        // Some honest providers leave the index out. That is readable only one call at a time, a new id
-        // being a new call.
-        if of > 1 {
-            return Err(order("several calls without an index"));
-        }
-        let known = slots.iter().find(|(_, (_, known))| !wire_id.is_empty() && known == wire_id);
-        let last = slots.keys().next_back();
-        Ok(match (known, last) {
-            (Some((slot, _)), _) => *slot,
-            (None, Some(last)) if wire_id.is_empty() => *last,
-            (None, last) => last.map_or(0, |last| last + 1),
-        })
+        let call = calls.open(kind, Some(self.group), "", wire_id);
+        calls.get_mut(call).into_iter().for_each(|call| call.after_text = self.choice.said);
+        Ok(call)
     }
 
-    /// The slot of a whole call: never one that a delta has used.
-    fn fresh_slot(&self, place: usize) -> u64 {
+    /// The number of the call that an entry of a stream belongs to; `None` for a call that comes whole.
+    fn slot(&mut self, entry: &Node, body: Option<&Node>) -> Result<Option<u64>, Fault> {
+        let index = entry.some("index");
+        if *self.choice.numbered.get_or_insert(index.is_some()) != index.is_some() {
+            return Err(order("calls with and without an index"));
+        }
+        let Some(index) = index else {
+            // Some honest providers leave the index out. Then clients disagree on where a piece belongs:
+            // each entry has to be a call of its own, with its name.
+            let named = body.and_then(|body| body.text("name")).is_some_and(|name| !name.is_empty());
+            return if named { Ok(None) } else { Err(order("a piece of a call without an index")) };
+        };
+        let index = index.as_u64().ok_or_else(|| order("a call's index is not a number"))?;
+        // SDKs put calls into a list by index; a gap lands them in another place than they name. Twice in
+        // one chunk, some keep the first, some the last.
         let next = self.choice.slots.keys().next_back().map_or(0, |last| last + 1);
-        next.max(place as u64)
+        if index > next {
+            return Err(order("a call's index skips one"));
+        }
+        if self.places.contains(&index) {
+            return Err(Fault::new("openai.merged-index", "one index twice in one chunk"));
+        }
+        self.places.push(index);
+        Ok(Some(index))
     }
 
     /// Adds what an entry says to its call.
@@ -344,7 +383,7 @@ impl Container<'_> {
                 name.clone_into(&mut call.name);
             } else if call.name != name {
                 call.spoil("its name changes");
-            } else if self.declared.tools.contains(&format!("{name}{name}")) {
+            } else if self.declared.tools.iter().any(|tool| is_repeated(name, tool)) {
                 // Some SDKs join repeated names: "rm" twice would be the declared tool "rmrm".
                 call.spoil("its name is given twice and joins to another tool's");
             }
@@ -362,6 +401,63 @@ impl Container<'_> {
     }
 }
 
+/// The shape of the usual chunk of a call: one choice, a delta with one entry that continues a call, and
+/// nothing else that would be worth sending without it.
+fn piece_shape(node: &Node, found: &Found, at: u32) -> Option<Shape> {
+    let [choice] = node.get("choices")?.elements() else { return None };
+    let delta = choice.get("delta")?;
+    let [entry] = delta.get("tool_calls")?.elements() else { return None };
+    let alone = delta.members().iter().all(|member| &*member.key == "tool_calls" || member.value.is_null());
+    let only = alone
+        && found.leads.is_empty()
+        && found.entries.len() == 1
+        && !found.finishes
+        && choice.some("message").is_none()
+        && node.some("usage").is_none();
+    let index = entry.some("index").map(|index| Span::new(index.span.start + at, index.span.end + at));
+    only.then_some(Shape::Piece(index))
+}
+
+/// Whether `tool` is `name` two times or more.
+fn is_repeated(name: &str, tool: &str) -> bool {
+    tool.len() > name.len() && tool.as_bytes().chunks(name.len().max(1)).all(|part| part == name.as_bytes())
+}
+
+/// Refuses a chunk with a call whose documented members are of other types: clients that check types drop
+/// it and go on without it.
+fn check_types(node: &Node) -> Result<(), Fault> {
+    let text = |node: &Node, keys: &[&str]| {
+        keys.iter().all(|key| node.some(key).is_none_or(|v| v.as_str().is_some()))
+    };
+    let number = |node: &Node, key: &str| node.some(key).is_none_or(|v| v.as_u64().is_some());
+    let mapping =
+        |node: &Node, keys: &[&str]| keys.iter().all(|key| node.some(key).is_none_or(Node::is_object));
+    let choices = node.get("choices").map(Node::elements).unwrap_or_default();
+    let sound = text(node, &["id", "object", "model", "system_fingerprint", "service_tier"])
+        && number(node, "created")
+        && mapping(node, &["usage"])
+        && choices.iter().all(|choice| {
+            let delta = choice.some("delta");
+            text(choice, &["finish_reason"])
+                && mapping(choice, &["delta", "message", "logprobs"])
+                && delta.is_none_or(|delta| {
+                    let role = delta.some("role").is_none_or(|role| role.as_str() == Some("assistant"));
+                    let pieces = delta.get("tool_calls").map(Node::elements).unwrap_or_default();
+                    role && text(delta, &["content", "refusal", "reasoning", "reasoning_content"])
+                        && pieces.iter().all(|piece| {
+                            let typed =
+                                |key: &str| piece.some(key).is_none_or(|v| text(v, &["name", "input"]));
+                            text(piece, &["id", "type"]) && typed("function") && typed("custom")
+                        })
+                })
+        });
+    if sound {
+        Ok(())
+    } else {
+        Err(order("a chunk with a call has a member of another type than documented"))
+    }
+}
+
 impl Found {
     fn push(&mut self, call: CallId, span: Span, lead: bool) {
         // Members may stand in any order; holes must not.
@@ -375,9 +471,12 @@ impl Found {
 
 /// How a frame is emitted, now that its calls are ruled.
 pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
+    if let (Shape::Piece(index), [(call, _)]) = (frame.shape, frame.entries.as_slice()) {
+        return piece_repair(*call, index, calls);
+    }
     let Some((node, _)) = &frame.node else { return Repair::Keep };
     let mut edits = Vec::new();
-    let mut then = Vec::new();
+    let (mut before, mut then) = (Vec::new(), Vec::new());
     let mut keep = frame.whole || node.some("usage").is_some();
     let whole = node.get("choices").map(Node::elements).unwrap_or_default();
     for (place, choice) in whole.iter().enumerate() {
@@ -406,10 +505,28 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
             }
         }
         if let Some(notice) = lead {
-            notice_chunk(node, index, &notice, &mut then);
+            // Clients stop reading a choice where it finishes.
+            let finishes = choice.some("finish_reason").is_some();
+            notice_chunk(node, index, &notice, if finishes { &mut before } else { &mut then });
         }
     }
-    if edits.is_empty() { Repair::Keep } else { Repair::Edit { edits, keep, then: then.into() } }
+    if edits.is_empty() {
+        return Repair::Keep;
+    }
+    Repair::Edit { edits, keep, before: before.into(), then: then.into() }
+}
+
+/// A frame that carries a piece of one call and nothing else.
+fn piece_repair(call: CallId, index: Option<Span>, calls: &Calls) -> Repair {
+    if calls.blocked(call).is_some() {
+        return Repair::Drop;
+    }
+    match index.and_then(|span| renumber(span, call, calls)) {
+        Some(edit) => {
+            Repair::Edit { edits: vec![edit], keep: true, before: Bytes::new(), then: Bytes::new() }
+        }
+        None => Repair::Keep,
+    }
 }
 
 fn entry_of(span: Span, frame: &Frame) -> Option<CallId> {
@@ -454,7 +571,9 @@ fn container_edits(
             edits.extend(remove_elements(&spans, |index| entries.get(index).is_some_and(gone)));
             if !in_place {
                 let kept = list.value.elements().iter().zip(&entries).filter(|(_, entry)| !gone(entry));
-                edits.extend(kept.filter_map(|(node, (_, call))| renumber(node, (*call)?, calls)));
+                edits.extend(
+                    kept.filter_map(|(node, (_, call))| renumber(node.some("index")?.span, (*call)?, calls)),
+                );
             }
         }
     }
@@ -520,11 +639,10 @@ fn say_in_place(container: &Node, gone: &mut Vec<&str>, notice: &str, edits: &mu
 }
 
 /// The edit that moves a call up by as many calls of its choice as were blocked before it.
-fn renumber(entry: &Node, call: CallId, calls: &Calls) -> Option<Edit> {
-    let index = entry.some("index")?;
+fn renumber(index: Span, call: CallId, calls: &Calls) -> Option<Edit> {
     let this = calls.get(call)?;
     let gone = calls.blocked_before(this.group, this.slot);
-    (gone > 0).then(|| Edit::replace(index.span, this.slot.saturating_sub(gone).to_string().into_bytes()))
+    (gone > 0).then(|| Edit::replace(index, this.slot.saturating_sub(gone).to_string().into_bytes()))
 }
 
 /// A chunk of the same reply that says `notice` as content.
@@ -579,6 +697,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.declared.choices = node.get("n").and_then(Node::as_u64).unwrap_or(1).clamp(1, 128);
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         let named = tool.some("function").or_else(|| tool.some("custom")).unwrap_or(tool);
         request.declare(named.text("name").unwrap_or_default(), tool, body);

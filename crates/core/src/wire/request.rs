@@ -13,6 +13,8 @@ pub struct Declared {
     pub tools: HashSet<String>,
     /// Whether the request asks for tools the provider runs itself.
     pub provider_tools: bool,
+    /// How many choices the request asks for, where the protocol knows choices; 0 stands for 1.
+    pub choices: u64,
 }
 
 /// A request to a model, read.

@@ -40,10 +40,14 @@ pub struct Splitter {
     buffer: BytesMut,
     /// Where the line being read began.
     line: usize,
+    /// Up to where there were only blank lines.
+    blank: usize,
     /// How far the buffer has been searched for the end of that line.
     searched: usize,
     name: Option<Span>,
     data: Option<Span>,
+    /// Whether a space follows `data:` in this stream, once known.
+    spaced: Option<bool>,
     started: bool,
     limit: usize,
 }
@@ -55,9 +59,11 @@ impl Splitter {
         Self {
             buffer: BytesMut::new(),
             line: 0,
+            blank: 0,
             searched: 0,
             name: None,
             data: None,
+            spaced: None,
             started: false,
             limit: limit.min(u32::MAX as usize),
         }
@@ -90,6 +96,11 @@ impl Splitter {
                 return Err(self.oversize());
             }
             if length == 0 {
+                // Blank lines alone are no event; they go with the next one. A flood of them stays cheap.
+                if start == self.blank {
+                    self.blank = self.line;
+                    continue;
+                }
                 return self.event().map(Some);
             }
             self.field(start, end)?;
@@ -100,7 +111,7 @@ impl Splitter {
     /// The bytes after the last whole event.
     #[must_use]
     pub fn rest(&mut self) -> Bytes {
-        (self.line, self.searched) = (0, 0);
+        (self.line, self.searched, self.blank) = (0, 0, 0);
         self.buffer.split().freeze()
     }
 
@@ -133,6 +144,13 @@ impl Splitter {
             None => (line, line.len()),
         };
         let value = Some(Span::new(offset(start + skip), offset(end)));
+        if field == b"data" && line.get(skip..) != Some(b"[DONE]") {
+            let spaced = colon.is_some_and(|at| line.get(at + 1) == Some(&b' '));
+            // Some clients look for `data: ` with its space: they would miss the events without.
+            if *self.spaced.get_or_insert(spaced) != spaced {
+                return Err(fault("sse.mixed-forms", "data lines come with and without a space"));
+            }
+        }
         let slot = match field {
             b"data" => &mut self.data,
             b"event" => &mut self.name,
@@ -151,7 +169,7 @@ impl Splitter {
         // Before it is cut off: what is refused stays in `rest`, so that monitor mode loses nothing.
         check_text(self.buffer.get(..self.line).unwrap_or_default())?;
         let raw = self.buffer.split_to(self.line).freeze();
-        (self.line, self.searched) = (0, 0);
+        (self.line, self.searched, self.blank) = (0, 0, 0);
         let (name, data) = (self.name.take(), self.data.take());
         Ok(Event { raw, name, data: data.filter(|span| span.start < span.end) })
     }
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn keeps_every_byte_and_finds_the_fields() {
-        let stream = b": hello\n\nevent: a\r\ndata: {}\r\n\r\nid: 1\nretry: 5\ndata:x\n\n";
+        let stream = b": hello\n\n\n\nevent: a\r\ndata: {}\r\n\r\nid: 1\nretry: 5\ndata: x\n\n";
         let found = events(&[stream]).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(found.iter().map(|e| e.raw.clone()).collect::<Vec<_>>().concat(), stream);
@@ -234,6 +252,8 @@ mod tests {
         assert_eq!(code(b": x\x0cdata: {}\n\n"), "sse.control");
         assert_eq!(code(b"data: \xff\n\n"), "sse.utf8");
         assert_eq!(code(b"dat: 1\n\n"), "sse.field");
+        assert_eq!(code(b"data: {}\n\ndata:{}\n\n"), "sse.mixed-forms");
+        assert!(events(&[b"data:{}\n\ndata: [DONE]\n\n"]).is_ok());
         assert!(events(&["data: \"a\u{2028}b\"\n\n".as_bytes()]).is_ok());
         let mut splitter = Splitter::new(10);
         splitter.push(b"data: 0123456789");

@@ -9,10 +9,10 @@ use super::sse::Event;
 use crate::decision::Coverage;
 use crate::syntax::json;
 
-/// Reads one event of a stream. What is not JSON cannot be a call that an SDK reads.
+/// Reads one event of a stream. What is not strict JSON could be a call to a reader that is not strict.
 pub(crate) fn event(event: &Event) -> Result<Frame, Fault> {
-    if let Some(node) = event.data().and_then(|data| json::parse(data).ok())
-        && looks_like_call(&node)
+    if let Some(data) = event.data().filter(|data| *data != b"[DONE]")
+        && looks_like_call(&json::parse(data)?)
     {
         return Err(call());
     }
