@@ -15,7 +15,6 @@ ANTHROPIC = {
     "bad_first": ["…", "call_b"],
     "all_bad": ["…", "…"],
     "text_all_bad": [HELLO, "…", "…"],
-    "interleaved_bad": ["call_a", "…", "call_c"],
     "undeclared": ["…"],
     "hidden_in_block_start": [HELLO, "…"],
     "thinking_evil": ["thinking", "…"],

@@ -65,8 +65,12 @@ def test_a_full_disk_stops_traffic_and_heals(small_disk, fresh_provider):
         assert answer.status == 503 and b"cannot be recorded" in answer.body
         assert len(fresh_provider.log()) == before, "nothing reached the provider"
         assert ready(door) == 503
-        killed = door.command("kill", "--all", "--reason", "full", "--json")
-        assert json.loads(killed.stdout)["kill"]["all"] is True
+        # In force at once; on a full disk it may not be written for a restart, and then the command says so.
+        killed = door.command("kill", "--all", "--reason", "full", "--json", check=False)
+        if killed.returncode == 0:
+            assert json.loads(killed.stdout)["kill"]["all"] is True
+        else:
+            assert "refused" in killed.stderr
         assert wire.ask(door, "text").status in (403, 503)
 
         os.remove(filler)

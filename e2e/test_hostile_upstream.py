@@ -11,7 +11,7 @@ from harness.words import POISON
 # Faults a parser can see; each must be refused, streaming or not.
 EVERYWHERE = ["bom", "invalid_utf8", "duplicate_key", "gzip", "truncated", "reset"]
 STREAMS = ["bare_cr"]
-ANTHROPIC_STREAMS = ["out_of_order", "index_reuse"]
+ANTHROPIC_STREAMS = ["out_of_order", "index_reuse", "interleaved", "interleaved_bad"]
 
 
 def refused(answer, protocol):

@@ -125,7 +125,11 @@ impl Engine {
     /// For each part that was judged now, what was found: what [`crate::session::end`] remembers.
     #[must_use]
     pub fn found(action: &Action, facts: &Facts, decision: &Decision) -> Vec<(usize, Remembered)> {
-        let fresh = |part: &usize| facts.remembered.get(*part).is_none_or(Option::is_none);
+        // Of a decision that lost reasons to the bound, only what is named is known.
+        let cut = decision.reasons.len() >= MOST_REASONS;
+        let named = |part: usize| decision.reasons.iter().any(|reason| reason.part == Some(part));
+        let fresh =
+            |part: &usize| facts.remembered.get(*part).is_none_or(Option::is_none) && (!cut || named(*part));
         let parts = (0..action.parts.len()).filter(fresh);
         let about = |part: usize| {
             let reasons = decision.reasons.iter().filter(move |reason| reason.part == Some(part));

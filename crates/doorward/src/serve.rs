@@ -34,6 +34,7 @@ pub struct Running {
     pub gateway: Arc<Gateway>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    steering: std::thread::JoinHandle<()>,
     store: Store,
     _watch: KillWatch,
     _lock: HomeLock,
@@ -59,7 +60,7 @@ impl Running {
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         // First, because it is what goes wrong most often and changes nothing on disk.
         let data = bind(config.listen, "listen").await?;
-        let control = bind(config.control, "control").await?;
+        let control = bind(config.control, "control").await?.into_std()?;
         let (data_at, control_at) = (data.local_addr()?, control.local_addr()?);
 
         let home = Home::open(&config.home)?;
@@ -83,7 +84,7 @@ impl Running {
         for (name, upstream) in &config.upstreams {
             upstreams.push(Upstream::new(upstream.settle(name, home.root())?)?);
         }
-        let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), ..Default::default() };
+        let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), connections: connections() };
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);
 
         let (stop, stopped) = watch::channel(false);
@@ -95,13 +96,7 @@ impl Running {
             timeout: doorward_control::Settings::TIMEOUT,
         };
         let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone()));
-        let mut ending = stopped.clone();
-        tasks.push(tokio::spawn(async move {
-            let ended = async { drop(ending.wait_for(|stop| *stop).await) };
-            if let Err(error) = doorward_control::serve(control, desk, settings, ended).await {
-                tracing::error!(%error, "the control listener ended");
-            }
-        }));
+        let steering = steer(control, desk, settings, stopped.clone())?;
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
             data: data_at,
@@ -110,6 +105,7 @@ impl Running {
             gateway,
             stop,
             tasks,
+            steering,
             store,
             _watch: watch,
             _lock: lock,
@@ -125,6 +121,7 @@ impl Running {
         for task in self.tasks {
             let _ = task.await;
         }
+        let _ = tokio::task::spawn_blocking(move || self.steering.join()).await;
         self.store.close().await?;
         Ok(())
     }
@@ -134,6 +131,49 @@ impl Running {
         let base = format!("http://{}/t/{}", self.data, self.token.expose());
         (format!("{base}/anthropic"), format!("{base}/openai/v1"))
     }
+}
+
+/// Serves the control listener on a thread of its own: the kill switch has to answer while agents keep
+/// every other thread busy.
+fn steer(
+    listener: std::net::TcpListener,
+    desk: Arc<Desk>,
+    settings: doorward_control::Settings,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let serve = move || {
+        let ended = runtime.block_on(async {
+            let listener = TcpListener::from_std(listener)?;
+            let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+            doorward_control::serve(listener, desk, settings, stopped).await
+        });
+        if let Err(error) = ended {
+            tracing::error!(%error, "the control listener ended");
+        }
+    };
+    Ok(std::thread::Builder::new().name("doorward-control".into()).spawn(serve)?)
+}
+
+/// How many connections of agents there may be: each takes two descriptors, and some are kept for the
+/// control listener and our own files. The soft limit, often 1,024, is raised to the hard one first.
+fn connections() -> usize {
+    const MOST: u64 = 10_000;
+    const KEPT: u64 = 160;
+    #[cfg(unix)]
+    let files = {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let wanted = limit.maximum.unwrap_or(1 << 16).min(1 << 16);
+        let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => wanted,
+            Err(_) => limit.current.unwrap_or(1 << 16),
+        }
+    };
+    #[cfg(not(unix))]
+    let files = 2 * MOST + KEPT;
+    usize::try_from((files.saturating_sub(KEPT) / 2).clamp(16, MOST)).unwrap_or(16)
 }
 
 /// The effective mode is the weaker of what the process and the policy say.

@@ -107,6 +107,8 @@ pub async fn ruling(gateway: &Gateway, judged: Result<Permit<Held>, Refusal>, to
 }
 
 fn notice(refusal: &Refusal, tool: &str) -> String {
+    // The name is the provider's word: cut, and without what could make it more than a name.
+    let tool: String = tool.chars().filter(|c| !c.is_control() && *c != '`').take(80).collect();
     match &refusal.why {
         crate::Why::Blocked => {
             let receipt = refusal.receipt.as_deref().unwrap_or_default();
@@ -122,8 +124,8 @@ fn notice(refusal: &Refusal, tool: &str) -> String {
 #[derive(Debug)]
 pub struct Reply {
     permit: StreamPermit,
-    body: mpsc::Sender<Result<Bytes, Broken>>,
-    cut: Arc<OnceLock<Bytes>>,
+    body: mpsc::Sender<Bytes>,
+    cut: Arc<OnceLock<Option<Bytes>>>,
     sent: u64,
 }
 
@@ -143,18 +145,14 @@ impl Reply {
     /// If the client has gone.
     pub async fn send(&mut self, bytes: Bytes) -> Result<(), ClientGone> {
         let length = bytes.len() as u64;
-        self.body.send(Ok(bytes)).await.map_err(|_| ClientGone)?;
+        self.body.send(bytes).await.map_err(|_| ClientGone)?;
         self.sent += length;
         Ok(())
     }
 
-    /// Breaks the reply off, so that the client cannot take what it got for the whole.
-    pub async fn break_off(&mut self) {
-        let _ = self.body.send(Err(Broken)).await;
-    }
-
-    /// Stops the reply at once: what a slow client has not taken yet is dropped, `last` ends it.
-    pub fn cut(&self, last: Bytes) {
+    /// Stops the reply at once: what a slow client has not taken yet is dropped, `last` ends it. Without a
+    /// `last` the connection breaks off, so that the client cannot take what it got for the whole.
+    pub fn cut(&self, last: Option<Bytes>) {
         let _ = self.cut.set(last);
     }
 
@@ -193,8 +191,8 @@ pub struct Broken;
 
 /// The reading end, as the server sends it.
 struct Reading {
-    pieces: mpsc::Receiver<Result<Bytes, Broken>>,
-    cut: Arc<OnceLock<Bytes>>,
+    pieces: mpsc::Receiver<Bytes>,
+    cut: Arc<OnceLock<Option<Bytes>>>,
     ended: bool,
 }
 
@@ -208,9 +206,11 @@ impl hyper::body::Body for Reading {
         // Looked at after polling: whoever cuts drops the sender next, which wakes us.
         if let Some(last) = this.cut.get() {
             this.pieces.close();
-            let first = !std::mem::replace(&mut this.ended, true);
-            return Poll::Ready((first && !last.is_empty()).then(|| Ok(Frame::data(last.clone()))));
+            if std::mem::replace(&mut this.ended, true) {
+                return Poll::Ready(None);
+            }
+            return Poll::Ready(Some(last.clone().map(Frame::data).ok_or(Broken)));
         }
-        polled.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        polled.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }

@@ -79,11 +79,12 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] if it may not begin.
     pub async fn open(&self, action: Action) -> Result<StreamPermit, Refusal> {
+        // Before it is judged: a stop in between must not be missed.
+        let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
         let seen = self.begin(&action)?;
         let decision = self.decide(&action, &seen);
         let decision = self.hold.settle(&action, decision).await;
         let decision = self.budgets.reserve(decision).await;
-        let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
         self.recorder.open(action, seen, decision, revoked).await
     }
 

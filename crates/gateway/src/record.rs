@@ -383,7 +383,8 @@ impl Recorder {
         let record = OutcomeRecord { result: closing.result, counts: &counts, usage: &usage, fault };
         let time = now();
         let Ok((id, _)) = id_and_salt(time) else { return };
-        let coverage = outcome.coverage.to_string();
+        // Bounded: a free member is not cut by the ledger, and an outcome must always be written.
+        let coverage: String = outcome.coverage.to_string().chars().take(600).collect();
         let draft = self
             .draft(Kind::Outcome, &id, time, &permit.action)
             .of(&permit.receipt)

@@ -20,7 +20,11 @@ use crate::judge::Gateway;
 use crate::upstream::Upstream;
 
 /// How long a client may take to send a request's head.
-const HEAD: Duration = Duration::from_secs(30);
+const HEAD: Duration = Duration::from_secs(10);
+
+/// What all requests together may take while they are read and sent on, in MiB. A request of less than one
+/// is not counted: the number of connections bounds those.
+const REQUEST_MEMORY: usize = 512;
 
 /// How the data listener behaves.
 #[derive(Debug, Clone)]
@@ -44,6 +48,7 @@ pub struct Server {
     upstreams: BTreeMap<String, Arc<Upstream>>,
     settings: Settings,
     address: SocketAddr,
+    memory: Arc<Semaphore>,
 }
 
 impl Server {
@@ -57,7 +62,7 @@ impl Server {
     ) -> Self {
         let upstreams =
             upstreams.into_iter().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect();
-        Self { gateway, upstreams, settings, address }
+        Self { gateway, upstreams, settings, address, memory: Arc::new(Semaphore::new(REQUEST_MEMORY)) }
     }
 
     /// Serves until `stop` turns true, then lets running replies end for `grace`.
@@ -177,6 +182,7 @@ impl Server {
             upstream: Arc::clone(upstream),
             agent: agent.shared(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
+            memory: Arc::clone(&self.memory),
         })
     }
 

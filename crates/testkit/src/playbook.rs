@@ -88,6 +88,7 @@ pub fn play<'a>(
         declared: Declared {
             tools: play.declared.iter().cloned().collect::<HashSet<_>>(),
             provider_tools: false,
+            choices: 2,
         },
         monitor: play.monitor,
     };

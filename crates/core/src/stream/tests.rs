@@ -228,7 +228,10 @@ fn anthropic_blocks_do_not_overlap() {
 fn anthropic_an_event_has_its_name() {
     // The official SDKs skip an event without a name: what we judged would not be what they run.
     let nameless = tool_delta(0, "echo '").replace("event: content_block_delta\n", "");
-    let ran = events(Protocol::Anthropic, &(start() + &tool_start(0, "Bash") + &tool_delta(0, "{\"command\":\"") + &nameless));
+    let ran = events(
+        Protocol::Anthropic,
+        &(start() + &tool_start(0, "Bash") + &tool_delta(0, "{\"command\":\"") + &nameless),
+    );
     assert_eq!(ran.fault(), Some("anthropic.order"));
 }
 
@@ -238,16 +241,26 @@ fn calls_in_places_no_sdk_reads_are_refused() {
     let function = r#"{"function":{"name":"Bash","arguments":"bad"}}"#;
     let anthropic = [
         stop("tool_use").replace("\"stop_sequence\":null", &format!("\"content\":[{call}]")),
-        ev("message_delta", r#","delta":{}"#) + &ev("message_stop", &format!(r#","message":{{"content":[{call}]}}"#)),
-        ev("content_block_start", &format!(r#","index":0,"content_block":{{"type":"text","text":"","x":{call}}}"#)),
-        ev("content_block_start", &format!(r#","index":0,"content_block":{{"type":"text","text":""}},"Content_Block":{call}"#)),
+        ev("message_delta", r#","delta":{}"#)
+            + &ev("message_stop", &format!(r#","message":{{"content":[{call}]}}"#)),
+        ev(
+            "content_block_start",
+            &format!(r#","index":0,"content_block":{{"type":"text","text":"","x":{call}}}"#),
+        ),
+        ev(
+            "content_block_start",
+            &format!(r#","index":0,"content_block":{{"type":"text","text":""}},"Content_Block":{call}"#),
+        ),
     ];
     for end in anthropic {
         let ran = events(Protocol::Anthropic, &(start() + &end));
         assert!(ran.fault().is_some() && !ran.text().contains("bad"), "{end}");
     }
     let result = format!(r#","index":0,"content_block":{{"type":"x_tool_result","content":[{call}]}}"#);
-    let ran = events(Protocol::Anthropic, &(start() + &ev("content_block_start", &result) + &tool_stop(0) + &stop("end_turn")));
+    let ran = events(
+        Protocol::Anthropic,
+        &(start() + &ev("content_block_start", &result) + &tool_stop(0) + &stop("end_turn")),
+    );
     assert!(ran.judged.len() == 1 && !ran.text().contains("bad"), "a call inside a result");
     let openai = [
         format!(r#"{{"choices":[],"message":{{"tool_calls":[{function}]}}}}"#),
@@ -255,7 +268,10 @@ fn calls_in_places_no_sdk_reads_are_refused() {
         format!(r#"{{"CHOICES":[{{"DELTA":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
         format!(r#"{{"choices":[{{"index":0,"delta":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
         format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_call\u017f":[{function}]}}}}]}}"#),
-        format!(r#"{{"error":{{}},"choices":[{{"index":0,"delta":{{"tool_calls":[{}]}}}}]}}"#, piece(0, Some("Bash"), "bad")),
+        format!(
+            r#"{{"error":{{}},"choices":[{{"index":0,"delta":{{"tool_calls":[{}]}}}}]}}"#,
+            piece(0, Some("Bash"), "bad")
+        ),
     ];
     for data in openai {
         let ran = events(Protocol::OpenAi, &format!("{}data: {data}\n\n{}", hello(), finish("stop")));
@@ -267,14 +283,19 @@ fn calls_in_places_no_sdk_reads_are_refused() {
 fn openai_what_clients_join_in_different_ways_is_refused() {
     let first = calls(&[piece(0, Some("Bash"), "{\"command\":\"")]);
     let rest = calls(&[piece(0, None, "bad")]) + &calls(&[piece(0, None, "\"}")]) + &finish("tool_calls");
-    let second_choice = |delta: &str| chunk("{}", "null").replace("\"index\":0,\"delta\":{}", &format!("\"index\":1,\"delta\":{delta}"));
+    let second_choice = |delta: &str| {
+        chunk("{}", "null").replace("\"index\":0,\"delta\":{}", &format!("\"index\":1,\"delta\":{delta}"))
+    };
     let twice_in_one = calls(&[piece(0, Some("Bash"), "{\"command\":\""), piece(0, None, "# ")]);
     let same_choice_twice = {
         let one = format!("{{\"index\":0,\"delta\":{{\"tool_calls\":[{}]}}}}", piece(0, None, "# "));
         format!("data: {{\"choices\":[{one},{one}]}}\n\n")
     };
-    let in_message = format!("data: {{\"choices\":[{{\"index\":0,\"message\":{{\"function_call\":{{\"arguments\":\"# \"}}}}}}]}}\n\n");
-    let unnumbered = calls(&[r##"{"id":"call_0","type":"function","function":{"arguments":"# "}}"##.to_owned()]);
+    let in_message = format!(
+        "data: {{\"choices\":[{{\"index\":0,\"message\":{{\"function_call\":{{\"arguments\":\"# \"}}}}}}]}}\n\n"
+    );
+    let unnumbered =
+        calls(&[r##"{"id":"call_0","type":"function","function":{"arguments":"# "}}"##.to_owned()]);
     let odd_types = calls(&[piece(0, None, "# ")]).replace("\"id\":\"c\"", "\"id\":5");
     let odd_role = chunk(&format!(r#"{{"role":"x","tool_calls":[{}]}}"#, piece(0, None, "# ")), "null");
     let named = format!("event: x\n{}", calls(&[piece(0, None, "# ")]));
@@ -294,14 +315,24 @@ fn openai_what_clients_join_in_different_ways_is_refused() {
         assert!(ran.fault().is_some() && !ran.text().contains("bad"), "{what}: {:?}", ran.text());
     }
     // A call in `message` is a call of its own, never part of one in `delta`.
-    let ran = events(Protocol::OpenAi, &(chunk(r#"{"function_call":{"name":"Bash","arguments":"{\"command\":\"bad\"}"}}"#, "null") + &in_message + &finish("stop")));
+    let ran = events(
+        Protocol::OpenAi,
+        &(chunk(r#"{"function_call":{"name":"Bash","arguments":"{\"command\":\"bad\"}"}}"#, "null")
+            + &in_message
+            + &finish("stop")),
+    );
     assert_eq!(ran.judged.len(), 2);
     assert!(!ran.text().contains("bad"));
 }
 
 #[test]
 fn a_flood_stays_cheap() {
-    let mut machine = Machine::new(Dialect::Anthropic, Framing::Events, context(false), Limits { held: 1 << 20, ..Limits::default() });
+    let mut machine = Machine::new(
+        Dialect::Anthropic,
+        Framing::Events,
+        context(false),
+        Limits { held: 1 << 20, ..Limits::default() },
+    );
     let mut out = Vec::new();
     machine.step(Input::Bytes((start() + &tool_start(0, "Bash")).as_bytes()), &mut out);
     out.clear();
@@ -310,7 +341,11 @@ fn a_flood_stays_cheap() {
     assert!(out.iter().any(|o| matches!(o, Output::Finish(outcome) if outcome.fault.as_ref().is_some_and(|f| f.code == "hold.oversize"))));
     let many: Vec<String> = (0..2000).map(|index| piece(index, Some("Bash"), "{}")).collect();
     let ran = events(Protocol::OpenAi, &(calls(&many) + &finish("tool_calls")));
-    assert_eq!((ran.fault(), ran.judged.len()), (Some("hold.calls"), 0), "refused before a single call is judged");
+    assert_eq!(
+        (ran.fault(), ran.judged.len()),
+        (Some("hold.calls"), 0),
+        "refused before a single call is judged"
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub mod anthropic;
 
 pub mod openai_chat;
 
-pub(crate) mod unknown;
+pub mod unknown;
 
 /// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -28,9 +28,55 @@ pub(crate) fn body(raw: &Bytes, saw: &mut Vec<Observation>) -> Result<Frame, Fau
     Ok(Frame::plain(raw.clone()))
 }
 
+/// Checks the body of an error reply where calls could come: clients that do not look at the status would
+/// read one there.
+///
+/// # Errors
+/// A [`Fault`] if it carries what could be a call, or is not strict JSON and speaks of calls.
+pub fn error_reply(body: &[u8]) -> Result<(), Fault> {
+    const WORDS: [&[u8]; 3] = [b"tool_call", b"tool_use", b"function_call"];
+    let suspicious = match json::parse(body) {
+        Ok(node) => looks_like_call(&node),
+        Err(_) => {
+            let folded = body.to_ascii_lowercase();
+            WORDS.iter().any(|word| folded.windows(word.len()).any(|window| window == *word))
+        }
+    };
+    if suspicious {
+        Err(Fault::new("error.call", "an error reply carries what could be a tool call"))
+    } else {
+        Ok(())
+    }
+}
+
 fn call() -> Fault {
     Fault::new(
         "unknown.call",
         "the reply of an endpoint Doorward does not know carries what could be a tool call",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_replies_may_speak_of_calls_but_not_make_them() {
+        for fine in [
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"tool_use ids without tool_result"}}"#,
+            r#"{"error":{"message":"x","type":"invalid_request_error","code":"tool_use_failed","param":"tools[0].function"}}"#,
+            "<html>bad gateway</html>",
+            "",
+        ] {
+            assert!(error_reply(fine.as_bytes()).is_ok(), "{fine}");
+        }
+        for bad in [
+            r#"{"choices":[{"message":{"tool_calls":[{"function":{"name":"Bash","arguments":"{}"}}]}}]}"#,
+            r#"{"type":"message","content":[{"type":"tool_use","name":"Bash","input":{}}]}"#,
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}\n\n",
+            r#"{"a":1,"a":{"Tool_Calls":1}}"#,
+        ] {
+            assert!(error_reply(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
 }

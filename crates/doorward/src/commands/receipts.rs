@@ -164,7 +164,7 @@ pub fn line(index: u64, entry: &[u8]) -> String {
     };
     let id = node.text("id").unwrap_or_default();
     let agent = node.text("agent").unwrap_or("-");
-    format!("{index:>7}  {id}  {agent:<12}  {}", what.trim_end())
+    clean(&format!("{index:>7}  {id}  {agent:<12}  {}", what.trim_end()))
 }
 
 fn find(view: &View, id: &str) -> anyhow::Result<(u64, Vec<u8>)> {
@@ -185,18 +185,25 @@ fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `text` without what a terminal would obey: the names in receipts are a stranger's words.
+fn clean(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
+}
+
 /// Prints a tree as indented lines.
 fn pretty(node: &Node, depth: usize) {
     let indent = "  ".repeat(depth);
     for member in node.members() {
         match member.value.scalar() {
-            Some(text) => print(&format!("{indent}{}: {text}", &*member.key)),
+            Some(text) => print(&format!("{indent}{}: {}", &*member.key, clean(&text))),
             None => {
                 print(&format!("{indent}{}:", &*member.key));
                 pretty(&member.value, depth + 1);
                 for element in member.value.elements() {
                     match element.scalar() {
-                        Some(text) => print(&format!("{indent}  - {text}")),
+                        Some(text) => print(&format!("{indent}  - {}", clean(&text))),
                         None => {
                             print(&format!("{indent}  -"));
                             pretty(element, depth + 2);

@@ -5,27 +5,38 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use doorward_core::action::ActionKind;
 use doorward_core::session::Mode;
 use doorward_core::stream::{Context, Dialect, Framing, Limits, Machine};
 use doorward_core::wire::request::{Declared, Request};
-use doorward_core::wire::{Protocol, anthropic, openai_chat};
+use doorward_core::wire::{Protocol, anthropic, openai_chat, unknown};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::relay;
 use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Unsent};
-use crate::judge::{Gateway, Refusal, Why};
+use crate::judge::{Gateway, LARGE, Refusal, Why};
 use crate::upstream::{Upstream, forwarded_headers};
 
 /// The largest request: prompts carry images.
 const LARGEST: usize = 64 << 20;
+
+/// The unit in which requests share memory.
+const UNIT: usize = 1 << 20;
+
+/// The largest error reply.
+const LARGEST_ERROR: usize = 1 << 20;
+
+/// How long gathering a body may take.
+const GATHER: Duration = Duration::from_secs(120);
 
 /// What an endpoint carries, by protocol, method and path. Decided one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +59,8 @@ pub struct Crossing {
     pub agent: Arc<str>,
     /// Path below the upstream's base, and query.
     pub rest: String,
+    /// What all requests together may take, in MiB.
+    pub memory: Arc<Semaphore>,
 }
 
 /// A request as it was read.
@@ -74,8 +87,14 @@ impl Crossing {
     }
 
     async fn cross(self, head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
-        let body = whole_body(&head, body).await?;
-        let Asked { endpoint, request, action, wrong } = self.read(&head, &body);
+        let memory = Arc::clone(&self.memory);
+        let Gathered { bytes: body, share } = whole_body(&head, body, &memory).await?;
+        let Asked { endpoint, request, action, wrong } = if body.len() > LARGE {
+            tokio::task::block_in_place(|| self.read(&head, &body))
+        } else {
+            self.read(&head, &body)
+        };
+        let method = head.method.clone();
         let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
         let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body };
         let permit = match self.gateway.pass(action, outgoing).await {
@@ -88,15 +107,21 @@ impl Crossing {
             Err(refusal) => return Err(refusal.into()),
         };
         let receipt = permit.receipt().to_owned();
+        // Monitor lets pass what is wrong, but an odd path could leave the upstream's base and take the
+        // configured key along.
+        if let Some(wrong) = wrong.filter(|wrong| wrong.code == "path") {
+            return Err(wrong.under(receipt));
+        }
         let reply = tokio::select! {
             reply = forward::request(&self.gateway, permit) => reply,
             () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
+        drop(share);
         let reply = reply.map_err(|unsent| match unsent {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
         })?;
-        let answered = self.reply(endpoint, request, reply).await;
+        let answered = self.reply(endpoint, &method, request, reply).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 
@@ -155,6 +180,7 @@ impl Crossing {
     async fn reply(
         self,
         endpoint: Endpoint,
+        method: &Method,
         request: Request,
         reply: Response<Incoming>,
     ) -> Result<Response<Body>, Answer> {
@@ -167,7 +193,7 @@ impl Crossing {
             );
             return Err(Answer::upstream("redirect", message));
         }
-        let reading = match self.reading(endpoint, &head) {
+        let reading = match self.reading(endpoint, method, &head) {
             Ok(reading) => reading,
             Err(answer) if monitor => Reading::Opaque(answer.code),
             Err(answer) => return Err(answer),
@@ -177,14 +203,23 @@ impl Crossing {
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::Provider;
-        if let Reading::Opaque(why) = reading {
-            action.coverage = Coverage::None(why.to_owned());
+        match reading {
+            Reading::Opaque(why) => action.coverage = Coverage::None(why.to_owned()),
+            Reading::Error => action.coverage = Coverage::Partial("error reply".to_owned()),
+            Reading::Judged(_) => {}
         }
+        let body = match reading {
+            Reading::Error if !monitor => error_body(body).await?,
+            _ => Either::Left(body),
+        };
         let permit = self.gateway.open(action).await?;
         head.headers = forwarded_headers(&head.headers);
         match reading {
-            Reading::Opaque(_) => Ok(relay::opaque(self.gateway, permit, head, body)),
+            Reading::Opaque(_) | Reading::Error => Ok(relay::opaque(self.gateway, permit, head, body)),
             Reading::Judged(framing) => {
+                let Either::Left(body) = body else {
+                    return Err(Answer::upstream("broken", "no reply to read"));
+                };
                 let machine = self.machine(endpoint, framing, request.declared, monitor);
                 let relay = relay::Relay { gateway: self.gateway, agent: self.agent, machine, framing };
                 relay.start(permit, head, body).await
@@ -210,41 +245,59 @@ impl Crossing {
     }
 
     /// How a reply is to be read.
-    fn reading(&self, endpoint: Endpoint, head: &http::response::Parts) -> Result<Reading, Answer> {
-        if !head.status.is_success() {
-            return Ok(Reading::Opaque("error reply"));
+    fn reading(
+        &self,
+        endpoint: Endpoint,
+        method: &Method,
+        head: &http::response::Parts,
+    ) -> Result<Reading, Answer> {
+        let name = &self.upstream.name;
+        let wrong = |code, what: String| Err(Answer::upstream(code, format!("the upstream `{name}` {what}")));
+        if head.status.is_informational() {
+            return wrong("status", format!("answered {} to an ordinary request", head.status));
         }
         if let Endpoint::NoCalls(what) = endpoint {
             return Ok(Reading::Opaque(what));
         }
-        let name = &self.upstream.name;
-        if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
-            && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-        {
-            let message = format!(
-                "the upstream `{name}` encoded its reply although none was asked for; it cannot be read"
+        if method == Method::HEAD {
+            return Ok(Reading::Opaque("no body"));
+        }
+        let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
+        let plain =
+            encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if !plain || encodings.next().is_some() {
+            return wrong(
+                "content_encoding",
+                "encoded its reply although none was asked for; it cannot be read".into(),
             );
-            return Err(Answer::upstream("content_encoding", message));
+        }
+        if !head.status.is_success() {
+            return Ok(Reading::Error);
         }
         let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
         let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if types.next().is_some() {
-            return Err(Answer::upstream(
-                "content_type",
-                format!("the upstream `{name}` named two content types"),
-            ));
+            return wrong("content_type", "named two content types".into());
         }
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
+        let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+        // Some clients decode by the charset: UTF-7 spells another JSON than the one we read.
+        let parameters = parameters.trim().to_ascii_lowercase();
+        if !matches!(parameters.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"") {
+            return wrong(
+                "content_type",
+                "named a content type with a charset other than UTF-8, or more".into(),
+            );
+        }
+        match essence.trim().to_ascii_lowercase().as_str() {
             "text/event-stream" => Ok(Reading::Judged(Framing::Events)),
             "application/json" => Ok(Reading::Judged(Framing::Json)),
-            _ if endpoint == Endpoint::Unknown => Ok(Reading::Opaque("unknown endpoint")),
-            _ => {
-                let message = format!(
-                    "the upstream `{name}` answered with content type `{}` where JSON or an event stream is documented",
-                    essence.escape_debug()
+            other if endpoint == Endpoint::Unknown && is_media(other) => Ok(Reading::Opaque("media")),
+            other => {
+                let what = format!(
+                    "answered with content type `{}` where JSON or an event stream is documented",
+                    other.escape_debug()
                 );
-                Err(Answer::upstream("content_type", message))
+                wrong("content_type", what)
             }
         }
     }
@@ -253,48 +306,105 @@ impl Crossing {
 #[derive(Clone, Copy)]
 enum Reading {
     Judged(Framing),
+    /// An error where a conversation was asked for: passed as it is, unless it carries a call.
+    Error,
     Opaque(&'static str),
+}
+
+/// Whether nobody reads this type as text.
+fn is_media(essence: &str) -> bool {
+    let binary = ["application/octet-stream", "application/pdf", "application/zip"];
+    ["audio/", "image/", "video/"].iter().any(|kind| essence.starts_with(kind)) || binary.contains(&essence)
 }
 
 /// Which endpoint this is. What carries calls that cannot be read yet (`responses`, `batches`, threads) is
 /// unknown.
 fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
     let path = path.strip_prefix("v1/").unwrap_or(path);
-    let first = path.split('/').next().unwrap_or_default();
-    let post = method == Method::POST;
-    match (protocol, path) {
-        (Protocol::Anthropic, "messages") if post => Endpoint::Conversation,
-        (Protocol::OpenAi, "chat/completions") if post => Endpoint::Conversation,
-        (Protocol::Anthropic, "messages/count_tokens") if post => Endpoint::NoCalls("token count"),
-        (_, _) if first == "models" && method == Method::GET => Endpoint::NoCalls("models"),
-        (_, _) if first == "files" => Endpoint::NoCalls("files"),
-        (Protocol::OpenAi, "embeddings" | "moderations") if post => Endpoint::NoCalls("embeddings"),
-        (Protocol::OpenAi, _) if matches!(first, "audio" | "images") && post => Endpoint::NoCalls("media"),
+    let parts: Vec<&str> = path.split('/').collect();
+    let (post, get) = (method == Method::POST, method == Method::GET);
+    match (protocol, parts.as_slice()) {
+        (Protocol::Anthropic, ["messages"]) if post => Endpoint::Conversation,
+        (Protocol::OpenAi, ["chat", "completions"]) if post => Endpoint::Conversation,
+        (Protocol::Anthropic, ["messages", "count_tokens"]) if post => Endpoint::NoCalls("token count"),
+        (_, ["models"] | ["models", _] | ["models", _, _]) if get => Endpoint::NoCalls("models"),
+        (_, ["files"]) if post || get => Endpoint::NoCalls("files"),
+        (_, ["files", _]) if get || method == Method::DELETE => Endpoint::NoCalls("files"),
+        (_, ["files", _, "content"]) if get => Endpoint::NoCalls("files"),
+        (Protocol::OpenAi, ["embeddings" | "moderations"]) if post => Endpoint::NoCalls("embeddings"),
+        (Protocol::OpenAi, ["audio", "speech" | "transcriptions" | "translations"]) if post => {
+            Endpoint::NoCalls("media")
+        }
+        (Protocol::OpenAi, ["images", "generations" | "edits" | "variations"]) if post => {
+            Endpoint::NoCalls("media")
+        }
         _ => Endpoint::Unknown,
     }
 }
 
-/// The whole body, bounded, as it is: an encoded one cannot be judged.
-async fn whole_body(head: &Parts, body: Incoming) -> Result<Bytes, Answer> {
-    if head.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+/// The whole body, bounded, as it is: an encoded one cannot be judged. All bodies together are bounded too:
+/// a few hundred half-sent ones must not take the machine's memory.
+async fn whole_body<'a>(head: &Parts, body: Incoming, memory: &'a Semaphore) -> Result<Gathered<'a>, Answer> {
+    let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
+    if encodings.any(|encoding| encoding != "identity") {
         let why = "the request is encoded; send it without Content-Encoding so that it can be read";
         return Err(Answer::agent(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", why));
     }
-    let gathering = Limited::new(body, LARGEST).collect();
-    match tokio::time::timeout(std::time::Duration::from_secs(120), gathering).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Answer::agent(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("the request is larger than {LARGEST} bytes"),
-        )),
-        Ok(Err(error)) => Err(bad_request("body", format!("the request's body cannot be read: {error}"))),
-        Err(_) => Err(Answer::agent(
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            "the request's body took longer than 120 s",
-        )),
+    match tokio::time::timeout(GATHER, gather(body, LARGEST, memory)).await {
+        Ok(gathered) => gathered,
+        Err(_) => {
+            let why = "the request's body took longer than 120 s";
+            Err(Answer::agent(StatusCode::REQUEST_TIMEOUT, "timeout", why))
+        }
     }
+}
+
+/// A body and its share of what all may take, to be held until it has gone on.
+struct Gathered<'a> {
+    bytes: Bytes,
+    share: Option<SemaphorePermit<'a>>,
+}
+
+async fn gather(mut body: Incoming, most: usize, memory: &Semaphore) -> Result<Gathered<'_>, Answer> {
+    let mut bytes = BytesMut::new();
+    let mut share: Option<SemaphorePermit<'_>> = None;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| bad_request("body", format!("the body cannot be read: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if bytes.len() + data.len() > most {
+            let why = format!("the request is larger than {most} bytes");
+            return Err(Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why));
+        }
+        bytes.extend_from_slice(data);
+        let wanted = bytes.len() / UNIT;
+        let held = share.as_ref().map_or(0, SemaphorePermit::num_permits);
+        if wanted > held {
+            let more = u32::try_from(wanted - held).unwrap_or(u32::MAX);
+            let more = memory.acquire_many(more).await.map_err(|_| bad_request("body", "ending".into()))?;
+            match &mut share {
+                Some(share) => share.merge(more),
+                None => share = Some(more),
+            }
+        }
+    }
+    Ok(Gathered { bytes: bytes.freeze(), share })
+}
+
+/// An error's body, which must not carry a call.
+async fn error_body(body: Incoming) -> Result<Either<Incoming, Full<Bytes>>, Answer> {
+    let own = Semaphore::new(LARGEST_ERROR / UNIT + 1);
+    let gathered = tokio::time::timeout(GATHER, gather(body, LARGEST_ERROR, &own)).await;
+    let Ok(Ok(Gathered { bytes, .. })) = gathered else {
+        let why = format!(
+            "the upstream's error reply broke off, took longer than 120 s or has more than {LARGEST_ERROR} bytes"
+        );
+        return Err(Answer::upstream("error_reply", why));
+    };
+    unknown::error_reply(&bytes).map_err(|fault| {
+        Answer::upstream(fault.code, format!("the upstream's reply was refused: {fault}"))
+    })?;
+    Ok(Either::Right(Full::new(bytes)))
 }
 
 fn bad_request(code: &'static str, message: String) -> Answer {
@@ -312,7 +422,17 @@ mod tests {
         assert_eq!(post(Protocol::OpenAi, "chat/completions"), Endpoint::Conversation);
         assert_eq!(post(Protocol::Anthropic, "v1/messages/count_tokens"), Endpoint::NoCalls("token count"));
         assert_eq!(endpoint(Protocol::OpenAi, &Method::GET, "v1/models/x"), Endpoint::NoCalls("models"));
-        for path in ["v1/responses", "v1/messages/batches", "v1/threads", "v1/completions", "messagesx", ""] {
+        for path in [
+            "v1/responses",
+            "v1/messages/batches",
+            "v1/threads",
+            "v1/completions",
+            "v1/files/chat/completions",
+            "v1/audio/chat/completions",
+            "v1/models/chat",
+            "messagesx",
+            "",
+        ] {
             assert_eq!(post(Protocol::OpenAi, path), Endpoint::Unknown, "{path}");
         }
         assert_eq!(post(Protocol::OpenAi, "v1/messages"), Endpoint::Unknown);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use doorward_core::action::{ActionKind, PartKind, ToolUse};
+use doorward_core::session::Mode;
 use doorward_core::stream::{Framing, Input, Machine, Observation, Outcome, Output};
 use doorward_core::wire::Fault;
 use doorward_core::{Action, Coverage, Door, Source};
@@ -63,7 +64,7 @@ impl Relay {
         let receipt = Arc::clone(permit.receipt());
         let (reply, client) = Reply::new(permit);
         let (first, begun) = oneshot::channel();
-        let framing = self.framing;
+        let whole_reply = self.framing == Framing::Json && self.gateway.mode() == Mode::Block;
         let status = head.status.as_u16();
         let run = Run {
             relay: self,
@@ -76,7 +77,7 @@ impl Relay {
         tokio::spawn(run.run_out(body));
         let begun = begun.await.unwrap_or_else(|_| Err(Answer::upstream("broken", "the reply broke off")));
         let gathered = begun.map_err(|answer| answer.under(&*receipt))?;
-        let client = if framing == Framing::Json { whole(gathered) } else { client };
+        let client = if whole_reply { whole(gathered) } else { client };
         Ok(respond(head, client, &receipt))
     }
 }
@@ -114,6 +115,10 @@ impl Run {
     fn finish(&mut self, ending: &Ending) -> u64 {
         let Some(first) = self.first.take() else { return 0 };
         let answer = match &ending.outcome.fault {
+            None if !self.gathers() => {
+                let _ = first.send(Ok(Bytes::new()));
+                return 0;
+            }
             None => {
                 let whole = Bytes::from(std::mem::take(&mut self.gathered).concat());
                 let length = whole.len() as u64;
@@ -125,6 +130,12 @@ impl Run {
         };
         let _ = first.send(Err(answer));
         0
+    }
+
+    /// Whether the reply is sent whole, with its length. Not in monitor mode, where it may be longer than
+    /// what we read.
+    fn gathers(&self) -> bool {
+        self.relay.framing == Framing::Json && self.relay.gateway.mode() == Mode::Block
     }
 
     async fn run(&mut self, body: &mut Incoming) -> Ending {
@@ -180,7 +191,7 @@ impl Run {
                 Output::Saw(_) | Output::Judge(..) | Output::KeepAlive(_) | Output::Cancel => {}
             }
         }
-        self.reply.cut(last.into());
+        self.reply.cut(Some(last.into()).filter(|last: &Bytes| !last.is_empty()));
         Ending { result: "revoked", outcome }
     }
 
@@ -206,8 +217,15 @@ impl Run {
                 Output::Judge(call, action, held) => {
                     let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
                     let gateway = Arc::clone(&self.relay.gateway);
-                    let judged = gateway.pass(*action, held).await;
-                    let ruling = forward::ruling(&gateway, judged, &tool).await;
+                    let agent = Arc::clone(&self.relay.agent);
+                    let ruling = tokio::select! {
+                        biased;
+                        () = killed(&gateway, &agent) => return Flow::Killed,
+                        ruling = async {
+                            let judged = gateway.pass(*action, held).await;
+                            forward::ruling(&gateway, judged, &tool).await
+                        } => ruling,
+                    };
                     self.relay.machine.step(Input::Ruled(call, ruling), &mut outputs);
                 }
                 // Returning drops the upstream's body, which closes its connection.
@@ -226,7 +244,7 @@ impl Run {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Halt> {
-        if self.relay.framing == Framing::Json {
+        if self.gathers() {
             self.gathered.push(bytes);
             return Ok(());
         }
@@ -239,6 +257,7 @@ impl Run {
             biased;
             () = killed(&gateway, &agent) => Err(Halt::Killed),
             sent = self.reply.send(bytes) => sent.map_err(|ClientGone| Halt::ClientGone),
+            () = tokio::time::sleep(SILENCE) => Err(Halt::ClientGone),
         }
     }
 
@@ -277,47 +296,25 @@ async fn client_gone(first: &mut Option<oneshot::Sender<Result<Bytes, Answer>>>,
     }
 }
 
-/// Relays a reply that is not looked into: error replies, lists of models, files.
-pub fn opaque(
-    gateway: Arc<Gateway>,
-    permit: StreamPermit,
-    head: Parts,
-    mut body: Incoming,
-) -> Response<Body> {
+/// Relays a reply that is not looked into further: errors, lists of models, files.
+pub fn opaque<B>(gateway: Arc<Gateway>, permit: StreamPermit, head: Parts, mut body: B) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+{
     let receipt = Arc::clone(permit.receipt());
     let (mut reply, client) = Reply::new(permit);
     let status = head.status.as_u16();
     let started = Instant::now();
     tokio::spawn(async move {
-        let mut result = "completed";
         let agent = Arc::clone(reply.permit().agent());
-        loop {
-            let frame = tokio::select! {
-                biased;
-                () = killed(&gateway, &agent) => {
-                    reply.break_off().await;
-                    result = "revoked";
-                    break;
-                }
-                () = reply.client_gone() => { result = "client_gone"; break }
-                frame = tokio::time::timeout(SILENCE, body.frame()) => frame,
-            };
-            match frame {
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data()
-                        && reply.send(data).await.is_err()
-                    {
-                        result = "client_gone";
-                        break;
-                    }
-                }
-                Ok(None) => break,
-                Ok(Some(Err(_))) | Err(_) => {
-                    reply.break_off().await;
-                    result = "aborted";
-                    break;
-                }
-            }
+        let result = tokio::select! {
+            biased;
+            () = killed(&gateway, &agent) => "revoked",
+            result = pass_on(&mut reply, &mut body) => result,
+        };
+        if matches!(result, "revoked" | "aborted") {
+            // The client must not take what it got for the whole.
+            reply.cut(None);
         }
         drop(body);
         let bytes = reply.sent();
@@ -326,6 +323,31 @@ pub fn opaque(
         gateway.recorder().close(reply.finish(), closing).await;
     });
     respond(head, client, &receipt)
+}
+
+/// Passes a body on, piece by piece; says how it ended.
+async fn pass_on<B>(reply: &mut Reply, body: &mut B) -> &'static str
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    loop {
+        let frame = tokio::select! {
+            biased;
+            () = reply.client_gone() => return "client_gone",
+            frame = tokio::time::timeout(SILENCE, body.frame()) => frame,
+        };
+        match frame {
+            Ok(Some(Ok(frame))) => {
+                let Ok(data) = frame.into_data() else { continue };
+                match tokio::time::timeout(SILENCE, reply.send(data)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) | Err(_) => return "client_gone",
+                }
+            }
+            Ok(None) => return "completed",
+            Ok(Some(Err(_))) | Err(_) => return "aborted",
+        }
+    }
 }
 
 /// Returns once this agent is stopped.

@@ -211,6 +211,8 @@ pub(crate) fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        // Judged by; must not vanish afterwards.
+        .filter(|name| *name != header::CONTENT_TYPE)
         .collect();
     let mut out = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {

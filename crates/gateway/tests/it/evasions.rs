@@ -155,16 +155,11 @@ async fn b3_16_interleaved_parallel_calls_are_not_merged() {
         + &event("content_block_stop", json!({"index": 0}))
         + &event("content_block_stop", json!({"index": 1}))
         + &message_end();
+    // Clients join the pieces of open blocks in different ways: they may not be open at the same time.
     let door = Door::before(Protocol::Anthropic, sse(&stream)).await;
     let reply = door.ask(Protocol::Anthropic, true, TOOLS).await;
-    assert!(
-        !reply.body.contains("evil.exam") && reply.body.contains(&delta(0, r#""src/main.rs"}"#)),
-        "{}",
-        reply.body
-    );
-    assert!(
-        reply.body.contains("exec.download-and-run") && reply.body.contains(r#""stop_reason":"tool_use""#)
-    );
+    assert!(!reply.body.contains("evil.exam") && !reply.body.contains("tool_use"), "{}", reply.body);
+    assert!(reply.body.contains("inside another"), "{}", reply.body);
 
     let chunk = |calls: serde_json::Value| {
         let data = json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"tool_calls": calls}, "finish_reason": null}]});
