@@ -34,7 +34,9 @@ def _anthropic_request(scenario):
 
 
 def _openai_request(scenario):
-    return {"model": f"scripted:{scenario}", "messages": USER, "tools": words.tools("openai")}
+    request = {"model": f"scripted:{scenario}", "messages": USER, "tools": words.tools("openai")}
+    # More choices than were asked for are refused.
+    return {**request, "n": 2} if scenario.startswith("two_choices") else request
 
 
 # --- Anthropic

@@ -153,6 +153,8 @@ def conversation(protocol, scenario, stream=True, **more):
         "tools": words.tools(protocol),
         **more,
     }
+    if protocol == "openai" and scenario.startswith("two_choices"):
+        body["n"] = 2
     if stream:
         body["stream"] = True
     return body

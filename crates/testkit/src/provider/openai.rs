@@ -109,7 +109,15 @@ fn choice(scenario: &str, parts: &str) -> Option<Choice> {
 /// A call's deltas: id, name and empty arguments first, then the arguments.
 fn call_deltas(scenario: &str, at: usize, call: (&str, &str, &str), size: usize) -> Vec<String> {
     let (id, name, arguments) = call;
-    let index = if scenario == "missing_index" { String::new() } else { format!("\"index\":{at},") };
+    if scenario == "missing_index" {
+        // Servers that leave it out send each call whole.
+        return vec![format!(
+            "\"tool_calls\":[{{\"id\":\"{id}\",\"type\":\"function\",\"function\":{{\"name\":{},\"arguments\":{}}}}}]",
+            quote(name),
+            quote(arguments)
+        )];
+    }
+    let index = format!("\"index\":{at},");
     let id = format!("\"id\":\"{id}\",");
     let first = format!(
         "\"tool_calls\":[{{{index}{id}\"type\":\"function\",\
