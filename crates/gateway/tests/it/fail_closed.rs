@@ -146,3 +146,63 @@ async fn monitor_alters_nothing() {
     let reply = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
     assert_eq!((reply.status, reply.body), (200, bad));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_in_an_error_reply_does_not_pass_and_an_honest_error_does() {
+    let answer = |status: &str, kind: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    let call = r#"{"type":"message","content":[{"type":"tool_use","id":"t","name":"Bash","input":{"command":"id"}}]}"#;
+    for bad in [
+        answer("400 Bad Request", "application/json", call),
+        answer("500 Oops", "text/event-stream", &clean()),
+    ] {
+        let door = Door::before(Protocol::Anthropic, bad).await;
+        let reply = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
+        assert_eq!(reply.status, 502, "{reply:?}");
+        assert!(!reply.body.contains("tool_use") && reply.head.contains("doorward-receipt"), "{reply:?}");
+    }
+    let honest =
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"`tool_use` ids without results"}}"#;
+    let door = Door::before(Protocol::Anthropic, answer("529 Overloaded", "application/json", honest)).await;
+    let reply = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
+    assert_eq!((reply.status, reply.body.as_str()), (529, honest));
+    assert!(reply.head.contains("retry-after: 7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_some_clients_would_decode_differently_is_refused() {
+    let body = r#"{"type":"message","content":[],"stop_reason":"end_turn"}"#;
+    for headers in [
+        "content-type: application/json; charset=utf-7",
+        "content-type: application/json; charset=utf-8; charset=utf-7",
+        "content-type: application/json\r\ncontent-type: text/plain",
+        "content-type: application/json\r\ncontent-encoding: identity\r\ncontent-encoding: deflate",
+        "content-type: application/json\r\ncontent-encoding: gzip, identity",
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let door = Door::before(Protocol::Anthropic, answer.into_bytes()).await;
+        let reply = door.ask(Protocol::Anthropic, false, &["Bash"]).await;
+        assert_eq!(reply.status, 502, "{headers}: {reply:?}");
+    }
+    let fine = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=UTF-8\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let door = Door::before(Protocol::Anthropic, fine.into_bytes()).await;
+    assert_eq!(door.ask(Protocol::Anthropic, false, &["Bash"]).await.body, body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_path_leaves_the_base_in_no_mode() {
+    let door = Door::start(Protocol::Anthropic, sse(&clean()), Mode::Monitor).await;
+    for path in ["../../admin", "v1/../../admin", "v1//messages", "v1/%2e%2e/x"] {
+        let reply = door.send("POST", &format!("/t/{}/anthropic/{path}", door.token), "{}").await;
+        assert_eq!(reply.status, 400, "{path}: {reply:?}");
+    }
+    assert!(door.asked.lock().unwrap().is_empty());
+}
