@@ -5,6 +5,9 @@
 //! gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
 //! [`StreamPermit`] are made here and nowhere else, after that.
 
+mod writer;
+use writer::{Job, Writer};
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -27,12 +30,6 @@ use crate::sessions::Seen;
 
 /// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
 const QUEUE: usize = 8192;
-
-/// The most receipts written in one go: bounds how long the first of them waits for the rest.
-const BATCH: usize = 1024;
-
-/// How often the log is tried again while it cannot be written.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// What a decision is about and a permit owns.
 pub trait Content {
@@ -179,12 +176,6 @@ struct Shared {
     policy: String,
     trouble: Arc<ArcSwapOption<String>>,
     checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
-}
-
-struct Job {
-    leaf: Leaf,
-    reserved: bool,
-    done: oneshot::Sender<Result<(), String>>,
 }
 
 impl Recorder {
@@ -462,105 +453,6 @@ impl Recorder {
 /// Whether an action goes on. In monitor mode everything does but what the kill switch stops.
 fn goes_on(decision: &Decision, mode: Mode, kill: Kill) -> bool {
     decision.verdict.passes() || mode == Mode::Monitor && kill == Kill::Running
-}
-
-/// The thread that owns the log.
-struct Writer {
-    log: Log,
-    node: String,
-    trouble: Arc<ArcSwapOption<String>>,
-    checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
-}
-
-impl Writer {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            if self.trouble.load().is_some() {
-                self.heal();
-                std::thread::sleep(if jobs.is_empty() { RETRY } else { std::time::Duration::ZERO });
-                match jobs.try_recv() {
-                    Ok(job) => batch.push(job),
-                    Err(mpsc::error::TryRecvError::Empty) => continue,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return,
-                }
-            } else {
-                let Some(job) = jobs.blocking_recv() else { return };
-                batch.push(job);
-            }
-            while batch.len() < BATCH {
-                let Ok(job) = jobs.try_recv() else { break };
-                batch.push(job);
-            }
-            self.write(&mut batch);
-        }
-    }
-
-    /// Appends the batch in one write. If the disk is full, what has already happened is still written,
-    /// from the reserve; what was to happen is refused.
-    fn write(&mut self, batch: &mut Vec<Job>) {
-        let leaves: Vec<Leaf> = batch.iter().map(|job| job.leaf.clone()).collect();
-        match self.log.append(&leaves) {
-            Ok(checkpoint) => {
-                self.appended(checkpoint);
-                batch.drain(..).for_each(|job| drop(job.done.send(Ok(()))));
-            }
-            Err(error) => {
-                let words = error.to_string();
-                self.stumble(&words);
-                for job in batch.drain(..) {
-                    let result = if job.reserved {
-                        self.log.append_reserved(std::slice::from_ref(&job.leaf)).map_err(|e| e.to_string())
-                    } else {
-                        Err(words.clone())
-                    };
-                    let result = result.map(|checkpoint| self.appended_only(checkpoint));
-                    let _ = job.done.send(result);
-                }
-            }
-        }
-    }
-
-    fn appended(&self, checkpoint: SignedCheckpoint) {
-        self.appended_only(checkpoint);
-        let trouble = self.log.trouble().map(Arc::new);
-        if trouble.is_some() || self.trouble.load().is_some() {
-            self.trouble.store(trouble);
-        }
-    }
-
-    fn appended_only(&self, checkpoint: SignedCheckpoint) {
-        self.checkpoints.send_replace(Some(Arc::new(checkpoint)));
-    }
-
-    /// Notes the failure, in the log itself if the reserve allows.
-    fn stumble(&mut self, words: &str) {
-        let first = self.trouble.swap(Some(Arc::new(words.to_owned()))).is_none();
-        if first {
-            tracing::error!(error = words, "the ledger cannot append: all traffic stops");
-            if let Some(leaf) = self.control_leaf("ledger_unavailable", words) {
-                let _ = self.log.append_reserved(&[leaf]);
-            }
-        }
-    }
-
-    /// Tries whether the log can be written again; the proof is a receipt that says so.
-    fn heal(&mut self) {
-        let Some(leaf) = self.control_leaf("ledger_recovered", "") else { return };
-        if let Ok(checkpoint) = self.log.append(&[leaf]) {
-            tracing::info!("the ledger can append again");
-            self.trouble.store(None);
-            self.appended(checkpoint);
-        }
-    }
-
-    fn control_leaf(&self, event: &str, message: &str) -> Option<Leaf> {
-        let time = now();
-        let (id, _) = id_and_salt(time).ok()?;
-        let message = (!message.is_empty()).then_some(message);
-        let record = ControlRecord { event, by: Some("doorward"), target: None, message, epoch: &[] };
-        Draft::new(Kind::Control, &id, time, &self.node).control(record).seal().ok()
-    }
 }
 
 fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt) -> ActionRecord<'a> {

@@ -8,13 +8,11 @@
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{
-    CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, check_rest, looks_like_call,
-    object, reply,
-};
+use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, object, reply};
 use super::request::{Declared, Request};
 use super::splice::Edit;
 use super::sse::Event;
+use super::stray::{check_rest, looks_like_call};
 use crate::action::{Part, PartKind};
 use crate::decision::Coverage;
 use crate::syntax::{Node, Span, json};

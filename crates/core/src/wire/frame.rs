@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::Fault;
 use super::splice::{Edit, Piece, splice};
+use super::stray::check_keys;
 use crate::decision::Coverage;
-use crate::syntax::{Kind, Node, Span, json};
+use crate::syntax::{Node, Span, json};
 
 /// A call within one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -447,104 +448,6 @@ pub(crate) enum Repair {
         /// What follows it.
         then: Bytes,
     },
-}
-
-/// Whether some part of `node` is what an agent could take for a call it should run. Keys count in any
-/// case: some languages' readers ignore it.
-pub(crate) fn looks_like_call(node: &Node) -> bool {
-    match &node.kind {
-        Kind::Array(elements) => elements.iter().any(looks_like_call),
-        Kind::Object(members) => {
-            let has = |keys: &[&str]| {
-                members.iter().any(|member| {
-                    !member.value.is_null() && keys.iter().any(|key| folds_to(&member.key, key))
-                })
-            };
-            let typed = members.iter().any(|member| {
-                folds_to(&member.key, "type")
-                    && member.value.as_str().is_some_and(|kind| {
-                        let kind = kind.to_ascii_lowercase();
-                        kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
-                    })
-            });
-            let named = has(&["name"]) && has(&["input", "arguments", "args", "parameters"]);
-            let listed = has(&["tool_calls", "tool_call", "function_call", "tool_use", "functioncall"]);
-            typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
-        }
-        _ => false,
-    }
-}
-
-/// Whether `key` is `known`, or would be to a reader that ignores case. Go's folds two letters beyond
-/// ASCII: `ſ` to `s`, the Kelvin sign to `k`.
-fn folds_to(key: &str, known: &str) -> bool {
-    if key.is_ascii() {
-        return key.eq_ignore_ascii_case(known);
-    }
-    let folded = key.chars().map(|c| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    });
-    folded.eq(known.chars())
-}
-
-/// Keys that decide how a reply is read.
-const STRUCTURE: &[&str] = &[
-    "arguments",
-    "choices",
-    "content",
-    "content_block",
-    "custom",
-    "delta",
-    "finish_reason",
-    "function",
-    "function_call",
-    "id",
-    "index",
-    "input",
-    "message",
-    "name",
-    "partial_json",
-    "role",
-    "stop_reason",
-    "text",
-    "tool_calls",
-    "type",
-];
-
-/// Refuses keys that are a known one but for their case: some readers would take them for it, most not.
-/// What a tool is called with is not looked into; its keys are the tool's own.
-pub(crate) fn check_keys(node: &Node) -> Result<(), Fault> {
-    match &node.kind {
-        Kind::Array(elements) => elements.iter().try_for_each(check_keys),
-        Kind::Object(members) => {
-            let call = node.text("type").is_some_and(|kind| kind.ends_with("tool_use"));
-            for member in members {
-                let plain = member.key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-                if !plain && STRUCTURE.iter().any(|known| folds_to(&member.key, known)) {
-                    let message =
-                        "a key is a known one but for its case; readers disagree on whether it counts";
-                    return Err(Fault::new("json.key-case", message));
-                }
-                if !(call && &*member.key == "input") && &*member.key != "arguments" {
-                    check_keys(&member.value)?;
-                }
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses what could be a call among the members of `node` that its reader does not look at.
-pub(crate) fn check_rest(node: &Node, consumed: &[&str]) -> Result<(), Fault> {
-    let stray = |key: &str, value: &Node| !consumed.contains(&key) && looks_like_call(value);
-    if node.members().iter().any(|member| stray(&member.key, &member.value)) {
-        let message = "something that could be a call stands where no SDK looks for one";
-        return Err(Fault::new("wire.stray-call", message));
-    }
-    Ok(())
 }
 
 /// The strict tree of a reply or event, which must be an object with no key that readers disagree on.

@@ -8,6 +8,8 @@ pub mod sse;
 
 pub mod frame;
 
+mod stray;
+
 pub mod splice;
 
 pub mod request;

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{Frame, Observation, looks_like_call, object};
+use super::frame::{Frame, Observation, object};
 use super::sse::Event;
+use super::stray::looks_like_call;
 use crate::decision::Coverage;
 use crate::syntax::json;
 
