@@ -15,6 +15,9 @@ use crate::syntax::{self, Diagnostic};
 mod floor;
 use floor::Floor;
 
+/// Where the reading of a command line stops for good.
+const BEYOND_LIMITS: [&str; 3] = ["shell: too long", "shell: too deep", "shell: too many effects"];
+
 /// The most reasons a decision keeps; the strongest stay.
 const MOST_REASONS: usize = 64;
 
@@ -167,11 +170,17 @@ impl Engine {
             Coverage::Full => return None,
             Coverage::Partial(why) | Coverage::None(why) => why,
         };
+        let message = format!("not all of this call could be read ({why})");
+        // Beyond the limits nothing is read any more: whoever pads a command that far hides its end. No
+        // ordinary work comes near them.
+        if why.split(", ").any(|gap| BEYOND_LIMITS.contains(&gap)) {
+            let advice = "split the command into shorter, flatter ones; write long files with a file tool";
+            return Some(reason("coverage.beyond-limits", Layer::Detect, Verdict::Ask, 60, message, advice));
+        }
         let (verdict, severity) = match self.policy.profile() {
             Profile::Balanced => (Verdict::Audit, 30),
             Profile::Strict => (Verdict::Ask, 60),
         };
-        let message = format!("not all of this call could be read ({why})");
         let advice = "write it plainly: spelled-out commands, no encoded or generated code";
         Some(reason("coverage.partial", Layer::Detect, verdict, severity, message, advice))
     }
