@@ -156,11 +156,13 @@ pub struct Limits {
     pub held: usize,
     /// Calls in one reply.
     pub calls: usize,
+    /// Bytes of all arguments in one reply: reading a hostile command line costs microseconds a byte.
+    pub arguments: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { event: 16 << 20, body: 64 << 20, held: 96 << 20, calls: 1024 }
+        Self { event: 16 << 20, body: 64 << 20, held: 96 << 20, calls: 1024, arguments: 4 << 20 }
     }
 }
 
@@ -193,6 +195,8 @@ pub struct Machine {
     calls: Calls,
     queue: VecDeque<Frame>,
     queued: usize,
+    /// Bytes of arguments read so far.
+    arguments: usize,
     phase: Phase,
     outcome: Outcome,
     saw: Vec<Observation>,
@@ -280,6 +284,7 @@ impl Machine {
             calls: Calls::new(limits.calls),
             queue: VecDeque::new(),
             queued: 0,
+            arguments: 0,
             phase: Phase::Reading,
             outcome: Outcome::default(),
             saw: Vec::new(),
@@ -506,7 +511,12 @@ impl Machine {
             call_id: call.wire_id.as_str().into(),
         });
         let arguments = call.arguments();
+        self.arguments = self.arguments.saturating_add(arguments.as_ref().map_or(0, String::len));
         match (call.kind, &arguments) {
+            _ if self.arguments > self.limits.arguments => {
+                let most = self.limits.arguments;
+                action.fault = Some(format!("the arguments of one reply are larger than {most} bytes"));
+            }
             (CallKind::Unknown, _) => {
                 action.kind = ActionKind::Unknown;
                 // What could be a call is nothing to wave through, whoever sends it.

@@ -264,7 +264,7 @@ fn calls_in_places_no_sdk_reads_are_refused() {
     assert!(ran.judged.len() == 1 && !ran.text().contains("bad"), "a call inside a result");
     let openai = [
         format!(r#"{{"choices":[],"message":{{"tool_calls":[{function}]}}}}"#),
-        format!(r#"{{"choices":[],"output":[{{"type":"function_call","name":"Bash","arguments":"bad"}}]}}"#),
+        r#"{"choices":[],"output":[{"type":"function_call","name":"Bash","arguments":"bad"}]}"#.to_string(),
         format!(r#"{{"CHOICES":[{{"DELTA":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
         format!(r#"{{"choices":[{{"index":0,"delta":{{"TOOL_CALLS":[{function}]}}}}]}}"#),
         format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_call\u017f":[{function}]}}}}]}}"#),
@@ -291,9 +291,9 @@ fn openai_what_clients_join_in_different_ways_is_refused() {
         let one = format!("{{\"index\":0,\"delta\":{{\"tool_calls\":[{}]}}}}", piece(0, None, "# "));
         format!("data: {{\"choices\":[{one},{one}]}}\n\n")
     };
-    let in_message = format!(
-        "data: {{\"choices\":[{{\"index\":0,\"message\":{{\"function_call\":{{\"arguments\":\"# \"}}}}}}]}}\n\n"
-    );
+    let in_message =
+        "data: {\"choices\":[{\"index\":0,\"message\":{\"function_call\":{\"arguments\":\"# \"}}}]}\n\n"
+            .to_string();
     let unnumbered =
         calls(&[r##"{"id":"call_0","type":"function","function":{"arguments":"# "}}"##.to_owned()]);
     let odd_types = calls(&[piece(0, None, "# ")]).replace("\"id\":\"c\"", "\"id\":5");
@@ -339,6 +339,23 @@ fn a_flood_stays_cheap() {
     // Comments cost a frame each: what they cost counts, not their bytes.
     machine.step(Input::Bytes(":\n\n".repeat(4000).as_bytes()), &mut out);
     assert!(out.iter().any(|o| matches!(o, Output::Finish(outcome) if outcome.fault.as_ref().is_some_and(|f| f.code == "hold.oversize"))));
+    let large = format!("{{\"command\":\"{}\"}}", "x".repeat(3 << 20));
+    let ran = events(
+        Protocol::Anthropic,
+        &(start()
+            + &tool_start(0, "Bash")
+            + &tool_delta(0, &large)
+            + &tool_stop(0)
+            + &tool_start(1, "Bash")
+            + &tool_delta(1, &large)
+            + &tool_stop(1)
+            + &stop("tool_use")),
+    );
+    assert_eq!(
+        ran.judged.iter().map(|judged| judged.2).collect::<Vec<_>>(),
+        [false, true],
+        "the second is too much"
+    );
     let many: Vec<String> = (0..2000).map(|index| piece(index, Some("Bash"), "{}")).collect();
     let ran = events(Protocol::OpenAi, &(calls(&many) + &finish("tool_calls")));
     assert_eq!(
