@@ -15,8 +15,14 @@ use crate::syntax::{self, Diagnostic};
 mod floor;
 use floor::Floor;
 
-/// Where the reading of a command line stops for good.
-const BEYOND_LIMITS: [&str; 3] = ["shell: too long", "shell: too deep", "shell: too many effects"];
+/// Where the reading of a call stops for good.
+const BEYOND_LIMITS: [&str; 5] = [
+    "shell: too long",
+    "shell: too deep",
+    "shell: too many effects",
+    "tool: too many arguments",
+    "tool: too many effects",
+];
 
 /// The most reasons a decision keeps; the strongest stay.
 const MOST_REASONS: usize = 64;

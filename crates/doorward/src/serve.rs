@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{self, Config};
 use crate::desk::Desk;
+use crate::terminal::config_error;
 
 /// How long running replies are given when the process ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -63,6 +64,12 @@ impl Running {
         let control = bind(config.control, "control").await?.into_std()?;
         let (data_at, control_at) = (data.local_addr()?, control.local_addr()?);
 
+        let mut upstreams = Vec::new();
+        for (name, upstream) in &config.upstreams {
+            let settings = upstream.settle(name, &config.home).map_err(config_error)?;
+            upstreams.push(Upstream::new(settings).map_err(config_error)?);
+        }
+
         let home = Home::open(&config.home)?;
         let lock = home.lock()?;
         for warning in home.warnings() {
@@ -80,10 +87,6 @@ impl Running {
         let recorder = recorder(&home, config, &store, engine.policy().revision())?;
         let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
 
-        let mut upstreams = Vec::new();
-        for (name, upstream) in &config.upstreams {
-            upstreams.push(Upstream::new(upstream.settle(name, home.root())?)?);
-        }
         let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), connections: connections() };
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);
 

@@ -71,6 +71,11 @@ pub fn render(name: &str, text: &str, diagnostic: &Diagnostic) -> String {
     renderer.render(&[group])
 }
 
+/// Something the user has to correct: exit status 2.
+pub fn config_error(message: impl std::fmt::Display) -> anyhow::Error {
+    ConfigError(format!("doorward: {message:#}")).into()
+}
+
 /// Says what went wrong.
 pub fn error(error: &anyhow::Error) {
     if let Some(config) = error.downcast_ref::<ConfigError>() {

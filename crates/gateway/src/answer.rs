@@ -57,7 +57,7 @@ impl Answer {
     /// The answer in the error shape of `protocol`.
     #[must_use]
     pub fn into_response(self, protocol: Protocol) -> Response<Body> {
-        let message = format!("doorward: {}", self.message);
+        let message = format!("doorward: {}", self.message.trim_start_matches("[doorward] "));
         let body = match protocol {
             Protocol::Anthropic => anthropic::error_body(anthropic_kind(self.status), &message),
             Protocol::OpenAi => openai_chat::error_body(self.code, &message),

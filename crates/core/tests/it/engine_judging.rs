@@ -152,6 +152,10 @@ fn padding_beyond_the_limits_of_reading_does_not_pass() {
         let decision = engine.decide(&inspect::action("command", &line, None).unwrap(), &Facts::default());
         assert!(decision.verdict >= Verdict::Ask, "{:?} {}", decision.verdict, decision.coverage);
     }
+    let keys: String = (0..5000).map(|n| format!("\"k{n}\":1,")).collect();
+    let padded = format!("{{\"name\":\"Bash\",\"arguments\":{{{keys}\"command\":\"{evil}\"}}}}");
+    let decision = engine.decide(&inspect::action("tool_call", &padded, None).unwrap(), &Facts::default());
+    assert!(decision.verdict >= Verdict::Ask, "{:?} {}", decision.verdict, decision.coverage);
     let ordinary = format!("cat > notes.txt <<'EOF'\n{long_file}EOF");
     let decision = engine.decide(&inspect::action("command", &ordinary, None).unwrap(), &Facts::default());
     assert!(decision.verdict <= Verdict::Audit, "{:?}", decision.reasons);

@@ -11,6 +11,7 @@ use doorward_control::{Approver, acted_json};
 use doorward_core::syntax::json::{self, quoted};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Durability, Log};
+use doorward_store::kill::read_kill_file;
 use doorward_store::{AgentName, Home, HomeLock, KillSet, Options, Scope, Stop, Store, StoreError};
 
 use crate::cli::{Cli, ScopeArgs};
@@ -139,6 +140,8 @@ fn on_the_store(
     let mut log = Log::open(&home.log_dir(), key, Durability::Disk)?;
     let checkpoint = log.append_reserved(&[leaf])?;
     home.remember_checkpoint(checkpoint.text())?;
+    // The file counts too: the next process will find it.
+    let set = KillSet { file: read_kill_file(&home.kill_file()), ..KillSet::clone(&set) };
     let approver = Approver { principal: "operator-token".into(), authenticated: false };
     Ok(String::from_utf8_lossy(&acted_json(&set, &approver)).into_owned())
 }

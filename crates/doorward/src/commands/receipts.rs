@@ -77,7 +77,7 @@ fn verify_own(
     let remembered = home.checkpoint_seen()?;
     if !has_log(home) && remembered.is_none() && since.is_none() {
         print(if as_json {
-            "{\"verified\":true,\"entries\":0}"
+            "{\"ok\":true,\"entries\":0,\"problems\":[]}"
         } else {
             "no receipts yet: nothing to verify"
         });
@@ -159,7 +159,9 @@ pub fn line(index: u64, entry: &[u8]) -> String {
                 .and_then(|decision| decision.get("reasons")?.elements().first()?.text("rule"))
                 .unwrap_or_default();
             let tool = if tool.is_empty() { tool } else { format!(" `{tool}`") };
-            format!("{:<9} {}{tool}  {rule}", text(decision, "verdict"), text(action, "kind"))
+            let enforced = decision.and_then(|decision| decision.get("enforced")?.as_bool()) != Some(false);
+            let note = if enforced { "" } else { "  (not enforced)" };
+            format!("{:<9} {}{tool}  {rule}{note}", text(decision, "verdict"), text(action, "kind"))
         }
     };
     let id = node.text("id").unwrap_or_default();

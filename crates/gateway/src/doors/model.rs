@@ -205,6 +205,7 @@ impl Crossing {
         action.source = Source::Provider;
         match reading {
             Reading::Opaque(why) => action.coverage = Coverage::None(why.to_owned()),
+            Reading::Error if monitor => action.coverage = Coverage::None("error reply".to_owned()),
             Reading::Error => action.coverage = Coverage::Partial("error reply".to_owned()),
             Reading::Judged(_) => {}
         }
@@ -350,7 +351,10 @@ async fn whole_body<'a>(head: &Parts, body: Incoming, memory: &'a Semaphore) -> 
         let why = "the request is encoded; send it without Content-Encoding so that it can be read";
         return Err(Answer::agent(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", why));
     }
-    match tokio::time::timeout(GATHER, gather(body, LARGEST, memory)).await {
+    let length =
+        head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let expected = length.unwrap_or(0);
+    match tokio::time::timeout(GATHER, gather(body, LARGEST, expected, memory)).await {
         Ok(gathered) => gathered,
         Err(_) => {
             let why = "the request's body took longer than 120 s";
@@ -365,36 +369,50 @@ struct Gathered<'a> {
     share: Option<SemaphorePermit<'a>>,
 }
 
-async fn gather(mut body: Incoming, most: usize, memory: &Semaphore) -> Result<Gathered<'_>, Answer> {
+async fn gather(
+    mut body: Incoming,
+    most: usize,
+    expected: usize,
+    memory: &Semaphore,
+) -> Result<Gathered<'_>, Answer> {
     let mut bytes = BytesMut::new();
     let mut share: Option<SemaphorePermit<'_>> = None;
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| bad_request("body", format!("the body cannot be read: {error}")))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > most {
-            let why = format!("the request is larger than {most} bytes");
-            return Err(Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why));
-        }
-        bytes.extend_from_slice(data);
-        let wanted = bytes.len() / UNIT;
+    // What is announced is reserved at once. Nobody waits for more while holding some: large requests would
+    // wait for each other.
+    let mut need = expected.min(most);
+    loop {
         let held = share.as_ref().map_or(0, SemaphorePermit::num_permits);
-        if wanted > held {
-            let more = u32::try_from(wanted - held).unwrap_or(u32::MAX);
-            let more = memory.acquire_many(more).await.map_err(|_| bad_request("body", "ending".into()))?;
+        if let Some(missing) = (need / UNIT).checked_sub(held).filter(|missing| *missing > 0) {
+            let more =
+                memory.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| busy())?;
             match &mut share {
                 Some(share) => share.merge(more),
                 None => share = Some(more),
             }
         }
+        let Some(frame) = body.frame().await else { break };
+        let frame =
+            frame.map_err(|error| bad_request("body", format!("the body cannot be read: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        need = need.max(bytes.len() + data.len());
+        if bytes.len() + data.len() > most {
+            let why = format!("the request is larger than {most} bytes");
+            return Err(Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why));
+        }
+        bytes.extend_from_slice(data);
     }
     Ok(Gathered { bytes: bytes.freeze(), share })
+}
+
+fn busy() -> Answer {
+    let why = "large requests take all the memory they may at present; try again shortly";
+    Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why)
 }
 
 /// An error's body, which must not carry a call.
 async fn error_body(body: Incoming) -> Result<Either<Incoming, Full<Bytes>>, Answer> {
     let own = Semaphore::new(LARGEST_ERROR / UNIT + 1);
-    let gathered = tokio::time::timeout(GATHER, gather(body, LARGEST_ERROR, &own)).await;
+    let gathered = tokio::time::timeout(GATHER, gather(body, LARGEST_ERROR, 0, &own)).await;
     let Ok(Ok(Gathered { bytes, .. })) = gathered else {
         let why = format!(
             "the upstream's error reply broke off, took longer than 120 s or has more than {LARGEST_ERROR} bytes"
