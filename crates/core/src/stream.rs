@@ -393,6 +393,8 @@ impl Machine {
             self.queued += frame.cost();
         }
         self.queue.push_back(frame);
+        // What is ruled goes first: it must not count.
+        self.pump(out);
         // Only a call that still waits for its own bytes is at fault; one that waits for its ruling is not,
         // or the outcome would depend on how the bytes were cut.
         if self.queued > self.limits.held && self.waits_for_bytes() {

@@ -1,8 +1,8 @@
 //! The data listener: connections in, requests routed by the one table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use doorward_core::routes::{self, Found, Listener, RouteId};
@@ -49,6 +49,7 @@ pub struct Server {
     settings: Settings,
     address: SocketAddr,
     memory: Arc<Semaphore>,
+    shares: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
 }
 
 impl Server {
@@ -62,7 +63,14 @@ impl Server {
     ) -> Self {
         let upstreams =
             upstreams.into_iter().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect();
-        Self { gateway, upstreams, settings, address, memory: Arc::new(Semaphore::new(REQUEST_MEMORY)) }
+        Self {
+            gateway,
+            upstreams,
+            settings,
+            address,
+            memory: Arc::new(Semaphore::new(REQUEST_MEMORY)),
+            shares: Mutex::default(),
+        }
     }
 
     /// Serves until `stop` turns true, then lets running replies end for `grace`.
@@ -182,8 +190,16 @@ impl Server {
             upstream: Arc::clone(upstream),
             agent: agent.shared(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
-            memory: Arc::clone(&self.memory),
+            memory: [Arc::clone(&self.memory), self.share_of(&agent.shared())],
         })
+    }
+
+    /// What the requests of one agent may take: half of what all may, so that nobody starves the others.
+    fn share_of(&self, agent: &Arc<str>) -> Arc<Semaphore> {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let share =
+            shares.entry(Arc::clone(agent)).or_insert_with(|| Arc::new(Semaphore::new(REQUEST_MEMORY / 2)));
+        Arc::clone(share)
     }
 
     /// The agent whose token the path begins with, whatever follows.

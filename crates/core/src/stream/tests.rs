@@ -326,6 +326,78 @@ fn openai_what_clients_join_in_different_ways_is_refused() {
 }
 
 #[test]
+fn containers_of_another_kind_are_refused() {
+    let call = r#"{"type":"tool_use","id":"t","name":"Bash","input":{"command":"bad"}}"#;
+    for content in [format!("{{\"0\":{call}}}"), call.to_owned()] {
+        let ran = body(Protocol::Anthropic, &format!(r#"{{"type":"message","content":{content}}}"#));
+        assert!(ran.fault().is_some() && ran.sent.is_empty(), "{content}");
+        let stream = start().replace("\"content\":[]", &format!("\"content\":{content}"));
+        assert!(events(Protocol::Anthropic, &stream).sent.is_empty());
+    }
+    let message = format!(r#"{{"tool_calls":[{}]}}"#, piece(0, Some("Bash"), "bad"));
+    for choices in [
+        format!("[[{{\"message\":{message}}}]]"),
+        format!("[{{\"message\":[{message}]}}]"),
+        format!("[{{\"delta\":[{message}]}}]"),
+        format!("{{\"0\":{{\"message\":{message}}}}}"),
+        format!("[{{\"message\":{{}},\"logprobs\":{message}}}]"),
+        format!("[{{\"message\":{{}},\"finish_reason\":{message}}}]"),
+    ] {
+        let ran = body(Protocol::OpenAi, &format!("{{\"choices\":{choices}}}"));
+        assert!(ran.fault().is_some() && ran.sent.is_empty(), "{choices}");
+    }
+    assert!(body(Protocol::OpenAi, &format!("{{\"choices\":[],\"error\":{message}}}")).sent.is_empty());
+}
+
+#[test]
+fn free_text_is_never_judged_in_pieces_that_a_client_may_join() {
+    let custom = |index: &str, id: &str, text: &str| {
+        format!(r#"{{{index}"id":"{id}","type":"custom","custom":{{"name":"Bash","input":"{text}"}}}}"#)
+    };
+    let whole = calls(&[custom("\"index\":0,", "a", "echo hi")]) + &finish("tool_calls");
+    assert_eq!(events(Protocol::OpenAi, &whole).text(), whole, "one call is one call");
+    for stream in [
+        calls(&[custom("", "a", "echo '")]) + &calls(&[custom("", "b", "; x; echo '")]),
+        calls(&[custom("\"index\":0,", "a", "echo '")])
+            + &calls(&[custom("\"index\":1,", "a", "; x; echo '")]),
+    ] {
+        let ran = events(Protocol::OpenAi, &(stream + &finish("tool_calls")));
+        assert!(ran.judged.iter().any(|judged| judged.2) && !ran.text().contains("; x;"), "{}", ran.text());
+    }
+    let in_message = format!(
+        "data: {{\"choices\":[{{\"index\":0,\"message\":{{\"tool_calls\":[{}]}}}}]}}\n\n",
+        custom("", "b", "; x; echo '")
+    );
+    let ran = events(
+        Protocol::OpenAi,
+        &(calls(&[custom("\"index\":0,", "a", "echo '")]) + &in_message + &finish("tool_calls")),
+    );
+    assert!(!ran.text().contains("; x;"), "{}", ran.text());
+}
+
+#[test]
+fn honest_habits_are_no_faults() {
+    let empty_finish = |delta: &str| chunk(delta, "\"\"");
+    for stream in [
+        empty_finish(r#"{"role":"","content":"hi"}"#)
+            + &empty_finish(&format!(r#"{{"role":"","tool_calls":[{}]}}"#, piece(0, Some("Bash"), "{}")))
+            + &finish("tool_calls"),
+        hello() + "data: {\"error\":{\"message\":\"overloaded\"}}\n\ndata: [DONE]\n\n",
+        format!("event: message\n{}", calls(&[piece(0, Some("Bash"), "{}")])) + &finish("tool_calls"),
+        calls(&[piece(0, Some("Bash"), "{}")]).replace("\"created\":1", "\"created\":1.7e9")
+            + &finish("tool_calls"),
+        chunk(r#"{"content":[{"type":"text","text":"hm"}]}"#, "null") + &finish("stop"),
+        chunk(r#"{"executed_tools":[{"type":"function","name":"x","arguments":"{}"}]}"#, "null")
+            + &finish("stop"),
+    ] {
+        let ran = events(Protocol::OpenAi, &stream);
+        assert_eq!((ran.text(), ran.fault()), (stream.as_str(), None));
+    }
+    let stream = start() + &text_block(0, "x") + &stop("end_turn") + "data: [DONE]\n\n";
+    assert_eq!(events(Protocol::Anthropic, &stream).text(), stream);
+}
+
+#[test]
 fn a_flood_stays_cheap() {
     let mut machine = Machine::new(
         Dialect::Anthropic,

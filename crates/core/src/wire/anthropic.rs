@@ -67,6 +67,10 @@ impl Reader {
         let (Some(data), Some(span)) = (event.data(), event.data) else {
             return Ok(Frame::plain(event.raw.clone()));
         };
+        // Some gateways end every stream alike.
+        if self.phase == Phase::Done && event.name().is_none() && data == b"[DONE]" {
+            return Ok(Frame::plain(event.raw.clone()));
+        }
         let node = reply(data)?;
         let Some(kind) = node.text("type") else {
             return Err(order("an event has no type"));
@@ -175,6 +179,13 @@ impl Reader {
         saw: &mut Vec<Observation>,
     ) -> Result<Vec<(CallId, Span)>, Fault> {
         check_rest(message, &["content"])?;
+        if !message
+            .get("content")
+            .is_none_or(|content| content.is_array() || content.is_null() || content.as_str().is_some())
+        {
+            // Some readers take a mapping for a list.
+            return Err(order("content is not a list"));
+        }
         let mut entries = Vec::new();
         for block in message.get("content").map(Node::elements).unwrap_or_default() {
             let mut kind = self.classify(block, source, calls)?;
@@ -217,7 +228,7 @@ impl Reader {
             "server_tool_use" | "mcp_tool_use" if self.provider_tools || self.trusted => {
                 BlockKind::Provider(name.to_owned(), Vec::new())
             }
-            "container_upload" | "compaction" => BlockKind::Result,
+            "container_upload" | "compaction" if !holds_call(block) => BlockKind::Result,
             kind if kind.ends_with("_tool_result") && !holds_call(block) => BlockKind::Result,
             "tool_use" => {
                 let id = calls.open(CallKind::Tool, None, name, wire_id);
@@ -295,7 +306,8 @@ impl Reader {
         };
         match (&mut *block, kind) {
             (BlockKind::Text(gathered), "text_delta") => gathered.add(fragment("text")?, saw),
-            (BlockKind::Text(_), "citations_delta")
+            (BlockKind::Result, "compaction_delta")
+            | (BlockKind::Text(_), "citations_delta")
             | (BlockKind::Thinking, "thinking_delta" | "signature_delta") => {}
             (BlockKind::Provider(_, input), "input_json_delta") => {
                 if input.len() < 64 * 1024 {

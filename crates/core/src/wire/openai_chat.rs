@@ -25,7 +25,10 @@ use crate::syntax::{Kind, Node, Span, json};
 pub(crate) struct Reader {
     choices: BTreeMap<u64, Choice>,
     declared: Declared,
+    /// Whether nothing may follow but `[DONE]`.
     done: bool,
+    /// Whether `[DONE]` has been.
+    ended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +57,7 @@ struct Found {
 
 impl Reader {
     pub fn new(declared: &Declared) -> Self {
-        Self { choices: BTreeMap::new(), declared: declared.clone(), done: false }
+        Self { choices: BTreeMap::new(), declared: declared.clone(), done: false, ended: false }
     }
 
     /// Reads one event of a stream.
@@ -67,13 +70,14 @@ impl Reader {
         let (Some(data), Some(span)) = (event.data(), event.data) else {
             return Ok(Frame::plain(event.raw.clone()));
         };
-        if self.done {
-            return Err(order("a chunk after the end of the reply"));
-        }
-        if data == b"[DONE]" {
+        if data == b"[DONE]" && !self.ended {
+            self.ended = true;
             self.done = true;
             self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
             return Ok(Frame::plain(event.raw.clone()));
+        }
+        if self.done {
+            return Err(order("a chunk after the end of the reply"));
         }
         let node = reply(data)?;
         saw_usage(&node, saw);
@@ -85,7 +89,7 @@ impl Reader {
             }
             // Clients that listen for unnamed events, or check types, would miss this chunk and read the
             // rest of the call without it.
-            if event.name().is_some() {
+            if event.name().is_some_and(|name| name != b"message") {
                 return Err(order("a chunk with a call has an event name"));
             }
             check_types(&node)?;
@@ -142,7 +146,7 @@ impl Reader {
         saw: &mut Vec<Observation>,
     ) -> Result<Found, Fault> {
         let mut found = Found::default();
-        check_rest(node, &["choices", "error"])?;
+        check_rest(node, &["choices"])?;
         let list = match node.some("choices") {
             Some(choices) if choices.is_array() => choices.elements(),
             Some(_) => return Err(order("choices is not a list")),
@@ -150,6 +154,9 @@ impl Reader {
         };
         let mut seen = Vec::with_capacity(list.len());
         for (place, choice) in list.iter().enumerate() {
+            if !choice.is_object() {
+                return Err(order("a choice is not an object"));
+            }
             let index = match choice.some("index") {
                 _ if whole => place as u64,
                 Some(index) => index.as_u64().ok_or_else(|| order("a choice's index is not a number"))?,
@@ -186,24 +193,31 @@ impl Reader {
         let mut places = Vec::new();
         for member in node.members() {
             match &*member.key {
+                "delta" | "message" if !member.value.is_object() && !member.value.is_null() => {
+                    return Err(order("a delta or message is not an object"));
+                }
                 "delta" | "message" => {
                     let streamed = !whole && &*member.key == "delta";
+                    let among_chunks = !whole;
                     let mut part = Container {
                         choice,
                         group,
                         streamed,
                         declared: &self.declared,
+                        among_chunks,
                         source,
                         places: &mut places,
                     };
                     part.read(&member.value, calls, saw, found)?;
                 }
-                "index" | "finish_reason" | "logprobs" => {}
+                "finish_reason" if !member.value.is_null() && member.value.as_str().is_none() => {
+                    return Err(order("a finish_reason is not text"));
+                }
                 _ if looks_like_call(&member.value) => return Err(stray()),
                 _ => {}
             }
         }
-        if node.some("finish_reason").is_some() {
+        if node.text("finish_reason").is_some_and(|reason| !reason.is_empty()) {
             found.finishes = true;
             choice.finish(calls, saw);
         }
@@ -225,6 +239,8 @@ struct Container<'a> {
     choice: &'a mut Choice,
     group: u32,
     streamed: bool,
+    /// Whether it is part of a stream at all.
+    among_chunks: bool,
     declared: &'a Declared,
     source: &'a [u8],
     /// The indices of this chunk's entries.
@@ -241,7 +257,13 @@ impl Container<'_> {
     ) -> Result<(), Fault> {
         for member in node.members() {
             match (&*member.key, &member.value.kind) {
-                (_, Kind::Null) => {}
+                // Groq's record of what it ran itself.
+                (_, Kind::Null) | ("executed_tools", _) => {}
+                ("content", Kind::Array(_)) if !looks_like_call(&member.value) => {
+                    self.choice.said = true;
+                    let text = &mut self.choice.text;
+                    member.value.each_string(&mut |said, _| text.add(said.as_bytes(), saw));
+                }
                 ("content", Kind::String(text)) => {
                     self.choice.said |= !text.is_empty();
                     self.choice.text.add(text.as_wtf8(), saw);
@@ -274,6 +296,10 @@ impl Container<'_> {
             _ => (function.or(custom), CallKind::Tool, true),
         };
         let slot = if self.streamed { self.slot(entry, body)? } else { None };
+        // Free text can be cut anywhere: pieces judged apart must not be joined by who goes by id, or
+        // takes what has no index, or stands in `message`, for a piece of the same call.
+        let loose = kind == CallKind::FreeText
+            && (slot.is_none() && self.among_chunks || self.id_taken(wire_id, slot));
         let known = slot.and_then(|slot| self.choice.slots.get_mut(&slot));
         let (call, new) = if let Some((call, known)) = known {
             if known.is_empty() {
@@ -294,8 +320,8 @@ impl Container<'_> {
             (call, true)
         };
         self.add(call, new, body, kind, calls)?;
-        if let Some(call) = calls.get_mut(call).filter(|_| odd) {
-            call.spoil("it is of no known type");
+        if let Some(call) = calls.get_mut(call).filter(|_| odd || loose) {
+            call.spoil("it is of no known type, or is joined in different ways");
         }
         found.push(call, entry.span, new);
         Ok(())
@@ -318,6 +344,12 @@ impl Container<'_> {
         self.add(call, known.is_none(), Some(node), CallKind::Tool, calls)?;
         found.push(call, node.span, known.is_none());
         Ok(())
+    }
+
+    /// Whether another call of the choice has this id.
+    fn id_taken(&self, wire_id: &str, slot: Option<u64>) -> bool {
+        let taken = |(at, (_, known)): (&u64, &(CallId, String))| Some(*at) != slot && known == wire_id;
+        !wire_id.is_empty() && self.choice.slots.iter().any(taken)
     }
 
     fn open(&self, kind: CallKind, wire_id: &str, calls: &mut Calls) -> Result<CallId, Fault> {
@@ -429,7 +461,7 @@ fn check_types(node: &Node) -> Result<(), Fault> {
     let text = |node: &Node, keys: &[&str]| {
         keys.iter().all(|key| node.some(key).is_none_or(|v| v.as_str().is_some()))
     };
-    let number = |node: &Node, key: &str| node.some(key).is_none_or(|v| v.as_u64().is_some());
+    let number = |node: &Node, key: &str| node.some(key).is_none_or(|v| matches!(v.kind, Kind::Number(_)));
     let mapping =
         |node: &Node, keys: &[&str]| keys.iter().all(|key| node.some(key).is_none_or(Node::is_object));
     let choices = node.get("choices").map(Node::elements).unwrap_or_default();
@@ -441,9 +473,13 @@ fn check_types(node: &Node) -> Result<(), Fault> {
             text(choice, &["finish_reason"])
                 && mapping(choice, &["delta", "message", "logprobs"])
                 && delta.is_none_or(|delta| {
-                    let role = delta.some("role").is_none_or(|role| role.as_str() == Some("assistant"));
+                    let role =
+                        delta.some("role").is_none_or(|role| matches!(role.as_str(), Some("assistant" | "")));
                     let pieces = delta.get("tool_calls").map(Node::elements).unwrap_or_default();
-                    role && text(delta, &["content", "refusal", "reasoning", "reasoning_content"])
+                    role && delta
+                        .some("content")
+                        .is_none_or(|said| said.as_str().is_some() || said.is_array())
+                        && text(delta, &["refusal", "reasoning", "reasoning_content"])
                         && pieces.iter().all(|piece| {
                             let typed =
                                 |key: &str| piece.some(key).is_none_or(|v| text(v, &["name", "input"]));

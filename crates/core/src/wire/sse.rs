@@ -48,6 +48,8 @@ pub struct Splitter {
     data: Option<Span>,
     /// Whether a space follows `data:` in this stream, once known.
     spaced: Option<bool>,
+    /// The same of `event:`.
+    name_spaced: Option<bool>,
     started: bool,
     limit: usize,
 }
@@ -64,6 +66,7 @@ impl Splitter {
             name: None,
             data: None,
             spaced: None,
+            name_spaced: None,
             started: false,
             limit: limit.min(u32::MAX as usize),
         }
@@ -144,11 +147,17 @@ impl Splitter {
             None => (line, line.len()),
         };
         let value = Some(Span::new(offset(start + skip), offset(end)));
-        if field == b"data" && line.get(skip..) != Some(b"[DONE]") {
+        let empty = line.get(skip..).is_none_or(<[u8]>::is_empty);
+        if field == b"event" && self.data.is_some() {
+            // Who dispatches at the data line has taken the name of the event before.
+            return Err(fault("sse.field-order", "an event's name follows its data"));
+        }
+        if !empty && matches!(field, b"data" | b"event") && line.get(skip..) != Some(b"[DONE]") {
             let spaced = colon.is_some_and(|at| line.get(at + 1) == Some(&b' '));
             // Some clients look for `data: ` with its space: they would miss the events without.
-            if *self.spaced.get_or_insert(spaced) != spaced {
-                return Err(fault("sse.mixed-forms", "data lines come with and without a space"));
+            let known = if field == b"data" { &mut self.spaced } else { &mut self.name_spaced };
+            if *known.get_or_insert(spaced) != spaced {
+                return Err(fault("sse.mixed-forms", "lines come with and without a space after the colon"));
             }
         }
         let slot = match field {
@@ -171,7 +180,12 @@ impl Splitter {
         let raw = self.buffer.split_to(self.line).freeze();
         (self.line, self.searched, self.blank) = (0, 0, 0);
         let (name, data) = (self.name.take(), self.data.take());
-        Ok(Event { raw, name, data: data.filter(|span| span.start < span.end) })
+        let data = data.filter(|span| span.start < span.end);
+        if name.is_some() && data.is_none() {
+            // Who does not forget the name would give it to the next event.
+            return Err(fault("sse.no-data", "an event has a name and no data"));
+        }
+        Ok(Event { raw, name, data })
     }
 
     fn oversize(&self) -> Fault {
@@ -252,6 +266,10 @@ mod tests {
         assert_eq!(code(b": x\x0cdata: {}\n\n"), "sse.control");
         assert_eq!(code(b"data: \xff\n\n"), "sse.utf8");
         assert_eq!(code(b"dat: 1\n\n"), "sse.field");
+        assert_eq!(code(b"data: {}\nevent: a\n\n"), "sse.field-order");
+        assert_eq!(code(b"event: a\n\n"), "sse.no-data");
+        assert_eq!(code(b"event: a\ndata: {}\n\nevent:a\ndata: {}\n\n"), "sse.mixed-forms");
+        assert!(events(&[b"data:{}\n\ndata: \n\n"]).is_ok());
         assert_eq!(code(b"data: {}\n\ndata:{}\n\n"), "sse.mixed-forms");
         assert!(events(&[b"data:{}\n\ndata: [DONE]\n\n"]).is_ok());
         assert!(events(&["data: \"a\u{2028}b\"\n\n".as_bytes()]).is_ok());

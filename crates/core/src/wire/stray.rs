@@ -19,10 +19,14 @@ pub(crate) fn looks_like_call(node: &Node) -> bool {
                 folds_to(&member.key, "type")
                     && member.value.as_str().is_some_and(|kind| {
                         let kind = kind.to_ascii_lowercase();
-                        kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
+                        let named = ["function_call", "tool_call", "tool-call"]
+                            .iter()
+                            .any(|word| kind.contains(word));
+                        named || kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
                     })
             });
-            let named = has(&["name"]) && has(&["input", "arguments", "args", "parameters"]);
+            let named =
+                has(&["name", "toolname", "tool_name"]) && has(&["input", "arguments", "args", "parameters"]);
             let listed = has(&["tool_calls", "tool_call", "function_call", "tool_use", "functioncall"]);
             typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
         }

@@ -33,21 +33,16 @@ pub(crate) fn body(raw: &Bytes, saw: &mut Vec<Observation>) -> Result<Frame, Fau
 /// read one there.
 ///
 /// # Errors
-/// A [`Fault`] if it carries what could be a call, or is not strict JSON and speaks of calls.
+/// A [`Fault`] if it carries what could be a call, or could to a reader that is less strict.
 pub fn error_reply(body: &[u8]) -> Result<(), Fault> {
-    const WORDS: [&[u8]; 3] = [b"tool_call", b"tool_use", b"function_call"];
-    let suspicious = match json::parse(body) {
-        Ok(node) => looks_like_call(&node),
-        Err(_) => {
-            let folded = body.to_ascii_lowercase();
-            WORDS.iter().any(|word| folded.windows(word.len()).any(|window| window == *word))
-        }
-    };
+    let suspicious = json::parse(body).map_or_else(|_| body.contains(&b'{'), |node| looks_like_call(&node));
     if suspicious {
-        Err(Fault::new("error.call", "an error reply carries what could be a tool call"))
-    } else {
-        Ok(())
+        return Err(Fault::new(
+            "error.call",
+            "an error reply carries what could be a tool call, or cannot be read",
+        ));
     }
+    Ok(())
 }
 
 fn call() -> Fault {
@@ -67,6 +62,7 @@ mod tests {
             r#"{"type":"error","error":{"type":"invalid_request_error","message":"tool_use ids without tool_result"}}"#,
             r#"{"error":{"message":"x","type":"invalid_request_error","code":"tool_use_failed","param":"tools[0].function"}}"#,
             "<html>bad gateway</html>",
+            "messages with role 'tool' must follow 'tool_calls'",
             "",
         ] {
             assert!(error_reply(fine.as_bytes()).is_ok(), "{fine}");
@@ -76,6 +72,8 @@ mod tests {
             r#"{"type":"message","content":[{"type":"tool_use","name":"Bash","input":{}}]}"#,
             "data: {\"choices\":[{\"delta\":{\"tool_calls\":[]}}]}\n\n",
             r#"{"a":1,"a":{"Tool_Calls":1}}"#,
+            r#"{"a":1,"a":2,"t\u006fol_calls":[{}]}"#,
+            r#"{"type":"tool-call","toolName":"bash","input":{}}"#,
         ] {
             assert!(error_reply(bad.as_bytes()).is_err(), "{bad}");
         }

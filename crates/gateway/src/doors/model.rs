@@ -15,7 +15,7 @@ use doorward_core::wire::request::{Declared, Request};
 use doorward_core::wire::{Protocol, anthropic, openai_chat, unknown};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::request::Parts;
-use http::{Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -36,7 +36,7 @@ const UNIT: usize = 1 << 20;
 const LARGEST_ERROR: usize = 1 << 20;
 
 /// How long gathering a body may take.
-const GATHER: Duration = Duration::from_secs(120);
+const GATHER: Duration = Duration::from_secs(60);
 
 /// What an endpoint carries, by protocol, method and path. Decided one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ pub struct Crossing {
     pub agent: Arc<str>,
     /// Path below the upstream's base, and query.
     pub rest: String,
-    /// What all requests together may take, in MiB.
-    pub memory: Arc<Semaphore>,
+    /// What all requests together, and those of this agent, may take, in MiB.
+    pub memory: [Arc<Semaphore>; 2],
 }
 
 /// A request as it was read.
@@ -87,8 +87,9 @@ impl Crossing {
     }
 
     async fn cross(self, head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
-        let memory = Arc::clone(&self.memory);
-        let Gathered { bytes: body, share } = whole_body(&head, body, &memory).await?;
+        let memory = self.memory.clone();
+        let Gathered { bytes: body, shares } =
+            whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
         let Asked { endpoint, request, action, wrong } = if body.len() > LARGE {
             tokio::task::block_in_place(|| self.read(&head, &body))
         } else {
@@ -116,7 +117,7 @@ impl Crossing {
             reply = forward::request(&self.gateway, permit) => reply,
             () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
-        drop(share);
+        drop(shares);
         let reply = reply.map_err(|unsent| match unsent {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
@@ -210,7 +211,14 @@ impl Crossing {
             Reading::Judged(_) => {}
         }
         let body = match reading {
-            Reading::Error if !monitor => error_body(body).await?,
+            Reading::Error if !monitor => {
+                let protocol = self.upstream.protocol;
+                tokio::select! {
+                    biased;
+                    () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped()),
+                    body = error_body(&mut head, body, protocol) => Either::Right(body?),
+                }
+            }
             _ => Either::Left(body),
         };
         let permit = self.gateway.open(action).await?;
@@ -263,32 +271,27 @@ impl Crossing {
         if method == Method::HEAD {
             return Ok(Reading::Opaque("no body"));
         }
-        let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
-        let plain =
-            encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        if !plain || encodings.next().is_some() {
+        if !head.status.is_success() {
+            return Ok(Reading::Error);
+        }
+        if !is_plain(&head.headers) {
             return wrong(
                 "content_encoding",
                 "encoded its reply although none was asked for; it cannot be read".into(),
             );
-        }
-        if !head.status.is_success() {
-            return Ok(Reading::Error);
         }
         let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
         let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if types.next().is_some() {
             return wrong("content_type", "named two content types".into());
         }
-        let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-        // Some clients decode by the charset: UTF-7 spells another JSON than the one we read.
-        let parameters = parameters.trim().to_ascii_lowercase();
-        if !matches!(parameters.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"") {
+        if !is_utf8(content_type) {
             return wrong(
                 "content_type",
                 "named a content type with a charset other than UTF-8, or more".into(),
             );
         }
+        let essence = content_type.split(';').next().unwrap_or_default();
         match essence.trim().to_ascii_lowercase().as_str() {
             "text/event-stream" => Ok(Reading::Judged(Framing::Events)),
             "application/json" => Ok(Reading::Judged(Framing::Json)),
@@ -310,6 +313,27 @@ enum Reading {
     /// An error where a conversation was asked for: passed as it is, unless it carries a call.
     Error,
     Opaque(&'static str),
+}
+
+/// Whether a reply is as it says, in no encoding.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        && encodings.next().is_none()
+}
+
+/// Whether a content type names no charset but UTF-8. Some clients decode by it: UTF-7 spells another JSON
+/// than the one we read.
+fn is_utf8(content_type: &str) -> bool {
+    let mut parameters =
+        content_type.split(';').skip(1).map(str::trim).filter(|parameter| !parameter.is_empty());
+    let fine = |parameter: &str| {
+        matches!(
+            parameter.to_ascii_lowercase().as_str(),
+            "charset=utf-8" | "charset=utf8" | "charset=\"utf-8\""
+        )
+    };
+    parameters.next().is_none_or(fine) && parameters.next().is_none()
 }
 
 /// Whether nobody reads this type as text.
@@ -345,63 +369,56 @@ fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
 
 /// The whole body, bounded, as it is: an encoded one cannot be judged. All bodies together are bounded too:
 /// a few hundred half-sent ones must not take the machine's memory.
-async fn whole_body<'a>(head: &Parts, body: Incoming, memory: &'a Semaphore) -> Result<Gathered<'a>, Answer> {
+async fn whole_body<'a>(
+    head: &Parts,
+    body: Incoming,
+    memory: [&'a Semaphore; 2],
+) -> Result<Gathered<'a>, Answer> {
     let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
     if encodings.any(|encoding| encoding != "identity") {
         let why = "the request is encoded; send it without Content-Encoding so that it can be read";
         return Err(Answer::agent(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", why));
     }
-    let length =
-        head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let expected = length.unwrap_or(0);
-    match tokio::time::timeout(GATHER, gather(body, LARGEST, expected, memory)).await {
+    match tokio::time::timeout(GATHER, gather(body, LARGEST, memory)).await {
         Ok(gathered) => gathered,
         Err(_) => {
-            let why = "the request's body took longer than 120 s";
+            let why = "the request's body took longer than 60 s";
             Err(Answer::agent(StatusCode::REQUEST_TIMEOUT, "timeout", why))
         }
     }
 }
 
-/// A body and its share of what all may take, to be held until it has gone on.
+/// A body and its share of what all, and what this agent, may take: to be held until it has gone on.
 struct Gathered<'a> {
     bytes: Bytes,
-    share: Option<SemaphorePermit<'a>>,
+    shares: Vec<SemaphorePermit<'a>>,
 }
 
-async fn gather(
+/// Shares are taken as bytes arrive, so that what is only announced takes none. Nobody waits for a share
+/// while holding one: large requests would wait for each other.
+async fn gather<'a>(
     mut body: Incoming,
     most: usize,
-    expected: usize,
-    memory: &Semaphore,
-) -> Result<Gathered<'_>, Answer> {
+    memory: [&'a Semaphore; 2],
+) -> Result<Gathered<'a>, Answer> {
     let mut bytes = BytesMut::new();
-    let mut share: Option<SemaphorePermit<'_>> = None;
-    // What is announced is reserved at once. Nobody waits for more while holding some: large requests would
-    // wait for each other.
-    let mut need = expected.min(most);
-    loop {
-        let held = share.as_ref().map_or(0, SemaphorePermit::num_permits);
-        if let Some(missing) = (need / UNIT).checked_sub(held).filter(|missing| *missing > 0) {
-            let more =
-                memory.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX)).map_err(|_| busy())?;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
-        }
-        let Some(frame) = body.frame().await else { break };
+    let mut shares = Vec::new();
+    while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|error| bad_request("body", format!("the body cannot be read: {error}")))?;
         let Some(data) = frame.data_ref() else { continue };
-        need = need.max(bytes.len() + data.len());
         if bytes.len() + data.len() > most {
             let why = format!("the request is larger than {most} bytes");
             return Err(Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why));
         }
         bytes.extend_from_slice(data);
+        while bytes.len() / UNIT > shares.len() / memory.len() {
+            for share in memory {
+                shares.push(share.try_acquire().map_err(|_| busy())?);
+            }
+        }
     }
-    Ok(Gathered { bytes: bytes.freeze(), share })
+    Ok(Gathered { bytes: bytes.freeze(), shares })
 }
 
 fn busy() -> Answer {
@@ -409,20 +426,39 @@ fn busy() -> Answer {
     Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why)
 }
 
-/// An error's body, which must not carry a call.
-async fn error_body(body: Incoming) -> Result<Either<Incoming, Full<Bytes>>, Answer> {
+/// An error's body. Where it carries what could be a call, or cannot be read, an error of our own stands in
+/// its place, under the upstream's status and headers.
+async fn error_body(
+    head: &mut http::response::Parts,
+    body: Incoming,
+    protocol: Protocol,
+) -> Result<Full<Bytes>, Answer> {
     let own = Semaphore::new(LARGEST_ERROR / UNIT + 1);
-    let gathered = tokio::time::timeout(GATHER, gather(body, LARGEST_ERROR, 0, &own)).await;
+    let gathered = tokio::time::timeout(GATHER, gather(body, LARGEST_ERROR, [&own, &own])).await;
     let Ok(Ok(Gathered { bytes, .. })) = gathered else {
         let why = format!(
-            "the upstream's error reply broke off, took longer than 120 s or has more than {LARGEST_ERROR} bytes"
+            "the upstream's error reply broke off, took longer than 60 s or has more than {LARGEST_ERROR} bytes"
         );
         return Err(Answer::upstream("error_reply", why));
     };
-    unknown::error_reply(&bytes).map_err(|fault| {
-        Answer::upstream(fault.code, format!("the upstream's reply was refused: {fault}"))
-    })?;
-    Ok(Either::Right(Full::new(bytes)))
+    let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let readable = is_plain(&head.headers)
+        && is_utf8(content_type)
+        && types.next().is_none()
+        && !content_type.to_ascii_lowercase().contains("event-stream");
+    if readable && unknown::error_reply(&bytes).is_ok() {
+        return Ok(Full::new(bytes));
+    }
+    let message = "doorward: the provider answered with this status; its words are withheld, because they carry \
+                   what could be a tool call or cannot be read";
+    let own = match protocol {
+        Protocol::Anthropic => anthropic::error_body("api_error", message),
+        Protocol::OpenAi => openai_chat::error_body("error_withheld", message),
+    };
+    head.headers.remove(header::CONTENT_ENCODING);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(Full::new(own.into()))
 }
 
 fn bad_request(code: &'static str, message: String) -> Answer {

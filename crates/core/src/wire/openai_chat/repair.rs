@@ -32,7 +32,7 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
             });
         }
         let index = choice.get("index").and_then(Node::as_u64).unwrap_or(place as u64);
-        if let Some(reason) = choice.some("finish_reason") {
+        if let Some(reason) = choice.some("finish_reason").filter(|reason| reason.as_str() != Some("")) {
             keep = true;
             let called = matches!(reason.as_str(), Some("tool_calls" | "function_call"));
             // Inside a body a choice is known by its place, in a stream by its index.
@@ -43,7 +43,8 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
         }
         if let Some(notice) = lead {
             // Clients stop reading a choice where it finishes.
-            let finishes = choice.some("finish_reason").is_some();
+            let finishes =
+                choice.some("finish_reason").filter(|reason| reason.as_str() != Some("")).is_some();
             notice_chunk(node, index, &notice, if finishes { &mut before } else { &mut then });
         }
     }
