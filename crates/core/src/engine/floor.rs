@@ -17,6 +17,8 @@ mod home;
 
 mod process;
 
+mod tools;
+
 /// The floor of one Doorward.
 #[derive(Debug)]
 pub(super) struct Floor {
@@ -37,6 +39,8 @@ struct Case<'a> {
     readings: Vec<&'a Reading>,
     /// For a tool whose meaning is not known: every text among its arguments.
     strings: Vec<String>,
+    /// The arguments of any tool but for long texts.
+    arguments: Vec<tools::Argument>,
 }
 
 impl Floor {
@@ -78,6 +82,7 @@ impl Floor {
             out.push(block("floor.control", message, "the control listener is for people; do not call it"));
         }
         out.extend(self.redirects(&case));
+        out.extend(self.by_tool(&case).filter(|found| !out.iter().any(|own| own.rule == found.rule)));
     }
 }
 
@@ -98,15 +103,24 @@ impl<'a> Case<'a> {
                 Capability::Unknown | Capability::McpInvoke | Capability::UiAutomation
             )
         };
-        let mut strings = Vec::new();
-        if effects.is_empty() || effects.iter().any(obscure) {
+        let unknown = effects.is_empty() || effects.iter().any(obscure);
+        let (mut strings, mut arguments) = (Vec::new(), Vec::new());
+        if unknown || action.tool.is_some() {
             for part in action.parts.iter().filter(|part| part.kind == PartKind::Arguments) {
                 if let Ok(node) = json::parse(part.text.as_bytes()) {
-                    node.each_string(&mut |text, _| strings.push(text.to_owned()));
+                    tools::arguments(&node, "", &mut arguments);
+                    if unknown {
+                        node.each_string(&mut |text, _| strings.push(text.to_owned()));
+                    }
                 }
             }
         }
-        Self { action, effects, readings, strings }
+        Self { action, effects, readings, strings, arguments }
+    }
+
+    /// Whether nothing else stands beside the one command there is.
+    fn is_single(&self) -> bool {
+        self.readings.iter().map(|reading| reading.commands.len()).sum::<usize>() <= 1
     }
 
     /// Code given in place, and texts of tools nobody knows: places where only words can be looked for.

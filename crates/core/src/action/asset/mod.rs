@@ -214,12 +214,8 @@ fn strip_aliases(path: &str) -> String {
     let mut path = path.to_owned();
     for _ in 0..4 {
         let before = path.len();
-        for alias in ["/proc/self/root", "/proc/thread-self/root", "/proc/1/root", "/System/Volumes/Data"] {
-            if let Some(rest) =
-                path.strip_prefix(alias).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-            {
-                path = if rest.is_empty() { "/".to_owned() } else { rest.to_owned() };
-            }
+        if let Some(rest) = below_root(&path) {
+            path = if rest.is_empty() { "/".to_owned() } else { rest.to_owned() };
         }
         for cwd in ["/proc/self/cwd/", "/proc/thread-self/cwd/"] {
             if let Some(rest) = path.strip_prefix(cwd) {
@@ -236,6 +232,22 @@ fn strip_aliases(path: &str) -> String {
         }
     }
     path
+}
+
+/// What follows another name of the root: of a process (`/proc/PID/root`, `/proc/PID/task/TID/root`), of
+/// the data volume.
+fn below_root(path: &str) -> Option<&str> {
+    let of_process = |path: &str| -> Option<usize> {
+        let (_, below) = path.strip_prefix("/proc/")?.split_once('/')?;
+        let task = below.strip_prefix("task/").and_then(|task| task.split_once('/'));
+        let below = task.map_or(below, |(_, below)| below);
+        Some(below.strip_prefix("root")?.len())
+    };
+    let rest = match of_process(path) {
+        Some(length) => path.get(path.len() - length..)?,
+        None => path.strip_prefix("/System/Volumes/Data")?,
+    };
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// Puts `~` for whatever spells a home directory.

@@ -131,11 +131,8 @@ impl Eval {
         let flow = self.effect(Capability::Execute, target, class, &from, &by);
         let mut out = Stream::of_flows(vec![flow], path);
         if let Some(text) = &file.text {
-            let shell = table::script_shell(&by, text);
-            if let Some(shell) = shell {
-                let inner = self.apart(|eval| eval.read_text(text, shell, stdin));
-                add_flows(&mut out.from, &inner.from);
-            }
+            let inner = self.known_script(&by, text, stdin);
+            add_flows(&mut out.from, &inner.from);
         }
         out
     }
@@ -155,13 +152,20 @@ impl Eval {
         let by = if by.stream.is_some() { "sh" } else { by.text.as_str() };
         let flow = self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, by);
         let mut out = Stream::of_flows(vec![flow], "");
-        if let Some(text) = &stream.text
-            && let Some(shell) = table::script_shell(by, text)
-        {
-            let inner = self.apart(|eval| eval.read_text(text, shell, stdin));
+        if let Some(text) = &stream.text {
+            let inner = self.known_script(by, text, stdin);
             add_flows(&mut out.from, &inner.from);
         }
         out
+    }
+
+    /// A script whose text stands in the line: a here-document, a file written before.
+    fn known_script(&mut self, by: &str, text: &str, stdin: &Stream) -> Stream {
+        if let Some(shell) = table::script_shell(by, text) {
+            return self.apart(|eval| eval.read_text(text, shell, stdin));
+        }
+        let name = table::interpreter_of(by, text);
+        self.apart(|eval| eval.run_code(&Word::known(text), &name, &Stream::default()))
     }
 
     /// A text is run by a shell: `sh -c`, `eval`, `ssh host …`.

@@ -173,7 +173,8 @@ impl Eval {
             return Stream::default();
         }
         let has = |needles: &[&str]| needles.iter().any(|needle| code.contains(needle));
-        let literals = literals(code);
+        let joined = join_literals(code);
+        let literals = literals(&joined);
         let mut from = stdin.from.clone();
         add_flows(&mut from, &word.from);
         let quotes_run = ["perl", "ruby", "php", "jruby"].iter().any(|name| by.starts_with(name));
@@ -325,6 +326,42 @@ fn command_after(call: &str, after: &str) -> Option<String> {
     }
     let text = literals(window.get(start..)?).first().copied()?.to_owned();
     Some(text)
+}
+
+/// Literals that code puts together (`'a' + 'b'`, `"a" . "b"`, `Path('a') / 'b'`) as one.
+pub(crate) fn join_literals(code: &str) -> String {
+    let mut out = String::with_capacity(code.len());
+    let mut rest = code.chars();
+    let mut open = None;
+    while let Some(c) = rest.next() {
+        match open {
+            Some(_) if c == '\\' => {
+                out.push(c);
+                out.extend(rest.next());
+                continue;
+            }
+            Some(quote) if c == quote => {
+                if let Some((operator, tail)) = joined_after(rest.as_str(), quote) {
+                    out.extend((operator == '/').then_some('/'));
+                    rest = tail.chars();
+                    continue;
+                }
+                open = None;
+            }
+            None if matches!(c, '"' | '\'') => open = Some(c),
+            _ => {}
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// What joins the literal that ended before `rest` to the next, and that literal from its start.
+fn joined_after(rest: &str, quote: char) -> Option<(char, &str)> {
+    let rest = rest.trim_start().trim_start_matches(')').trim_start();
+    let operator = rest.chars().next().filter(|c| "+./".contains(*c))?;
+    let tail = rest.strip_prefix(operator)?.trim_start().strip_prefix(quote)?;
+    Some((operator, tail))
 }
 
 /// String literals, in order; escapes are left as they are.

@@ -26,6 +26,8 @@ mod windows;
 use super::{AssetClass, Capability, Effect, Flow, Target};
 use crate::decision::Coverage;
 
+pub(crate) use code::join_literals;
+
 use budget::{Budget, MAX_INPUT};
 use eval::Eval;
 

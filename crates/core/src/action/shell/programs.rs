@@ -395,6 +395,11 @@ impl Eval {
             let ran = match role {
                 b's' => self.execute_text(word, Shell::Sh, call.name, stdin),
                 b'e' => self.run_code(word, call.name, stdin),
+                b'r' if call.name == "perl" && call.has_flag(&["-i"]) => {
+                    let data = self.read_file(word, call.name);
+                    self.write_file(word, &Stream { text: None, ..data }, false, call.name);
+                    continue;
+                }
                 b'r' => self.read_file(word, call.name),
                 b'x' if !given && !call.is("stdin") => {
                     let rest = call.operands.get(1..).unwrap_or_default();

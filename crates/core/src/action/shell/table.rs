@@ -261,6 +261,15 @@ pub(super) fn script_shell(by: &str, text: &str) -> Option<Shell> {
     }
 }
 
+/// The interpreter of a script that is not a shell's: who runs it, or what its first line says.
+pub(super) fn interpreter_of(by: &str, text: &str) -> String {
+    let first = text.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or_default();
+    let said =
+        first.split([' ', '/', '\t']).map(str::trim).rfind(|word| !word.is_empty() && !word.starts_with('-'));
+    let code = lookup(base_name(by), Shell::Sh).is_some_and(|row| row.is("code"));
+    base_name(if code { by } else { said.unwrap_or(by) }).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

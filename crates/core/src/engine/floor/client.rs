@@ -26,11 +26,55 @@ const ENDPOINTS: [&str; 14] = [
     "OPENROUTER_BASE_URL",
 ];
 
+/// Variables that say where a client keeps the settings that lead here.
+const PLACES: [&str; 6] = [
+    "CLAUDE_CONFIG_DIR",
+    "CODEX_HOME",
+    "GEMINI_CONFIG_DIR",
+    "OPENCODE_CONFIG",
+    "OPENCODE_CONFIG_DIR",
+    "CRUSH_GLOBAL_CONFIG",
+];
+
+/// The same, for every program: only beside a client.
+const ANY_PLACES: [&str; 3] = ["HOME", "XDG_CONFIG_HOME", "USERPROFILE"];
+
+/// Programs that are clients of a model.
+const PROGRAMS: [&str; 16] = [
+    "claude",
+    "claude-code",
+    "codex",
+    "gemini",
+    "aider",
+    "opencode",
+    "goose",
+    "crush",
+    "cursor-agent",
+    "openhands",
+    "qwen",
+    "amp",
+    "cline",
+    "llm",
+    "continue",
+    "kilo",
+];
+
+/// Programs that run a project's own code: what they are told about models is the project's business.
+const RUNNERS: [&str; 22] = [
+    "python", "python3", "pytest", "uv", "poetry", "pipenv", "node", "npm", "pnpm", "yarn", "bun", "deno",
+    "tsx", "cargo", "go", "java", "mvn", "ruby", "php", "dotnet", "make", "docker",
+];
+
+/// Programs that decide where packets go.
+const FIREWALLS: [&str; 7] = ["iptables", "ip6tables", "nft", "ufw", "firewall-cmd", "pfctl", "ipfw"];
+
 /// Variables that say through which proxy everything goes.
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// Members of clients' own settings that say the same, in lower case.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
+    "base-url",
+    "api-base",
     "apibaseurl",
     "api_base",
     "apibase",
@@ -96,7 +140,30 @@ const CLIENTS: [&str; 17] = [
 ];
 
 /// Programs that set or unset a variable for what follows.
-const SETTERS: [&str; 7] = ["setx", "unset", "launchctl", "remove-item", "set-item", "new-item", "ri"];
+const SETTERS: [&str; 19] = [
+    "setx",
+    "unset",
+    "launchctl",
+    "remove-item",
+    "set-item",
+    "clear-item",
+    "new-item",
+    "ri",
+    "reg",
+    "set-itemproperty",
+    "new-itemproperty",
+    "remove-itemproperty",
+    "clear-itemproperty",
+    "systemctl",
+    "dbus-update-activation-environment",
+    "tmux",
+    "unsetenv",
+    "si",
+    "sp",
+];
+
+/// What those are told when they only show.
+const SHOWING: [&str; 5] = ["query", "getenv", "show-environment", "showenv", "cat"];
 
 /// Shell words that hand a variable on to later programs.
 const EXPORTERS: [&str; 5] = ["export", "declare", "typeset", "set", "setenv"];
@@ -111,9 +178,19 @@ impl Floor {
     /// The reason for leading a client past Doorward. A value that points at one of our listeners does
     /// not.
     pub(super) fn redirects(&self, case: &Case<'_>) -> Option<Reason> {
+        let by_hand = case.readings.iter().any(|reading| {
+            let clients = reading.commands.iter().any(|command| self.is_told(command));
+            clients || reading.commands.iter().any(|command| self.is_walled(command))
+        });
+        let removed = case.effects.iter().any(takes_settings);
+        let in_code = case.effects.iter().any(|effect| match &effect.target {
+            Target::Code(code) => starts_elsewhere(code) && !self.points_here(code),
+            _ => false,
+        });
+        let in_hand = (by_hand || removed || in_code).then_some(Found::Block);
         let in_shell = case.readings.iter().filter_map(|reading| self.sets(reading));
         let written = self.writes(case);
-        let found: Vec<Found> = in_shell.chain(written).collect();
+        let found: Vec<Found> = in_shell.chain(written).chain(in_hand).collect();
         if found.contains(&Found::Block) {
             let message = "the call points the agent's own client away from Doorward";
             return Some(block(
@@ -137,8 +214,14 @@ impl Floor {
     }
 
     fn assigned(&self, set: &Assignment, commands: &[SimpleCommand]) -> Option<Found> {
+        let started = commands.iter().any(is_client);
+        let place = is_variable(&set.name, &PLACES);
+        if started && (place || is_variable(&set.name, &ANY_PLACES)) {
+            return Some(Found::Block);
+        }
         let endpoint = is_variable(&set.name, &ENDPOINTS);
-        if !endpoint && !is_variable(&set.name, &PROXIES) {
+        let ours = set.name.to_ascii_uppercase().starts_with("DOORWARD_");
+        if !endpoint && !place && !ours && !is_variable(&set.name, &PROXIES) {
             return None;
         }
         if set.value.as_ref().is_some_and(|value| self.points_here(value)) {
@@ -151,7 +234,40 @@ impl Floor {
                 let names_it = || command.argv.iter().any(|word| word.text.contains(&set.name));
                 EXPORTERS.contains(&name.as_str()) && names_it()
             });
-        Some(if endpoint || stays { Found::Block } else { Found::Note })
+        let runner = runs_project;
+        let project = !started && !commands.is_empty() && commands.iter().all(runner);
+        Some(if endpoint && !project || stays { Found::Block } else { Found::Note })
+    }
+
+    /// `claude --settings '{…}'`, `codex -c model_provider=…`: a client told by its own options.
+    fn is_told(&self, command: &SimpleCommand) -> bool {
+        if !is_client(command) {
+            return false;
+        }
+        let words: Vec<&str> = command.argv.iter().map(|word| word.text.as_str()).collect();
+        let configures = words.contains(&"config")
+            && words.iter().any(|word| matches!(*word, "set" | "add" | "remove" | "rm" | "unset"));
+        let mut option = false;
+        words.iter().any(|word| {
+            let given = option || configures;
+            option = OPTIONS.contains(word);
+            let (key, inline) = word.split_once('=').unwrap_or((word, ""));
+            // A prompt may speak of anything.
+            let told = if given || OPTIONS.contains(&key) { word.to_lowercase() } else { key.to_lowercase() };
+            let of_key = given || word.starts_with('-') && !told.contains(' ');
+            let named = ENDPOINTS.iter().chain(&PROXIES).any(|name| told.contains(&name.to_lowercase()))
+                || SETTINGS.iter().any(|name| told.contains(name));
+            of_key && named && !self.points_here(if inline.is_empty() { word } else { inline })
+        })
+    }
+
+    /// `iptables … --dport 7878 -j …`
+    fn is_walled(&self, command: &SimpleCommand) -> bool {
+        let mut words = command.argv.iter().map(|word| word.text.as_str());
+        words.any(|word| FIREWALLS.contains(&base_name(word).as_str()))
+            && words
+                .flat_map(|word| word.split(|c: char| !c.is_ascii_digit()))
+                .any(|digits| self.ports.iter().any(|port| port == digits))
     }
 
     /// A file written with such a setting in it.
@@ -166,7 +282,11 @@ impl Floor {
             return None;
         }
         let text = case.said().to_lowercase();
-        let variable = ENDPOINTS.iter().chain(&PROXIES).any(|name| text.contains(&name.to_lowercase()));
+        let names = ENDPOINTS.iter().chain(&PROXIES).chain(&PLACES);
+        // An address of ours may be what is taken out.
+        let ours =
+            text.contains("doorward_") || self.ports.iter().any(|port| text.contains(&format!(":{port}")));
+        let variable = ours || names.into_iter().any(|name| text.contains(&name.to_lowercase()));
         let setting = variable || SETTINGS.iter().any(|name| text.contains(name));
         if !setting || self.points_here(&text) {
             return None;
@@ -180,7 +300,7 @@ impl Floor {
     }
 
     /// Whether every address in `text` is one of our listeners, and there is one.
-    fn points_here(&self, text: &str) -> bool {
+    pub(super) fn points_here(&self, text: &str) -> bool {
         let addresses = text.split("://").skip(1).map(|rest| {
             let end = rest.find(|c: char| c == '/' || c == '"' || c == '\'' || c.is_whitespace());
             end.and_then(|end| rest.split_at_checked(end)).map_or(rest, |(address, _)| address)
@@ -194,6 +314,62 @@ impl Floor {
         let mut addresses = addresses.peekable();
         addresses.peek().is_some() && addresses.all(ours)
     }
+}
+
+/// Options of clients after which a setting stands.
+const OPTIONS: [&str; 8] =
+    ["-c", "--config", "--settings", "--set-env", "--env", "-e", "--setting", "--option"];
+
+/// Whether a command starts a client: by itself, or with `npx`, `env`, `sudo` and the like before it.
+fn is_client(command: &SimpleCommand) -> bool {
+    let mut words = command.argv.iter().take(8).map(|word| word.text.as_str());
+    let known = |word: &str| PROGRAMS.contains(&base_name(word).split('@').next().unwrap_or(word));
+    let first = words.next().unwrap_or_default();
+    let starts = |word: &str| STARTERS.contains(&base_name(word).as_str());
+    known(first) || starts(first) && words.any(known)
+}
+
+/// Whether a command runs a project's own code, `env NAME=value` before it or not.
+fn runs_project(command: &SimpleCommand) -> bool {
+    let mut words = command.argv.iter().map(|word| word.text.as_str());
+    let first = words.find(|word| base_name(word) != "env" && !word.contains('='));
+    first.is_some_and(|word| RUNNERS.contains(&base_name(word).as_str()))
+}
+
+/// Programs that start the one they name.
+const STARTERS: [&str; 11] =
+    ["npx", "bunx", "pnpx", "uvx", "env", "sudo", "nohup", "exec", "timeout", "setsid", "command"];
+
+/// A client's own settings taken away from where it looks for them.
+fn takes_settings(effect: &crate::action::Effect) -> bool {
+    let Target::Path { path, .. } = &effect.target else { return false };
+    let path = normalise_path(path).to_lowercase();
+    effect.capability == Capability::DeleteFile && TAKEN.contains(&path.trim_end_matches("/*"))
+}
+
+/// Where the settings that lead a user's client here lie, and what holds them.
+const TAKEN: [&str; 9] = [
+    "~/.claude",
+    "~/.claude.json",
+    "~/.claude/settings.json",
+    "~/.codex",
+    "~/.codex/config.toml",
+    "~/.gemini",
+    "~/.gemini/settings.json",
+    "~/.config/opencode",
+    "~/.aider.conf.yml",
+];
+
+/// Code that changes where clients find their model, and starts one.
+fn starts_elsewhere(code: &str) -> bool {
+    let mut words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-');
+    let named = ENDPOINTS.iter().chain(&PLACES).any(|name| code.contains(name));
+    named && words.any(|word| PROGRAMS.iter().take(3).any(|program| word == *program))
+}
+
+/// Whether `name` is, or ends in, a variable that says where a client finds its model.
+pub(super) fn is_endpoint(name: &str) -> bool {
+    is_variable(name.rsplit(['.', '/', ':']).next().unwrap_or(name), &ENDPOINTS)
 }
 
 fn is_variable(name: &str, names: &[&str]) -> bool {
@@ -211,8 +387,26 @@ fn unsets(command: &SimpleCommand) -> bool {
             is_variable(word.rsplit([':', '/', '\\']).next().unwrap_or(word), names)
         })
     };
-    let for_good = SETTERS.contains(&name.as_str());
-    for_good && (named(&ENDPOINTS) || named(&PROXIES)) || name == "env" && named(&ENDPOINTS)
+    let has = |options: &[&str]| words.iter().any(|word| options.contains(&word.text.as_str()));
+    let shows = words.iter().any(|word| SHOWING.contains(&word.text.to_lowercase().as_str()));
+    // `export -n`, `declare +x`, `set -e` and `set -gx` of fish, `set NAME=` of the command prompt.
+    let taken = match name.as_str() {
+        "export" => has(&["-n"]),
+        "declare" | "typeset" => has(&["+x", "+gx", "+r"]),
+        "set" => {
+            words.iter().any(|word| {
+                let letters = word.text.strip_prefix('-').unwrap_or_default();
+                letters.contains(['e', 'g', 'U', 'x']) && !letters.contains("o")
+            }) || words.first().is_some_and(|word| word.text.contains('='))
+        }
+        _ => SETTERS.contains(&name.as_str()) && !shows,
+    };
+    // `env -i claude`: without any.
+    let bare = name == "env" && has(&["-i", "-", "--ignore-environment"])
+        || name == "exec" && words.iter().any(|word| word.text.starts_with('-') && word.text.contains('c'));
+    taken && (named(&ENDPOINTS) || named(&PROXIES))
+        || name == "env" && named(&ENDPOINTS) && (is_client(command) || !runs_project(command))
+        || bare && is_client(command)
 }
 
 impl Case<'_> {

@@ -3,8 +3,8 @@
 use super::Case;
 use super::commands::base_name;
 use crate::action::asset::{is_relative, normalise_path};
-use crate::action::shell::Word;
-use crate::action::{Effect, Target};
+use crate::action::shell::{Word, join_literals};
+use crate::action::{Capability, Effect, Target};
 use crate::detect::glob::Glob;
 use crate::engine::Surroundings;
 
@@ -29,6 +29,24 @@ const LOOKING: [&str; 9] = ["grep", "egrep", "fgrep", "rg", "ag", "ack", "sed", 
 const CHANGING: [&str; 10] =
     ["rm", "mv", "srm", "del", "rd", "rmdir", "remove-item", "move-item", "chmod", "chown"];
 
+/// Programs that take along everything below a directory.
+const COPYING: [&str; 9] = ["cp", "rsync", "scp", "zip", "tar", "ditto", "robocopy", "xcopy", "copy-item"];
+
+/// Programs that say what is in a directory and how large it is.
+const LISTING: [&str; 5] = ["ls", "du", "stat", "file", "tree"];
+
+/// Programs that give a container directories of this machine.
+const CONTAINERS: [&str; 5] = ["docker", "podman", "nerdctl", "docker-compose", "lxc"];
+
+/// Verbs of `find` that run a program.
+const EXECUTING: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
+
+/// Tests of `find` that choose by name.
+const NARROWING: [&str; 7] = ["-name", "-iname", "-path", "-ipath", "-wholename", "-regex", "-iregex"];
+
+/// Files of ours whose name says by itself whose they are.
+const TELLING: [&str; 1] = ["operator.token"];
+
 impl Home {
     pub(super) fn new(around: &Surroundings) -> Self {
         let normal = normalise_path(&around.doorward_home).to_lowercase();
@@ -49,16 +67,25 @@ impl Home {
     }
 
     pub(super) fn is_touched(&self, case: &Case<'_>) -> bool {
-        case.effects.iter().any(|effect| self.by_effect(effect))
+        case.effects.iter().any(|effect| self.by_effect(effect, case.is_single()))
             || case.readings.iter().any(|reading| {
                 let alone = reading.commands.len() == 1;
                 reading.commands.iter().any(|command| self.by_words(&command.argv, alone))
             })
             || case.loose_text().any(|text| self.by_code(text))
+            || case.arguments.iter().any(|(_, value)| self.is_relative_to_home(value))
     }
 
-    fn by_effect(&self, effect: &Effect) -> bool {
-        matches!(&effect.target, Target::Path { path, exact } if self.holds(path, *exact))
+    fn by_effect(&self, effect: &Effect, alone: bool) -> bool {
+        let Target::Path { path, exact } = &effect.target else { return false };
+        let by = effect.by.as_str();
+        let taken = match effect.capability {
+            Capability::DeleteFile => true,
+            Capability::ReadFile => COPYING.contains(&by),
+            _ => false,
+        };
+        taken && self.is_below(path, *exact)
+            || self.holds(path, *exact) && !(alone && LISTING.contains(&by) && self.is_vague(path, *exact))
     }
 
     /// A directory above ours that a command takes away or opens up.
@@ -88,16 +115,58 @@ impl Home {
             return true;
         }
         let looking = LOOKING.contains(&name.as_str());
-        let words = words.iter().filter(|word| !(looking && word.text.starts_with('-')));
+        if CONTAINERS.contains(&name.as_str()) && self.is_mounted(words) {
+            return true;
+        }
+        if matches!(name.as_str(), "find" | "gfind") && self.is_swept(words) {
+            return true;
+        }
+        let listing = alone && LISTING.contains(&name.as_str());
+        let words = words.iter().filter(|word| {
+            !(looking && word.text.starts_with('-') || listing && self.is_vague(&word.text, word.exact))
+        });
         std::iter::once(program).chain(words.skip(usize::from(looking))).any(|word| {
             let pieces = word.text.split(['=', '@', ':', ',']).chain([word.text.as_str()]);
-            let mut paths = pieces.filter(|piece| piece.contains(['/', '~', '$', '\\', '%']));
+            let hidden = |piece: &&str| {
+                let own = self.telling.as_ref().is_some_and(|own| own.starts_with('.') && own == *piece);
+                own || TELLING.contains(piece)
+            };
+            let mut paths =
+                pieces.filter(|piece| piece.contains(['/', '~', '$', '\\', '%']) || hidden(piece));
             paths.any(|piece| self.holds(piece, word.exact))
         })
     }
 
+    /// `docker run -v ~:/host`: what is above ours is in the container with it.
+    fn is_mounted(&self, words: &[Word]) -> bool {
+        let mut mounts = false;
+        words.iter().any(|word| {
+            let text = word.text.as_str();
+            let option =
+                text.starts_with("-v") || text.starts_with("--volume") || text.starts_with("--mount");
+            let value = mounts || option && text.contains(['=', ':', '/', '~']);
+            mounts = option;
+            let plain = text.trim_start_matches("--volume=").trim_start_matches("--mount=");
+            let mut places = plain.trim_start_matches("-v").split([',', ':']).map(|piece| {
+                piece.split_once('=').map_or(piece, |(key, value)| if is_source(key) { value } else { "" })
+            });
+            // The first place of `-v` and `src=` of `--mount` are this machine's.
+            value
+                && places
+                    .find(|place| !place.is_empty())
+                    .is_some_and(|place| place.contains(['/', '~', '$']) && self.is_below(place, word.exact))
+        })
+    }
+
+    /// `.doorward/**` under a directory that another argument names.
+    fn is_relative_to_home(&self, value: &str) -> bool {
+        let plain = value.len() < 512 && value.contains(['/', '\\']) && !value.contains(char::is_whitespace);
+        let hidden = self.telling.as_ref().filter(|own| own.starts_with('.') && plain);
+        hidden.is_some_and(|own| value.to_lowercase().split(['/', '\\']).next() == Some(own))
+    }
+
     fn by_code(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
+        let text = join_literals(text).to_lowercase();
         self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
 
@@ -109,19 +178,61 @@ impl Home {
             // Relative to a directory that is not known: its own name has to tell.
             let tells = |name: &&str| name.chars().filter(|c| c.is_alphanumeric()).count() >= 4;
             let mut names = names.iter().filter(|name| tells(name));
+            if names.clone().next_back().is_some_and(|name| TELLING.contains(name)) {
+                return true;
+            }
             return self.telling.as_ref().is_some_and(|own| names.any(|name| fits(name, own, exact)));
         }
         names.len() >= self.names.len()
             && names.iter().zip(&self.names).all(|(name, own)| fits(name, own, exact))
     }
 
+    /// `~/.[a-z]*`: a pattern that says nothing of what it is after.
+    fn is_vague(&self, path: &str, exact: bool) -> bool {
+        let (above, name) = path.trim_end_matches('/').rsplit_once('/').unwrap_or(("", path));
+        let literal = loosened(name).chars().filter(|c| c.is_alphanumeric()).count();
+        !exact && name.contains(['*', '?', '[']) && literal < 2 && !self.holds(above, exact)
+    }
+
+    /// `find ~ -delete`, `find ~ -path '*doorward*' -exec rm {} +`
+    fn is_swept(&self, words: &[Word]) -> bool {
+        let tests = |word: &&Word| !word.text.starts_with(['-', '(', '!']);
+        let roots = words.iter().take_while(tests).any(|word| self.is_below(&word.text, word.exact));
+        let texts = || words.iter().map(|word| word.text.as_str());
+        let pairs = || texts().zip(texts().skip(1));
+        let harms = |program: &str| {
+            let name = base_name(program);
+            [CHANGING.as_slice(), &COPYING, &["cat", "shred", "truncate", "unlink"]]
+                .concat()
+                .contains(&&*name)
+        };
+        let acts = texts().any(|word| word == "-delete")
+            || pairs().any(|(verb, program)| EXECUTING.contains(&verb) && harms(program));
+        let named: Vec<&str> =
+            pairs().filter(|(key, _)| NARROWING.contains(key)).map(|(_, value)| value).collect();
+        let shallow =
+            pairs().any(|pair| pair == ("-maxdepth", "1")) && pairs().any(|pair| pair == ("-type", "f"));
+        let telling = self.telling.as_ref().map(|own| own.trim_start_matches('.'));
+        let ours = || named.iter().any(|name| telling.is_some_and(|own| name.to_lowercase().contains(own)));
+        roots && acts && !shallow && (named.is_empty() || ours())
+    }
+
     /// Whether the directory lies below `path`.
-    fn is_below(&self, path: &str, exact: bool) -> bool {
+    pub(super) fn is_below(&self, path: &str, exact: bool) -> bool {
         let normal = self.normal(path);
         if is_relative(&normal) || normal.starts_with("${") {
             return false;
         }
         let names: Vec<&str> = split(&normal).collect();
+        // `/home` is above every user's directory, and says so in no spelling with `~`.
+        let user = self.user_home.to_lowercase();
+        let above_user = || {
+            let users: Vec<&str> = split(&user).collect();
+            names.len() < users.len() && names.iter().zip(&users).all(|(name, own)| fits(name, own, exact))
+        };
+        if self.names.first().is_some_and(|first| first == "~") && above_user() {
+            return true;
+        }
         names.len() < self.names.len()
             && names.iter().zip(&self.names).all(|(name, own)| fits(name, own, exact))
     }
@@ -151,6 +262,11 @@ impl Home {
     }
 }
 
+/// The keys of `docker --mount` that name a place of this machine.
+fn is_source(key: &str) -> bool {
+    matches!(key, "src" | "source")
+}
+
 /// `${…}` stands for what is not known; what it says inside is no part of the path.
 fn without_unknowns(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
@@ -173,6 +289,9 @@ fn fits(name: &str, own: &str, exact: bool) -> bool {
     if name == own {
         return true;
     }
+    if is_short_name(name, own) {
+        return true;
+    }
     if exact || !name.contains(['*', '?', '[', '$']) {
         return false;
     }
@@ -181,6 +300,18 @@ fn fits(name: &str, own: &str, exact: bool) -> bool {
     // A glob does not match a leading dot unless it spells one.
     let hidden = own.starts_with('.') && name.starts_with(['*', '?', '[']);
     !unknown && !hidden && Glob::any_case(&loosened(name)).matches(own)
+}
+
+/// Whether `name` is what Windows calls `own` where names are short: `DOORWA~1` for `.doorward`.
+fn is_short_name(name: &str, own: &str) -> bool {
+    let Some((start, number)) = name.split_once('~') else { return false };
+    let long: String = own.chars().filter(|c| c.is_alphanumeric()).collect();
+    !start.is_empty()
+        && start.len() <= 6
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && !number.is_empty()
+        && own.len() > 8
+        && long.starts_with(start)
 }
 
 /// Brackets and unknown pieces as `*`.

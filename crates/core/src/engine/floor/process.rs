@@ -5,20 +5,96 @@ use regex::RegexBuilder;
 use super::commands::base_name;
 use super::{Case, Floor};
 use crate::action::Target;
-use crate::action::shell::SimpleCommand;
+use crate::action::shell::{SimpleCommand, join_literals};
 
 /// Programs that tell a service or container what to do.
-const SERVICES: [&str; 9] =
-    ["systemctl", "service", "launchctl", "sc", "docker", "podman", "supervisorctl", "rc-service", "nssm"];
+const SERVICES: [&str; 16] = [
+    "systemctl",
+    "service",
+    "launchctl",
+    "sc",
+    "net",
+    "docker",
+    "docker-compose",
+    "podman",
+    "nerdctl",
+    "supervisorctl",
+    "rc-service",
+    "nssm",
+    "brew",
+    "pm2",
+    "schtasks",
+    "runit",
+];
+
+/// Commands that stop the service or program they name.
+const ENDING: [&str; 12] = [
+    "taskkill",
+    "stop-process",
+    "spps",
+    "tskill",
+    "wmic",
+    "stop-service",
+    "restart-service",
+    "suspend-service",
+    "set-service",
+    "remove-service",
+    "spsv",
+    "fkill",
+];
+
+/// Commands that end whatever listens on a port.
+const PORT_KILLERS: [&str; 5] = ["kill-port", "killport", "kill-port-process", "fkill", "fkill-cli"];
+
+/// Commands that look into or slow down the process they are given.
+const ATTACHING: [&str; 12] = [
+    "gdb", "lldb", "strace", "ltrace", "gcore", "renice", "taskset", "cpulimit", "prlimit", "reptyr",
+    "nsenter", "dtruss",
+];
 
 /// What they tell it.
-const STOPPING: [&str; 12] = [
-    "stop", "kill", "disable", "mask", "restart", "unload", "bootout", "remove", "rm", "delete", "pause",
+const STOPPING: [&str; 26] = [
+    "stop",
+    "kill",
+    "disable",
+    "mask",
+    "restart",
+    "try-restart",
+    "reload-or-restart",
+    "freeze",
+    "revert",
+    "edit",
+    "set-property",
+    "clean",
+    "unload",
+    "bootout",
+    "kickstart",
+    "remove",
+    "rm",
+    "delete",
+    "pause",
     "down",
+    "/end",
+    "/delete",
+    "/change",
+    "update",
+    "config",
+    "signal",
 ];
 
 /// Programs that find a process by name, file or port.
-const FINDING: [&str; 7] = ["pidof", "lsof", "fuser", "ss", "netstat", "ps", "get-process"];
+const FINDING: [&str; 10] = [
+    "pidof",
+    "lsof",
+    "fuser",
+    "ss",
+    "netstat",
+    "ps",
+    "get-process",
+    "get-nettcpconnection",
+    "docker",
+    "podman",
+];
 
 /// Programs that pick lines out of what those print.
 const FILTERING: [&str; 6] = ["grep", "egrep", "awk", "sed", "rg", "findstr"];
@@ -35,6 +111,8 @@ impl Floor {
     pub(super) fn signals_us(&self, case: &Case<'_>) -> bool {
         let by_effect = case.effects.iter().any(|effect| match &effect.target {
             Target::Process(process) => self.is_us(process),
+            Target::Path { path, .. } => self.is_in_proc(path),
+            Target::Code(code) => self.is_ended_in(code),
             _ => false,
         });
         by_effect
@@ -49,7 +127,7 @@ impl Floor {
         process == "-1" || self.is_pid(process) || self.is_own_name(process)
     }
 
-    fn is_pid(&self, word: &str) -> bool {
+    pub(super) fn is_pid(&self, word: &str) -> bool {
         self.around.pid != 0 && word.trim_start_matches('-').parse() == Ok(self.around.pid)
     }
 
@@ -62,8 +140,19 @@ impl Floor {
             "killall" | "skill" => self.killall_hits(&words),
             "killall5" => true,
             "fuser" => words.iter().any(|word| is_option(word, 'k', "--kill")) && self.names_port(&words),
-            "taskkill" | "stop-process" | "spps" | "tskill" | "wmic" => {
+            name if PORT_KILLERS.contains(&name) => self.names_port(&words) || self.names_us(&words),
+            "npx" | "bunx" | "pnpx" | "pnpm" | "yarn" | "bun" | "npm" => {
+                words.iter().any(|word| PORT_KILLERS.contains(&word.split('@').next().unwrap_or(word)))
+                    && (self.names_port(&words) || self.names_us(&words))
+            }
+            name if ENDING.contains(&name) => {
                 self.names_us(&words) || words.iter().any(|word| self.is_pid(word))
+            }
+            name if ATTACHING.contains(&name) => words.iter().any(|word| self.is_pid(word)),
+            // Every process of the user ends with the manager, the session or the target.
+            "systemctl" if words.iter().any(|word| matches!(*word, "isolate" | "exit")) => true,
+            "loginctl" => {
+                words.iter().any(|word| word.starts_with("kill-") || word.starts_with("terminate-"))
             }
             name if SERVICES.contains(&name) => {
                 self.names_us(&words)
@@ -104,7 +193,9 @@ impl Floor {
     /// command line. Without a pattern, whole users or groups are meant.
     fn pkill_hits(&self, words: &[&str]) -> bool {
         let has = |short, long| words.iter().any(|word| is_option(word, short, long));
-        let Some(pattern) = pattern_of(words) else { return words.iter().any(|word| selects(word)) };
+        let Some(pattern) = pattern_of(words) else {
+            return !of_own_shell(words) && words.iter().any(|word| selects(word));
+        };
         let exact = has('x', "--exact");
         if has('f', "--full") {
             let listeners = self.around.listeners.join(" ");
@@ -115,7 +206,9 @@ impl Floor {
     }
 
     fn killall_hits(&self, words: &[&str]) -> bool {
-        let by_pattern = words.iter().any(|word| is_option(word, 'r', "--regexp"));
+        let option = |short| words.iter().any(|word| is_option(word, short, "--regexp"));
+        // `-m` is what `-r` is called on macOS.
+        let by_pattern = option('r') || option('m');
         let Some(name) = pattern_of(words) else { return words.iter().any(|word| selects(word)) };
         self.is_own_name(name) || by_pattern && matches(name, &self.around.program, false)
     }
@@ -123,10 +216,34 @@ impl Floor {
     /// `kill $(pgrep doorward)`, `lsof -ti:7878 | xargs kill`, `kill $(cat …/doorward.pid)`
     fn finds_and_kills(&self, commands: &[SimpleCommand]) -> bool {
         let kills = |command: &SimpleCommand| {
-            let first = command.argv.iter().take(4).map(|word| base_name(&word.text));
-            first.into_iter().any(|name| matches!(name.as_str(), "kill" | "stop-process" | "taskkill"))
+            let mut first = command.argv.iter().take(4).map(|word| base_name(&word.text));
+            first.any(|name| {
+                matches!(name.as_str(), "kill" | "pkill" | "stop-process" | "spps" | "taskkill")
+                    || ATTACHING.contains(&name.as_str())
+            }) || self.stops_what_is_found(command)
+                || command.argv.iter().any(|word| word.text.starts_with("/proc/") && word.text.contains('$'))
         };
         commands.iter().any(kills) && commands.iter().any(|command| self.finds_us(command))
+    }
+
+    /// `docker stop $(…)`: which, the command that finds it says.
+    fn stops_what_is_found(&self, command: &SimpleCommand) -> bool {
+        let mut words = command.argv.iter().map(|word| base_name(&word.text));
+        words.any(|name| matches!(name.as_str(), "docker" | "podman" | "nerdctl"))
+            && words.any(|word| matches!(word.as_str(), "stop" | "kill" | "rm" | "pause" | "restart"))
+    }
+
+    /// `/proc/PID/…` of ours.
+    fn is_in_proc(&self, path: &str) -> bool {
+        let pid = path.strip_prefix("/proc/").and_then(|rest| rest.split('/').next());
+        pid.is_some_and(|pid| self.is_pid(pid))
+    }
+
+    /// Code that stops a process and speaks of us.
+    fn is_ended_in(&self, code: &str) -> bool {
+        let code = join_literals(code).to_lowercase();
+        let stops = [".kill(", "killpg(", "terminate(", "sigkill", "sigterm", "sigstop", "pkill", "taskkill"];
+        code.contains(&self.program) && stops.iter().any(|needle| code.contains(needle))
     }
 
     fn finds_us(&self, command: &SimpleCommand) -> bool {
@@ -142,7 +259,13 @@ impl Floor {
     }
 
     fn names_us(&self, words: &[&str]) -> bool {
-        words.iter().any(|word| word.to_lowercase().contains(&self.program))
+        words.iter().any(|word| {
+            let word = word.to_lowercase();
+            // `[d]oorward`: what keeps `grep` from finding itself.
+            word.contains(&self.program)
+                || word.contains('[') && word.replace(['[', ']'], "").contains(&self.program)
+                || self.could_be_ours(&word)
+        })
     }
 
     fn names_port(&self, words: &[&str]) -> bool {
@@ -159,6 +282,14 @@ fn is_option(word: &str, short: char, long: &str) -> bool {
             // `-9`, `-KILL`: a signal.
             && !letters.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase())
             && letters.contains(short)
+}
+
+/// `pkill -P $$`: the children of the very shell.
+fn of_own_shell(words: &[&str]) -> bool {
+    let parent = words.iter().position(|word| *word == "-P" || *word == "--parent");
+    parent
+        .and_then(|at| words.get(at + 1))
+        .is_some_and(|value| matches!(*value, "$$" | "${…}" | "${$}" | "${!}"))
 }
 
 fn selects(word: &str) -> bool {

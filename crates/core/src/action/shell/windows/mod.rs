@@ -43,7 +43,9 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
     let powershell = POWERSHELL.iter().any(|needle| lower.contains(needle))
         || verbs()
         || aliases()
-        || lower.contains("]::");
+        || lower.contains("]::")
+        // No shell of POSIX starts a command with `&`.
+        || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with("& "));
     let mut parts = lower.split('%').skip(1).peekable();
     let mut percent = false;
     while let Some(name) = parts.next() {
