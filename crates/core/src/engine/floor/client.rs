@@ -334,6 +334,13 @@ fn runs_project(command: &SimpleCommand) -> bool {
     let mut words = command.argv.iter().map(|word| word.text.as_str());
     let first = words.find(|word| base_name(word) != "env" && !word.contains('='));
     first.is_some_and(|word| RUNNERS.contains(&base_name(word).as_str()))
+        && !command.argv.iter().any(|word| is_of_client(&word.text))
+}
+
+/// `-m aider`, `exec @anthropic-ai/claude-code`, `~/.claude/local/cli.js`: a client under another program.
+fn is_of_client(word: &str) -> bool {
+    let mut names = word.split(['/', '\\', '@']).map(|name| name.trim_start_matches('.').to_lowercase());
+    names.any(|name| PROGRAMS.iter().take(6).any(|program| name == *program))
 }
 
 /// Programs that start the one they name.

@@ -70,6 +70,9 @@ const REMOVING: [&str; 10] =
 /// Programs that type into another terminal.
 const TYPING: [&str; 6] = ["tmux", "screen", "zellij", "xdotool", "wtype", "ydotool"];
 
+/// Programs that run what one of their words says.
+const TOLD: [&str; 11] = ["vim", "vi", "nvim", "ex", "ed", "emacs", "man", "make", "npm", "pnpm", "yarn"];
+
 /// What the names of variables end in whose value is run.
 const RUN_VARIABLES: [&str; 6] = ["PAGER", "EDITOR", "COMMAND", "SHELL", "BROWSER", "VISUAL"];
 
@@ -155,7 +158,11 @@ impl Floor {
     fn is_typed(&self, reading: &Reading) -> bool {
         let typed = reading.commands.iter().any(|command| {
             let name = command.argv.first().map(|word| base_name(&word.text)).unwrap_or_default();
-            TYPING.contains(&name.as_str()) && command.argv.iter().any(|word| self.is_called_in(&word.text))
+            let told = TOLD.contains(&name.as_str());
+            let runs = |word: &Word| told && word.text.contains(' ') && self.is_called_in(&word.text);
+            command.argv.iter().any(runs)
+                || TYPING.contains(&name.as_str())
+                    && command.argv.iter().any(|word| self.is_called_in(&word.text))
         });
         typed
             || reading.assignments.iter().any(|set| {

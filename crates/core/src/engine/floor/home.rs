@@ -32,6 +32,9 @@ const CHANGING: [&str; 10] =
 /// Programs that take along everything below a directory.
 const COPYING: [&str; 9] = ["cp", "rsync", "scp", "zip", "tar", "ditto", "robocopy", "xcopy", "copy-item"];
 
+/// Programs that take along or show elsewhere whatever directory they are given.
+const TAKING: [&str; 9] = ["restic", "borg", "duplicity", "rclone", "bindfs", "7z", "7za", "kopia", "croc"];
+
 /// Programs that say what is in a directory and how large it is.
 const LISTING: [&str; 5] = ["ls", "du", "stat", "file", "tree"];
 
@@ -103,6 +106,16 @@ impl Home {
             && words.iter().any(|word| self.is_below(&word.text, word.exact))
     }
 
+    /// `restic backup ~`, `git --work-tree=/home/dev add -A`
+    fn is_taken_along(&self, name: &str, words: &[Word]) -> bool {
+        let below = |word: &Word| {
+            let place = word.text.split_once('=').map_or(word.text.as_str(), |(_, place)| place);
+            place.contains(['/', '~', '$']) && self.is_below(place, word.exact)
+        };
+        let tree = |word: &&Word| name == "git" && word.text.starts_with("--work-tree=");
+        TAKING.contains(&name) && words.iter().any(below) || words.iter().filter(tree).any(below)
+    }
+
     fn by_words(&self, argv: &[Word], alone: bool) -> bool {
         let Some((program, words)) = argv.split_first() else { return false };
         let name = base_name(&program.text);
@@ -111,7 +124,7 @@ impl Home {
         if printing || commits {
             return false;
         }
-        if self.by_change(&name, words) {
+        if self.by_change(&name, words) || self.is_taken_along(&name, words) {
             return true;
         }
         let looking = LOOKING.contains(&name.as_str());

@@ -197,6 +197,9 @@ impl Floor {
             return !of_own_shell(words) && words.iter().any(|word| selects(word));
         };
         let exact = has('x', "--exact");
+        if has('v', "--inverse") {
+            return !matches(pattern, &self.around.program, exact);
+        }
         if has('f', "--full") {
             let listeners = self.around.listeners.join(" ");
             let line = format!("/usr/local/bin/{} run --listen {listeners} -v", self.around.program);
@@ -224,6 +227,23 @@ impl Floor {
                 || command.argv.iter().any(|word| word.text.starts_with("/proc/") && word.text.contains('$'))
         };
         commands.iter().any(kills) && commands.iter().any(|command| self.finds_us(command))
+    }
+
+    /// `ps … | grep door`, `ps … | awk '/door/'`: a pattern that says enough and fits our name.
+    fn picks_us(&self, name: &str, words: &[&str]) -> bool {
+        let fits = |pattern: &str| {
+            pattern.chars().filter(|c| c.is_alphanumeric()).count() >= 3
+                && matches(pattern, &self.program, false)
+        };
+        let inverse = words.iter().any(|word| is_option(word, 'v', "--invert-match"));
+        match name {
+            "grep" | "egrep" | "rg" | "findstr" => !inverse && pattern_of(words).is_some_and(fits),
+            "awk" | "sed" => {
+                let mut pieces = words.iter().flat_map(|word| word.split('/').skip(1).step_by(2));
+                pieces.any(fits)
+            }
+            _ => false,
+        }
     }
 
     /// `docker stop $(…)`: which, the command that finds it says.
@@ -255,7 +275,9 @@ impl Floor {
         }
         let looks = FINDING.contains(&name.as_str()) || FILTERING.contains(&name.as_str());
         let pid_file = words.iter().any(|word| word.ends_with(".pid") && self.names_us(&[word]));
-        pid_file || looks && (self.names_us(&words) || self.names_port(&words))
+        pid_file
+            || self.picks_us(&name, &words)
+            || looks && (self.names_us(&words) || self.names_port(&words))
     }
 
     fn names_us(&self, words: &[&str]) -> bool {
