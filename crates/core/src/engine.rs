@@ -16,7 +16,8 @@ mod floor;
 use floor::Floor;
 
 /// Where the reading of a call stops for good.
-const BEYOND_LIMITS: [&str; 5] = [
+const BEYOND_LIMITS: [&str; 6] = [
+    "shell: loop over too many places",
     "shell: too long",
     "shell: too deep",
     "shell: too many effects",
