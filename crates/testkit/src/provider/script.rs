@@ -169,7 +169,7 @@ pub(super) fn common(scenario: &str) -> Option<Vec<Part>> {
         "empty_args" => vec![Part::call("call_a", "list_files", "")],
         "world" => vec![Part::text(WORLD), Part::bash("call_a", &format!("echo '{WORLD}'"))],
         "huge" => vec![Part::text(&WORLD.repeat(8_000))],
-        "huge_tool" => vec![Part::bash("call_a", &format!("printf %s {}", "x".repeat(300_000)))],
+        "huge_tool" => vec![Part::bash("call_a", &format!("printf %s {}", "x".repeat(200_000)))],
         // Cut off by the token limit in the middle of the arguments.
         "incomplete" => vec![Part::text(HELLO), Part::call("call_a", "Bash", "{\"command\": \"rm -rf ")],
         "bad_arguments" => vec![Part::call("call_a", "Bash", "{\"command\": \"ls\", \"command\": \"id\"}")],
