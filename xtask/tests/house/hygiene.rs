@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::source::{Source, files, line, root};
 
-/// The hosts everybody uses; rules and documentation may name them.
+/// Where code lives, not packages: lock files name it.
 const PUBLIC: [&str; 1] = ["github.com"];
 
 /// Lines that contain one of the forbidden texts.
@@ -83,7 +83,6 @@ fn violations_are_found() {
     assert_eq!(check("a\nindex = \"https://mirror.corp.example/simple\"\n").len(), 1);
     assert!(check("a\nb https://mirror.corp.example").iter().all(|finding| finding.starts_with("a.toml:2:")));
     assert!(check("index = \"https://example.org/\"").is_empty());
-    let text =
-        "index-url='https://user:pw@mirror.corp.example:8443/simple'\nx=sparse+https://github.com/";
+    let text = "index-url='https://user:pw@mirror.corp.example:8443/simple'\nx=sparse+https://github.com/";
     assert_eq!(hosts(text), ["mirror.corp.example"]);
 }
