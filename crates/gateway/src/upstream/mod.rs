@@ -171,11 +171,13 @@ const fn key_name(protocol: Protocol) -> HeaderName {
 }
 
 fn key_header(protocol: Protocol, key: &str) -> Result<HeaderValue, String> {
-    let text = Zeroizing::new(match protocol {
+    let text = match protocol {
         Protocol::Anthropic => key.to_owned(),
         Protocol::OpenAi => format!("Bearer {key}"),
-    });
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+    };
+    // Moved, not copied: wiped with the header's last clone.
+    let owned = Zeroizing::new(text.into_bytes());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(owned)).map_err(|_| {
         "the key holds characters that cannot stand in a header; check the file it is read from".to_owned()
     })?;
     value.set_sensitive(true);
