@@ -25,7 +25,7 @@ impl Hold {
                 || "this needs a person's consent".into(),
                 |reason| format!("{}; this needs a person's consent and nobody can be asked", reason.message),
             ),
-            advice: "Ask your user to do this themselves, or to allow it with a rule in policy.yaml.".into(),
+            advice: "Ask your user to do this themselves.".into(),
             part: None,
         })
     }

@@ -367,7 +367,12 @@ impl Recorder {
             ("millis", closing.millis),
         ];
         let fault = outcome.fault.as_ref().map(|fault| FaultRecord {
-            whose: if closing.result == "revoked" { "operator" } else { "upstream" },
+            whose: match (closing.result, fault.code) {
+                ("revoked", _) => "operator",
+                ("client_gone", _) => "agent",
+                (_, "monitor.stopped" | "splice.hole" | "splice.overlap" | "splice.broken") => "doorward",
+                _ => "upstream",
+            },
             code: fault.code,
             message: &fault.message,
         });

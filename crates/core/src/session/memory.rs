@@ -35,9 +35,10 @@ impl Memory {
     /// An empty memory under `key`.
     #[must_use]
     pub(super) fn new(key: [u8; 32]) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let key = Hmac::new_from_slice(&key).expect("HMAC takes a key of any length");
-        Self { key, judged: HashMap::new(), order: VecDeque::new() }
+        // A key shorter than the block is padded with zeros (RFC 2104, 2); padded here, it cannot be refused.
+        let mut block = [0; 64];
+        block.iter_mut().zip(key).for_each(|(to, from)| *to = from);
+        Self { key: Hmac::new(&block.into()), judged: HashMap::new(), order: VecDeque::new() }
     }
 
     /// For each part of a request, what was found when it was judged before.
