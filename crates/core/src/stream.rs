@@ -16,10 +16,12 @@ use bytes::{Bytes, BytesMut};
 use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
 use crate::decision::Coverage;
 use crate::syntax::json;
+use crate::wire::dialect::Reader;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::request::Declared;
-use crate::wire::{Fault, Protocol, anthropic, openai_chat, sse, unknown};
+use crate::wire::{Fault, Protocol, sse, unknown};
 
+pub use crate::wire::dialect::Dialect;
 pub use crate::wire::frame::{CallId, Observation};
 
 /// Milliseconds on the caller's clock.
@@ -112,29 +114,6 @@ pub struct Outcome {
     pub fault: Option<Fault>,
 }
 
-/// What the bytes say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// Anthropic Messages.
-    Anthropic,
-    /// OpenAI Chat Completions.
-    OpenAiChat,
-    /// An endpoint nobody here knows, of an upstream with this protocol.
-    Unknown(Protocol),
-}
-
-impl Dialect {
-    /// The protocol whose errors clients of this dialect read.
-    #[must_use]
-    pub const fn protocol(self) -> Protocol {
-        match self {
-            Self::Anthropic => Protocol::Anthropic,
-            Self::OpenAiChat => Protocol::OpenAi,
-            Self::Unknown(protocol) => protocol,
-        }
-    }
-}
-
 /// How the bytes are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -211,44 +190,6 @@ enum SourceOfFrames {
     Json(BytesMut),
 }
 
-#[derive(Debug)]
-enum Reader {
-    Anthropic(anthropic::Reader),
-    OpenAi(openai_chat::Reader),
-    Unknown,
-}
-
-impl Reader {
-    fn event(
-        &mut self,
-        event: &sse::Event,
-        calls: &mut Calls,
-        saw: &mut Vec<Observation>,
-    ) -> Result<Frame, Fault> {
-        match self {
-            Self::Anthropic(reader) => reader.event(event, calls, saw),
-            Self::OpenAi(reader) => reader.event(event, calls, saw),
-            Self::Unknown => unknown::event(event),
-        }
-    }
-
-    fn body(&mut self, raw: &Bytes, calls: &mut Calls, saw: &mut Vec<Observation>) -> Result<Frame, Fault> {
-        match self {
-            Self::Anthropic(reader) => reader.body(raw, calls, saw),
-            Self::OpenAi(reader) => reader.body(raw, calls, saw),
-            Self::Unknown => unknown::body(raw, saw),
-        }
-    }
-
-    fn complete(&self) -> Result<(), Fault> {
-        match self {
-            Self::Anthropic(reader) => reader.complete(),
-            Self::OpenAi(reader) => reader.complete(),
-            Self::Unknown => Ok(()),
-        }
-    }
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// Reading upstream.
@@ -264,13 +205,7 @@ impl Machine {
     /// A machine for one reply.
     #[must_use]
     pub fn new(dialect: Dialect, framing: Framing, context: Context, limits: Limits) -> Self {
-        let reader = match dialect {
-            Dialect::Anthropic => {
-                Reader::Anthropic(anthropic::Reader::new(&context.declared, context.trusted))
-            }
-            Dialect::OpenAiChat => Reader::OpenAi(openai_chat::Reader::new(&context.declared)),
-            Dialect::Unknown(_) => Reader::Unknown,
-        };
+        let reader = Reader::new(dialect, &context.declared, context.trusted);
         let source = match framing {
             Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
             Framing::Json => SourceOfFrames::Json(BytesMut::new()),
@@ -523,7 +458,7 @@ impl Machine {
                 action.kind = ActionKind::Unknown;
                 // What could be a call is nothing to wave through, whoever sends it.
                 action.peer_trusted &= !call.call_like;
-                action.coverage = anthropic::unknown_coverage(&call.name);
+                action.coverage = unknown::coverage(&call.name);
             }
             (_, Err(why)) => action.fault = Some(why.clone()),
             (CallKind::FreeText, Ok(text)) => tools::fill_call(&mut action, text, None),
@@ -563,7 +498,7 @@ impl Machine {
             return;
         }
         if let Some(call) = self.calls.get(id).filter(|call| released && call.kind == CallKind::Unknown) {
-            let seen = anthropic::unknown_coverage(&call.name);
+            let seen = unknown::coverage(&call.name);
             self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
         }
     }
@@ -591,12 +526,8 @@ impl Machine {
     }
 
     fn emit(&mut self, frame: &Frame, out: &mut Vec<Output>) -> Result<(), Fault> {
-        let repair = match self.dialect {
-            _ if self.context.monitor => Repair::Keep,
-            Dialect::Anthropic => anthropic::repair(frame, &self.calls),
-            Dialect::OpenAiChat => openai_chat::repair(frame, &self.calls),
-            Dialect::Unknown(_) => Repair::Keep,
-        };
+        let repair =
+            if self.context.monitor { Repair::Keep } else { self.dialect.repair(frame, &self.calls) };
         match repair {
             Repair::Keep => {
                 let raw = frame.assemble(Vec::new(), &mut self.calls)?;
@@ -654,10 +585,7 @@ impl Machine {
                 }
                 code => format!("doorward: the provider's reply was refused: {fault} ({code})"),
             };
-            out.push(Output::Send(match self.dialect.protocol() {
-                Protocol::Anthropic => anthropic::error_event(&message),
-                Protocol::OpenAi => openai_chat::error_event(&message),
-            }));
+            out.push(Output::Send(self.dialect.error_event(&message)));
         }
         out.push(Output::Finish(std::mem::take(&mut self.outcome)));
     }

@@ -1,7 +1,7 @@
 //! What Doorward itself answers, in the shape the client's SDK reads, naming whose fault it is.
 
 use bytes::Bytes;
-use doorward_core::wire::{Protocol, anthropic, openai_chat};
+use doorward_core::wire::Protocol;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -58,10 +58,7 @@ impl Answer {
     #[must_use]
     pub fn into_response(self, protocol: Protocol) -> Response<Body> {
         let message = format!("doorward: {}", self.message.trim_start_matches("[doorward] "));
-        let body = match protocol {
-            Protocol::Anthropic => anthropic::error_body(anthropic_kind(self.status), &message),
-            Protocol::OpenAi => openai_chat::error_body(self.code, &message),
-        };
+        let body = protocol.error_body(self.status.as_u16(), self.code, &message);
         let mut response = Response::new(whole(body.into()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -96,18 +93,6 @@ impl From<Refusal> for Answer {
             ),
         };
         Self { status, code, message, receipt }
-    }
-}
-
-fn anthropic_kind(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 => "invalid_request_error",
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 | 405 => "not_found_error",
-        413 => "request_too_large",
-        503 => "overloaded_error",
-        _ => "api_error",
     }
 }
 

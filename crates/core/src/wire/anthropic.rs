@@ -14,7 +14,6 @@ use super::splice::Edit;
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
 use crate::action::{Part, PartKind};
-use crate::decision::Coverage;
 use crate::syntax::{Node, Span, json};
 
 /// The most content blocks one message may have.
@@ -472,8 +471,7 @@ pub(crate) fn error_event(message: &str) -> Bytes {
 }
 
 /// An error in this protocol's shape.
-#[must_use]
-pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
+pub(super) fn error_body(kind: &str, message: &str) -> Vec<u8> {
     let mut out = br#"{"type":"error","error":{"type":"#.to_vec();
     out.extend_from_slice(&json::quoted(kind));
     out.extend_from_slice(br#","message":"#);
@@ -482,11 +480,21 @@ pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
     out
 }
 
+/// The error type that stands with `status` in this protocol.
+pub(super) const fn error_kind(status: u16) -> &'static str {
+    match status {
+        400 => "invalid_request_error",
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 | 405 => "not_found_error",
+        413 => "request_too_large",
+        503 => "overloaded_error",
+        _ => "api_error",
+    }
+}
+
 /// Reads a request to `/v1/messages`.
-///
-/// # Errors
-/// A [`Fault`] if it is not strict JSON of the documented shape.
-pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
+pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let node = object(body)?;
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
@@ -565,11 +573,4 @@ fn order(message: &str) -> Fault {
 
 fn truncated() -> Fault {
     Fault::new("stream.truncated", "the stream ended before the message did")
-}
-
-/// What was not looked into when something unknown passes.
-pub(crate) fn unknown_coverage(name: &str) -> Coverage {
-    // The name is the upstream's: cut to what a receipt has room for, without what a terminal obeys.
-    let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-    Coverage::Partial(format!("unknown {name}"))
 }

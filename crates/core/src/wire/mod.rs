@@ -14,9 +14,11 @@ pub mod splice;
 
 pub mod request;
 
-pub mod anthropic;
+pub mod dialect;
 
-pub mod openai_chat;
+mod anthropic;
+
+mod openai_chat;
 
 pub mod unknown;
 
@@ -77,5 +79,14 @@ impl Protocol {
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Anthropic, Self::OpenAi].into_iter().find(|protocol| protocol.as_str() == word)
+    }
+
+    /// An error as clients of this protocol read it: `status` is the reply's, `code` a stable name.
+    #[must_use]
+    pub fn error_body(self, status: u16, code: &str, message: &str) -> Vec<u8> {
+        match self {
+            Self::Anthropic => anthropic::error_body(anthropic::error_kind(status), message),
+            Self::OpenAi => openai_chat::error_body(code, message),
+        }
     }
 }

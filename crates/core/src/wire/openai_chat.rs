@@ -514,8 +514,7 @@ pub(crate) fn error_event(message: &str) -> Bytes {
 }
 
 /// An error in this protocol's shape.
-#[must_use]
-pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
+pub(super) fn error_body(kind: &str, message: &str) -> Vec<u8> {
     let mut out = br#"{"error":{"message":"#.to_vec();
     out.extend_from_slice(&json::quoted(message));
     out.extend_from_slice(br#","type":"#);
@@ -527,10 +526,7 @@ pub fn error_body(kind: &str, message: &str) -> Vec<u8> {
 }
 
 /// Reads a request to `/v1/chat/completions`.
-///
-/// # Errors
-/// A [`Fault`] if it is not strict JSON of the documented shape.
-pub fn read_request(body: &[u8]) -> Result<Request, Fault> {
+pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let node = object(body)?;
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };

@@ -45,6 +45,13 @@ pub fn error_reply(body: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What was not looked into when something unknown passes.
+pub(crate) fn coverage(name: &str) -> Coverage {
+    // The name is the upstream's: cut to what a receipt has room for, without what a terminal obeys.
+    let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    Coverage::Partial(format!("unknown {name}"))
+}
+
 fn call() -> Fault {
     Fault::new(
         "unknown.call",

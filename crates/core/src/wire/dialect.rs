@@ -1,0 +1,116 @@
+//! The dialects, and the one place that knows which reader belongs to which.
+
+use bytes::Bytes;
+
+use super::frame::{Calls, Frame, Observation, Repair};
+use super::request::{Declared, Request};
+use super::sse::Event;
+use super::{Fault, Protocol, anthropic, openai_chat, unknown};
+
+/// What the bytes of a reply say. Set by upstream and endpoint, never guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions.
+    OpenAiChat,
+    /// An endpoint nobody here knows, of an upstream with this protocol.
+    Unknown(Protocol),
+}
+
+impl Dialect {
+    /// The protocol whose errors clients of this dialect read.
+    #[must_use]
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Anthropic => Protocol::Anthropic,
+            Self::OpenAiChat => Protocol::OpenAi,
+            Self::Unknown(protocol) => protocol,
+        }
+    }
+
+    /// Reads a request that asks for a reply of this dialect.
+    ///
+    /// # Errors
+    /// A [`Fault`] if it is not strict JSON of the documented shape.
+    pub fn read_request(self, body: &[u8]) -> Result<Request, Fault> {
+        match self {
+            Self::Anthropic => anthropic::read_request(body),
+            Self::OpenAiChat => openai_chat::read_request(body),
+            Self::Unknown(_) => Ok(Request::default()),
+        }
+    }
+
+    /// The end of a stream that could not go on, as this dialect says it.
+    pub(crate) fn error_event(self, message: &str) -> Bytes {
+        match self.protocol() {
+            Protocol::Anthropic => anthropic::error_event(message),
+            Protocol::OpenAi => openai_chat::error_event(message),
+        }
+    }
+
+    /// How a frame is emitted, now that its calls are ruled.
+    pub(crate) fn repair(self, frame: &Frame, calls: &Calls) -> Repair {
+        match self {
+            Self::Anthropic => anthropic::repair(frame, calls),
+            Self::OpenAiChat => openai_chat::repair(frame, calls),
+            Self::Unknown(_) => Repair::Keep,
+        }
+    }
+}
+
+/// Reads one reply, frame by frame.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Anthropic(anthropic::Reader),
+    OpenAiChat(openai_chat::Reader),
+    Unknown,
+}
+
+impl Reader {
+    /// A reader for a reply to a request that declared these tools. `trusted`: what is not known may pass.
+    pub fn new(dialect: Dialect, declared: &Declared, trusted: bool) -> Self {
+        match dialect {
+            Dialect::Anthropic => Self::Anthropic(anthropic::Reader::new(declared, trusted)),
+            Dialect::OpenAiChat => Self::OpenAiChat(openai_chat::Reader::new(declared)),
+            Dialect::Unknown(_) => Self::Unknown,
+        }
+    }
+
+    /// Reads one event of a stream.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.event(event, calls, saw),
+            Self::OpenAiChat(reader) => reader.event(event, calls, saw),
+            Self::Unknown => unknown::event(event),
+        }
+    }
+
+    /// Reads a reply that is not streamed.
+    pub fn body(
+        &mut self,
+        raw: &Bytes,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.body(raw, calls, saw),
+            Self::OpenAiChat(reader) => reader.body(raw, calls, saw),
+            Self::Unknown => unknown::body(raw, saw),
+        }
+    }
+
+    /// Whether the reply came to its end.
+    pub fn complete(&self) -> Result<(), Fault> {
+        match self {
+            Self::Anthropic(reader) => reader.complete(),
+            Self::OpenAiChat(reader) => reader.complete(),
+            Self::Unknown => Ok(()),
+        }
+    }
+}

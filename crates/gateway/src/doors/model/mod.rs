@@ -1,0 +1,97 @@
+//! The model door: between an agent and its model.
+//!
+//! ```text
+//! request ─▶ endpoint ─▶ read strictly ─▶ pass ─▶ forward::request ─▶ reply head ─▶ open ─▶ relay
+//! ```
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use super::relay;
+use crate::answer::{Answer, Body};
+use crate::forward::{self, Outgoing, Unsent};
+use crate::judge::{Gateway, LARGE, Refusal, Why};
+use crate::upstream::Upstream;
+
+mod endpoint;
+
+mod body;
+use body::{Gathered, whole_body};
+
+mod request;
+use request::Asked;
+
+mod reply;
+
+/// One request on its way to one upstream.
+pub struct Crossing {
+    /// What judges it.
+    pub gateway: Arc<Gateway>,
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// Whose it is.
+    pub agent: Arc<str>,
+    /// Path below the upstream's base, and query.
+    pub rest: String,
+    /// What all requests together, and those of this agent, may take, in MiB.
+    pub memory: [Arc<Semaphore>; 2],
+}
+
+impl Crossing {
+    /// Takes a request through and gives the client its reply.
+    pub async fn handle(self, head: Parts, body: Incoming) -> Response<Body> {
+        let protocol = self.upstream.protocol;
+        match self.cross(head, body).await {
+            Ok(response) => response,
+            Err(answer) => answer.into_response(protocol),
+        }
+    }
+
+    async fn cross(self, head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
+        let memory = self.memory.clone();
+        let Gathered { bytes: body, shares } =
+            whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
+        let Asked { endpoint, request, action, wrong } = if body.len() > LARGE {
+            tokio::task::block_in_place(|| self.read(&head, &body))
+        } else {
+            self.read(&head, &body)
+        };
+        let method = head.method.clone();
+        let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
+        let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body };
+        let permit = match self.gateway.pass(action, outgoing).await {
+            Ok(permit) => permit,
+            Err(Refusal { receipt, why: Why::Blocked, decision }) => {
+                let answer = Answer::from(Refusal { receipt: receipt.clone(), why: Why::Blocked, decision });
+                // The block stands in the ledger; the agent is told what is wrong with its request.
+                return Err(wrong.map_or(answer, |wrong| wrong.under(receipt.unwrap_or_default())));
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        let receipt = permit.receipt().to_owned();
+        // Monitor lets pass what is wrong, but an odd path could leave the upstream's base and take the
+        // configured key along.
+        if let Some(wrong) = wrong.filter(|wrong| wrong.code == "path") {
+            return Err(wrong.under(receipt));
+        }
+        let reply = tokio::select! {
+            reply = forward::request(&self.gateway, permit) => reply,
+            () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
+        };
+        drop(shares);
+        let reply = reply.map_err(|unsent| match unsent {
+            Unsent::Refused(refusal) => Answer::from(refusal),
+            Unsent::Upstream(answer) => answer,
+        })?;
+        let answered = self.reply(endpoint, &method, request, reply).await;
+        answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
+    }
+}
+
+fn bad_request(code: &'static str, message: String) -> Answer {
+    Answer::agent(StatusCode::BAD_REQUEST, code, message)
+}

@@ -1,0 +1,217 @@
+//! What the upstream answered: how it is to be read, and its way to the client.
+
+use bytes::Bytes;
+use doorward_core::action::ActionKind;
+use doorward_core::session::Mode;
+use doorward_core::stream::{Context, Dialect, Framing, Limits, Machine};
+use doorward_core::wire::request::{Declared, Request};
+use doorward_core::wire::{Protocol, unknown};
+use doorward_core::{Action, Coverage, Door, Source};
+use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+
+use super::Crossing;
+use super::body::small_body;
+use super::endpoint::Endpoint;
+use crate::answer::{Answer, Body};
+use crate::doors::relay;
+use crate::upstream::forwarded_headers;
+
+/// The largest error reply.
+const LARGEST_ERROR: usize = 1 << 20;
+
+impl Crossing {
+    /// What the upstream answered, opened by a receipt and relayed.
+    pub(super) async fn reply(
+        self,
+        endpoint: Endpoint,
+        method: &Method,
+        request: Request,
+        reply: Response<Incoming>,
+    ) -> Result<Response<Body>, Answer> {
+        let (mut head, body) = reply.into_parts();
+        let monitor = self.gateway.mode() == Mode::Monitor;
+        if head.status.is_redirection() {
+            let message = format!(
+                "the upstream `{}` answered {} to send the client elsewhere; redirects are never relayed",
+                self.upstream.name, head.status
+            );
+            return Err(Answer::upstream("redirect", message));
+        }
+        let reading = match self.reading(endpoint, method, &head) {
+            Ok(reading) => reading,
+            Err(answer) if monitor => Reading::Opaque(answer.code),
+            Err(answer) => return Err(answer),
+        };
+        let mut action =
+            Action::new(Door::Model, ActionKind::ModelResponse, self.agent.clone(), self.agent.clone());
+        action.peer = self.upstream.name.clone();
+        action.peer_trusted = self.upstream.trusted;
+        action.source = Source::Provider;
+        match reading {
+            Reading::Opaque(why) => action.coverage = Coverage::None(why.to_owned()),
+            Reading::Error if monitor => action.coverage = Coverage::None("error reply".to_owned()),
+            Reading::Error => action.coverage = Coverage::Partial("error reply".to_owned()),
+            Reading::Judged(_) => {}
+        }
+        let body = match reading {
+            Reading::Error if !monitor => {
+                let protocol = self.upstream.protocol;
+                tokio::select! {
+                    biased;
+                    () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped()),
+                    body = error_body(&mut head, body, protocol) => Either::Right(body?),
+                }
+            }
+            _ => Either::Left(body),
+        };
+        let permit = self.gateway.open(action).await?;
+        head.headers = forwarded_headers(&head.headers);
+        match reading {
+            Reading::Opaque(_) | Reading::Error => Ok(relay::opaque(self.gateway, permit, head, body)),
+            Reading::Judged(framing) => {
+                let Either::Left(body) = body else {
+                    return Err(Answer::upstream("broken", "no reply to read"));
+                };
+                let machine = self.machine(endpoint, framing, request.declared, monitor);
+                let relay = relay::Relay { gateway: self.gateway, agent: self.agent, machine, framing };
+                relay.start(permit, head, body).await
+            }
+        }
+    }
+
+    fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {
+        let dialect = match endpoint {
+            Endpoint::Conversation(dialect) => dialect,
+            Endpoint::NoCalls(_) | Endpoint::Unknown => Dialect::Unknown(self.upstream.protocol),
+        };
+        let context = Context {
+            agent: self.agent.clone(),
+            session: self.agent.clone(),
+            peer: self.upstream.name.clone(),
+            trusted: self.upstream.trusted && self.upstream.unknown_passes,
+            declared,
+            monitor,
+        };
+        Machine::new(dialect, framing, context, Limits::default())
+    }
+
+    /// How a reply is to be read.
+    fn reading(
+        &self,
+        endpoint: Endpoint,
+        method: &Method,
+        head: &http::response::Parts,
+    ) -> Result<Reading, Answer> {
+        let name = &self.upstream.name;
+        let wrong = |code, what: String| Err(Answer::upstream(code, format!("the upstream `{name}` {what}")));
+        if head.status.is_informational() {
+            return wrong("status", format!("answered {} to an ordinary request", head.status));
+        }
+        if let Endpoint::NoCalls(what) = endpoint {
+            return Ok(Reading::Opaque(what));
+        }
+        if method == Method::HEAD {
+            return Ok(Reading::Opaque("no body"));
+        }
+        if !head.status.is_success() {
+            return Ok(Reading::Error);
+        }
+        if !is_plain(&head.headers) {
+            return wrong(
+                "content_encoding",
+                "encoded its reply although none was asked for; it cannot be read".into(),
+            );
+        }
+        let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+        let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if types.next().is_some() {
+            return wrong("content_type", "named two content types".into());
+        }
+        if !is_utf8(content_type) {
+            return wrong(
+                "content_type",
+                "named a content type with a charset other than UTF-8, or more".into(),
+            );
+        }
+        let essence = content_type.split(';').next().unwrap_or_default();
+        match essence.trim().to_ascii_lowercase().as_str() {
+            "text/event-stream" => Ok(Reading::Judged(Framing::Events)),
+            "application/json" => Ok(Reading::Judged(Framing::Json)),
+            other if endpoint == Endpoint::Unknown && is_media(other) => Ok(Reading::Opaque("media")),
+            other => {
+                let what = format!(
+                    "answered with content type `{}` where JSON or an event stream is documented",
+                    other.escape_debug()
+                );
+                wrong("content_type", what)
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Reading {
+    Judged(Framing),
+    /// An error where a conversation was asked for: passed as it is, unless it carries a call.
+    Error,
+    Opaque(&'static str),
+}
+
+/// Whether a reply is as it says, in no encoding.
+fn is_plain(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        && encodings.next().is_none()
+}
+
+/// Whether a content type names no charset but UTF-8. Some clients decode by it: UTF-7 spells another JSON
+/// than the one we read.
+fn is_utf8(content_type: &str) -> bool {
+    let mut parameters =
+        content_type.split(';').skip(1).map(str::trim).filter(|parameter| !parameter.is_empty());
+    let fine = |parameter: &str| {
+        matches!(
+            parameter.to_ascii_lowercase().as_str(),
+            "charset=utf-8" | "charset=utf8" | "charset=\"utf-8\""
+        )
+    };
+    parameters.next().is_none_or(fine) && parameters.next().is_none()
+}
+
+/// Whether nobody reads this type as text.
+fn is_media(essence: &str) -> bool {
+    let binary = ["application/octet-stream", "application/pdf", "application/zip"];
+    ["audio/", "image/", "video/"].iter().any(|kind| essence.starts_with(kind)) || binary.contains(&essence)
+}
+
+/// An error's body. Where it carries what could be a call, or cannot be read, an error of our own stands in
+/// its place, under the upstream's status and headers.
+async fn error_body(
+    head: &mut http::response::Parts,
+    body: Incoming,
+    protocol: Protocol,
+) -> Result<Full<Bytes>, Answer> {
+    let Some(bytes) = small_body(body, LARGEST_ERROR).await else {
+        let why = format!(
+            "the upstream's error reply broke off, took longer than 60 s or has more than {LARGEST_ERROR} bytes"
+        );
+        return Err(Answer::upstream("error_reply", why));
+    };
+    let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let readable = is_plain(&head.headers)
+        && is_utf8(content_type)
+        && types.next().is_none()
+        && !content_type.to_ascii_lowercase().contains("event-stream");
+    if readable && unknown::error_reply(&bytes).is_ok() {
+        return Ok(Full::new(bytes));
+    }
+    let message = "doorward: the provider answered with this status; its words are withheld, because they carry \
+                   what could be a tool call or cannot be read";
+    let own = protocol.error_body(head.status.as_u16(), "error_withheld", message);
+    head.headers.remove(header::CONTENT_ENCODING);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(Full::new(own.into()))
+}
