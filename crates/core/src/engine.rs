@@ -261,10 +261,26 @@ fn fault(action: &Action) -> Option<Reason> {
     Some(reason("floor.malformed", Layer::Floor, Verdict::Block, 100, message, advice))
 }
 
+fn undeclared(action: &Action) -> bool {
+    action.tool.as_ref().is_some_and(|tool| !tool.declared)
+}
+
 /// Who proposed it.
 fn source(action: &Action) -> Option<Reason> {
     match action.kind {
-        ActionKind::ToolCall if action.tool.as_ref().is_some_and(|tool| !tool.declared) => Some(reason(
+        // The reply is fetched later than it was asked for, past us. Who is trusted is judged by what the call
+        // does; that its tool may be none is a gap in what could be read.
+        ActionKind::ToolCall if action.source == Source::Unknown && undeclared(action) => (!action.peer_trusted).then(|| {
+            reason(
+                "source.unseen-request",
+                Layer::Policy,
+                Verdict::Block,
+                90,
+                "which tools the agent declared is not known: the request for this reply was not seen here",
+                "ask for the reply through Doorward, or mark the upstream as trusted",
+            )
+        }),
+        ActionKind::ToolCall if undeclared(action) => Some(reason(
             "source.undeclared-tool",
             Layer::Policy,
             Verdict::Block,

@@ -441,7 +441,14 @@ impl Machine {
         action.peer = context.peer.clone();
         action.peer_trusted = context.trusted;
         let declared = context.declared.tools.contains(&call.name);
-        action.source = if declared { Source::Model } else { Source::Provider };
+        action.source = match declared {
+            true => Source::Model,
+            false if context.declared.unseen => Source::Unknown,
+            false => Source::Provider,
+        };
+        if action.source == Source::Unknown {
+            action.coverage = Coverage::Partial("declared tools unknown".to_owned());
+        }
         action.tool = Some(ToolUse {
             name: call.name.as_str().into(),
             declared,

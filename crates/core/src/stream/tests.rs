@@ -15,7 +15,7 @@ fn context(monitor: bool) -> Context {
         session: "s".into(),
         peer: "p".into(),
         trusted: false,
-        declared: Declared { tools, provider_tools: false, choices: 1 },
+        declared: Declared { tools, provider_tools: false, choices: 1, unseen: false },
         monitor,
     }
 }

@@ -15,6 +15,16 @@ pub struct Declared {
     pub provider_tools: bool,
     /// How many choices the request asks for, where the protocol knows choices; 0 stands for 1.
     pub choices: u64,
+    /// Whether the request that asked for the reply was not seen here: which tools it declared, nobody knows.
+    pub unseen: bool,
+}
+
+impl Declared {
+    /// What is known of the tools behind a reply that is fetched later: nothing.
+    #[must_use]
+    pub fn unseen() -> Self {
+        Self { unseen: true, ..Self::default() }
+    }
 }
 
 /// A request to a model, read.

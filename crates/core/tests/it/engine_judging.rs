@@ -62,6 +62,19 @@ fn an_undeclared_call_is_blocked() {
 }
 
 #[test]
+fn a_call_whose_request_was_not_seen_depends_on_who_sent_it() {
+    let mut call = call("Bash", false);
+    call.source = Source::Unknown;
+    call.coverage = Coverage::Partial("declared tools unknown".into());
+    let decision = engine().decide(&call, &Facts::default());
+    assert_eq!(decision.verdict, Verdict::Block);
+    assert_eq!(decision.decisive().unwrap().rule, "source.unseen-request");
+    call.peer_trusted = true;
+    let decision = engine().decide(&call, &Facts::default());
+    assert_eq!((decision.verdict, &*decision.decisive().unwrap().rule), (Verdict::Audit, "coverage.partial"));
+}
+
+#[test]
 fn what_could_be_a_call_depends_on_who_sent_it() {
     let engine = engine();
     let mut unknown = action(ActionKind::Unknown, &[]);
