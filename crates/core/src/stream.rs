@@ -19,6 +19,7 @@ use crate::syntax::json;
 use crate::wire::dialect::Reader;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::request::Declared;
+use crate::wire::template::Template;
 use crate::wire::{Fault, Protocol, sse, unknown};
 
 pub use crate::wire::dialect::Dialect;
@@ -179,6 +180,10 @@ pub struct Machine {
     phase: Phase,
     outcome: Outcome,
     saw: Vec<Observation>,
+    /// The shape of the event before, if it was text.
+    template: Option<Template>,
+    /// For decoding its text.
+    scratch: Vec<u8>,
     sent: bool,
     now: Millis,
     last_sent: Millis,
@@ -223,6 +228,8 @@ impl Machine {
             phase: Phase::Reading,
             outcome: Outcome::default(),
             saw: Vec::new(),
+            template: None,
+            scratch: Vec::new(),
             sent: false,
             now: 0,
             last_sent: 0,
@@ -275,11 +282,32 @@ impl Machine {
             }
         }
         while self.phase == Phase::Reading {
+            self.text(out);
             match self.next_frame() {
                 Ok(Some(frame)) => self.enqueue(frame, out),
                 Ok(None) => return,
                 Err(fault) => return self.fail(fault, out),
             }
+        }
+    }
+
+    /// Sends on the events that say more text in the shape of the one before, in one piece.
+    fn text(&mut self, out: &mut Vec<Output>) {
+        let SourceOfFrames::Events(splitter) = &mut self.source else { return };
+        let Some(template) = self.template.as_ref().filter(|_| self.queue.is_empty()) else { return };
+        let (mut passed, mut text) = (0, std::mem::take(&mut self.scratch));
+        while let Some(bytes) = splitter.unread().get(passed..).filter(|bytes| !bytes.is_empty()) {
+            text.clear();
+            let Some(length) = template.take(bytes, &mut text).filter(|length| splitter.fits(*length)) else {
+                break;
+            };
+            self.reader.text(template.lane, &text, &mut self.saw);
+            passed += length;
+        }
+        self.scratch = text;
+        if passed > 0 {
+            let passed = splitter.pass(passed);
+            self.send(passed, out);
         }
     }
 
@@ -290,6 +318,8 @@ impl Machine {
         let Some(event) = splitter.next_event()? else { return Ok(None) };
         let mark = self.calls.ended();
         let read = self.reader.event(&event, &mut self.calls, &mut self.saw);
+        let varying = read.as_ref().ok().and_then(|frame| frame.varying.as_ref());
+        self.template = varying.and_then(|varying| Template::new(&event.raw, varying));
         self.accept(read, mark, event.raw).map(Some)
     }
 

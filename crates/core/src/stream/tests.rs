@@ -949,6 +949,37 @@ proptest! {
         prop_assert_eq!(&run_with(protocol, Framing::Events, &chunks, Input::End, context(false)), &whole);
     }
 
+    /// Text taken by template is what reading it in full would have made of it: a comment between two events
+    /// ends the template, and changes nothing else.
+    #[test]
+    fn templates_change_nothing(
+        anthropic in any::<bool>(),
+        texts in proptest::collection::vec(r#"([a-z ]{0,9}|\\[nu"/x\\]|d83d|de00|"|",|"delta":|\}|é|\u{2028}|\u{2028}data:|\u{85}|\t|\n\n)"#, 1..12),
+        pads in proptest::collection::vec("[a-z]{0,3}|\"", 12),
+    ) {
+        let protocol = if anthropic { Protocol::Anthropic } else { Protocol::OpenAi };
+        let event = |(text, pad): (&String, &String)| if anthropic {
+            ev("content_block_delta", &format!(r#","index":0,"delta":{{"type":"text_delta","text":"{text}"}}"#))
+        } else {
+            format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}],\"obfuscation\":\"{pad}\"}}\n\n")
+        };
+        let texts: Vec<String> = texts.iter().zip(&pads).map(event).collect();
+        let (head, tail) = if anthropic {
+            let begin = ev("content_block_start", r#","index":0,"content_block":{"type":"text","text":""}"#);
+            (start() + &begin, ev("content_block_stop", r#","index":0"#) + &stop("end_turn"))
+        } else {
+            (hello(), finish("stop"))
+        };
+        let run = |between: &str| {
+            let stream = head.clone() + &texts.concat().replace("event:", &format!("{between}event:"))
+                .replace("data: {\"choices\"", &format!("{between}data: {{\"choices\"")) + &tail;
+            let mut ran = run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context(false));
+            ran.sent = ran.text().replace(": comment\n\n", "").into_bytes();
+            ran
+        };
+        prop_assert_eq!(run(""), run(": comment\n\n"));
+    }
+
     /// What nothing in it is blocked goes through untouched; of a blocked call no argument comes out.
     #[test]
     fn untouched_or_unseen((protocol, stream) in arbitrary_stream()) {

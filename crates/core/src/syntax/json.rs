@@ -85,6 +85,43 @@ pub fn parse(source: &[u8]) -> Result<Node, Fault> {
     if parser.peek().is_some() { Err(parser.fault(FaultKind::Trailing)) } else { Ok(node) }
 }
 
+/// Reads the inside of a string: `source` begins behind the opening quote. Returns how many bytes stand before
+/// the closing quote and appends them, decoded, to `out` as WTF-8; `None` if they are not strict JSON or the
+/// closing quote is missing.
+pub fn inside(source: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let plain = plain_run(source);
+    let (run, rest) = source.split_at_checked(plain)?;
+    if rest.first() == Some(&b'"') {
+        out.extend_from_slice(std::str::from_utf8(run).ok()?.as_bytes());
+        return Some(plain);
+    }
+    let mut parser = Parser { source, at: 0, nodes: 0 };
+    let mut decoded = Vec::new();
+    parser.decode(&mut decoded).ok()?;
+    let length = parser.at.checked_sub(1)?;
+    std::str::from_utf8(source.get(..length)?).ok()?;
+    push_wtf8(&decoded, out);
+    Some(length)
+}
+
+/// How many bytes at the beginning of `bytes` stand for themselves in a string: up to the first quote,
+/// backslash or control character. Eight at a time: strings are most of any text.
+fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let (words, _) = bytes.as_chunks::<8>();
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let stops = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        control | zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\'))) != 0
+    };
+    let skipped = words.iter().position(stops).unwrap_or(words.len()) * 8;
+    let rest = bytes.get(skipped..).unwrap_or_default();
+    let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
+    skipped + stop.unwrap_or(rest.len())
+}
+
 /// Appends `text` as the inside of a JSON string: quotes, backslashes and controls escaped.
 pub fn escape_into(text: &str, out: &mut Vec<u8>) {
     for c in text.chars() {
@@ -240,19 +277,16 @@ impl Parser<'_> {
     fn string(&mut self) -> Result<Str, Fault> {
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = Str::new(self.slice(start)?);
-                    self.at += 1;
-                    return Ok(text);
-                }
-                Some(b'\\') => return self.escaped_string(start),
-                Some(0..=0x1f) => return Err(self.fault(FaultKind::Control)),
-                Some(_) => self.at += 1,
-                None => return Err(self.fault(FaultKind::Truncated)),
-            }
+        self.at += plain_run(self.source.get(start..).unwrap_or_default());
+        if self.peek() == Some(b'"') {
+            let text = Str::new(self.slice(start)?);
+            self.at += 1;
+            return Ok(text);
         }
+        self.at = start;
+        let mut out = Vec::new();
+        self.decode(&mut out)?;
+        Ok(Str::from_wtf8(out))
     }
 
     fn slice(&self, start: usize) -> Result<&str, Fault> {
@@ -260,22 +294,21 @@ impl Parser<'_> {
         std::str::from_utf8(bytes).map_err(|_| self.fault(FaultKind::Utf8))
     }
 
-    /// The rest of a string that holds an escape; `start` is after the opening quote.
-    fn escaped_string(&mut self, start: usize) -> Result<Str, Fault> {
-        let mut out = self.slice(start)?.as_bytes().to_vec();
+    /// Appends the rest of a string to `out`, decoded, and steps behind its closing quote.
+    fn decode(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         loop {
-            let Some(byte) = self.peek() else { return Err(self.fault(FaultKind::Truncated)) };
-            match byte {
-                b'"' => {
+            let left = self.source.get(self.at..).unwrap_or_default();
+            let run = left.get(..plain_run(left)).unwrap_or_default();
+            out.extend_from_slice(run);
+            self.at += run.len();
+            match self.peek() {
+                Some(b'"') => {
                     self.at += 1;
-                    return Ok(Str::from_wtf8(out));
+                    return Ok(());
                 }
-                b'\\' => self.escape(&mut out)?,
-                0..=0x1f => return Err(self.fault(FaultKind::Control)),
-                _ => {
-                    out.push(byte);
-                    self.at += 1;
-                }
+                Some(b'\\') => self.escape(out)?,
+                Some(_) => return Err(self.fault(FaultKind::Control)),
+                None => return Err(self.fault(FaultKind::Truncated)),
             }
         }
     }

@@ -13,6 +13,7 @@ use super::request::{Declared, Request};
 use super::splice::Edit;
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
+use super::template::{Slot, Varying};
 use crate::action::{Part, PartKind};
 use crate::syntax::{Node, Span, json};
 
@@ -102,7 +103,7 @@ impl Reader {
             }
             "message_start" => self.message_start(&raw, node, span.start, calls, saw),
             "content_block_start" => self.block_start(raw, node, span.start, calls, saw),
-            "content_block_delta" => self.block_delta(raw, &node, calls, saw),
+            "content_block_delta" => self.block_delta(raw, &node, span.start, calls, saw),
             "content_block_stop" => self.block_stop(raw, &node, calls, saw),
             "message_delta" => {
                 check_rest(node.get("delta").unwrap_or(&node), &[])?;
@@ -291,6 +292,7 @@ impl Reader {
         &mut self,
         raw: Bytes,
         node: &Node,
+        at: u32,
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
@@ -303,11 +305,21 @@ impl Reader {
             Some(text) => Ok(text.as_wtf8()),
             None => Err(order("a delta without its text")),
         };
+        let mut varies = None;
         match (&mut *block, kind) {
-            (BlockKind::Text(gathered), "text_delta") => gathered.add(fragment("text")?, saw),
+            (BlockKind::Text(gathered), "text_delta") => {
+                gathered.add(fragment("text")?, saw);
+                varies = delta.get("text").map(|text| (text.span, Slot::Text));
+            }
+            (BlockKind::Thinking, "thinking_delta") => {
+                varies = delta
+                    .get("thinking")
+                    .filter(|text| text.as_str().is_some())
+                    .map(|text| (text.span, Slot::Ignored));
+            }
             (BlockKind::Result, "compaction_delta")
             | (BlockKind::Text(_), "citations_delta")
-            | (BlockKind::Thinking, "thinking_delta" | "signature_delta") => {}
+            | (BlockKind::Thinking, "signature_delta") => {}
             (BlockKind::Provider(_, input), "input_json_delta") => {
                 if input.len() < 64 * 1024 {
                     json::push_wtf8(fragment("partial_json")?, input);
@@ -340,7 +352,17 @@ impl Reader {
             }
         }
         check_rest(delta, &[])?;
-        Ok(Frame::plain(raw))
+        Ok(match varies {
+            Some(slot) => Frame::text(raw, Varying { lane: 0, at, slots: vec![slot] }),
+            None => Frame::plain(raw),
+        })
+    }
+
+    /// Text of the block that is open.
+    pub fn text(&mut self, text: &[u8], saw: &mut Vec<Observation>) {
+        if let Some((_, BlockKind::Text(gathered))) = &mut self.open {
+            gathered.add(text, saw);
+        }
     }
 
     fn block_stop(

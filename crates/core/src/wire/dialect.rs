@@ -91,6 +91,15 @@ impl Reader {
         }
     }
 
+    /// Takes the text of an event that was taken by template: what reading it in full would have done.
+    pub fn text(&mut self, lane: u64, text: &[u8], saw: &mut Vec<Observation>) {
+        match self {
+            Self::Anthropic(reader) => reader.text(text, saw),
+            Self::OpenAiChat(reader) => reader.text(lane, text, saw),
+            Self::Unknown => {}
+        }
+    }
+
     /// Reads a reply that is not streamed.
     pub fn body(
         &mut self,

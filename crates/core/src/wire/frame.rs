@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Fault;
 use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
+use super::template::Varying;
 use crate::decision::Coverage;
 use crate::syntax::{Node, Span, json};
 
@@ -288,6 +289,8 @@ pub(crate) struct Frame {
     pub whole: bool,
     /// Whether it is the upstream's own error: it ends the stream and passes whatever was withheld.
     pub error: bool,
+    /// For an event that is text and nothing else: what of it the next one may say differently.
+    pub varying: Option<Varying>,
 }
 
 impl Frame {
@@ -305,7 +308,13 @@ impl Frame {
             leads: Vec::new(),
             whole: false,
             error: false,
+            varying: None,
         }
+    }
+
+    /// A frame of text, read at this place of its event.
+    pub fn text(raw: Bytes, varying: Varying) -> Self {
+        Self { varying: Some(varying), ..Self::plain(raw) }
     }
 
     /// The upstream's own error, which ends its stream.
@@ -334,6 +343,7 @@ impl Frame {
             leads: if matches!(shape, Shape::Begins(_)) { vec![call] } else { Vec::new() },
             whole: false,
             error: false,
+            varying: None,
         }
     }
 
@@ -377,6 +387,7 @@ impl Frame {
             leads,
             whole: false,
             error: false,
+            varying: None,
         })
     }
 

@@ -10,6 +10,8 @@ pub mod frame;
 
 mod stray;
 
+pub(crate) mod template;
+
 pub mod splice;
 
 pub mod request;

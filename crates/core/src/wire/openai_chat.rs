@@ -17,8 +17,9 @@ use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Shape,
 use super::request::{Declared, Request};
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
+use super::template::{Slot, Varying};
 use crate::action::{Part, PartKind};
-use crate::syntax::{Kind, Node, Span, json};
+use crate::syntax::{Kind, Member, Node, Span, json};
 
 /// Reads one reply.
 #[derive(Debug)]
@@ -98,7 +99,10 @@ impl Reader {
             return Ok(Frame::error(event.raw.clone()));
         }
         if found.entries.is_empty() && !found.finishes {
-            return Ok(Frame::plain(event.raw.clone()));
+            return Ok(match varying(&node, span.start) {
+                Some(varying) => Frame::text(event.raw.clone(), varying),
+                None => Frame::plain(event.raw.clone()),
+            });
         }
         let piece = piece_shape(&node, &found, span.start);
         let mut frame = Frame::cut(&event.raw, node, span.start, found.entries, found.leads, calls)?;
@@ -124,6 +128,14 @@ impl Reader {
         let mut frame = Frame::cut(raw, node, 0, found.entries, found.leads, calls)?;
         frame.whole = true;
         Ok(frame)
+    }
+
+    /// Text of the choice `lane`.
+    pub fn text(&mut self, lane: u64, text: &[u8], saw: &mut Vec<Observation>) {
+        if let Some(choice) = self.choices.get_mut(&lane) {
+            choice.said |= !text.is_empty();
+            choice.text.add(text, saw);
+        }
     }
 
     /// Whether the reply came to its end. Some honest providers leave `[DONE]` out, none leaves a choice
@@ -431,6 +443,30 @@ impl Container<'_> {
         }
         Ok(())
     }
+}
+
+/// What may differ from this chunk of text to the next: the strings of its one delta, and padding.
+fn varying(node: &Node, at: u32) -> Option<Varying> {
+    let [choice] = node.get("choices")?.elements() else { return None };
+    let delta = choice.get("delta")?;
+    if node.some("usage").is_some() || choice.some("message").is_some() {
+        return None;
+    }
+    let strings = |node: &Node, named: fn(&str) -> Option<Slot>| {
+        let text = |member: &Member| member.value.as_str().and(named(&member.key));
+        let slot = |member: &Member| text(member).map(|slot| (member.value.span, slot));
+        node.members().iter().filter_map(slot).collect::<Vec<_>>()
+    };
+    let mut slots = strings(delta, |key| match key {
+        "content" => Some(Slot::Text),
+        "reasoning_content" | "reasoning" => Some(Slot::Ignored),
+        _ => None,
+    });
+    // OpenAI pads its chunks, so that their length says nothing of the text.
+    slots.extend(strings(node, |key| (key == "obfuscation").then_some(Slot::Ignored)));
+    slots.sort_by_key(|(span, _)| span.start);
+    let lane = choice.get("index").and_then(Node::as_u64).unwrap_or(0);
+    (!slots.is_empty()).then_some(Varying { lane, at, slots })
 }
 
 /// The shape of the usual chunk of a call: one choice, a delta with one entry that continues a call, and

@@ -111,6 +111,24 @@ impl Splitter {
         if self.buffer.len() > self.limit { Err(self.oversize()) } else { Ok(None) }
     }
 
+    /// What has come and was not given out: it begins where an event begins.
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Whether an event of this length may be.
+    pub(crate) const fn fits(&self, length: usize) -> bool {
+        length <= self.limit
+    }
+
+    /// Gives out the next `length` bytes of [`Self::unread`], which the caller knows to be whole events of a
+    /// form that was read before.
+    pub(crate) fn pass(&mut self, length: usize) -> Bytes {
+        (self.line, self.searched, self.blank) = (0, 0, 0);
+        (self.name, self.data) = (None, None);
+        self.buffer.split_to(length.min(self.buffer.len())).freeze()
+    }
+
     /// The bytes after the last whole event.
     #[must_use]
     pub fn rest(&mut self) -> Bytes {
