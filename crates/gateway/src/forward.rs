@@ -139,6 +139,22 @@ impl Reply {
         (Self { permit, body, cut, sent: 0 }, BoxBody::new(reading))
     }
 
+    /// Writes `bytes` if the client has room for them, and gives them back if it has not.
+    ///
+    /// # Errors
+    /// If the client has gone.
+    pub fn offer(&mut self, bytes: Bytes) -> Result<Option<Bytes>, ClientGone> {
+        let length = bytes.len() as u64;
+        match self.body.try_send(bytes) {
+            Ok(()) => {
+                self.sent += length;
+                Ok(None)
+            }
+            Err(mpsc::error::TrySendError::Full(bytes)) => Ok(Some(bytes)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ClientGone),
+        }
+    }
+
     /// Writes `bytes`, waiting for a slow client.
     ///
     /// # Errors

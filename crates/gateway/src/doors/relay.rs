@@ -251,6 +251,9 @@ impl Run {
         if let Some(first) = self.first.take() {
             first.send(Ok(Bytes::new())).map_err(|_| Halt::ClientGone)?;
         }
+        let Some(bytes) = self.reply.offer(bytes).map_err(|ClientGone| Halt::ClientGone)? else {
+            return Ok(());
+        };
         // A client that does not read must not keep a killed stream waiting.
         let (agent, gateway) = (Arc::clone(&self.relay.agent), Arc::clone(&self.relay.gateway));
         tokio::select! {
