@@ -6,13 +6,16 @@
 
 mod names;
 
+mod script;
+
 use std::sync::Arc;
 
 use super::shell::{self, Reading, Shell};
 use super::{Action, AssetClass, Capability, Effect, Flow, Part, PartKind, Target, asset};
 use crate::decision::Coverage;
-use crate::syntax::Node;
+use crate::syntax::{Node, json};
 use names::{CODE_KEYS, COMMAND_KEYS, INERT, NAMES, PATH_KEYS, TEXT_KEYS, URL_KEYS};
+use script::Script;
 
 /// How many strings of one call are looked at one by one.
 const MAX_STRINGS: usize = 4096;
@@ -63,11 +66,16 @@ fn inert(name: &str) -> bool {
 /// `text` is that and `arguments` is `None`. What the action holds already stays.
 pub fn fill_call(action: &mut Action, text: &str, arguments: Option<&Node>) {
     let name: Arc<str> = action.tool.as_ref().map_or_else(|| Arc::from(""), |tool| Arc::clone(&tool.name));
+    fill_as(action, &name, text, arguments);
+}
+
+/// The same, for a call of the tool `name`.
+fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>) {
     let mut fill = Fill {
-        capability: capability_of(&name),
-        inert: inert(&name),
-        plain: plain_name(&name),
-        name: &name,
+        capability: capability_of(name),
+        inert: inert(name),
+        plain: plain_name(name),
+        name,
         action,
         paths: Vec::new(),
         urls: Vec::new(),
@@ -244,9 +252,27 @@ impl Fill<'_> {
         self.action.coverage = coverage.and(Coverage::Partial(why.to_owned()));
     }
 
+    /// A script that calls tools: each call as if it had been made. Where not all of it is understood, any
+    /// string in it may be a command.
+    fn script(&mut self, script: &Script) {
+        for (name, arguments) in &script.calls {
+            let node = json::parse(arguments.as_bytes()).ok();
+            match node.as_ref().and_then(Node::as_str) {
+                Some(text) => fill_as(self.action, name, text, None),
+                None => fill_as(self.action, name, "", node.as_ref()),
+            }
+        }
+        if !script.whole {
+            self.partial("tool: a script that works out what it calls");
+            script.strings.iter().take(MAX_STRINGS).for_each(|text| self.command(text, None));
+        }
+        self.acted = true;
+    }
+
     /// Free text given to a tool: a command for those that run commands, a patch for those that patch.
     fn free_text(&mut self, text: &str) {
         match self.capability {
+            Capability::Execute if let Some(script) = script::read(text) => self.script(&script),
             Capability::Execute if self.plain.contains("python") || self.plain.contains("code") => {
                 self.code(text)
             }
