@@ -1,43 +1,108 @@
-//! Which endpoints there are, and what each carries. Decided one by one; `docs/reference/coverage.md` is this
-//! table for people.
+//! Which endpoints there are, and what each carries. Decided one by one: a line here is a line of the table in
+//! `docs/reference/coverage.md`, and a test compares the two.
 
 use doorward_core::stream::Dialect;
 use doorward_core::wire::Protocol;
 use http::Method;
 
-/// What an endpoint carries, by protocol, method and path. Decided one by one.
+/// What an endpoint carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// Calls: read and judged.
     Conversation(Dialect),
+    /// A request like a conversation's, which is read; a reply without calls, which is not.
+    Asked(Dialect, &'static str),
     /// No calls: passed on, coverage `none`.
     NoCalls(&'static str),
-    /// Not known.
+    /// Known, and nothing an agent has business with.
+    Refused(&'static str),
+    /// Not known, or known to carry calls that cannot be read yet.
     Unknown,
 }
 
-/// Which endpoint this is. What carries calls that cannot be read yet (`responses`, `batches`, threads) is
-/// unknown.
+/// One line of the table.
+struct Line {
+    protocol: Protocol,
+    methods: &'static str,
+    /// The path below the version, segment by segment. `<id>` is any one segment, `<id>:verb` one that ends so.
+    path: &'static str,
+    endpoint: Endpoint,
+}
+
+const fn line(protocol: Protocol, methods: &'static str, path: &'static str, endpoint: Endpoint) -> Line {
+    Line { protocol, methods, path, endpoint }
+}
+
+use Endpoint::{Asked, Conversation, NoCalls, Refused, Unknown};
+use Protocol::{Anthropic, OpenAi};
+
+/// Why what administers an organization is refused: a configured key must not become an agent's way to mint others.
+const ADMIN: &str = "it administers keys, members or budgets; that is a person's work, without Doorward";
+
+/// Every endpoint that was decided. What is not here is unknown.
+const TABLE: &[Line] = &[
+    line(Anthropic, "POST", "messages", Conversation(Dialect::Anthropic)),
+    line(Anthropic, "POST", "messages/count_tokens", Asked(Dialect::Anthropic, "token count")),
+    line(Anthropic, "GET", "models", NoCalls("models")),
+    line(Anthropic, "GET", "models/<id>", NoCalls("models")),
+    line(Anthropic, "GET POST", "files", NoCalls("files")),
+    line(Anthropic, "GET DELETE", "files/<id>", NoCalls("files")),
+    line(Anthropic, "GET", "files/<id>/content", NoCalls("files")),
+    line(Anthropic, "GET POST DELETE", "organizations/<rest>", Refused(ADMIN)),
+    line(OpenAi, "POST", "chat/completions", Conversation(Dialect::OpenAiChat)),
+    line(OpenAi, "GET", "models", NoCalls("models")),
+    line(OpenAi, "GET", "models/<id>", NoCalls("models")),
+    line(OpenAi, "GET", "models/<id>/<id>", NoCalls("models")),
+    line(OpenAi, "GET POST", "files", NoCalls("files")),
+    line(OpenAi, "GET DELETE", "files/<id>", NoCalls("files")),
+    line(OpenAi, "GET", "files/<id>/content", NoCalls("files")),
+    line(OpenAi, "POST", "embeddings", NoCalls("embeddings")),
+    line(OpenAi, "POST", "moderations", NoCalls("embeddings")),
+    line(OpenAi, "POST", "audio/speech", NoCalls("media")),
+    line(OpenAi, "POST", "audio/transcriptions", NoCalls("media")),
+    line(OpenAi, "POST", "audio/translations", NoCalls("media")),
+    line(OpenAi, "POST", "images/generations", NoCalls("media")),
+    line(OpenAi, "POST", "images/edits", NoCalls("media")),
+    line(OpenAi, "POST", "images/variations", NoCalls("media")),
+    line(OpenAi, "GET POST DELETE", "organization/<rest>", Refused(ADMIN)),
+];
+
+/// Which endpoint this is.
 pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
-    let path = path.strip_prefix("v1/").unwrap_or(path);
-    let parts: Vec<&str> = path.split('/').collect();
-    let (post, get) = (method == Method::POST, method == Method::GET);
-    match (protocol, parts.as_slice()) {
-        (Protocol::Anthropic, ["messages"]) if post => Endpoint::Conversation(Dialect::Anthropic),
-        (Protocol::OpenAi, ["chat", "completions"]) if post => Endpoint::Conversation(Dialect::OpenAiChat),
-        (Protocol::Anthropic, ["messages", "count_tokens"]) if post => Endpoint::NoCalls("token count"),
-        (_, ["models"] | ["models", _] | ["models", _, _]) if get => Endpoint::NoCalls("models"),
-        (_, ["files"]) if post || get => Endpoint::NoCalls("files"),
-        (_, ["files", _]) if get || method == Method::DELETE => Endpoint::NoCalls("files"),
-        (_, ["files", _, "content"]) if get => Endpoint::NoCalls("files"),
-        (Protocol::OpenAi, ["embeddings" | "moderations"]) if post => Endpoint::NoCalls("embeddings"),
-        (Protocol::OpenAi, ["audio", "speech" | "transcriptions" | "translations"]) if post => {
-            Endpoint::NoCalls("media")
+    let path = below_version(path);
+    let fits = |line: &&Line| {
+        line.protocol == protocol
+            && line.methods.split(' ').any(|known| known == method.as_str())
+            && matches(line.path, path)
+    };
+    TABLE.iter().find(fits).map_or(Unknown, |line| line.endpoint)
+}
+
+/// The path without its version, which may be there or not.
+fn below_version(path: &str) -> &str {
+    path.strip_prefix("v1/").unwrap_or(path)
+}
+
+/// Whether `path` is of the form `pattern`.
+fn matches(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some("<rest>"), Some(have)) => return !have.is_empty(),
+            (Some(want), Some(have)) if segment(want, have) => {}
+            _ => return false,
         }
-        (Protocol::OpenAi, ["images", "generations" | "edits" | "variations"]) if post => {
-            Endpoint::NoCalls("media")
+    }
+}
+
+/// Whether a segment is the one wanted, or any that ends as wanted behind a `<name>`.
+fn segment(want: &str, have: &str) -> bool {
+    match want.strip_prefix('<').and_then(|open| open.split_once('>')) {
+        Some((_, ending)) => {
+            have.strip_suffix(ending).is_some_and(|name| !name.is_empty() && !name.contains(':'))
         }
-        _ => Endpoint::Unknown,
+        None => want == have,
     }
 }
 
@@ -48,23 +113,81 @@ mod tests {
     #[test]
     fn endpoints_are_decided_one_by_one() {
         let post = |protocol, path| endpoint(protocol, &Method::POST, path);
-        assert_eq!(post(Protocol::Anthropic, "v1/messages"), Endpoint::Conversation(Dialect::Anthropic));
-        assert_eq!(post(Protocol::OpenAi, "chat/completions"), Endpoint::Conversation(Dialect::OpenAiChat));
-        assert_eq!(post(Protocol::Anthropic, "v1/messages/count_tokens"), Endpoint::NoCalls("token count"));
-        assert_eq!(endpoint(Protocol::OpenAi, &Method::GET, "v1/models/x"), Endpoint::NoCalls("models"));
+        assert_eq!(post(Anthropic, "v1/messages"), Conversation(Dialect::Anthropic));
+        assert_eq!(post(OpenAi, "chat/completions"), Conversation(Dialect::OpenAiChat));
+        assert_eq!(post(Anthropic, "v1/messages/count_tokens"), Asked(Dialect::Anthropic, "token count"));
+        assert_eq!(endpoint(OpenAi, &Method::GET, "v1/models/x"), NoCalls("models"));
+        assert_eq!(post(OpenAi, "v1/organization/admin_api_keys"), Refused(ADMIN));
         for path in [
-            "v1/responses",
-            "v1/messages/batches",
             "v1/threads",
-            "v1/completions",
             "v1/files/chat/completions",
             "v1/audio/chat/completions",
             "v1/models/chat",
+            "v1/organization",
+            "v1/v1/chat/completions",
             "messagesx",
             "",
         ] {
-            assert_eq!(post(Protocol::OpenAi, path), Endpoint::Unknown, "{path}");
+            assert_eq!(post(OpenAi, path), Unknown, "{path}");
         }
-        assert_eq!(post(Protocol::OpenAi, "v1/messages"), Endpoint::Unknown);
+        assert_eq!(post(OpenAi, "v1/messages"), Unknown);
+        assert_eq!(endpoint(OpenAi, &Method::HEAD, "v1/models"), Unknown);
+    }
+
+    #[test]
+    fn a_segment_is_one_and_ends_as_wanted() {
+        assert!(matches("models/<model>:generateContent", "models/gemini-x:generateContent"));
+        for path in ["models/a:b:generateContent", "models/:generateContent", "models/a/b:generateContent"] {
+            assert!(!matches("models/<model>:generateContent", path), "{path}");
+        }
+        assert!(matches("a/<rest>", "a/b/c") && !matches("a/<rest>", "a") && !matches("a/<rest>", "a/"));
+    }
+
+    /// What coverage.md says of an endpoint.
+    fn cells(endpoint: Endpoint) -> (String, String) {
+        let none = |why: &str| format!("`none({why})`");
+        match endpoint {
+            Conversation(_) => ("read".into(), "read; calls judged".into()),
+            Asked(_, why) => ("read".into(), none(why)),
+            NoCalls(why) => (none(why), none(why)),
+            Refused(_) => ("refused".into(), "".into()),
+            Unknown => ("unknown".into(), "unknown".into()),
+        }
+    }
+
+    #[test]
+    fn the_page_for_people_is_this_table() {
+        let page = include_str!("../../../../../docs/reference/coverage.md");
+        let rows =
+            page.lines().filter(|line| line.starts_with("| Anthropic |") || line.starts_with("| OpenAI |"));
+        let mut written: Vec<[String; 4]> = Vec::new();
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            for named in cells[1].split(", ") {
+                written.push([cells[0], named.trim_matches('`'), cells[2], cells[3]].map(str::to_owned));
+            }
+        }
+        let mut decided: Vec<[String; 4]> = Vec::new();
+        for line in TABLE {
+            let protocol = match line.protocol {
+                Anthropic => "Anthropic",
+                OpenAi => "OpenAI",
+            };
+            let (request, reply) = cells(line.endpoint);
+            for method in line.methods.split(' ') {
+                decided.push([
+                    protocol.into(),
+                    format!("{method} {}", line.path),
+                    request.clone(),
+                    reply.clone(),
+                ]);
+            }
+        }
+        for line in &decided {
+            assert!(written.contains(line), "coverage.md has no line for {line:?}");
+        }
+        for row in &written {
+            assert!(decided.contains(row), "coverage.md lists what is not in the table: {row:?}");
+        }
     }
 }

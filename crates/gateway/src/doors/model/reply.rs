@@ -84,7 +84,9 @@ impl Crossing {
     fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {
         let dialect = match endpoint {
             Endpoint::Conversation(dialect) => dialect,
-            Endpoint::NoCalls(_) | Endpoint::Unknown => Dialect::Unknown(self.upstream.protocol),
+            Endpoint::Asked(..) | Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => {
+                Dialect::Unknown(self.upstream.protocol)
+            }
         };
         let context = Context {
             agent: self.agent.clone(),
@@ -109,7 +111,7 @@ impl Crossing {
         if head.status.is_informational() {
             return wrong("status", format!("answered {} to an ordinary request", head.status));
         }
-        if let Endpoint::NoCalls(what) = endpoint {
+        if let Endpoint::NoCalls(what) | Endpoint::Asked(_, what) = endpoint {
             return Ok(Reading::Opaque(what));
         }
         if method == Method::HEAD {

@@ -30,19 +30,21 @@ impl Crossing {
         let path = self.rest.split('?').next().unwrap_or_default();
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
-            Endpoint::Conversation(_) => ActionKind::ModelRequest,
-            Endpoint::NoCalls(_) | Endpoint::Unknown => ActionKind::Opaque,
+            Endpoint::Conversation(_) | Endpoint::Asked(..) => ActionKind::ModelRequest,
+            Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => ActionKind::Opaque,
         };
         let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::User;
         let read = self.routable(endpoint, path).and_then(|()| match endpoint {
-            Endpoint::Conversation(dialect) => {
+            Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
                 dialect.read_request(body).map_err(|fault| bad_request(fault.code, fault.message))
             }
             Endpoint::NoCalls(what) => Ok(unread(Coverage::None(what.to_owned()))),
-            Endpoint::Unknown => Ok(unread(Coverage::Partial("unknown endpoint".to_owned()))),
+            Endpoint::Refused(_) | Endpoint::Unknown => {
+                Ok(unread(Coverage::Partial("unknown endpoint".to_owned())))
+            }
         });
         let (request, wrong) = match read {
             Ok(request) => (request, None),
@@ -61,6 +63,10 @@ impl Crossing {
         if odd {
             let why = "the path has empty, dot or escaped segments, which servers read in different ways";
             return Err(bad_request("path", why.to_owned()));
+        }
+        if let Endpoint::Refused(why) = endpoint {
+            let message = format!("Doorward does not pass `{path}` on: {why}");
+            return Err(Answer::agent(StatusCode::FORBIDDEN, "refused_endpoint", message));
         }
         if endpoint == Endpoint::Unknown && !(self.upstream.trusted && self.upstream.unknown_passes) {
             let message = format!(
