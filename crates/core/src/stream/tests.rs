@@ -736,8 +736,8 @@ fn openai_tolerates_only_what_is_unambiguous() {
     assert_eq!((ran.judged.len(), ran.fault()), (2, None));
     assert!(!ran.text().contains("bad"));
 
-    let merged = calls(&[piece(0, Some("Bash"), "{}")])
-        + &calls(&[piece(0, Some("Bash"), "{}").replace("call_0", "other")]);
+    let merged = calls(&[piece(0, Some("Bash"), "{")])
+        + &calls(&[r#"{"index":0,"id":"other","function":{"arguments":"}"}}"#.to_owned()]);
     assert_eq!(events(Protocol::OpenAi, &merged).fault(), Some("openai.merged-index"));
     let gap = calls(&[piece(3, Some("Bash"), "{}")]);
     assert_eq!(events(Protocol::OpenAi, &gap).fault(), Some("openai.order"));
@@ -760,6 +760,94 @@ fn openai_tolerates_only_what_is_unambiguous() {
     assert_eq!(events(Protocol::OpenAi, &(hello() + &stray)).fault(), Some("openai.stray-call"));
     let unfinished = hello() + &calls(&[piece(0, Some("Bash"), "{}")]);
     assert_eq!(events(Protocol::OpenAi, &unfinished).fault(), Some("stream.truncated"));
+}
+
+/// Ollama's models without a parser of their own, Google's compatible endpoint and others count every call
+/// from 0. What goes out is numbered, so that every client reads the calls that were judged.
+#[test]
+fn openai_an_index_used_again_is_numbered_anew() {
+    let call = |id: &str, arguments: &str| piece(0, Some("Bash"), arguments).replace("call_0", id);
+    let ls = "{\"command\":\"ls\"}";
+    let (a, b, c) = (call("a", ls), call("b", "{\"command\":\"bad\"}"), call("c", ls));
+    let indices = |text: &str| -> Vec<(String, u64)> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data: {"))
+            .flat_map(|line| {
+                let event: serde_json::Value = serde_json::from_str(&format!("{{{line}")).unwrap();
+                let calls =
+                    event["choices"][0]["delta"]["tool_calls"].as_array().cloned().unwrap_or_default();
+                calls.into_iter().map(|call| {
+                    (call["id"].as_str().unwrap_or_default().to_owned(), call["index"].as_u64().unwrap())
+                })
+            })
+            .collect()
+    };
+    let numbered = |ids: &[(&str, u64)]| -> Vec<(String, u64)> {
+        ids.iter().map(|(id, at)| ((*id).to_owned(), *at)).collect()
+    };
+    let clean = hello() + &calls(&[a.clone()]) + &calls(&[c.clone()]) + &finish("tool_calls");
+    let ran = events(Protocol::OpenAi, &clean);
+    assert_eq!((ran.judged.len(), ran.fault()), (2, None));
+    assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("c", 1)]));
+    assert_eq!(ran.text().replacen("\"index\":1,\"id\":\"c\"", "\"index\":0,\"id\":\"c\"", 1), clean);
+
+    let together = calls(&[a.clone(), b.clone(), c.clone()]) + &finish("tool_calls");
+    let apart = calls(&[a.clone()]) + &calls(&[b]) + &calls(&[c]) + &finish("tool_calls");
+    for stream in [together, apart] {
+        let ran = events(Protocol::OpenAi, &stream);
+        assert_eq!((ran.judged.len(), ran.fault()), (3, None));
+        assert!(!ran.text().contains("bad\\"), "{}", ran.text());
+        assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("c", 1)]));
+    }
+
+    // In pieces: what has no id goes on with the call that began last.
+    let pieces = calls(&[call("a", "{\"command\":")])
+        + &calls(&[piece(0, None, "\"ls\"}")])
+        + &calls(&[call("b", "{\"command\":")])
+        + &calls(&[piece(0, None, "\"bad\"}")])
+        + &calls(&[call("c", "{")])
+        + &calls(&[piece(0, None, "}")])
+        + &finish("tool_calls");
+    let ran = events(Protocol::OpenAi, &pieces);
+    assert_eq!(ran.judged.iter().filter(|call| call.2).count(), 1);
+    assert!(ran.judged.len() == 3 && !ran.text().contains("bad\\"), "{}", ran.text());
+    assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("", 0), ("c", 1), ("", 1)]));
+
+    // Nobody can say whose piece this is: by id it is the first call's, by place the second's.
+    let back = calls(&[call("a", "{")])
+        + &calls(&[call("b", ls)])
+        + &calls(&[r#"{"index":0,"id":"a","function":{"arguments":"}"}}"#.to_owned()]);
+    assert_eq!(events(Protocol::OpenAi, &back).fault(), Some("openai.merged-index"));
+    let again = calls(&[a.clone()]) + &calls(&[call("b", ls)]) + &calls(&[a]);
+    assert_eq!(events(Protocol::OpenAi, &again).fault(), Some("openai.merged-index"));
+}
+
+#[test]
+fn openai_what_an_error_cut_off_is_withheld() {
+    let cut = hello() + &calls(&[piece(0, Some("Bash"), "{\"command\":\"l")]);
+    let error = "data: {\"error\":{\"message\":\"x\"},\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n";
+    for end in ["", "data: [DONE]\n\n"] {
+        let ran = events(Protocol::OpenAi, &(cut.clone() + error + end));
+        assert_eq!((ran.judged.len(), ran.fault()), (0, None));
+        assert_eq!(ran.text(), hello() + error, "no notice speaks of arguments that were not complete");
+    }
+}
+
+#[test]
+fn anthropic_streams_may_end_as_openais_do() {
+    let clean = start() + &text_block(0, "hi") + &tool(1, "Bash", "{\"command\":\"ls\"}") + &stop("tool_use");
+    let without = clean.replace(&ev("message_stop", ""), "");
+    assert_ne!(clean, without);
+    for end in ["data: [DONE]\n\n", "event: data\ndata: [DONE]\n\n"] {
+        for stream in [clean.clone() + end, without.clone() + end] {
+            let ran = events(Protocol::Anthropic, &stream);
+            assert_eq!((ran.text(), ran.fault()), (stream.as_str(), None));
+        }
+    }
+    let early = start() + "data: [DONE]\n\n";
+    assert!(events(Protocol::Anthropic, &early).fault().is_some(), "the message has not ended");
+    let more = without + "data: [DONE]\n\n" + &text_block(2, "late");
+    assert_eq!(events(Protocol::Anthropic, &more).fault(), Some("anthropic.order"));
 }
 
 #[test]

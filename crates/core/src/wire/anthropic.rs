@@ -67,8 +67,12 @@ impl Reader {
         let (Some(data), Some(span)) = (event.data(), event.data) else {
             return Ok(Frame::plain(event.raw.clone()));
         };
-        // Some gateways end every stream alike.
-        if self.phase == Phase::Done && event.name().is_none() && data == b"[DONE]" {
+        // Some gateways end every stream alike, or put this in the place of `message_stop`.
+        if matches!(self.phase, Phase::Closing | Phase::Done)
+            && matches!(event.name(), None | Some(b"data"))
+            && data == b"[DONE]"
+        {
+            self.phase = Phase::Done;
             return Ok(Frame::plain(event.raw.clone()));
         }
         let node = reply(data)?;
@@ -228,7 +232,9 @@ impl Reader {
             "server_tool_use" | "mcp_tool_use" if self.provider_tools || self.trusted => {
                 BlockKind::Provider(name.to_owned(), Vec::new())
             }
-            "container_upload" | "compaction" if !holds_call(block) => BlockKind::Result,
+            "container_upload" | "compaction" | "fallback" | "mcp_tool_listing" if !holds_call(block) => {
+                BlockKind::Result
+            }
             kind if kind.ends_with("_tool_result") && !holds_call(block) => BlockKind::Result,
             "tool_use" => {
                 let id = calls.open(CallKind::Tool, None, name, wire_id);
@@ -524,7 +530,8 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();
-        let run_by_provider = ["web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset"];
+        let run_by_provider =
+            ["web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor"];
         request.declared.provider_tools |= run_by_provider.iter().any(|tool| kind.starts_with(tool));
     }
     request.declared.provider_tools |=

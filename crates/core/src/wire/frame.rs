@@ -71,6 +71,8 @@ pub(crate) struct Call {
     pub group: u32,
     /// Its number within the group, where the protocol numbers calls.
     pub slot: u64,
+    /// The number it goes by on the wire: another one, if the provider uses a number again.
+    pub index: u64,
     pub name: String,
     pub wire_id: String,
     /// The arguments as they came in fragments (WTF-8).
@@ -179,6 +181,7 @@ impl Calls {
             kind,
             group: group.unwrap_or(index),
             slot: 0,
+            index: 0,
             name: name.to_owned(),
             wire_id: wire_id.to_owned(),
             fragments: Vec::new(),

@@ -34,8 +34,10 @@ pub(crate) struct Reader {
 
 #[derive(Debug, Default)]
 struct Choice {
-    /// The calls by index, and the id each was given.
+    /// The calls by number, and the id each was given.
     slots: BTreeMap<u64, (CallId, String)>,
+    /// Which of them an index on the wire stands for at present.
+    places: BTreeMap<u64, u64>,
     legacy: Option<CallId>,
     /// Calls that came whole, outside of the list that deltas add to.
     whole: Vec<CallId>,
@@ -73,8 +75,10 @@ impl Reader {
         };
         if data == b"[DONE]" && !self.ended {
             self.ended = true;
-            self.done = true;
-            self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
+            // Behind an error nothing becomes complete.
+            if !std::mem::replace(&mut self.done, true) {
+                self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
+            }
             return Ok(Frame::plain(event.raw.clone()));
         }
         if self.done {
@@ -202,7 +206,7 @@ impl Reader {
     ) -> Result<(), Fault> {
         let group = u32::try_from(index).unwrap_or(u32::MAX);
         let choice = self.choices.entry(index).or_default();
-        let mut places = Vec::new();
+        let mut in_chunk = Vec::new();
         for member in node.members() {
             match &*member.key {
                 "delta" | "message" if !member.value.is_object() && !member.value.is_null() => {
@@ -218,7 +222,7 @@ impl Reader {
                         declared: &self.declared,
                         among_chunks,
                         source,
-                        places: &mut places,
+                        in_chunk: &mut in_chunk,
                     };
                     part.read(&member.value, calls, saw, found)?;
                 }
@@ -229,7 +233,8 @@ impl Reader {
                 _ => {}
             }
         }
-        if node.text("finish_reason").is_some_and(|reason| !reason.is_empty()) {
+        // OpenRouter finishes the choice in the chunk that brings an error.
+        if !self.done && node.text("finish_reason").is_some_and(|reason| !reason.is_empty()) {
             found.finishes = true;
             choice.finish(calls, saw);
         }
@@ -256,7 +261,7 @@ struct Container<'a> {
     declared: &'a Declared,
     source: &'a [u8],
     /// The indices of this chunk's entries.
-    places: &'a mut Vec<u64>,
+    in_chunk: &'a mut Vec<u64>,
 }
 
 impl Container<'_> {
@@ -307,7 +312,8 @@ impl Container<'_> {
             ("" | "custom", None, _) => (custom, CallKind::FreeText, false),
             _ => (function.or(custom), CallKind::Tool, true),
         };
-        let slot = if self.streamed { self.slot(entry, body)? } else { None };
+        let place = if self.streamed { self.place(entry, body, kind)? } else { None };
+        let slot = place.map(|(_, slot)| slot);
         // Free text can be cut anywhere: pieces judged apart must not be joined by who goes by id, or
         // takes what has no index, or stands in `message`, for a piece of the same call.
         let loose = kind == CallKind::FreeText
@@ -322,10 +328,10 @@ impl Container<'_> {
             (*call, false)
         } else {
             let call = self.open(kind, wire_id, calls)?;
-            match slot {
-                Some(slot) => {
-                    calls.get_mut(call).into_iter().for_each(|call| call.slot = slot);
-                    self.choice.slots.insert(slot, (call, wire_id.to_owned()));
+            match place {
+                Some(place) => {
+                    calls.get_mut(call).into_iter().for_each(|call| (call.index, call.slot) = place);
+                    self.choice.slots.insert(place.1, (call, wire_id.to_owned()));
                 }
                 None => self.choice.whole.push(call),
             }
@@ -373,30 +379,49 @@ impl Container<'_> {
         Ok(call)
     }
 
-    /// The number of the call that an entry of a stream belongs to; `None` for a call that comes whole.
-    fn slot(&mut self, entry: &Node, body: Option<&Node>) -> Result<Option<u64>, Fault> {
+    /// The index on the wire and the number of the call that an entry of a stream belongs to; `None` for a
+    /// call that comes whole.
+    fn place(
+        &mut self,
+        entry: &Node,
+        body: Option<&Node>,
+        kind: CallKind,
+    ) -> Result<Option<(u64, u64)>, Fault> {
         let index = entry.some("index");
         if *self.choice.numbered.get_or_insert(index.is_some()) != index.is_some() {
             return Err(order("calls with and without an index"));
         }
+        let named = body.and_then(|body| body.text("name")).is_some_and(|name| !name.is_empty());
         let Some(index) = index else {
             // Some honest providers leave the index out. Then clients disagree on where a piece belongs:
             // each entry has to be a call of its own, with its name.
-            let named = body.and_then(|body| body.text("name")).is_some_and(|name| !name.is_empty());
             return if named { Ok(None) } else { Err(order("a piece of a call without an index")) };
         };
         let index = index.as_u64().ok_or_else(|| order("a call's index is not a number"))?;
         // SDKs put calls into a list by index; a gap lands them in another place than they name. Twice in
         // one chunk, some keep the first, some the last.
-        let next = self.choice.slots.keys().next_back().map_or(0, |last| last + 1);
+        let next = self.choice.places.keys().next_back().map_or(0, |last| last + 1);
         if index > next {
             return Err(order("a call's index skips one"));
         }
-        if self.places.contains(&index) {
+        let known = self.choice.places.get(&index).copied();
+        let anew = known.is_some_and(|slot| named && kind == CallKind::Tool && self.begins_anew(entry, slot));
+        if self.in_chunk.contains(&index) && !anew {
             return Err(Fault::new("openai.merged-index", "one index twice in one chunk"));
         }
-        self.places.push(index);
-        Ok(Some(index))
+        self.in_chunk.push(index);
+        let slot = known.filter(|_| !anew).unwrap_or(self.choice.slots.len() as u64);
+        self.choice.places.insert(index, slot);
+        Ok(Some((index, slot)))
+    }
+
+    /// Whether an entry with the index of call `slot` begins another one: Ollama and others count every call
+    /// from 0. It has an id that none had before; it is sent on under a number of its own, so that clients
+    /// which go by index read it like those that go by id.
+    fn begins_anew(&self, entry: &Node, slot: u64) -> bool {
+        let id = entry.text("id").unwrap_or_default();
+        let named = self.choice.slots.get(&slot).is_some_and(|(_, known)| !known.is_empty());
+        named && !id.is_empty() && self.choice.slots.values().all(|(_, known)| known != id)
     }
 
     /// Adds what an entry says to its call.

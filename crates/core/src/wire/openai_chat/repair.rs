@@ -176,11 +176,11 @@ fn say_in_place(container: &Node, gone: &mut Vec<&str>, notice: &str, edits: &mu
     remove_members(container, gone, edits);
 }
 
-/// The edit that moves a call up by as many calls of its choice as were blocked before it.
+/// The edit that gives a call its number: as many less as calls of its choice were blocked before it.
 fn renumber(index: Span, call: CallId, calls: &Calls) -> Option<Edit> {
     let this = calls.get(call)?;
-    let gone = calls.blocked_before(this.group, this.slot);
-    (gone > 0).then(|| Edit::replace(index, this.slot.saturating_sub(gone).to_string().into_bytes()))
+    let number = this.slot.saturating_sub(calls.blocked_before(this.group, this.slot));
+    (number != this.index).then(|| Edit::replace(index, number.to_string().into_bytes()))
 }
 
 /// A chunk of the same reply that says `notice` as content.
