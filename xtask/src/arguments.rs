@@ -4,6 +4,7 @@ use crate::steps::Step;
 
 /// What `cargo xtask --help` says.
 pub const USAGE: &str = "\
+cargo xtask bench model …
 cargo xtask test [--only STEP,…] [--fail-fast] [--rounds N]
 
 Runs every check of the project and reports all of them; the exit status is 0 only if all passed.
@@ -24,6 +25,8 @@ Runs every check of the project and reports all of them; the exit status is 0 on
 pub enum Request {
     /// Print the usage.
     Help,
+    /// Measure, with these arguments.
+    Bench(Vec<String>),
     /// Run checks.
     Test(Options),
 }
@@ -44,6 +47,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
     let mut arguments = arguments;
     match arguments.next().as_deref() {
         None | Some("help" | "--help" | "-h") => return Ok(Request::Help),
+        Some("bench") => return Ok(Request::Bench(arguments.collect())),
         Some("test") => {}
         Some(other) => return Err(format!("unknown command `{other}`")),
     }

@@ -3,6 +3,7 @@
 //! No dependencies, so that the first thing a contributor runs starts at once.
 
 mod arguments;
+mod bench;
 mod deny;
 mod process;
 mod python;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             report::say(arguments::USAGE);
             ExitCode::SUCCESS
         }
+        Ok(Request::Bench(arguments)) => bench::run(&arguments),
         Ok(Request::Test(options)) => match steps::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 use crate::source::root;
 
 /// What each crate may depend on, tests aside. A crate that is not here may not exist.
-const LAW: [(&str, &[&str]); 9] = [
+const LAW: [(&str, &[&str]); 10] = [
     ("doorward-core", &[]),
     ("doorward-ledger", &[]),
     ("doorward-store", &["doorward-core", "doorward-ledger"]),
@@ -19,6 +19,7 @@ const LAW: [(&str, &[&str]); 9] = [
         &["doorward-core", "doorward-ledger", "doorward-store", "doorward-gateway", "doorward-control"],
     ),
     ("doorward-testkit", &["doorward-core", "doorward-ledger"]),
+    ("doorward-bench", &["doorward-core"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,7 @@
+//! What is measured, one subject each.
+
+pub mod core;
+pub mod first_token;
+pub mod linear;
+pub mod streams;
+pub mod throughput;
