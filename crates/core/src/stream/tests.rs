@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::syntax::Node;
 
+mod responses;
+
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
 fn context(monitor: bool) -> Context {
     let tools: HashSet<String> = ["Bash", "Read"].map(String::from).into();
@@ -15,7 +17,7 @@ fn context(monitor: bool) -> Context {
         session: "s".into(),
         peer: "p".into(),
         trusted: false,
-        declared: Declared { tools, provider_tools: false, choices: 1, unseen: false },
+        declared: Declared { tools, choices: 1, ..Declared::default() },
         monitor,
     }
 }
@@ -34,6 +36,10 @@ fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'
         Protocol::Anthropic => Dialect::Anthropic,
         Protocol::OpenAi => Dialect::OpenAiChat,
     };
+    run_dialect(dialect, framing, chunks, end, context)
+}
+
+fn run_dialect(dialect: Dialect, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
     let mut machine = Machine::new(dialect, framing, context, Limits::default());
     let mut ran = Ran::default();
     let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();
@@ -767,6 +773,7 @@ fn openai_tolerates_only_what_is_unambiguous() {
 #[test]
 fn openai_an_index_used_again_is_numbered_anew() {
     let call = |id: &str, arguments: &str| piece(0, Some("Bash"), arguments).replace("call_0", id);
+    let one = |call: &String| calls(std::slice::from_ref(call));
     let ls = "{\"command\":\"ls\"}";
     let (a, b, c) = (call("a", ls), call("b", "{\"command\":\"bad\"}"), call("c", ls));
     let indices = |text: &str| -> Vec<(String, u64)> {
@@ -785,19 +792,19 @@ fn openai_an_index_used_again_is_numbered_anew() {
     let numbered = |ids: &[(&str, u64)]| -> Vec<(String, u64)> {
         ids.iter().map(|(id, at)| ((*id).to_owned(), *at)).collect()
     };
-    let clean = hello() + &calls(&[a.clone()]) + &calls(&[c.clone()]) + &finish("tool_calls");
+    let clean = hello() + &one(&a) + &one(&c) + &finish("tool_calls");
     let ran = events(Protocol::OpenAi, &clean);
     assert_eq!((ran.judged.len(), ran.fault()), (2, None));
-    assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("c", 1)]));
+    assert_eq!(indices(ran.text()), numbered(&[("a", 0), ("c", 1)]));
     assert_eq!(ran.text().replacen("\"index\":1,\"id\":\"c\"", "\"index\":0,\"id\":\"c\"", 1), clean);
 
     let together = calls(&[a.clone(), b.clone(), c.clone()]) + &finish("tool_calls");
-    let apart = calls(&[a.clone()]) + &calls(&[b]) + &calls(&[c]) + &finish("tool_calls");
+    let apart = one(&a) + &calls(&[b]) + &calls(&[c]) + &finish("tool_calls");
     for stream in [together, apart] {
         let ran = events(Protocol::OpenAi, &stream);
         assert_eq!((ran.judged.len(), ran.fault()), (3, None));
         assert!(!ran.text().contains("bad\\"), "{}", ran.text());
-        assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("c", 1)]));
+        assert_eq!(indices(ran.text()), numbered(&[("a", 0), ("c", 1)]));
     }
 
     // In pieces: what has no id goes on with the call that began last.
@@ -811,14 +818,14 @@ fn openai_an_index_used_again_is_numbered_anew() {
     let ran = events(Protocol::OpenAi, &pieces);
     assert_eq!(ran.judged.iter().filter(|call| call.2).count(), 1);
     assert!(ran.judged.len() == 3 && !ran.text().contains("bad\\"), "{}", ran.text());
-    assert_eq!(indices(&ran.text()), numbered(&[("a", 0), ("", 0), ("c", 1), ("", 1)]));
+    assert_eq!(indices(ran.text()), numbered(&[("a", 0), ("", 0), ("c", 1), ("", 1)]));
 
     // Nobody can say whose piece this is: by id it is the first call's, by place the second's.
     let back = calls(&[call("a", "{")])
         + &calls(&[call("b", ls)])
         + &calls(&[r#"{"index":0,"id":"a","function":{"arguments":"}"}}"#.to_owned()]);
     assert_eq!(events(Protocol::OpenAi, &back).fault(), Some("openai.merged-index"));
-    let again = calls(&[a.clone()]) + &calls(&[call("b", ls)]) + &calls(&[a]);
+    let again = one(&a) + &calls(&[call("b", ls)]) + &calls(&[a]);
     assert_eq!(events(Protocol::OpenAi, &again).fault(), Some("openai.merged-index"));
 }
 

@@ -3,12 +3,14 @@
 //! The scenario stands in the request's `model`: `scripted:<scenario>[;option…]`, for instance
 //! `scripted:parallel;split=7;delay=2`; the options stand in `script.rs`, the scenarios there and in
 //! `anthropic.rs`, `openai.rs` and `hostile.rs`. Every answer is built as bytes, because the point of many scenarios is bytes that no
-//! library would write.
+//! library would write. `scripted:<dialect>/<scene>` is told as a compatible provider tells it, see
+//! [`dialects`].
 //!
 //! Beside the dialects' own endpoints it serves `GET /_log` (every request seen, as JSON), `DELETE /_log`
 //! and `GET /_ready`.
 
 mod anthropic;
+pub mod dialects;
 mod errors;
 mod hostile;
 mod http;
@@ -118,8 +120,8 @@ async fn serve(stream: TcpStream, log: Arc<Log>) {
 pub fn body(protocol: Protocol, scenario: &str, stream: bool) -> Option<Vec<u8>> {
     let script = Script::named(scenario, stream);
     let reply = match protocol {
-        Protocol::Anthropic => anthropic::answer(&script),
-        Protocol::OpenAi => openai::answer(&script),
+        Protocol::Anthropic => messages(&script),
+        Protocol::OpenAi => chat(&script),
     };
     let encoded = reply.headers.iter().any(|(name, _)| name == "content-encoding");
     (reply.status == 200 && !encoded).then(|| reply.pieces.concat())
@@ -143,9 +145,9 @@ fn answer(request: &Request, script: &Script) -> Reply {
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
     let reply = match request.method.as_str() {
-        "POST" if path.ends_with("/chat/completions") => openai::answer(script),
+        "POST" if path.ends_with("/chat/completions") => chat(script),
         "POST" if path.ends_with("/messages/count_tokens") => Reply::json(200, "{\"input_tokens\":2095}"),
-        "POST" if path.ends_with("/messages") => anthropic::answer(script),
+        "POST" if path.ends_with("/messages") => messages(script),
         "GET" if path.ends_with("/models") && anthropic => Reply::json(200, anthropic::MODELS),
         "GET" if path.ends_with("/models") => Reply::json(200, openai::MODELS),
         // An endpoint nobody has heard of, with something in it that an agent could run.
@@ -155,6 +157,16 @@ fn answer(request: &Request, script: &Script) -> Reply {
         _ => errors::openai(404),
     };
     reply.deliver(&script.delivery)
+}
+
+/// The answer to a conversation in OpenAI's protocol.
+fn chat(script: &Script) -> Reply {
+    dialects::answer(script).unwrap_or_else(|| openai::answer(script))
+}
+
+/// The answer to a conversation in Anthropic's protocol.
+fn messages(script: &Script) -> Reply {
+    dialects::messages::answer(script).unwrap_or_else(|| anthropic::answer(script))
 }
 
 /// A member of a JSON object as text; empty when absent or something else.

@@ -47,7 +47,7 @@ pub(super) enum Split {
 }
 
 /// What a request asks for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Script {
     pub(super) scenario: String,
     pub(super) model: String,

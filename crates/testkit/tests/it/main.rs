@@ -4,3 +4,5 @@
 mod scenarios;
 #[cfg(test)]
 mod socket;
+#[cfg(test)]
+mod transcripts;

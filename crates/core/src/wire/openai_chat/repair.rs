@@ -150,9 +150,6 @@ fn say_in_place(container: &Node, gone: &mut Vec<&str>, notice: &str, edits: &mu
             let end = content.value.span.end.saturating_sub(1);
             edits.push(Edit::replace(Span::new(end, end), text));
         }
-        Some(content) if content.value.is_null() => {
-            edits.push(Edit::replace(content.value.span, json::quoted(notice)));
-        }
         Some(content) if content.value.is_array() => {
             if !content.value.elements().is_empty() {
                 text.push(b',');
@@ -163,13 +160,17 @@ fn say_in_place(container: &Node, gone: &mut Vec<&str>, notice: &str, edits: &mu
             let end = content.value.span.end.saturating_sub(1);
             edits.push(Edit::replace(Span::new(end, end), text));
         }
-        // No content to add to: it takes the place of the first list that goes.
-        _ => {
+        Some(content) => edits.push(Edit::replace(content.value.span, json::quoted(notice))),
+        // No content to add to: it takes the place of the first list that goes, or stands before the members.
+        None => {
+            text.extend_from_slice(b"\"content\":");
+            text.extend_from_slice(&json::quoted(notice));
             if let Some(member) = gone.first().and_then(|key| container.member(key)) {
-                text.extend_from_slice(b"\"content\":");
-                text.extend_from_slice(&json::quoted(notice));
                 edits.push(Edit::replace(member.span(), text));
                 gone.remove(0);
+            } else if let Some(first) = container.members().first() {
+                text.push(b',');
+                edits.push(Edit::replace(Span::new(first.span().start, first.span().start), text));
             }
         }
     }
