@@ -7,8 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::syntax::Node;
 
-mod responses;
-
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
 fn context(monitor: bool) -> Context {
     let tools: HashSet<String> = ["Bash", "Read"].map(String::from).into();
@@ -17,7 +15,7 @@ fn context(monitor: bool) -> Context {
         session: "s".into(),
         peer: "p".into(),
         trusted: false,
-        declared: Declared { tools, choices: 1, ..Declared::default() },
+        declared: Declared { tools, provider_tools: false, choices: 1, unseen: false },
         monitor,
     }
 }
@@ -36,10 +34,6 @@ fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'
         Protocol::Anthropic => Dialect::Anthropic,
         Protocol::OpenAi => Dialect::OpenAiChat,
     };
-    run_dialect(dialect, framing, chunks, end, context)
-}
-
-fn run_dialect(dialect: Dialect, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
     let mut machine = Machine::new(dialect, framing, context, Limits::default());
     let mut ran = Ran::default();
     let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();
