@@ -23,7 +23,7 @@ use crate::wire::template::Template;
 use crate::wire::{Fault, Protocol, sse, unknown};
 
 pub use crate::wire::dialect::Dialect;
-pub use crate::wire::frame::{CallId, Observation};
+pub use crate::wire::frame::{CallId, Observation, Origin};
 
 /// Milliseconds on the caller's clock.
 pub type Millis = u64;
@@ -71,6 +71,7 @@ pub struct Held {
     call: CallId,
     pieces: VecDeque<Bytes>,
     arguments: Bytes,
+    origin: Option<Origin>,
 }
 
 impl Held {
@@ -84,6 +85,12 @@ impl Held {
     #[must_use]
     pub const fn arguments(&self) -> &Bytes {
         &self.arguments
+    }
+
+    /// The call as upstream sent it, where its protocol may ask for it again in a later request.
+    #[must_use]
+    pub const fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 }
 
@@ -470,7 +477,7 @@ impl Machine {
             Action::new(Door::Model, ActionKind::ToolCall, context.agent.clone(), context.session.clone());
         action.peer = context.peer.clone();
         action.peer_trusted = context.trusted;
-        let declared = context.declared.tools.contains(&call.name);
+        let declared = context.declared.tools.contains(call.declared_as.as_ref().unwrap_or(&call.name));
         action.source = match declared {
             true => Source::Model,
             false if context.declared.unseen => Source::Unknown,
@@ -517,7 +524,7 @@ impl Machine {
         }
         let pieces = std::mem::take(&mut call.pieces);
         let arguments = Bytes::from(arguments.unwrap_or_default());
-        Some((action, Held { call: id, pieces, arguments }))
+        Some((action, Held { call: id, pieces, arguments, origin: call.origin.take() }))
     }
 
     fn ruled(&mut self, id: CallId, ruling: Ruling, out: &mut Vec<Output>) {
@@ -622,7 +629,7 @@ impl Machine {
                 }
                 code => format!("doorward: the provider's reply was refused: {fault} ({code})"),
             };
-            out.push(Output::Send(self.dialect.error_event(&message)));
+            out.push(Output::Send(self.reader.error_event(self.dialect, &message)));
         }
         out.push(Output::Finish(std::mem::take(&mut self.outcome)));
     }

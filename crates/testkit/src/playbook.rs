@@ -89,7 +89,7 @@ pub fn play<'a>(
             tools: play.declared.iter().cloned().collect::<HashSet<_>>(),
             provider_tools: false,
             choices: 2,
-            unseen: false,
+            ..Declared::default()
         },
         monitor: play.monitor,
     };

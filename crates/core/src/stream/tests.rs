@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::syntax::Node;
 
+mod responses;
+
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
 fn context(monitor: bool) -> Context {
     let tools: HashSet<String> = ["Bash", "Read"].map(String::from).into();
@@ -34,6 +36,10 @@ fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'
         Protocol::Anthropic => Dialect::Anthropic,
         Protocol::OpenAi => Dialect::OpenAiChat,
     };
+    run_dialect(dialect, framing, chunks, end, context)
+}
+
+fn run_dialect(dialect: Dialect, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
     let mut machine = Machine::new(dialect, framing, context, Limits::default());
     let mut ran = Ran::default();
     let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();

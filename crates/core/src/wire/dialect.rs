@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::frame::{Calls, Frame, Observation, Repair};
 use super::request::{Declared, Request};
 use super::sse::Event;
-use super::{Fault, Protocol, anthropic, openai_chat, unknown};
+use super::{Fault, Protocol, anthropic, openai_chat, openai_responses, unknown};
 
 /// What the bytes of a reply say. Set by upstream and endpoint, never guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI Chat Completions.
     OpenAiChat,
+    /// OpenAI Responses.
+    OpenAiResponses,
     /// An endpoint nobody here knows, of an upstream with this protocol.
     Unknown(Protocol),
 }
@@ -24,7 +26,7 @@ impl Dialect {
     pub const fn protocol(self) -> Protocol {
         match self {
             Self::Anthropic => Protocol::Anthropic,
-            Self::OpenAiChat => Protocol::OpenAi,
+            Self::OpenAiChat | Self::OpenAiResponses => Protocol::OpenAi,
             Self::Unknown(protocol) => protocol,
         }
     }
@@ -37,6 +39,7 @@ impl Dialect {
         match self {
             Self::Anthropic => anthropic::read_request(body),
             Self::OpenAiChat => openai_chat::read_request(body),
+            Self::OpenAiResponses => openai_responses::read_request(body),
             Self::Unknown(_) => Ok(Request::default()),
         }
     }
@@ -54,6 +57,7 @@ impl Dialect {
         match self {
             Self::Anthropic => anthropic::repair(frame, calls),
             Self::OpenAiChat => openai_chat::repair(frame, calls),
+            Self::OpenAiResponses => openai_responses::repair(frame, calls),
             Self::Unknown(_) => Repair::Keep,
         }
     }
@@ -64,6 +68,7 @@ impl Dialect {
 pub(crate) enum Reader {
     Anthropic(anthropic::Reader),
     OpenAiChat(openai_chat::Reader),
+    OpenAiResponses(Box<openai_responses::Reader>),
     Unknown,
 }
 
@@ -73,6 +78,9 @@ impl Reader {
         match dialect {
             Dialect::Anthropic => Self::Anthropic(anthropic::Reader::new(declared, trusted)),
             Dialect::OpenAiChat => Self::OpenAiChat(openai_chat::Reader::new(declared)),
+            Dialect::OpenAiResponses => {
+                Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
+            }
             Dialect::Unknown(_) => Self::Unknown,
         }
     }
@@ -87,6 +95,7 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.event(event, calls, saw),
             Self::OpenAiChat(reader) => reader.event(event, calls, saw),
+            Self::OpenAiResponses(reader) => reader.event(event, calls, saw),
             Self::Unknown => unknown::event(event),
         }
     }
@@ -96,7 +105,7 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.text(text, saw),
             Self::OpenAiChat(reader) => reader.text(lane, text, saw),
-            Self::Unknown => {}
+            Self::OpenAiResponses(_) | Self::Unknown => {}
         }
     }
 
@@ -110,6 +119,7 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.body(raw, calls, saw),
             Self::OpenAiChat(reader) => reader.body(raw, calls, saw),
+            Self::OpenAiResponses(reader) => reader.body(raw, calls, saw),
             Self::Unknown => unknown::body(raw, saw),
         }
     }
@@ -119,7 +129,16 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.complete(),
             Self::OpenAiChat(reader) => reader.complete(),
+            Self::OpenAiResponses(reader) => reader.complete(),
             Self::Unknown => Ok(()),
+        }
+    }
+
+    /// The end of a stream that could not go on.
+    pub fn error_event(&self, dialect: Dialect, message: &str) -> Bytes {
+        match self {
+            Self::OpenAiResponses(reader) => openai_responses::error_event(message, reader.next_number()),
+            _ => dialect.error_event(message),
         }
     }
 }

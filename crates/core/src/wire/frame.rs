@@ -85,9 +85,37 @@ pub(crate) struct Call {
     pub fault: Option<String>,
     /// For unknown things: whether some part of it looks like a call.
     pub call_like: bool,
+    /// The name it is declared by, if that is not its own.
+    pub declared_as: Option<String>,
+    /// Its bytes as upstream sent them, where a later request may have to repeat them.
+    pub origin: Option<Origin>,
+    /// What a message in its place has to say of where it stands.
+    pub place: Option<Box<Place>>,
     /// Cut out of the frames, in order.
     pub pieces: VecDeque<Bytes>,
     pub state: CallState,
+}
+
+/// A call as upstream sent it, and in which reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The reply's id; empty if it has none.
+    pub response: std::sync::Arc<str>,
+    /// The call as one JSON object, byte for byte.
+    pub item: Bytes,
+}
+
+/// Where a call stands in a reply whose items are numbered and named.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    /// Its index, if the reply tells indices.
+    pub index: Option<u64>,
+    /// Numbers of its events: the first and the last ones.
+    pub numbers: Vec<Box<str>>,
+    /// Whether events have names.
+    pub named: bool,
+    /// Its id.
+    pub id: String,
 }
 
 impl Call {
@@ -155,6 +183,11 @@ impl Calls {
             return false;
         };
         call.state = ruled;
+        if let CallState::Released(pieces) = &mut call.state {
+            // Copies that came while it was being judged.
+            pieces.append(&mut call.pieces);
+        }
+        call.pieces.clear();
         let group = call.group;
         if let Some(left) = self.unruled.get_mut(&group) {
             *left = left.saturating_sub(1);
@@ -189,6 +222,9 @@ impl Calls {
             after_text: false,
             fault: None,
             call_like: false,
+            declared_as: None,
+            origin: None,
+            place: None,
             pieces: VecDeque::new(),
             state: CallState::Open,
         });
@@ -202,6 +238,35 @@ impl Calls {
 
     pub fn get_mut(&mut self, id: CallId) -> Option<&mut Call> {
         self.list.get_mut(id.0 as usize)
+    }
+
+    /// Keeps a piece that was cut out for a call; what is ruled already is given back or gone.
+    fn keep(&mut self, id: CallId, piece: Bytes) {
+        let Some(call) = self.get_mut(id) else { return };
+        match &mut call.state {
+            CallState::Released(pieces) => pieces.push_back(piece),
+            CallState::Blocked(_) => {}
+            CallState::Open | CallState::Ended => call.pieces.push_back(piece),
+        }
+    }
+
+    /// Notes a call's own bytes.
+    pub fn set_origin(&mut self, id: CallId, origin: Origin) {
+        if let Some(call) = self.get_mut(id) {
+            call.origin = Some(origin);
+        }
+    }
+
+    /// Notes where a call stands.
+    pub fn set_place(&mut self, id: CallId, place: Place) {
+        if let Some(call) = self.get_mut(id) {
+            call.place = Some(Box::new(place));
+        }
+    }
+
+    /// Where a call stands, if it was noted.
+    pub fn place(&self, id: CallId) -> Option<&Place> {
+        self.get(id)?.place.as_deref()
     }
 
     /// Marks a call complete.
@@ -334,9 +399,7 @@ impl Frame {
     pub fn of_call(raw: Bytes, shape: Shape, call: CallId, calls: &mut Calls) -> Self {
         let span = Span::new(0, u32::try_from(raw.len()).unwrap_or(u32::MAX));
         let len = raw.len();
-        if let Some(call) = calls.get_mut(call) {
-            call.pieces.push_back(raw);
-        }
+        calls.keep(call, raw);
         Self {
             stretches: vec![(span, Stretch::Hole(call))],
             len,
@@ -375,9 +438,7 @@ impl Frame {
             }
             fixed(from, hole.start, &mut stretches);
             stretches.push((hole, Stretch::Hole(*call)));
-            if let Some(call) = calls.get_mut(*call) {
-                call.pieces.push_back(raw.slice(hole.range()));
-            }
+            calls.keep(*call, raw.slice(hole.range()));
             from = hole.end;
         }
         fixed(from, end, &mut stretches);

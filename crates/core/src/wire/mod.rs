@@ -24,6 +24,8 @@ mod openai_chat;
 
 pub mod unknown;
 
+mod openai_responses;
+
 /// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -17,6 +17,8 @@ pub struct Declared {
     pub choices: u64,
     /// Whether the request that asked for the reply was not seen here: which tools it declared, nobody knows.
     pub unseen: bool,
+    /// Whether the request asks for a stream from somewhere in its middle.
+    pub resumed: bool,
 }
 
 impl Declared {

@@ -96,6 +96,27 @@ pub(crate) fn check_keys(node: &Node) -> Result<(), Fault> {
     }
 }
 
+/// The same for a dialect whose keys are `known`; below the keys `foreign` all keys are somebody's own.
+pub(crate) fn check_keys_of(node: &Node, known: &[&str], foreign: &[&str]) -> Result<(), Fault> {
+    match &node.kind {
+        Kind::Array(elements) => {
+            elements.iter().try_for_each(|element| check_keys_of(element, known, foreign))
+        }
+        Kind::Object(members) => members.iter().try_for_each(|member| {
+            let plain = member.key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+            if !plain && known.iter().any(|known| folds_to(&member.key, known)) {
+                let message = "a key is a known one but for its case; readers disagree on whether it counts";
+                return Err(Fault::new("json.key-case", message));
+            }
+            if foreign.contains(&&*member.key) || &*member.key == "arguments" {
+                return Ok(());
+            }
+            check_keys_of(&member.value, known, foreign)
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what could be a call among the members of `node` that its reader does not look at.
 pub(crate) fn check_rest(node: &Node, consumed: &[&str]) -> Result<(), Fault> {
     let stray = |key: &str, value: &Node| !consumed.contains(&key) && looks_like_call(value);

@@ -10,6 +10,8 @@ use http::Method;
 pub(super) enum Endpoint {
     /// Calls: read and judged.
     Conversation(Dialect),
+    /// A reply that was asked for earlier: nothing to read in the request, calls in the reply, judged.
+    Stored(Dialect),
     /// A request like a conversation's, which is read; a reply without calls, which is not.
     Asked(Dialect, &'static str),
     /// No calls: passed on, coverage `none`.
@@ -33,7 +35,7 @@ const fn line(protocol: Protocol, methods: &'static str, path: &'static str, end
     Line { protocol, methods, path, endpoint }
 }
 
-use Endpoint::{Asked, Conversation, NoCalls, Refused, Unknown};
+use Endpoint::{Asked, Conversation, NoCalls, Refused, Stored, Unknown};
 use Protocol::{Anthropic, OpenAi};
 
 /// Why what administers an organization is refused: a configured key must not become an agent's way to mint others.
@@ -50,6 +52,12 @@ const TABLE: &[Line] = &[
     line(Anthropic, "GET", "files/<id>/content", NoCalls("files")),
     line(Anthropic, "GET POST DELETE", "organizations/<rest>", Refused(ADMIN)),
     line(OpenAi, "POST", "chat/completions", Conversation(Dialect::OpenAiChat)),
+    line(OpenAi, "POST", "responses", Conversation(Dialect::OpenAiResponses)),
+    line(OpenAi, "POST", "responses/compact", Conversation(Dialect::OpenAiResponses)),
+    line(OpenAi, "POST", "responses/input_tokens", Asked(Dialect::OpenAiResponses, "token count")),
+    line(OpenAi, "GET DELETE", "responses/<id>", Stored(Dialect::OpenAiResponses)),
+    line(OpenAi, "POST", "responses/<id>/cancel", Stored(Dialect::OpenAiResponses)),
+    line(OpenAi, "GET", "responses/<id>/input_items", Stored(Dialect::OpenAiResponses)),
     line(OpenAi, "GET", "models", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>/<id>", NoCalls("models")),
@@ -170,6 +178,7 @@ mod tests {
         let mut decided: Vec<[String; 4]> = Vec::new();
         for line in TABLE {
             let protocol = match line.protocol {
+            Stored(_) => (none("stored reply"), "read; calls judged".into()),
                 Anthropic => "Anthropic",
                 OpenAi => "OpenAI",
             };

@@ -83,7 +83,7 @@ impl Crossing {
 
     fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {
         let dialect = match endpoint {
-            Endpoint::Conversation(dialect) => dialect,
+            Endpoint::Conversation(dialect) | Endpoint::Stored(dialect) => dialect,
             Endpoint::Asked(..) | Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => {
                 Dialect::Unknown(self.upstream.protocol)
             }

@@ -1,7 +1,7 @@
 //! What an agent asks for, read.
 
 use doorward_core::action::ActionKind;
-use doorward_core::wire::request::Request;
+use doorward_core::wire::request::{Declared, Request};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::StatusCode;
 use http::request::Parts;
@@ -31,7 +31,9 @@ impl Crossing {
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
             Endpoint::Conversation(_) | Endpoint::Asked(..) => ActionKind::ModelRequest,
-            Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => ActionKind::Opaque,
+            Endpoint::Stored(_) | Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => {
+                ActionKind::Opaque
+            }
         };
         let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
         action.peer = self.upstream.name.clone();
@@ -41,6 +43,7 @@ impl Crossing {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
                 dialect.read_request(body).map_err(|fault| bad_request(fault.code, fault.message))
             }
+            Endpoint::Stored(_) => Ok(self.stored()),
             Endpoint::NoCalls(what) => Ok(unread(Coverage::None(what.to_owned()))),
             Endpoint::Refused(_) | Endpoint::Unknown => {
                 Ok(unread(Coverage::Partial("unknown endpoint".to_owned())))
@@ -57,6 +60,15 @@ impl Crossing {
     }
 
     /// Refuses what no strict reader would route, and unknown endpoints of who is not trusted with them.
+    /// What is known of a reply that was asked for earlier.
+    fn stored(&self) -> Request {
+        let query = self.rest.split_once('?').map_or("", |(_, query)| query);
+        // Escaped, it would be another parameter to some servers; then the stream has to begin at its beginning.
+        let resumed = query.split('&').any(|parameter| parameter.starts_with("starting_after="));
+        let declared = Declared { resumed, ..Declared::unseen() };
+        Request { declared, ..unread(Coverage::None("stored reply".to_owned())) }
+    }
+
     fn routable(&self, endpoint: Endpoint, path: &str) -> Result<(), Answer> {
         let odd = path.split('/').any(|part| matches!(part, "" | "." | "..")) && !path.is_empty()
             || path.bytes().any(|byte| matches!(byte, b'\\' | b'%' | b';') || !byte.is_ascii_graphic());

@@ -1,0 +1,729 @@
+//! OpenAI Responses, streaming and not.
+//!
+//! A reply is a list of items; an item that asks the client to do something is a call. In a stream it comes
+//! up to four times: begun (`output_item.added`), in deltas, whole (`output_item.done`), and once more in the
+//! event that ends the reply. Clients run it from any of these, so all must say the same: it is held from its
+//! beginning, judged when it is whole, and its later copies are held to what was judged. A blocked call's
+//! place is taken by a message with the same index, so no index ever changes.
+//!
+//! Numbers of events stay as they came: clients resume a broken stream behind the number they saw last, and
+//! that number must mean to the server what it meant to them. A message in a call's place uses that call's
+//! numbers.
+
+mod copies;
+mod items;
+mod repair;
+mod request;
+pub(crate) use repair::repair;
+pub(crate) use request::read_request;
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+
+use super::Fault;
+use super::frame::{CallId, CallKind, Calls, Frame, Observation, Origin, Place, Shape, object};
+use super::request::Declared;
+use super::sse::Event;
+use super::stray::{check_keys_of, check_rest, looks_like_call};
+use crate::syntax::{Kind, Node, Span, json};
+use copies::{Digest, Said, digest_of};
+use items::{CallItem, Held, Item, ItemKind, Sort};
+
+/// The most items one reply may have.
+const MOST_ITEMS: usize = 4096;
+
+/// Members of a reply that repeat what was asked for; tool definitions look like calls.
+const ECHO: &[&str] = &["tools", "tool_choice", "text", "instructions", "prompt", "metadata", "moderation"];
+
+/// Keys that decide how a reply is read.
+const STRUCTURE: &[&str] = &[
+    "action",
+    "actions",
+    "arguments",
+    "call_id",
+    "command",
+    "commands",
+    "content",
+    "content_index",
+    "data",
+    "delta",
+    "diff",
+    "error",
+    "id",
+    "input",
+    "item",
+    "item_id",
+    "name",
+    "namespace",
+    "operation",
+    "output",
+    "output_index",
+    "part",
+    "path",
+    "response",
+    "role",
+    "server_label",
+    "status",
+    "text",
+    "type",
+];
+
+/// Members whose keys are somebody's own: names of tools' parameters, of variables, of metadata.
+const FOREIGN: &[&str] = &[
+    "tools",
+    "tool_choice",
+    "instructions",
+    "metadata",
+    "prompt",
+    "moderation",
+    "env",
+    "input_schema",
+    "parameters",
+    "schema",
+    "attributes",
+];
+
+/// Reads one reply.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    phase: Phase,
+    items: BTreeMap<u64, Item>,
+    declared: Declared,
+    trusted: bool,
+    /// The reply's id, once told.
+    response: String,
+    /// Whether events have names, once known.
+    named: Option<bool>,
+    /// The number of the newest event.
+    number: Option<Box<str>>,
+    /// What has been said in full, for comparing later copies.
+    texts: HashSet<Digest>,
+}
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Phase {
+    Start,
+    Output,
+    Done,
+    /// `[DONE]` has been.
+    Closed,
+}
+
+/// What a reading step works with.
+struct Step<'a> {
+    calls: &'a mut Calls,
+    saw: &'a mut Vec<Observation>,
+}
+
+impl Reader {
+    pub fn new(declared: &Declared, trusted: bool) -> Self {
+        Self {
+            phase: Phase::Start,
+            items: BTreeMap::new(),
+            declared: declared.clone(),
+            trusted,
+            response: String::new(),
+            named: None,
+            number: None,
+            texts: HashSet::new(),
+        }
+    }
+
+    /// The number behind that of the newest event.
+    pub fn next_number(&self) -> u64 {
+        self.number.as_deref().and_then(|digits| digits.parse::<u64>().ok()).map_or(0, |number| number + 1)
+    }
+
+    /// Whether the reply came to its end.
+    pub fn complete(&self) -> Result<(), Fault> {
+        if matches!(self.phase, Phase::Done | Phase::Closed) {
+            return Ok(());
+        }
+        Err(Fault::new("stream.truncated", "the stream ended before the reply did"))
+    }
+
+    /// Reads one event of a stream.
+    pub fn event(
+        &mut self,
+        event: &Event,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let (Some(data), Some(span)) = (event.data(), event.data) else {
+            return Ok(Frame::plain(event.raw.clone()));
+        };
+        if data == b"[DONE]" && event.name().is_none() && self.phase == Phase::Done {
+            self.phase = Phase::Closed;
+            return Ok(Frame::plain(event.raw.clone()));
+        }
+        let node = object(data)?;
+        check_keys_of(&node, STRUCTURE, FOREIGN)?;
+        let Some(kind) = node.text("type") else { return Err(order("an event has no type")) };
+        self.check_name(event, kind)?;
+        if self.phase == Phase::Closed || self.phase == Phase::Done && kind != "keepalive" {
+            return Err(order("an event after the end of the reply"));
+        }
+        // Some SDKs take any event with an error for the end of the stream, others read on.
+        if kind != "error" && node.some("error").is_some_and(|error| error.as_bool() != Some(false)) {
+            return Err(order("an event has an error beside its type"));
+        }
+        if let Some(Kind::Number(digits)) = node.get("sequence_number").map(|number| &number.kind) {
+            self.number = Some(digits.clone());
+        }
+        let raw = event.raw.clone();
+        let mut step = Step { calls, saw };
+        match kind {
+            "keepalive" => {
+                check_rest(&node, &[])?;
+                Ok(Frame::plain(raw))
+            }
+            "error" => {
+                check_rest(&node, &[])?;
+                self.phase = Phase::Done;
+                Ok(Frame::error(raw))
+            }
+            "response.created" | "response.queued" | "response.in_progress" => {
+                self.head(&node, step.saw)?;
+                Ok(Frame::plain(raw))
+            }
+            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
+                self.last(raw, node, span.start, &mut step)
+            }
+            _ if self.phase == Phase::Start && !self.declared.resumed => {
+                Err(order("an event before the reply is created"))
+            }
+            "response.output_item.added" => self.added(raw, &node, span.start, &mut step),
+            "response.output_item.done" => self.done(raw, &node, span.start, &mut step),
+            _ => self.within(raw, &node, kind, &mut step),
+        }
+    }
+
+    /// Clients read the type in the data; a few listen for the name. All events have one, or none.
+    fn check_name(&mut self, event: &Event, kind: &str) -> Result<(), Fault> {
+        let named = event.name().is_some();
+        if event.name().is_some_and(|name| name != kind.as_bytes()) {
+            return Err(order("an event's name differs from its data's type"));
+        }
+        if *self.named.get_or_insert(named) != named {
+            return Err(order("events come with and without a name"));
+        }
+        Ok(())
+    }
+
+    /// Reads a reply that is not streamed: a response, a list of items, or something without either.
+    pub fn body(
+        &mut self,
+        raw: &Bytes,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Frame, Fault> {
+        let node = object(raw)?;
+        check_keys_of(&node, STRUCTURE, FOREIGN)?;
+        self.phase = Phase::Done;
+        node.text("id").unwrap_or_default().clone_into(&mut self.response);
+        let consumed: Vec<&str> = ECHO.iter().copied().chain(["output", "data"]).collect();
+        check_rest(&node, &consumed)?;
+        saw_usage(&node, saw);
+        let mut step = Step { calls, saw };
+        let mut entries = Vec::new();
+        for key in ["output", "data"] {
+            for item in list(&node, key)? {
+                entries.extend(self.whole_item(item, raw, 0, &mut step)?);
+            }
+        }
+        entries.sort_by_key(|(_, span): &(CallId, Span)| span.start);
+        let leads = entries.iter().map(|(call, _)| *call).collect();
+        let mut frame = Frame::cut(raw, node, 0, entries, leads, step.calls)?;
+        frame.whole = true;
+        Ok(frame)
+    }
+
+    /// An item that comes once and whole; a call is opened and complete.
+    fn whole_item(
+        &mut self,
+        node: &Node,
+        raw: &Bytes,
+        at: u32,
+        step: &mut Step<'_>,
+    ) -> Result<Option<(CallId, Span)>, Fault> {
+        let index = self.next_index()?;
+        let source = raw.get(at as usize..).unwrap_or_default();
+        let mut item = self.begin(node, source, step)?;
+        item.open = false;
+        let call = match &mut item.kind {
+            ItemKind::Call(held) => {
+                held.finish(node, source, step.calls);
+                step.calls.set_origin(held.call, self.origin(node, raw, at));
+                step.calls.set_place(held.call, held.place(&item.id, false));
+                step.calls.end(held.call);
+                Some((held.call, node.span))
+            }
+            ItemKind::Message(_) => {
+                for text in items::texts(node) {
+                    self.texts.insert(digest_of(text.as_wtf8()));
+                    step.saw.push(Observation::Text(text.as_str().to_owned()));
+                }
+                None
+            }
+            ItemKind::Provider(name) => {
+                let (name, input) = (name.clone(), items::provider_input(node, source));
+                step.saw.push(Observation::ProviderCall { name, input });
+                None
+            }
+            ItemKind::Reasoning | ItemKind::Result => None,
+        };
+        self.items.insert(index, item);
+        Ok(call)
+    }
+
+    /// The bytes of a call as they came, and whose they are.
+    fn origin(&self, node: &Node, raw: &Bytes, at: u32) -> Origin {
+        let span = Span::new(node.span.start + at, node.span.end + at);
+        let item = if span.end as usize <= raw.len() { raw.slice(span.range()) } else { Bytes::new() };
+        Origin { response: self.response.as_str().into(), item }
+    }
+
+    fn next_index(&self) -> Result<u64, Fault> {
+        if self.items.len() >= MOST_ITEMS {
+            return Err(order("more than 4096 items"));
+        }
+        Ok(self.items.keys().next_back().map_or(0, |last| last + 1))
+    }
+
+    /// What is told of the reply before its items.
+    fn head(&mut self, node: &Node, saw: &mut Vec<Observation>) -> Result<(), Fault> {
+        check_rest(node, &["response"])?;
+        let response = self.identify(node)?;
+        self.phase = Phase::Output;
+        let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
+        check_rest(response, &consumed)?;
+        for item in list(response, "output")? {
+            if looks_like_call(item) {
+                return Err(order("a call before the items begin"));
+            }
+            item.each_string(&mut |text, _| saw.push(Observation::Text(text.to_owned())));
+        }
+        Ok(())
+    }
+
+    /// The `response` of an event, which must be the same one throughout.
+    fn identify<'a>(&mut self, node: &'a Node) -> Result<&'a Node, Fault> {
+        let Some(response) = node.get("response").filter(|response| response.is_object()) else {
+            return Err(order("an event without its response"));
+        };
+        let id = response.text("id").unwrap_or_default();
+        if self.response.is_empty() {
+            id.clone_into(&mut self.response);
+        } else if self.response != id {
+            return Err(order("the reply's id changes"));
+        }
+        Ok(response)
+    }
+
+    /// What an item is; a call is opened.
+    fn begin(&self, node: &Node, source: &[u8], step: &mut Step<'_>) -> Result<Item, Fault> {
+        if !node.is_object() {
+            return Err(order("an item is not an object"));
+        }
+        let sort = Sort::of(node, &self.declared, self.trusted);
+        let id = node.text("id").unwrap_or_default().to_owned();
+        let stray = |consumed: &[&str]| check_rest(node, consumed);
+        let kind = match sort {
+            Sort::Message => {
+                stray(&[])?;
+                ItemKind::Message(BTreeMap::new())
+            }
+            Sort::Reasoning => {
+                stray(&[])?;
+                ItemKind::Reasoning
+            }
+            Sort::Result => {
+                stray(&["tools"])?;
+                ItemKind::Result
+            }
+            Sort::Provider => {
+                stray(&["tools", "arguments", "action"])?;
+                ItemKind::Provider(items::provider_name(node))
+            }
+            Sort::Call(what) => ItemKind::Call(Box::new(Held::open(what, node, source, step.calls))),
+        };
+        Ok(Item { id, kind, open: true })
+    }
+
+    fn added(&mut self, raw: Bytes, node: &Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
+        check_rest(node, &["item"])?;
+        let Some(item) = node.some("item") else {
+            // Some servers announce an item without saying which; it cannot be one to act on.
+            return Ok(Frame::plain(raw));
+        };
+        let next = self.next_index()?;
+        let index = match node.some("output_index").map(Node::as_u64) {
+            None => next,
+            Some(Some(index)) if index == next || self.items.is_empty() && self.declared.resumed => index,
+            Some(_) => return Err(order("an item's index is not the next one")),
+        };
+        let source = raw.get(at as usize..).unwrap_or_default();
+        let mut item = self.begin(item, source, step)?;
+        let frame = match &mut item.kind {
+            ItemKind::Call(held) => {
+                // Some clients add every delta to the call that began last, whatever its index says.
+                if self.items.values().any(|item| item.open && matches!(item.kind, ItemKind::Call(_))) {
+                    return Err(order("a call begins inside another"));
+                }
+                held.index = node.some("output_index").and_then(Node::as_u64);
+                held.numbers.extend(self.number.clone());
+                Frame::of_call(raw, Shape::Begins(index), held.call, step.calls)
+            }
+            ItemKind::Message(parts) => {
+                for (place, text) in items::texts(node.get("item").unwrap_or(node)).enumerate() {
+                    parts.entry(place as u64).or_default().add(text.as_wtf8(), step.saw);
+                }
+                Frame::plain(raw)
+            }
+            ItemKind::Reasoning | ItemKind::Result | ItemKind::Provider(_) => Frame::plain(raw),
+        };
+        self.items.insert(index, item);
+        Ok(frame)
+    }
+
+    /// The item that an event is about: by index, by id, or the only one that is open.
+    fn locate(&self, node: &Node) -> Result<Option<u64>, Fault> {
+        if let Some(index) = node.some("output_index") {
+            let index = index.as_u64().ok_or_else(|| order("an item's index is not a number"))?;
+            return Ok(self.items.contains_key(&index).then_some(index));
+        }
+        let mut open = self.items.iter().filter(|(_, item)| item.open);
+        match node.text("item_id") {
+            Some(id) => Ok(open.find(|(_, item)| item.id == id).map(|(index, _)| *index)),
+            None => match (open.next(), open.next()) {
+                (Some((index, _)), None) => Ok(Some(*index)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    fn done(&mut self, raw: Bytes, node: &Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
+        check_rest(node, &["item"])?;
+        let Some(copy) = node.get("item").filter(|item| item.is_object()) else {
+            return Err(order("output_item.done without an item"));
+        };
+        let Some(index) = self.locate(node)? else {
+            return self.never_added(raw, node, copy, at, step);
+        };
+        let origin = self.origin(copy, &raw, at);
+        let sort = Sort::of(copy, &self.declared, self.trusted);
+        let number = self.number.clone();
+        let Some(item) = self.items.get_mut(&index) else { return Err(order("no such item")) };
+        if !item.open {
+            return Err(order("an item is done twice"));
+        }
+        item.open = false;
+        let source = raw.get(at as usize..).unwrap_or_default();
+        match &mut item.kind {
+            ItemKind::Call(held) => {
+                held.number(number);
+                held.check_sort(&sort, step.calls);
+                held.finish(copy, source, step.calls);
+                step.calls.set_origin(held.call, origin);
+                let call = held.call;
+                let frame = Frame::of_call(raw, Shape::Belongs, call, step.calls);
+                step.calls.set_place(call, held.place(&item.id, self.named == Some(true)));
+                step.calls.end(call);
+                return Ok(frame);
+            }
+            _ if matches!(sort, Sort::Call(_)) => return Err(order("an item turns into a call")),
+            ItemKind::Message(parts) => {
+                check_rest(copy, &[])?;
+                for said in parts.values_mut() {
+                    said.flush(step.saw);
+                }
+                copies::check_message(copy, parts, step.saw)?;
+                self.texts.extend(parts.values().map(Said::digest));
+            }
+            ItemKind::Provider(name) => {
+                check_rest(copy, &["tools", "arguments", "action"])?;
+                let (name, input) = (name.clone(), items::provider_input(copy, source));
+                step.saw.push(Observation::ProviderCall { name, input });
+            }
+            ItemKind::Result => check_rest(copy, &["tools"])?,
+            ItemKind::Reasoning => check_rest(copy, &[])?,
+        }
+        Ok(Frame::plain(raw))
+    }
+
+    /// An item that is done without having been added: some servers send only this, and a stream that is
+    /// resumed in the middle of an item has nothing else.
+    fn never_added(
+        &mut self,
+        raw: Bytes,
+        node: &Node,
+        copy: &Node,
+        at: u32,
+        step: &mut Step<'_>,
+    ) -> Result<Frame, Fault> {
+        let next = self.next_index()?;
+        let index = match node.some("output_index").map(Node::as_u64) {
+            None => next,
+            Some(Some(index)) if index == next || self.declared.resumed && index > next => index,
+            Some(_) => return Err(order("an item's index is not the next one")),
+        };
+        if self.items.values().any(|item| item.open && matches!(item.kind, ItemKind::Call(_))) {
+            return Err(order("an item is done inside another"));
+        }
+        let number = self.number.clone();
+        let entry = self.whole_item(copy, &raw, at, step)?;
+        // `whole_item` counts from what it knows; a resumed stream begins anywhere.
+        let counted = self.items.keys().next_back().copied();
+        let Some(mut item) = counted.and_then(|counted| self.items.remove(&counted)) else {
+            return Err(order("no such item"));
+        };
+        if let (ItemKind::Call(held), Some((call, _))) = (&mut item.kind, entry) {
+            held.index = node.some("output_index").and_then(Node::as_u64);
+            held.number(number);
+            step.calls.set_place(call, held.place(&item.id, self.named == Some(true)));
+        }
+        self.items.insert(index, item);
+        Ok(match entry {
+            Some((call, _)) => Frame::of_call(raw, Shape::Begins(index), call, step.calls),
+            None => Frame::plain(raw),
+        })
+    }
+
+    /// An event within an item.
+    fn within(&mut self, raw: Bytes, node: &Node, kind: &str, step: &mut Step<'_>) -> Result<Frame, Fault> {
+        let located = self.locate(node)?;
+        let Some(index) = located else {
+            if items::belongs_to_item(kind) {
+                if self.declared.resumed {
+                    return self.resumed(raw, node, kind, step);
+                }
+                return Err(order("an event for an item that is not open"));
+            }
+            return Ok(unknown(raw, node, kind, step.calls));
+        };
+        let number = self.number.clone();
+        let Some(item) = self.items.get_mut(&index) else { return Err(order("no such item")) };
+        let id = node.text("item_id");
+        if let ItemKind::Call(held) = &mut item.kind {
+            if !item.open {
+                return Err(order("more of a call that is done"));
+            }
+            if id.is_some_and(|id| !item.id.is_empty() && id != item.id) {
+                held.spoil("its events name different items", step.calls);
+            }
+            held.number(number);
+            held.event(kind, node, step.calls)?;
+            let call = held.call;
+            return Ok(Frame::of_call(raw, Shape::Belongs, call, step.calls));
+        }
+        if items::adds_to_call(kind) {
+            return Err(order("a piece of a call in an item of another kind"));
+        }
+        if !items::belongs_to_item(kind) {
+            return Ok(unknown(raw, node, kind, step.calls));
+        }
+        check_rest(node, &[])?;
+        if let ItemKind::Message(parts) = &mut item.kind {
+            copies::message_event(kind, node, item.open, parts, step.saw)?;
+        }
+        Ok(Frame::plain(raw))
+    }
+
+    /// A stream resumed in the middle of an item: what the item is, nobody has said yet. It is held until it
+    /// comes whole.
+    fn resumed(&mut self, raw: Bytes, node: &Node, kind: &str, step: &mut Step<'_>) -> Result<Frame, Fault> {
+        let next = self.next_index()?;
+        let index = node.some("output_index").and_then(Node::as_u64).unwrap_or(next);
+        if index < next || self.items.values().any(|item| item.open) {
+            return Err(order("an event for an item that is not open"));
+        }
+        if !items::adds_to_call(kind) {
+            check_rest(node, &[])?;
+            let id = node.text("item_id").unwrap_or_default().to_owned();
+            self.items.insert(index, Item { id, kind: ItemKind::Result, open: true });
+            return Ok(Frame::plain(raw));
+        }
+        let mut held = Held::resumed(kind, step.calls);
+        held.index = Some(index);
+        held.number(self.number.clone());
+        held.event(kind, node, step.calls)?;
+        let call = held.call;
+        let id = node.text("item_id").unwrap_or_default().to_owned();
+        self.items.insert(index, Item { id, kind: ItemKind::Call(Box::new(held)), open: true });
+        Ok(Frame::of_call(raw, Shape::Begins(index), call, step.calls))
+    }
+
+    /// The end of the reply, with all of its items once more.
+    fn last(&mut self, raw: Bytes, node: Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
+        check_rest(&node, &["response"])?;
+        let response = self.identify(&node)?;
+        let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
+        check_rest(response, &consumed)?;
+        saw_usage(response, step.saw);
+        self.phase = Phase::Done;
+        for item in self.items.values_mut() {
+            if let ItemKind::Message(parts) = &mut item.kind {
+                parts.values_mut().for_each(|said| said.flush(step.saw));
+                self.texts.extend(parts.values().map(Said::digest));
+            }
+        }
+        let output = list(response, "output")?;
+        let streamed = !self.items.is_empty();
+        let mut entries = Vec::new();
+        let mut leads = Vec::new();
+        let mut taken = HashSet::new();
+        for copy in output {
+            if !streamed || self.declared.resumed && !self.known(copy) {
+                let entry = self.whole_item(copy, &raw, at, step)?;
+                leads.extend(entry.map(|(call, _)| call));
+                entries.extend(entry);
+                continue;
+            }
+            entries.extend(self.copy(copy, &raw, at, &mut taken, step)?);
+        }
+        // What never came whole.
+        let named = self.named == Some(true);
+        let unsuccessful = node.text("type") != Some("response.completed");
+        let mut open = false;
+        for item in self.items.values_mut().filter(|item| item.open) {
+            item.open = false;
+            if let ItemKind::Call(held) = &mut item.kind {
+                open = true;
+                held.spoil("it was never completed", step.calls);
+                step.calls.set_place(held.call, held.place(&item.id, named));
+                step.calls.end(held.call);
+            }
+        }
+        if entries.is_empty() {
+            let failed = unsuccessful && !open && response.some("error").is_some();
+            return Ok(if failed { Frame::error(raw) } else { Frame::plain(raw) });
+        }
+        Frame::cut(&raw, node, at, entries, leads, step.calls)
+    }
+
+    /// Whether an item of this id or call id was streamed.
+    fn known(&self, copy: &Node) -> bool {
+        let id = copy.text("id").unwrap_or_default();
+        self.items.values().any(|item| !id.is_empty() && item.id == id)
+    }
+
+    /// A copy at the end of the reply of an item that was streamed; where it stands, if it is a call.
+    fn copy(
+        &mut self,
+        copy: &Node,
+        raw: &Bytes,
+        at: u32,
+        taken: &mut HashSet<u64>,
+        step: &mut Step<'_>,
+    ) -> Result<Option<(CallId, Span)>, Fault> {
+        let sort = Sort::of(copy, &self.declared, self.trusted);
+        let Sort::Call(what) = sort else {
+            match sort {
+                Sort::Message => {
+                    check_rest(copy, &[])?;
+                    for text in items::texts(copy).filter(|text| !text.as_wtf8().is_empty()) {
+                        if !self.texts.contains(&digest_of(text.as_wtf8())) {
+                            return Err(copies::differ("a message at the end of the reply"));
+                        }
+                    }
+                }
+                Sort::Reasoning => check_rest(copy, &[])?,
+                Sort::Result => check_rest(copy, &["tools"])?,
+                _ => check_rest(copy, &["tools", "arguments", "action"])?,
+            }
+            return Ok(None);
+        };
+        let source = raw.get(at as usize..).unwrap_or_default();
+        let origin = self.origin(copy, raw, at);
+        let named = self.named == Some(true);
+        let wanted = CallItem::of(&what, copy, source);
+        // By the id that answers use; some servers give the copy a new one.
+        let same_id = |held: &Held| !held.wire_id.is_empty() && held.wire_id == wanted.wire_id;
+        let calls = || {
+            self.items.iter().filter(|(index, _)| !taken.contains(*index)).filter_map(|(index, item)| {
+                if let ItemKind::Call(held) = &item.kind { Some((*index, &**held, item.open)) } else { None }
+            })
+        };
+        let found = calls()
+            .find(|(_, held, _)| same_id(held))
+            .or_else(|| calls().find(|(_, held, open)| !open && held.essence == Some(wanted.essence)))
+            .map(|(index, ..)| index);
+        let item = found.and_then(|index| self.items.get_mut(&index).map(|item| (index, item)));
+        let Some((index, Item { kind: ItemKind::Call(held), open, id })) = item else {
+            return Err(copies::differ("a call at the end of the reply"));
+        };
+        taken.insert(index);
+        if std::mem::take(open) {
+            // Some servers leave `output_item.done` out.
+            held.check_sort(&Sort::Call(what), step.calls);
+            held.finish(copy, source, step.calls);
+            step.calls.set_origin(held.call, origin);
+            step.calls.set_place(held.call, held.place(id, named));
+            step.calls.end(held.call);
+        } else if held.essence != Some(wanted.essence) {
+            return Err(copies::differ("a call at the end of the reply"));
+        }
+        Ok(Some((held.call, copy.span)))
+    }
+}
+
+/// An event that nobody knows: held, judged, passed on or dropped.
+fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
+    let id = calls.open(CallKind::Unknown, None, &format!("event {name}"), "");
+    if let Some(call) = calls.get_mut(id) {
+        call.call_like = node.members().iter().any(|member| looks_like_call(&member.value));
+    }
+    let frame = Frame::of_call(raw, Shape::Belongs, id, calls);
+    calls.end(id);
+    frame
+}
+
+/// The items under `key`; none if it is absent.
+fn list<'a>(node: &'a Node, key: &str) -> Result<&'a [Node], Fault> {
+    match node.some(key) {
+        None => Ok(&[]),
+        Some(list) if list.is_array() => Ok(list.elements()),
+        // Some readers take a mapping for a list.
+        Some(_) => Err(order("the items are not a list")),
+    }
+}
+
+fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
+    if let Some(usage) = node.some("usage") {
+        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
+        saw.push(Observation::Usage { input: count("input_tokens"), output: count("output_tokens") });
+    }
+}
+
+fn order(message: &str) -> Fault {
+    Fault::new("responses.order", message)
+}
+
+/// The end of a stream that could not go on, as this protocol says it: in the documented shape, and in the
+/// one that makes the official SDKs raise.
+pub(crate) fn error_event(message: &str, number: u64) -> Bytes {
+    let quoted = json::quoted(message);
+    let mut out = br#"event: error
+data: {"type":"error","code":"doorward_error","message":"#
+        .to_vec();
+    out.extend_from_slice(&quoted);
+    out.extend_from_slice(format!(r#","param":null,"sequence_number":{number},"error":"#).as_bytes());
+    out.extend_from_slice(br#"{"type":"doorward_error","code":"doorward_error","message":"#);
+    out.extend_from_slice(&quoted);
+    out.extend_from_slice(br#","param":null}}"#);
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// The text of a node as it stands in the source.
+fn text_of(node: &Node, source: &[u8]) -> String {
+    String::from_utf8_lossy(node.span.of(source)).into_owned()
+}
+
+/// What a place needs of a call: see [`Place`].
+impl Held {
+    fn place(&self, id: &str, named: bool) -> Place {
+        Place { index: self.index, numbers: self.numbers.clone(), named, id: id.to_owned() }
+    }
+}
