@@ -17,7 +17,7 @@ fn context(monitor: bool) -> Context {
         session: "s".into(),
         peer: "p".into(),
         trusted: false,
-        declared: Declared { tools, provider_tools: false, choices: 1, unseen: false },
+        declared: Declared { tools, choices: 1, ..Declared::default() },
         monitor,
     }
 }

@@ -156,6 +156,7 @@ mod tests {
         let none = |why: &str| format!("`none({why})`");
         match endpoint {
             Conversation(_) => ("read".into(), "read; calls judged".into()),
+            Stored(_) => (none("stored reply"), "read; calls judged".into()),
             Asked(_, why) => ("read".into(), none(why)),
             NoCalls(why) => (none(why), none(why)),
             Refused(_) => ("refused".into(), "".into()),
@@ -178,7 +179,6 @@ mod tests {
         let mut decided: Vec<[String; 4]> = Vec::new();
         for line in TABLE {
             let protocol = match line.protocol {
-            Stored(_) => (none("stored reply"), "read; calls judged".into()),
                 Anthropic => "Anthropic",
                 OpenAi => "OpenAI",
             };
