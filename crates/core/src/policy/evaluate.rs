@@ -25,11 +25,11 @@ impl Policy {
     /// home directory, so that `/home/u/x` and `~/x` are the same path.
     #[must_use]
     pub fn evaluate(&self, action: &Action, effects: &[Effect], home: &str) -> Vec<Reason> {
-        let answers = self.default == Default::Deny && is_act(action.kind);
+        let answers = self.default == Default::Deny && is_act(action.kind, effects);
         if self.rules.is_empty() {
             return if answers { vec![denied_by_default()] } else { Vec::new() };
         }
-        let hosts: Vec<Known> = effects.iter().map(reached).collect();
+        let hosts: Vec<Known> = effects.iter().map(|effect| reached(action.kind, effect)).collect();
         let case = Case { action, effects, hosts: &hosts, home };
         let mut reasons = Vec::new();
         let mut allowing = Vec::new();
@@ -48,9 +48,13 @@ impl Policy {
     }
 }
 
-/// Whether the default speaks about it: what an agent does, not what is said to it.
-const fn is_act(kind: ActionKind) -> bool {
-    matches!(kind, ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url)
+/// Whether the default speaks about it: what an agent does or has its provider do, not what is said to it.
+const fn is_act(kind: ActionKind, effects: &[Effect]) -> bool {
+    match kind {
+        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url => true,
+        ActionKind::ModelRequest => !effects.is_empty(),
+        _ => false,
+    }
 }
 
 fn denied_by_default() -> Reason {
@@ -66,12 +70,15 @@ fn denied_by_default() -> Reason {
 }
 
 /// What is known of the host an effect reaches.
-fn reached(effect: &Effect) -> Known {
+fn reached(kind: ActionKind, effect: &Effect) -> Known {
     match &effect.target {
         Target::Url(text) | Target::Host(text) => match address::authority(text) {
             Some(authority) => Known::Host(authority.host),
             None => Known::Unknown,
         },
+        // Where a provider's own search goes is the provider's affair: no host of ours is reached. It can be
+        // denied by tool and by capability.
+        _ if matches!(kind, ActionKind::ModelRequest) => Known::Nothing,
         _ if reaches_hosts(effect.capability) => Known::Unknown,
         _ => Known::Nothing,
     }
@@ -131,8 +138,13 @@ impl Case<'_> {
         if rule.tool.is_empty() {
             return Truth::Yes;
         }
-        let Some(tool) = &self.action.tool else { return Truth::No };
-        rule.tool.iter().any(|glob| glob.matches(&tool.name)).into()
+        match &self.action.tool {
+            Some(tool) => rule.tool.iter().any(|glob| glob.matches(&tool.name)).into(),
+            None if self.action.kind == ActionKind::ModelRequest => {
+                self.effects.iter().any(|effect| by(rule, effect)).into()
+            }
+            None => Truth::No,
+        }
     }
 
     fn any_effect(&self, rule: &Rule) -> Truth {
@@ -144,7 +156,10 @@ impl Case<'_> {
 
     fn effect(&self, rule: &Rule, at: usize) -> Truth {
         let (Some(effect), Some(host)) = (self.effects.get(at), self.hosts.get(at)) else { return Truth::No };
+        // Of a request's effects each has a tool of its own.
+        let tool = self.action.tool.is_some() || rule.tool.is_empty() || by(rule, effect);
         capability(rule, effect)
+            .min(tool.into())
             .min(asset(rule, effect))
             .min(reaches(rule, host))
             .min(self.path(&rule.path, effect))
@@ -169,6 +184,11 @@ impl Case<'_> {
         let each = patterns.iter().flat_map(|pattern| [(pattern, path), (pattern, other.as_str())]);
         each.map(|(pattern, path)| pattern.covers(path, exact)).max().unwrap_or(Truth::No)
     }
+}
+
+/// Whether a rule that names tools names the one that `effect` comes from.
+fn by(rule: &Rule, effect: &Effect) -> bool {
+    rule.tool.iter().any(|glob| glob.matches(&effect.by))
 }
 
 impl Rule {

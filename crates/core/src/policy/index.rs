@@ -66,6 +66,9 @@ impl Index {
             found.extend(self.tools.get(&tool.name.to_lowercase()).into_iter().flatten());
         }
         for effect in effects {
+            if action.tool.is_none() && !self.tools.is_empty() {
+                found.extend(self.tools.get(&effect.by.to_lowercase()).into_iter().flatten());
+            }
             found.extend(self.capabilities.get(&effect.capability).into_iter().flatten());
             if effect.capability == Capability::Unknown {
                 found.extend(&self.with_capability);

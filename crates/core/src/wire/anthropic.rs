@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Fault;
 use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, object, reply};
+use super::provider_tools;
 use super::request::{Declared, Request};
 use super::splice::Edit;
 use super::sse::Event;
@@ -527,6 +528,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.effects = provider_tools::anthropic(&node);
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();

@@ -8,6 +8,8 @@ pub mod sse;
 
 pub mod frame;
 
+mod provider_tools;
+
 mod stray;
 
 pub(crate) mod template;
@@ -22,9 +24,9 @@ mod anthropic;
 
 mod openai_chat;
 
-pub mod unknown;
-
 mod openai_responses;
+
+pub mod unknown;
 
 /// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::Fault;
 use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Shape, object, reply};
+use super::provider_tools;
 use super::request::{Declared, Request};
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
@@ -592,6 +593,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.effects = provider_tools::openai_chat(&node);
     request.declared.choices = node.get("n").and_then(Node::as_u64).unwrap_or(1).clamp(1, 128);
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         let named = tool.some("function").or_else(|| tool.some("custom")).unwrap_or(tool);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::action::{Part, PartKind};
+use crate::action::{Effect, Part, PartKind};
 use crate::decision::Coverage;
 use crate::syntax::Node;
 
@@ -40,6 +40,8 @@ pub struct Request {
     pub declared: Declared,
     /// Its content, block by block.
     pub parts: Vec<Part>,
+    /// What it asks the provider to do by itself.
+    pub effects: Vec<Effect>,
     /// What of it could be read.
     pub coverage: Coverage,
 }

@@ -260,3 +260,33 @@ fn rules_that_cannot_match_cost_nothing_and_lose_nothing() {
     assert_eq!(verdict(&many, &call("f", vec![fetch("https://h4999.test/")])), Verdict::Block);
     assert_eq!(verdict(&many, &call("f", vec![fetch("https://h5000.test/")])), Verdict::Allow);
 }
+
+/// What a provider is asked to do by itself is controlled in the request: by tool, capability and named host.
+#[test]
+fn what_a_provider_is_asked_to_do_can_be_denied() {
+    let mut search = fetch("https://docs.example/");
+    search.by = "web_search".into();
+    let mut anywhere = search.clone();
+    anywhere.target = Target::Other("what the provider chooses".into());
+    let request = |effects: Vec<Effect>| {
+        let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "agent".into(), "session".into());
+        action.effects = effects;
+        action
+    };
+    let by_tool = policy("version: 1\nrules:\n  - name: a\n    deny: {tool: web_search}\n");
+    assert_eq!(verdict(&by_tool, &request(vec![search.clone()])), Verdict::Block);
+    assert_eq!(verdict(&by_tool, &request(vec![fetch("https://docs.example/")])), Verdict::Allow);
+    assert_eq!(verdict(&by_tool, &request(Vec::new())), Verdict::Allow);
+    let by_host = policy("version: 1\nrules:\n  - name: a\n    deny: {host: \"*.example\"}\n");
+    assert_eq!(verdict(&by_host, &request(vec![search.clone()])), Verdict::Block);
+    // Where a provider's own search goes is not known, and no reason to stop every request that may search.
+    assert_eq!(verdict(&by_host, &request(vec![anywhere.clone()])), Verdict::Allow);
+    let both = policy("version: 1\nrules:\n  - name: a\n    deny: {tool: web_fetch, host: docs.example}\n");
+    assert_eq!(verdict(&both, &request(vec![search.clone()])), Verdict::Allow);
+    let by_capability = policy("version: 1\nrules:\n  - name: a\n    deny: {capability: network:fetch}\n");
+    assert_eq!(verdict(&by_capability, &request(vec![anywhere.clone()])), Verdict::Block);
+    let denied = policy("version: 1\ndefault: deny\nrules:\n  - name: a\n    allow: {tool: web_search}\n");
+    assert_eq!(verdict(&denied, &request(Vec::new())), Verdict::Allow);
+    assert_eq!(verdict(&denied, &request(vec![anywhere.clone()])), Verdict::Allow);
+    assert_eq!(verdict(&denied, &request(vec![anywhere, fetch("https://x.example/a.png")])), Verdict::Block);
+}

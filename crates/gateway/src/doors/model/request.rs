@@ -56,10 +56,10 @@ impl Crossing {
         action.fault = wrong.as_ref().map(|answer| answer.message.clone());
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
+        action.effects.clone_from(&request.effects);
         Asked { endpoint, request, action, wrong }
     }
 
-    /// Refuses what no strict reader would route, and unknown endpoints of who is not trusted with them.
     /// What is known of a reply that was asked for earlier.
     fn stored(&self) -> Request {
         let query = self.rest.split_once('?').map_or("", |(_, query)| query);
@@ -69,6 +69,7 @@ impl Crossing {
         Request { declared, ..unread(Coverage::None("stored reply".to_owned())) }
     }
 
+    /// Refuses what no strict reader would route, and unknown endpoints of who is not trusted with them.
     fn routable(&self, endpoint: Endpoint, path: &str) -> Result<(), Answer> {
         let odd = path.split('/').any(|part| matches!(part, "" | "." | "..")) && !path.is_empty()
             || path.bytes().any(|byte| matches!(byte, b'\\' | b'%' | b';') || !byte.is_ascii_graphic());
