@@ -39,7 +39,13 @@ fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'
     run_dialect(dialect, framing, chunks, end, context)
 }
 
-fn run_dialect(dialect: Dialect, framing: Framing, chunks: &[&[u8]], end: Input<'_>, context: Context) -> Ran {
+fn run_dialect(
+    dialect: Dialect,
+    framing: Framing,
+    chunks: &[&[u8]],
+    end: Input<'_>,
+    context: Context,
+) -> Ran {
     let mut machine = Machine::new(dialect, framing, context, Limits::default());
     let mut ran = Ran::default();
     let mut inputs: Vec<Input<'_>> = chunks.iter().map(|chunk| Input::Bytes(chunk)).collect();

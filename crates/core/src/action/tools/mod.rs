@@ -147,7 +147,12 @@ impl Fill<'_> {
         if node.is_array() {
             // `["bash", "-lc", "…"]` is one command.
             if key_is(COMMAND_KEYS) && node.elements().iter().all(|element| element.as_str().is_some()) {
-                self.argv(node);
+                // `commands` of OpenAI's shell tool are command lines, whatever they look like.
+                if self.name == "shell" && key == "commands" {
+                    self.script_of(node);
+                } else {
+                    self.argv(node);
+                }
                 return;
             }
             for element in node.elements() {
@@ -176,6 +181,15 @@ impl Fill<'_> {
         }
         let line = words.iter().map(|word| shell::quote_word(word)).collect::<Vec<_>>().join(" ");
         self.command(&line, Some(Shell::Sh));
+    }
+
+    /// Command lines that one shell runs one after the other.
+    fn script_of(&mut self, node: &Node) {
+        let lines: Vec<&str> = node.elements().iter().filter_map(Node::as_str).collect();
+        self.strings += lines.len();
+        if !lines.is_empty() {
+            self.command(&lines.join("\n"), None);
+        }
     }
 
     fn string(&mut self, text: &str, key: &str) {
@@ -295,6 +309,8 @@ impl Fill<'_> {
     /// The files a patch names, in the format of `apply_patch` or of `diff -u`.
     fn patch(&mut self, text: &str) {
         for line in text.lines() {
+            // Padding around a marker is tolerated.
+            let line = line.trim();
             let deleted = line.strip_prefix("*** Delete File: ");
             let named = ["*** Add File: ", "*** Update File: ", "*** Move to: ", "+++ "]
                 .iter()
@@ -320,6 +336,9 @@ impl Fill<'_> {
                     self.patch(&text);
                 }
                 self.written.push(text);
+            }
+            if self.plain == "apply_patch" && node.text("type") == Some("delete_file") {
+                self.capability = Capability::DeleteFile;
             }
             if node.text("command") == Some("view") {
                 self.capability = Capability::ReadFile;

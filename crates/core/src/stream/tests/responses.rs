@@ -280,6 +280,9 @@ fn a_call_whose_copies_differ_is_blocked() {
     }
 }
 
+/// What an upstream does to the items at the end of its reply.
+type Change<'a> = &'a dyn Fn(&mut Vec<Value>);
+
 #[test]
 fn a_copy_at_the_end_that_was_not_judged_refuses_the_reply() {
     let base = || {
@@ -287,11 +290,11 @@ fn a_copy_at_the_end_that_was_not_judged_refuses_the_reply() {
         told.text("hello").call("Bash", GOOD);
         told
     };
-    let end = |mut told: Told, change: &dyn Fn(&mut Vec<Value>)| {
+    let end = |mut told: Told, change: Change<'_>| {
         change(&mut told.output);
         told.end()
     };
-    let cases: [(&str, &dyn Fn(&mut Vec<Value>)); 7] = [
+    let cases: [(&str, Change<'_>); 7] = [
         ("arguments", &|output| output[1]["arguments"] = json!(BAD)),
         ("name", &|output| output[1]["name"] = json!("bad")),
         ("namespace", &|output| output[1]["namespace"] = json!("bad")),
@@ -309,7 +312,7 @@ fn a_copy_at_the_end_that_was_not_judged_refuses_the_reply() {
         assert!(last.some("error").is_some() && last.get("sequence_number").is_some());
     }
     // Honest differences: a new id (one server invents one), no copy at all, members without a meaning.
-    let fine: [&dyn Fn(&mut Vec<Value>); 4] = [
+    let fine: [Change<'_>; 4] = [
         &|output| output[1]["call_id"] = json!("call_new"),
         &Vec::clear,
         &|output| output[1]["id"] = Value::Null,

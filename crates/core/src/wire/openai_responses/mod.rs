@@ -446,7 +446,15 @@ impl Reader {
                 let (name, input) = (name.clone(), items::provider_input(copy, source));
                 step.saw.push(Observation::ProviderCall { name, input });
             }
-            ItemKind::Result => check_rest(copy, &["tools"])?,
+            ItemKind::Result => {
+                check_rest(copy, &["tools"])?;
+                // Of a message that was resumed only this copy says what it is.
+                if sort == Sort::Message {
+                    self.texts.extend(items::texts(copy).map(|text| digest_of(text.as_wtf8())));
+                    step.saw
+                        .extend(items::texts(copy).map(|text| Observation::Text(text.as_str().to_owned())));
+                }
+            }
             ItemKind::Reasoning => check_rest(copy, &[])?,
         }
         Ok(Frame::plain(raw))
