@@ -9,6 +9,8 @@
 //! Beside the dialects' own endpoints it serves `GET /_log` (every request seen, as JSON), `DELETE /_log`
 //! and `GET /_ready`.
 
+mod agents;
+mod agents_wire;
 mod anthropic;
 pub mod dialects;
 mod errors;
@@ -142,6 +144,9 @@ fn inspect(request: &Request, log: &Log) -> Reply {
 
 /// The answer to a client's request.
 fn answer(request: &Request, script: &Script) -> Reply {
+    if let Some(reply) = agents::answer(request) {
+        return reply;
+    }
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
     let reply = match request.method.as_str() {

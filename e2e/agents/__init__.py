@@ -1,0 +1,1 @@
+"""The published coding agents, and the play they are put in."""

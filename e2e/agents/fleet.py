@@ -1,0 +1,176 @@
+"""The agents, each as its recipe in docs/how-to/clients says, and nothing more."""
+
+import json
+from functools import cached_property
+
+from .workplace import installed
+
+# Clients want a key; the provider of these tests looks at none.
+KEY = "dummy-client-key"
+
+
+class Agent:
+    """What the tests ask of an agent."""
+
+    name = family = package = ""
+    # What the upstream speaks.
+    protocol = "openai"
+    door_arguments = ()
+    # What it can do: `calls` tools, `several` of them in one turn, has a tool that `edits` files, makes
+    # edits in `text`.
+    abilities = frozenset({"calls", "several", "edits"})
+
+    def env(self, scene):
+        """Its own environment variables."""
+        return {}
+
+    def settle(self, scene):
+        """Writes its settings into its home."""
+
+    def task(self, scene, words):
+        """The command line that gives it a task."""
+        raise NotImplementedError
+
+    def next_task(self, scene, words):
+        """The command line that gives the same session another one."""
+        raise NotImplementedError
+
+
+class Node(Agent):
+    """An agent that npm installs."""
+
+    @cached_property
+    def version(self):
+        try:
+            manifest = installed("npm", "node_modules", *self.package.split("/"), "package.json")
+        except (RuntimeError, FileNotFoundError):
+            return "?"
+        return json.loads(manifest.read_text())["version"]
+
+
+class Codex(Node):
+    """Codex CLI; its model decides which tools it has."""
+
+    family, package = "codex", "@openai/codex"
+
+    def __init__(self, name, model, lacks=()):
+        self.name, self.model = name, model
+        self.abilities = Agent.abilities - {*lacks}
+
+    def env(self, scene):
+        return {"DOORWARD_CLIENT_KEY": KEY}
+
+    def settle(self, scene):
+        folder = scene.home / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(
+            f'model = "{self.model}"\n'
+            'model_provider = "doorward"\n\n'
+            "[model_providers.doorward]\n"
+            'name = "Doorward"\n'
+            f'base_url = "{scene.door.base_url}"\n'
+            'env_key = "DOORWARD_CLIENT_KEY"\n'
+            'wire_api = "responses"\n'
+        )
+
+    def _exec(self, *more):
+        codex = installed("npm", "node_modules", ".bin", "codex")
+        # Its own sandbox needs kernel features that containers lack, and is not what is tested.
+        return [codex, "exec", *more, "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+
+    def task(self, scene, words):
+        return [*self._exec(), words]
+
+    def next_task(self, scene, words):
+        return [*self._exec("resume", "--last"), words]
+
+
+class CodexBuiltIn(Codex):
+    """Codex with its built-in provider at another address: it tries a WebSocket first."""
+
+    def env(self, scene):
+        return {"CODEX_API_KEY": KEY}
+
+    def settle(self, scene):
+        folder = scene.home / ".codex"
+        folder.mkdir()
+        (folder / "config.toml").write_text(
+            f'model = "{self.model}"\nopenai_base_url = "{scene.door.base_url}"\n'
+        )
+
+
+class OpenCode(Node):
+    """opencode, with each kind of provider that it brings."""
+
+    family, package = "opencode", "opencode-ai"
+
+    def __init__(self, name, protocol, provider, model, settings):
+        self.name, self.protocol = name, protocol
+        self.provider, self.model, self.settings = provider, model, settings
+
+    def settle(self, scene):
+        base = scene.door.base_url + ("/v1" if self.protocol == "anthropic" else "")
+        options = {"baseURL": base, "apiKey": KEY}
+        provider = {**self.settings, "options": options, "models": {self.model: {"name": self.model}}}
+        folder = scene.home / ".config" / "opencode"
+        folder.mkdir(parents=True)
+        (folder / "opencode.json").write_text(json.dumps({"provider": {self.provider: provider}}))
+
+    def task(self, scene, words):
+        opencode = installed("npm", "node_modules", ".bin", "opencode")
+        return [opencode, "run", "--model", f"{self.provider}/{self.model}", words]
+
+    def next_task(self, scene, words):
+        return [*self.task(scene, words)[:-1], "--continue", words]
+
+
+class Aider(Agent):
+    """aider: no tools, edits in plain text, one request for each message."""
+
+    family = "aider"
+    abilities = frozenset({"text"})
+
+    def __init__(self, name, protocol, model):
+        self.name, self.protocol, self.model = name, protocol, model
+
+    @cached_property
+    def version(self):
+        try:
+            found = list(installed("aider", "lib").glob("python*/site-packages/aider_chat-*.dist-info"))
+        except (RuntimeError, FileNotFoundError):
+            return "?"
+        return found[0].name.removeprefix("aider_chat-").removesuffix(".dist-info") if found else "?"
+
+    def env(self, scene):
+        prefix = self.protocol.upper()
+        return {f"{prefix}_API_KEY": KEY, f"{prefix}_API_BASE": scene.door.base_url}
+
+    def task(self, scene, words):
+        return [
+            *(installed("aider", "bin", "aider"), "--model", self.model, "--edit-format", "diff"),
+            *("--no-git", "--yes-always", "--no-check-update", "--no-show-model-warnings", "--analytics-disable"),
+            *("--message", words),
+        ]
+
+    def next_task(self, scene, words):
+        return [*self.task(scene, words), "--restore-chat-history"]
+
+
+FLEET = [
+    # A model that Codex does not know: plain functions.
+    Codex("codex", "gpt-scripted", lacks=["edits"]),
+    # The one model it knows that still has functions, and a custom tool for patches.
+    Codex("codex-patch", "gpt-5.5"),
+    # Today's models: one tool that takes JavaScript; its calls come one at a time.
+    Codex("codex-script", "gpt-6.1-sol", lacks=["several"]),
+    CodexBuiltIn("codex-built-in", "gpt-5.5"),
+    OpenCode(
+        "opencode-chat",
+        *("openai", "doorward", "scripted"),
+        {"npm": "@ai-sdk/openai-compatible", "name": "Doorward"},
+    ),
+    OpenCode("opencode-responses", "openai", "openai", "gpt-scripted", {}),
+    OpenCode("opencode-anthropic", "anthropic", "anthropic", "claude-scripted", {}),
+    Aider("aider-chat", "openai", "openai/scripted"),
+    Aider("aider-anthropic", "anthropic", "anthropic/claude-scripted"),
+]

@@ -1,0 +1,82 @@
+"""Each agent finishes a benign task through the door, and survives a blocked call: the command never runs,
+the agent is told why, and goes on.
+
+What the provider says stands in `crates/testkit/src/provider/agents.rs`.
+"""
+
+import pytest
+
+RULE = "exec.download-and-run"
+
+
+def refused(scene):
+    """The reasons of the calls that were blocked."""
+    return [
+        reason["rule"]
+        for receipt in scene.door.receipts()
+        if receipt.get("decision", {}).get("verdict") == "block"
+        for reason in receipt["decision"]["reasons"]
+    ]
+
+
+@pytest.mark.needs("calls")
+def test_benign(scene):
+    """A task of several steps, with nothing in it to stop."""
+    scene.open()
+    done = scene.task("benign")
+    assert scene.made("made.txt") == "made\n", done
+    assert "Done: the file is there." in done.out, done
+    assert refused(scene) == []
+
+
+@pytest.mark.needs("text")
+def test_benign_text(scene):
+    """An edit told in plain text."""
+    scene.open()
+    done = scene.task("edit")
+    assert scene.made("made.txt") == "made\n", done
+    assert refused(scene) == []
+
+
+@pytest.mark.needs("edits")
+def test_edit(scene):
+    """The client's own editing tool."""
+    scene.open()
+    done = scene.task("patch")
+    assert scene.made("made.txt") == "patched\n", done
+    assert "Done: the file is there." in done.out, done
+    assert refused(scene) == []
+
+
+@pytest.mark.needs("several")
+def test_blocked_beside_another(scene):
+    """Of two calls in one turn one is blocked: the other runs, and the same turn goes on with the notice."""
+    scene.open()
+    done = scene.task("beside")
+    assert (scene.hits(), scene.made("ran.txt")) == (0, None), done
+    assert (scene.made("first.txt"), scene.made("second.txt")) == ("first\n", "second\n"), done
+    assert "Done despite the block." in done.out, done
+    assert set(refused(scene)) == {RULE}
+
+
+@pytest.mark.needs("calls")
+def test_blocked_alone(scene):
+    """The only call of a turn is blocked: the agent shows why, and its session goes on with the next task."""
+    scene.open()
+    done = scene.task("alone")
+    assert (scene.hits(), scene.made("ran.txt")) == (0, None), done
+    assert "[doorward] Blocked" in done.out or "Done despite the block." in done.out, done
+    assert set(refused(scene)) == {RULE}
+    done = scene.next_task("after")
+    assert scene.made("after.txt") == "after\n", done
+    assert "Done after the block." in done.out, done
+    assert scene.hits() == 0
+
+
+@pytest.mark.needs("calls")
+def test_unguarded(scene):
+    """The same without enforcement: the payload runs. What the others assert can fail."""
+    scene.open("monitor")
+    done = scene.task("alone")
+    assert (scene.hits(), scene.made("ran.txt")) == (1, "ran\n"), done
+    assert "Done, nothing was blocked." in done.out, done
