@@ -664,7 +664,7 @@ impl Outcome {
             Observation::Coverage(coverage) => {
                 self.coverage = std::mem::take(&mut self.coverage).and(coverage.clone());
             }
-            Observation::Text(_) | Observation::ProviderCall { .. } => {}
+            Observation::Text(_) | Observation::ProviderCall { .. } | Observation::Reply { .. } => {}
         }
     }
 }

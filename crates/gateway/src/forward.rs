@@ -46,6 +46,8 @@ pub struct Outgoing {
     pub head: http::request::Parts,
     /// The judged bytes.
     pub body: Bytes,
+    /// How many blocked calls were put back into them.
+    pub restored: usize,
 }
 
 impl Content for Outgoing {
@@ -53,6 +55,13 @@ impl Content for Outgoing {
 
     fn content(&self) -> &[u8] {
         &self.body
+    }
+
+    fn notes(&self) -> Vec<String> {
+        match self.restored {
+            0 => Vec::new(),
+            calls => vec![format!("restore {calls}")],
+        }
     }
 }
 
@@ -67,7 +76,7 @@ pub async fn request(
 ) -> Result<http::Response<Incoming>, Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
-    let Outgoing { upstream, head, body } = permit.open(Key(()));
+    let Outgoing { upstream, head, body, .. } = permit.open(Key(()));
     let sending = upstream.send(http::Request::from_parts(head, Full::new(body)), Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
     match tokio::time::timeout(PATIENCE, sending).await {

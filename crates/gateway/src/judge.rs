@@ -11,6 +11,7 @@ use doorward_store::Store;
 use crate::budgets::Budgets;
 use crate::hold::Hold;
 use crate::record::{Content, Permit, Recorder, StreamPermit};
+use crate::replies::Replies;
 use crate::sessions::{Seen, Sessions};
 
 /// What judges every crossing. One per process; doors share it.
@@ -18,6 +19,7 @@ use crate::sessions::{Seen, Sessions};
 pub struct Gateway {
     engine: ArcSwap<Engine>,
     sessions: Sessions,
+    replies: Replies,
     hold: Hold,
     budgets: Budgets,
     recorder: Recorder,
@@ -54,6 +56,7 @@ impl Gateway {
         Self {
             engine: ArcSwap::new(engine),
             sessions: Sessions::default(),
+            replies: Replies::default(),
             hold: Hold,
             budgets: Budgets,
             recorder,
@@ -110,6 +113,11 @@ impl Gateway {
     #[must_use]
     pub fn engine(&self) -> Arc<Engine> {
         self.engine.load_full()
+    }
+
+    /// What later requests may need of earlier replies.
+    pub(crate) const fn replies(&self) -> &Replies {
+        &self.replies
     }
 
     /// Where decisions are recorded.

@@ -38,6 +38,11 @@ pub trait Content {
 
     /// The bytes that were judged.
     fn content(&self) -> &[u8];
+
+    /// What was done to them before they were judged, in words for the receipt.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Content for Held {
@@ -218,7 +223,9 @@ impl Recorder {
         decision: Decision,
         body: B,
     ) -> Result<Permit<B>, Refusal> {
-        let receipt = self.decide(Kind::Decision, &action, seen, &decision, B::PART, body.content()).await;
+        let receipt = self
+            .decide(Kind::Decision, &action, seen, &decision, (B::PART, body.content()), body.notes())
+            .await;
         match receipt {
             Ok((receipt, true)) => Ok(Permit { body, action, decision, receipt }),
             Ok((receipt, false)) => Err(Refusal {
@@ -241,7 +248,7 @@ impl Recorder {
         decision: Decision,
         revoked: watch::Receiver<u64>,
     ) -> Result<StreamPermit, Refusal> {
-        match self.decide(Kind::Opened, &action, seen, &decision, Nothing::PART, &[]).await {
+        match self.decide(Kind::Opened, &action, seen, &decision, (Nothing::PART, &[]), Vec::new()).await {
             Ok((receipt, true)) => Ok(StreamPermit { action, decision, receipt, revoked }),
             Ok((receipt, false)) => Err(Refusal {
                 decision: Box::new(decision),
@@ -259,8 +266,8 @@ impl Recorder {
         action: &Action,
         seen: Seen,
         decision: &Decision,
-        part: &'static str,
-        content: &[u8],
+        (part, content): (&'static str, &[u8]),
+        notes: Vec<String>,
     ) -> Result<(Arc<str>, bool), Why> {
         let time = now();
         let mode = seen.facts.mode;
@@ -279,7 +286,7 @@ impl Recorder {
             let record = decision_record(decision, &self.shared.policy, mode, enforced);
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
-            let duties: Vec<String> = decision.duties.0.iter().map(duty_line).collect();
+            let duties: Vec<String> = decision.duties.0.iter().map(duty_line).chain(notes).collect();
             draft
                 .decision(
                     &DecisionRecord {

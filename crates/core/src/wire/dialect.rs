@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::frame::{Calls, Frame, Observation, Repair};
+use super::frame::{Calls, Frame, Observation, Repair, object};
+use super::openai_responses::restore::{Links, Memory, Restored};
 use super::request::{Declared, Request};
 use super::sse::Event;
 use super::{Fault, Protocol, anthropic, openai_chat, openai_responses, unknown};
@@ -41,6 +42,29 @@ impl Dialect {
             Self::OpenAiChat => openai_chat::read_request(body),
             Self::OpenAiResponses => openai_responses::read_request(body),
             Self::Unknown(_) => Ok(Request::default()),
+        }
+    }
+
+    /// What a request says of the history it goes on from.
+    #[must_use]
+    pub fn links(self, body: &[u8]) -> Links {
+        match self {
+            Self::OpenAiResponses => {
+                object(body).map(|node| openai_responses::restore::links(&node)).unwrap_or_default()
+            }
+            _ => Links::default(),
+        }
+    }
+
+    /// Puts calls that were blocked in earlier replies back into a request, where its protocol asks for them;
+    /// `None` if there is nothing to put back.
+    ///
+    /// # Errors
+    /// A [`Fault`] if the request is not strict JSON.
+    pub fn restore(self, body: &[u8], memory: &dyn Memory) -> Result<Option<Restored>, Fault> {
+        match self {
+            Self::OpenAiResponses => openai_responses::restore::restore(body, memory),
+            _ => Ok(None),
         }
     }
 

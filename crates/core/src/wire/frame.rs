@@ -37,6 +37,11 @@ pub enum Observation {
     },
     /// Something that was not looked into.
     Coverage(Coverage),
+    /// What the upstream calls this reply: a later request may go on from it.
+    Reply {
+        /// The reply's id.
+        id: String,
+    },
 }
 
 /// What a held thing is.

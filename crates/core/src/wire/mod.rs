@@ -24,7 +24,7 @@ mod anthropic;
 
 mod openai_chat;
 
-mod openai_responses;
+pub mod openai_responses;
 
 pub mod unknown;
 

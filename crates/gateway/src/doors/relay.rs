@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use doorward_core::action::{ActionKind, PartKind, ToolUse};
 use doorward_core::session::Mode;
-use doorward_core::stream::{Framing, Input, Machine, Observation, Outcome, Output};
+use doorward_core::stream::{Framing, Input, Machine, Observation, Origin, Outcome, Output, Ruling};
 use doorward_core::wire::Fault;
 use doorward_core::{Action, Coverage, Door, Source};
 use http::response::Parts;
@@ -19,6 +19,7 @@ use crate::answer::{Answer, Body, RECEIPT, whole};
 use crate::forward::{self, ClientGone, Reply};
 use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
+use crate::replies::Remembering;
 
 /// How often the machine is told the time.
 const TICK: Duration = Duration::from_secs(5);
@@ -32,6 +33,8 @@ pub struct Relay {
     pub agent: Arc<str>,
     pub machine: Machine,
     pub framing: Framing,
+    /// What later requests may need of this reply.
+    pub remembering: Option<Remembering>,
 }
 
 /// What has come of a step.
@@ -215,6 +218,7 @@ impl Run {
                 },
                 Output::Saw(observation) => self.saw(observation).await,
                 Output::Judge(call, action, held) => {
+                    let origin = held.origin().cloned();
                     let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
                     let gateway = Arc::clone(&self.relay.gateway);
                     let agent = Arc::clone(&self.relay.agent);
@@ -226,6 +230,7 @@ impl Run {
                             forward::ruling(&gateway, judged, &tool).await
                         } => ruling,
                     };
+                    self.remember(origin, &ruling);
                     self.relay.machine.step(Input::Ruled(call, ruling), &mut outputs);
                 }
                 // Returning drops the upstream's body, which closes its connection.
@@ -264,6 +269,18 @@ impl Run {
         }
     }
 
+    /// Keeps a call that was blocked: a later request may have to repeat it. A notice without a receipt could
+    /// stand for several calls.
+    fn remember(&self, origin: Option<Origin>, ruling: &Ruling) {
+        if let (Some(remembering), Some(origin), Ruling::Replace(notice)) =
+            (&self.relay.remembering, origin, ruling)
+            && notice.contains("(receipt ")
+        {
+            let conversation = remembering.conversation.clone();
+            remembering.memory.blocked(origin, conversation, notice.clone());
+        }
+    }
+
     /// What needs no ruling is recorded.
     async fn saw(&mut self, observation: Observation) {
         let gateway = &self.relay.gateway;
@@ -285,6 +302,11 @@ impl Run {
                     .parts
                     .push(doorward_core::action::Part { kind: PartKind::Arguments, text: input.into() });
                 let _ = gateway.pass(action, Nothing).await;
+            }
+            Observation::Reply { id } => {
+                if let Some(Remembering { memory, declared: Some(declared), .. }) = &self.relay.remembering {
+                    memory.declared(&id, declared);
+                }
             }
             Observation::Usage { .. } | Observation::Coverage(_) => {}
         }

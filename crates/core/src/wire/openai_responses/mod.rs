@@ -14,6 +14,7 @@ mod copies;
 mod items;
 mod repair;
 mod request;
+pub mod restore;
 pub(crate) use repair::repair;
 pub(crate) use request::read_request;
 
@@ -222,6 +223,7 @@ impl Reader {
         check_keys_of(&node, STRUCTURE, FOREIGN)?;
         self.phase = Phase::Done;
         node.text("id").unwrap_or_default().clone_into(&mut self.response);
+        saw.extend(replied(&self.response));
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output", "data"]).collect();
         check_rest(&node, &consumed)?;
         saw_usage(&node, saw);
@@ -294,7 +296,7 @@ impl Reader {
     /// What is told of the reply before its items.
     fn head(&mut self, node: &Node, saw: &mut Vec<Observation>) -> Result<(), Fault> {
         check_rest(node, &["response"])?;
-        let response = self.identify(node)?;
+        let response = self.identify(node, saw)?;
         self.phase = Phase::Output;
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
         check_rest(response, &consumed)?;
@@ -308,13 +310,14 @@ impl Reader {
     }
 
     /// The `response` of an event, which must be the same one throughout.
-    fn identify<'a>(&mut self, node: &'a Node) -> Result<&'a Node, Fault> {
+    fn identify<'a>(&mut self, node: &'a Node, saw: &mut Vec<Observation>) -> Result<&'a Node, Fault> {
         let Some(response) = node.get("response").filter(|response| response.is_object()) else {
             return Err(order("an event without its response"));
         };
         let id = response.text("id").unwrap_or_default();
         if self.response.is_empty() {
             id.clone_into(&mut self.response);
+            saw.extend(replied(id));
         } else if self.response != id {
             return Err(order("the reply's id changes"));
         }
@@ -565,7 +568,7 @@ impl Reader {
     /// The end of the reply, with all of its items once more.
     fn last(&mut self, raw: Bytes, node: Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
         check_rest(&node, &["response"])?;
-        let response = self.identify(&node)?;
+        let response = self.identify(&node, step.saw)?;
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
         check_rest(response, &consumed)?;
         saw_usage(response, step.saw);
@@ -695,6 +698,11 @@ fn list<'a>(node: &'a Node, key: &str) -> Result<&'a [Node], Fault> {
         // Some readers take a mapping for a list.
         Some(_) => Err(order("the items are not a list")),
     }
+}
+
+/// The reply's id, to be remembered.
+fn replied(id: &str) -> Option<Observation> {
+    (!id.is_empty()).then(|| Observation::Reply { id: id.to_owned() })
 }
 
 fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {

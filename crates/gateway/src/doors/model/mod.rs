@@ -55,14 +55,14 @@ impl Crossing {
         let memory = self.memory.clone();
         let Gathered { bytes: body, shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
-        let Asked { endpoint, request, action, wrong } = if body.len() > LARGE {
+        let Asked { endpoint, request, action, wrong, body, history } = if body.len() > LARGE {
             tokio::task::block_in_place(|| self.read(&head, &body))
         } else {
             self.read(&head, &body)
         };
         let method = head.method.clone();
         let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
-        let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body };
+        let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
         let permit = match self.gateway.pass(action, outgoing).await {
             Ok(permit) => permit,
             Err(Refusal { receipt, why: Why::Blocked, decision }) => {
@@ -87,7 +87,7 @@ impl Crossing {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
         })?;
-        let answered = self.reply(endpoint, &method, request, reply).await;
+        let answered = self.reply(endpoint, &method, request, history, reply).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 }

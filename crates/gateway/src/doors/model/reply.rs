@@ -1,5 +1,7 @@
 //! What the upstream answered: how it is to be read, and its way to the client.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
 use doorward_core::session::Mode;
@@ -14,8 +16,10 @@ use hyper::body::Incoming;
 use super::Crossing;
 use super::body::small_body;
 use super::endpoint::Endpoint;
+use super::request::History;
 use crate::answer::{Answer, Body};
 use crate::doors::relay;
+use crate::replies::Remembering;
 use crate::upstream::forwarded_headers;
 
 /// The largest error reply.
@@ -28,6 +32,7 @@ impl Crossing {
         endpoint: Endpoint,
         method: &Method,
         request: Request,
+        history: History,
         reply: Response<Incoming>,
     ) -> Result<Response<Body>, Answer> {
         let (mut head, body) = reply.into_parts();
@@ -67,6 +72,9 @@ impl Crossing {
             _ => Either::Left(body),
         };
         let permit = self.gateway.open(action).await?;
+        if let Some(conversation) = history.answered.filter(|_| head.status.is_success()) {
+            self.remembered().answered(&conversation);
+        }
         head.headers = forwarded_headers(&head.headers);
         match reading {
             Reading::Opaque(_) | Reading::Error => Ok(relay::opaque(self.gateway, permit, head, body)),
@@ -74,11 +82,28 @@ impl Crossing {
                 let Either::Left(body) = body else {
                     return Err(Answer::upstream("broken", "no reply to read"));
                 };
+                let remembering = self.remembering(endpoint, &request, history.conversation);
                 let machine = self.machine(endpoint, framing, request.declared, monitor);
-                let relay = relay::Relay { gateway: self.gateway, agent: self.agent, machine, framing };
+                let (gateway, agent) = (self.gateway, self.agent);
+                let relay = relay::Relay { gateway, agent, machine, framing, remembering };
                 relay.start(permit, head, body).await
             }
         }
+    }
+
+    /// What is to be remembered of a reply that later requests may go on from.
+    fn remembering(
+        &self,
+        endpoint: Endpoint,
+        request: &Request,
+        conversation: Option<Arc<str>>,
+    ) -> Option<Remembering> {
+        let declared = match endpoint {
+            Endpoint::Conversation(Dialect::OpenAiResponses) => Some(Arc::new(request.declared.clone())),
+            Endpoint::Stored(Dialect::OpenAiResponses) => None,
+            _ => return None,
+        };
+        Some(Remembering { memory: self.remembered(), conversation, declared })
     }
 
     fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {

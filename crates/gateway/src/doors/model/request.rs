@@ -1,6 +1,11 @@
 //! What an agent asks for, read.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use doorward_core::action::ActionKind;
+use doorward_core::session::Mode;
+use doorward_core::stream::Dialect;
 use doorward_core::wire::request::{Declared, Request};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::StatusCode;
@@ -9,6 +14,7 @@ use http::request::Parts;
 use super::endpoint::{Endpoint, endpoint};
 use super::{Crossing, bad_request};
 use crate::answer::Answer;
+use crate::replies::Remembered;
 
 /// A request as it was read.
 pub(super) struct Asked {
@@ -17,6 +23,20 @@ pub(super) struct Asked {
     pub action: Action,
     /// What the agent is told if it is refused for being wrong.
     pub wrong: Option<Answer>,
+    /// The body as it will be sent.
+    pub body: Bytes,
+    pub history: History,
+}
+
+/// The conversation a request goes on from.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// The conversation that the upstream keeps, if it does.
+    pub conversation: Option<Arc<str>>,
+    /// How many calls that were blocked have been put back.
+    pub restored: usize,
+    /// The conversation whose calls have been given their outputs.
+    pub answered: Option<String>,
 }
 
 fn unread(coverage: Coverage) -> Request {
@@ -26,7 +46,7 @@ fn unread(coverage: Coverage) -> Request {
 impl Crossing {
     /// What the agent asks for, as an action. What is wrong with it is a fault of the action, so that it is
     /// judged and recorded like anything else (in monitor mode it passes, unread).
-    pub(super) fn read(&self, head: &Parts, body: &[u8]) -> Asked {
+    pub(super) fn read(&self, head: &Parts, body: &Bytes) -> Asked {
         let path = self.rest.split('?').next().unwrap_or_default();
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
@@ -39,11 +59,16 @@ impl Crossing {
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::User;
+        let (mut body, mut history) = (body.clone(), History::default());
         let read = self.routable(endpoint, path).and_then(|()| match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
-                dialect.read_request(body).map_err(|fault| bad_request(fault.code, fault.message))
+                body = self.restored(dialect, &body, &mut history);
+                let mut request =
+                    dialect.read_request(&body).map_err(|fault| bad_request(fault.code, fault.message))?;
+                self.inherit(dialect, &body, &mut request, &mut history);
+                Ok(request)
             }
-            Endpoint::Stored(_) => Ok(self.stored()),
+            Endpoint::Stored(_) => Ok(self.stored(path)),
             Endpoint::NoCalls(what) => Ok(unread(Coverage::None(what.to_owned()))),
             Endpoint::Refused(_) | Endpoint::Unknown => {
                 Ok(unread(Coverage::Partial("unknown endpoint".to_owned())))
@@ -57,15 +82,54 @@ impl Crossing {
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
         action.effects.clone_from(&request.effects);
-        Asked { endpoint, request, action, wrong }
+        Asked { endpoint, request, action, wrong, body, history }
+    }
+
+    /// What is remembered of this agent's earlier replies from this upstream.
+    pub(super) fn remembered(&self) -> Remembered {
+        self.gateway.replies().of(&self.agent, &self.upstream.name)
+    }
+
+    /// The request with calls that were blocked put back where its protocol asks for them. In monitor mode
+    /// nothing was blocked, and nothing is altered.
+    fn restored(&self, dialect: Dialect, body: &Bytes, history: &mut History) -> Bytes {
+        let memory = self.remembered();
+        if memory.is_empty() || self.gateway.mode() == Mode::Monitor {
+            return body.clone();
+        }
+        // What is not strict JSON is refused when it is read.
+        match dialect.restore(body, &memory) {
+            Ok(Some(restored)) => {
+                history.restored = restored.calls;
+                history.answered = restored.conversation;
+                restored.body
+            }
+            Ok(None) | Err(_) => body.clone(),
+        }
+    }
+
+    /// What a request takes over from the history that its upstream keeps: tools that were found by searching
+    /// stay declared.
+    fn inherit(&self, dialect: Dialect, body: &[u8], request: &mut Request, history: &mut History) {
+        let links = dialect.links(body);
+        history.conversation = links.conversation.map(Arc::from);
+        let searches = request.declared.tools.contains("tool_search") || request.declared.provider_tools;
+        if let Some(before) =
+            links.previous.filter(|_| searches).and_then(|id| self.remembered().declared_for(&id))
+        {
+            request.declared.tools.extend(before.tools.iter().cloned());
+        }
     }
 
     /// What is known of a reply that was asked for earlier.
-    fn stored(&self) -> Request {
+    fn stored(&self, path: &str) -> Request {
         let query = self.rest.split_once('?').map_or("", |(_, query)| query);
         // Escaped, it would be another parameter to some servers; then the stream has to begin at its beginning.
         let resumed = query.split('&').any(|parameter| parameter.starts_with("starting_after="));
-        let declared = Declared { resumed, ..Declared::unseen() };
+        let id = path.split('/').skip_while(|part| *part != "responses").nth(1).unwrap_or_default();
+        let declared = self.remembered().declared_for(id);
+        let declared = declared.map_or_else(Declared::unseen, |declared| (*declared).clone());
+        let declared = Declared { resumed, ..declared };
         Request { declared, ..unread(Coverage::None("stored reply".to_owned())) }
     }
 
