@@ -60,7 +60,7 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Receipts => receipts(&*shared.desk, &parts).await,
         RouteId::Receipt => receipt(&*shared.desk, entry.matched.id.unwrap_or_default()).await,
         // Of the other listener: the table does not give them here.
-        RouteId::Anthropic | RouteId::Openai | RouteId::Upstream => Err(no_such_route()),
+        RouteId::Anthropic | RouteId::Openai | RouteId::Gemini | RouteId::Upstream => Err(no_such_route()),
     };
     answered.unwrap_or_else(|fault| answer::fault(&fault))
 }

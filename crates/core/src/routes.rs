@@ -34,6 +34,8 @@ pub enum RouteId {
     Anthropic,
     /// The model door, OpenAI's protocol.
     Openai,
+    /// The model door, Gemini's protocol.
+    Gemini,
     /// The model door, an upstream by the name it has in the configuration.
     Upstream,
     /// The process is alive.
@@ -91,9 +93,11 @@ const fn control(
 pub const ROUTES: &[Route] = &[
     data(RouteId::Anthropic, "/t/{token}/anthropic/{rest}"),
     data(RouteId::Openai, "/t/{token}/openai/{rest}"),
+    data(RouteId::Gemini, "/t/{token}/gemini/{rest}"),
     data(RouteId::Upstream, "/t/{token}/upstreams/{name}/{rest}"),
     data(RouteId::Anthropic, "/anthropic/{rest}"),
     data(RouteId::Openai, "/openai/{rest}"),
+    data(RouteId::Gemini, "/gemini/{rest}"),
     data(RouteId::Upstream, "/upstreams/{name}/{rest}"),
     control(RouteId::Health, Principal::Nobody, &["GET"], "/healthz"),
     control(RouteId::Ready, Principal::Nobody, &["GET"], "/readyz"),
@@ -220,7 +224,12 @@ mod tests {
 
     #[test]
     fn a_model_route_without_token_is_an_agents_route() {
-        for path in ["/anthropic/v1/messages", "/openai/v1/chat/completions", "/upstreams/lab/v1"] {
+        for path in [
+            "/anthropic/v1/messages",
+            "/openai/v1/chat/completions",
+            "/gemini/v1beta/models",
+            "/upstreams/lab/v1",
+        ] {
             let matched = route(Listener::Data, "POST", path);
             assert_eq!((matched.token, matched.route.principal), (None, Principal::Agent), "{path}");
         }

@@ -384,7 +384,7 @@ impl Machine {
             }
             Phase::Draining | Phase::Finished => return,
         }
-        let complete = self.last_frame(out).and_then(|()| self.reader.complete());
+        let complete = self.last_frame(out).and_then(|()| self.reader.complete(&mut self.saw));
         match complete {
             Ok(()) if self.context.monitor => self.calls.release_open(),
             Ok(()) => {}
@@ -647,7 +647,7 @@ impl Machine {
             && now >= self.last_sent + QUIET
         {
             self.last_sent = now;
-            out.push(Output::KeepAlive(Bytes::from_static(b": doorward\n\n")));
+            out.push(Output::KeepAlive(Bytes::from_static(self.dialect.keep_alive())));
         }
     }
 }

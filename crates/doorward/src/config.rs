@@ -99,6 +99,7 @@ impl Config {
         let upstreams = [
             ("anthropic", official(Protocol::Anthropic, "https://api.anthropic.com")),
             ("openai", official(Protocol::OpenAi, "https://api.openai.com")),
+            ("gemini", official(Protocol::Gemini, "https://generativelanguage.googleapis.com")),
         ];
         Self {
             home,
@@ -212,7 +213,7 @@ impl Config {
         };
         let Some(protocol) = Protocol::parse(protocol) else {
             let message = format!("`{}` is no protocol Doorward speaks", protocol.escape_debug());
-            return faults.add_plain("protocol", &message, "use anthropic or openai");
+            return faults.add_plain("protocol", &message, "use anthropic, openai or gemini");
         };
         let mut settled = UpstreamConfig {
             protocol,
@@ -340,7 +341,8 @@ const SETTINGS: &[Setting] = &[
     setting("key_env", "DOORWARD_KEY_ENV", true),
 ];
 
-const PROTOCOLS: &[(&str, Protocol)] = &[("anthropic", Protocol::Anthropic), ("openai", Protocol::OpenAi)];
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("anthropic", Protocol::Anthropic), ("openai", Protocol::OpenAi), ("gemini", Protocol::Gemini)];
 
 /// What the environment sets. An unknown `DOORWARD_*` is a fault: a setting that does nothing because it
 /// is misspelt is how a firewall runs unprotected.

@@ -129,10 +129,10 @@ impl Running {
         Ok(())
     }
 
-    /// The value of `ANTHROPIC_BASE_URL` and of `OPENAI_BASE_URL` for the agent.
-    pub fn base_urls(&self) -> (String, String) {
+    /// The values of `ANTHROPIC_BASE_URL`, `OPENAI_BASE_URL` and `GOOGLE_GEMINI_BASE_URL` for the agent.
+    pub fn base_urls(&self) -> [String; 3] {
         let base = format!("http://{}/t/{}", self.data, self.token.expose());
-        (format!("{base}/anthropic"), format!("{base}/openai/v1"))
+        [format!("{base}/anthropic"), format!("{base}/openai/v1"), format!("{base}/gemini")]
     }
 }
 

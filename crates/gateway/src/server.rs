@@ -138,7 +138,9 @@ impl Server {
     /// Where a request goes, and whose it is.
     fn route(&self, head: &http::request::Parts) -> Result<Crossing, (Answer, Protocol)> {
         let path = head.uri.path();
-        let protocol = if path.contains("/anthropic/") { Protocol::Anthropic } else { Protocol::OpenAi };
+        let named = |protocol: &Protocol| path.contains(&format!("/{}/", protocol.as_str()));
+        let protocol =
+            [Protocol::Anthropic, Protocol::Gemini].into_iter().find(named).unwrap_or(Protocol::OpenAi);
         let refuse = |status, code, message: String| Err((Answer::agent(status, code, message), protocol));
         if let Err(message) = one_length(head) {
             return refuse(StatusCode::BAD_REQUEST, "framing", message);
@@ -157,7 +159,7 @@ impl Server {
                 return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(None));
             }
             Found::NotFound => {
-                let message = "no such path; use /t/<token>/anthropic, /t/<token>/openai/v1 or \
+                let message = "no such path; use /t/<token>/anthropic, /t/<token>/openai/v1, /t/<token>/gemini or \
                                /t/<token>/upstreams/<name>, as `doorward run` prints them";
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", message.to_owned());
             }
@@ -168,6 +170,7 @@ impl Server {
         let name = match found.route.id {
             RouteId::Anthropic => "anthropic",
             RouteId::Openai => "openai",
+            RouteId::Gemini => "gemini",
             RouteId::Upstream => found.name.unwrap_or_default(),
             RouteId::Health
             | RouteId::Ready
@@ -254,11 +257,13 @@ impl Server {
     fn how_to_come_in(&self, route: Option<RouteId>) -> String {
         let anthropic = format!("export ANTHROPIC_BASE_URL=http://{}/t/<token>/anthropic", self.address);
         let openai = format!("export OPENAI_BASE_URL=http://{}/t/<token>/openai/v1", self.address);
+        let gemini = format!("export GOOGLE_GEMINI_BASE_URL=http://{}/t/<token>/gemini", self.address);
         let line = match route {
             Some(RouteId::Anthropic) => anthropic,
             Some(RouteId::Openai) => openai,
+            Some(RouteId::Gemini) => gemini,
             Some(_) => format!("http://{}/t/<token>/upstreams/<name>", self.address),
-            None => format!("{anthropic} or {openai}"),
+            None => format!("{anthropic} or {openai} or {gemini}"),
         };
         format!("the address has no valid agent token; use the line that `doorward run` printed: {line}")
     }

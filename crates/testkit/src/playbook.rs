@@ -96,6 +96,7 @@ pub fn play<'a>(
     let dialect = match play.protocol {
         Protocol::Anthropic => Dialect::Anthropic,
         Protocol::OpenAi => Dialect::OpenAiChat,
+        Protocol::Gemini => Dialect::Gemini,
     };
     let mut stage = Stage {
         machine: Machine::new(dialect, play.framing, context, play.limits),

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::syntax::Node;
 
+mod gemini;
 mod responses;
 
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
@@ -35,6 +36,7 @@ fn run_with(protocol: Protocol, framing: Framing, chunks: &[&[u8]], end: Input<'
     let dialect = match protocol {
         Protocol::Anthropic => Dialect::Anthropic,
         Protocol::OpenAi => Dialect::OpenAiChat,
+        Protocol::Gemini => Dialect::Gemini,
     };
     run_dialect(dialect, framing, chunks, end, context)
 }
@@ -899,6 +901,10 @@ fn monitor_never_alters_a_byte() {
             hello() + &calls(&[piece(0, Some("Bash"), "{\"command\":\"bad\"}")]) + &finish("tool_calls"),
         ),
         (Protocol::OpenAi, hello() + "data: {\n\n" + &hello()),
+        (
+            Protocol::Gemini,
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"Bash\",\"args\":{\"c\":\"bad\"}}}]}}]}\n\n".to_owned(),
+        ),
     ];
     let garbled = [start().as_bytes(), b"data: \"\xff\"\n\nand more"].concat();
     let ran = run_with(Protocol::Anthropic, Framing::Events, &[&garbled], Input::End, context(true));

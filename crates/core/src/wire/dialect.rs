@@ -6,7 +6,7 @@ use super::frame::{Calls, Frame, Observation, Repair, object};
 use super::openai_responses::restore::{Links, Memory, Restored};
 use super::request::{Declared, Request};
 use super::sse::Event;
-use super::{Fault, Protocol, anthropic, openai_chat, openai_responses, unknown};
+use super::{Fault, Protocol, anthropic, gemini, openai_chat, openai_responses, unknown};
 
 /// What the bytes of a reply say. Set by upstream and endpoint, never guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Dialect {
     OpenAiChat,
     /// OpenAI Responses.
     OpenAiResponses,
+    /// Gemini `generateContent`.
+    Gemini,
     /// An endpoint nobody here knows, of an upstream with this protocol.
     Unknown(Protocol),
 }
@@ -28,6 +30,7 @@ impl Dialect {
         match self {
             Self::Anthropic => Protocol::Anthropic,
             Self::OpenAiChat | Self::OpenAiResponses => Protocol::OpenAi,
+            Self::Gemini => Protocol::Gemini,
             Self::Unknown(protocol) => protocol,
         }
     }
@@ -41,6 +44,7 @@ impl Dialect {
             Self::Anthropic => anthropic::read_request(body),
             Self::OpenAiChat => openai_chat::read_request(body),
             Self::OpenAiResponses => openai_responses::read_request(body),
+            Self::Gemini => gemini::read_request(body),
             Self::Unknown(_) => Ok(Request::default()),
         }
     }
@@ -73,6 +77,16 @@ impl Dialect {
         match self.protocol() {
             Protocol::Anthropic => anthropic::error_event(message),
             Protocol::OpenAi => openai_chat::error_event(message),
+            Protocol::Gemini => gemini::error_event(message),
+        }
+    }
+
+    /// What keeps a connection alive and says nothing, between two events.
+    pub(crate) const fn keep_alive(self) -> &'static [u8] {
+        match self.protocol() {
+            Protocol::Anthropic | Protocol::OpenAi => b": doorward\n\n",
+            // The official Python SDK parses every line that is not `data: ` as JSON; blank ones it skips.
+            Protocol::Gemini => b"\n\n",
         }
     }
 
@@ -82,6 +96,7 @@ impl Dialect {
             Self::Anthropic => anthropic::repair(frame, calls),
             Self::OpenAiChat => openai_chat::repair(frame, calls),
             Self::OpenAiResponses => openai_responses::repair(frame, calls),
+            Self::Gemini => gemini::repair(frame, calls),
             Self::Unknown(_) => Repair::Keep,
         }
     }
@@ -93,6 +108,7 @@ pub(crate) enum Reader {
     Anthropic(anthropic::Reader),
     OpenAiChat(openai_chat::Reader),
     OpenAiResponses(Box<openai_responses::Reader>),
+    Gemini(gemini::Reader),
     Unknown,
 }
 
@@ -105,6 +121,7 @@ impl Reader {
             Dialect::OpenAiResponses => {
                 Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
             }
+            Dialect::Gemini => Self::Gemini(gemini::Reader::new(declared, trusted)),
             Dialect::Unknown(_) => Self::Unknown,
         }
     }
@@ -120,6 +137,7 @@ impl Reader {
             Self::Anthropic(reader) => reader.event(event, calls, saw),
             Self::OpenAiChat(reader) => reader.event(event, calls, saw),
             Self::OpenAiResponses(reader) => reader.event(event, calls, saw),
+            Self::Gemini(reader) => reader.event(event, calls, saw),
             Self::Unknown => unknown::event(event),
         }
     }
@@ -129,6 +147,7 @@ impl Reader {
         match self {
             Self::Anthropic(reader) => reader.text(text, saw),
             Self::OpenAiChat(reader) => reader.text(lane, text, saw),
+            Self::Gemini(reader) => reader.text(lane, text, saw),
             Self::OpenAiResponses(_) | Self::Unknown => {}
         }
     }
@@ -144,16 +163,21 @@ impl Reader {
             Self::Anthropic(reader) => reader.body(raw, calls, saw),
             Self::OpenAiChat(reader) => reader.body(raw, calls, saw),
             Self::OpenAiResponses(reader) => reader.body(raw, calls, saw),
+            Self::Gemini(reader) => reader.body(raw, calls, saw),
             Self::Unknown => unknown::body(raw, saw),
         }
     }
 
-    /// Whether the reply came to its end.
-    pub fn complete(&self) -> Result<(), Fault> {
+    /// Whether the reply came to its end, and what that end shows.
+    pub fn complete(&mut self, saw: &mut Vec<Observation>) -> Result<(), Fault> {
         match self {
             Self::Anthropic(reader) => reader.complete(),
             Self::OpenAiChat(reader) => reader.complete(),
             Self::OpenAiResponses(reader) => reader.complete(),
+            Self::Gemini(reader) => {
+                reader.end(saw);
+                Ok(())
+            }
             Self::Unknown => Ok(()),
         }
     }

@@ -96,6 +96,8 @@ pub(crate) struct Call {
     pub origin: Option<Origin>,
     /// What a message in its place has to say of where it stands.
     pub place: Option<Box<Place>>,
+    /// What the provider wants back with it, if it gave something: Gemini's thought signature.
+    pub signature: Option<String>,
     /// Cut out of the frames, in order.
     pub pieces: VecDeque<Bytes>,
     pub state: CallState,
@@ -230,6 +232,7 @@ impl Calls {
             declared_as: None,
             origin: None,
             place: None,
+            signature: None,
             pieces: VecDeque::new(),
             state: CallState::Open,
         });
@@ -313,6 +316,19 @@ impl Calls {
             call.group == group && call.slot < slot && matches!(call.state, CallState::Blocked(_))
         };
         self.list.iter().filter(before).count() as u64
+    }
+
+    /// The signature that blocked calls of `group` took with them, if all of its calls before `id` are blocked.
+    pub fn orphaned_signature(&self, group: u32, id: CallId) -> Option<&str> {
+        let mut found = None;
+        let before = self.list.iter().take(id.0 as usize);
+        for call in before.filter(|call| call.group == group && call.kind == CallKind::Tool) {
+            if !matches!(call.state, CallState::Blocked(_)) {
+                return None;
+            }
+            found = found.or(call.signature.as_deref().filter(|signature| !signature.is_empty()));
+        }
+        found
     }
 
     /// Whether some call for which `of` holds was blocked and none was left.

@@ -24,6 +24,8 @@ mod anthropic;
 
 mod openai_chat;
 
+mod gemini;
+
 pub mod openai_responses;
 
 pub mod unknown;
@@ -69,6 +71,8 @@ pub enum Protocol {
     Anthropic,
     /// OpenAI Chat Completions.
     OpenAi,
+    /// Gemini `generateContent`.
+    Gemini,
 }
 
 impl Protocol {
@@ -78,13 +82,14 @@ impl Protocol {
         match self {
             Self::Anthropic => "anthropic",
             Self::OpenAi => "openai",
+            Self::Gemini => "gemini",
         }
     }
 
     /// The protocol of this word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Anthropic, Self::OpenAi].into_iter().find(|protocol| protocol.as_str() == word)
+        [Self::Anthropic, Self::OpenAi, Self::Gemini].into_iter().find(|protocol| protocol.as_str() == word)
     }
 
     /// An error as clients of this protocol read it: `status` is the reply's, `code` a stable name.
@@ -93,6 +98,7 @@ impl Protocol {
         match self {
             Self::Anthropic => anthropic::error_body(anthropic::error_kind(status), message),
             Self::OpenAi => openai_chat::error_body(code, message),
+            Self::Gemini => gemini::error_body(status, message),
         }
     }
 }

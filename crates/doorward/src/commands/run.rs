@@ -31,7 +31,7 @@ pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn announce(running: &Running, config: &Config) {
-    let (anthropic, openai) = running.base_urls();
+    let [anthropic, openai, gemini] = running.base_urls();
     print(&format!(
         "doorward {} is up: agents at {}, you at {}, mode {}",
         env!("CARGO_PKG_VERSION"),
@@ -46,21 +46,24 @@ fn announce(running: &Running, config: &Config) {
     print(&format!("\nPoint the agent `{}` here:\n", config.agent));
     print(&format!("export ANTHROPIC_BASE_URL={anthropic}"));
     print(&format!("export OPENAI_BASE_URL={openai}"));
+    print(&format!("export GOOGLE_GEMINI_BASE_URL={gemini}"));
     if running.gateway.store().signals().kill_set().all().is_some() {
         print("\nEverything is stopped at present (kill switch); `doorward resume --all` lets it run.");
     }
 }
 
 fn announce_json(running: &Running) {
-    let (anthropic, openai) = running.base_urls();
+    let [anthropic, openai, gemini] = running.base_urls();
     let text = |value: &str| String::from_utf8_lossy(&quoted(value)).into_owned();
     print(&format!(
-        "{{\"data\":{},\"control\":{},\"mode\":{},\"anthropic_base_url\":{},\"openai_base_url\":{}}}",
+        "{{\"data\":{},\"control\":{},\"mode\":{},\"anthropic_base_url\":{},\"openai_base_url\":{},\
+         \"gemini_base_url\":{}}}",
         text(&running.data.to_string()),
         text(&running.control.to_string()),
         text(running.gateway.mode().as_str()),
         text(&anthropic),
-        text(&openai)
+        text(&openai),
+        text(&gemini)
     ));
 }
 

@@ -13,7 +13,11 @@ fn it_tells_where_it_is_and_is_there() {
     }
     println!("both listeners up after {} ms", daemon.took.as_millis());
     let data = daemon.address("data");
-    for (key, end) in [("anthropic_base_url", "/anthropic"), ("openai_base_url", "/openai/v1")] {
+    for (key, end) in [
+        ("anthropic_base_url", "/anthropic"),
+        ("openai_base_url", "/openai/v1"),
+        ("gemini_base_url", "/gemini"),
+    ] {
         let url = daemon.text(key);
         assert!(url.starts_with(&format!("http://{data}/t/")) && url.ends_with(end), "{url}");
     }
@@ -34,9 +38,12 @@ fn the_lines_it_prints_are_the_ones_to_use() {
         lines.find_map(|line| Some(line.unwrap().strip_prefix("export ANTHROPIC_BASE_URL=")?.to_owned()));
     let openai =
         lines.find_map(|line| Some(line.unwrap().strip_prefix("export OPENAI_BASE_URL=")?.to_owned()));
+    let gemini =
+        lines.find_map(|line| Some(line.unwrap().strip_prefix("export GOOGLE_GEMINI_BASE_URL=")?.to_owned()));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(anthropic.unwrap().ends_with("/anthropic") && openai.unwrap().ends_with("/openai/v1"));
+    assert!(gemini.unwrap().ends_with("/gemini"));
 }
 
 #[test]

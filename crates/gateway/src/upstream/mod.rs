@@ -132,6 +132,11 @@ impl Upstream {
         rest: &str,
     ) -> Result<http::request::Parts, String> {
         let scheme = if self.origin.tls { "https" } else { "http" };
+        let rest = if self.key.is_some() && self.protocol == Protocol::Gemini {
+            without_credentials(rest)
+        } else {
+            rest.to_owned()
+        };
         let uri = format!("{scheme}://{}{}/{rest}", self.origin.authority, self.origin.path);
         let request = http::Request::builder().method(from.method.clone()).uri(uri).body(());
         let (mut head, ()) =
@@ -160,19 +165,54 @@ impl Upstream {
 }
 
 /// Where clients put credentials.
-const CREDENTIALS: [HeaderName; 3] =
-    [header::AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
+const CREDENTIALS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// `rest` without the query parameters in which Google's interfaces take credentials.
+fn without_credentials(rest: &str) -> String {
+    const NAMES: [&str; 4] = ["key", "$key", "access_token", "oauth_token"];
+    let Some((path, query)) = rest.split_once('?') else { return rest.to_owned() };
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|parameter| {
+            let name = parameter.split('=').next().unwrap_or_default();
+            !NAMES.contains(&decoded(name).to_ascii_lowercase().as_str())
+        })
+        .collect();
+    if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+}
+
+/// The name of a query parameter as servers read it. What is no escape stays.
+fn decoded(name: &str) -> String {
+    let mut out = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((byte, more)) = rest.split_first() {
+        let escaped = (*byte == b'%').then(|| more.get(..2)).flatten();
+        let value = escaped
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(value.unwrap_or(*byte));
+        rest = if value.is_some() { more.get(2..).unwrap_or_default() } else { more };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
 
 const fn key_name(protocol: Protocol) -> HeaderName {
     match protocol {
         Protocol::Anthropic => HeaderName::from_static("x-api-key"),
         Protocol::OpenAi => header::AUTHORIZATION,
+        Protocol::Gemini => HeaderName::from_static("x-goog-api-key"),
     }
 }
 
 fn key_header(protocol: Protocol, key: &str) -> Result<HeaderValue, String> {
     let text = match protocol {
-        Protocol::Anthropic => key.to_owned(),
+        Protocol::Anthropic | Protocol::Gemini => key.to_owned(),
         Protocol::OpenAi => format!("Bearer {key}"),
     };
     // Moved, not copied: wiped with the header's last clone.
@@ -304,6 +344,20 @@ mod tests {
             "https://host:99999",
         ] {
             assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_a_credential() {
+        for (rest, without) in [
+            ("v1beta/models?key=k", "v1beta/models"),
+            ("m:x?alt=sse&key=k", "m:x?alt=sse"),
+            ("m?%6bEy=k&alt=sse&%24key=k", "m?alt=sse"),
+            ("m?access_token=t&keys=1&pageToken=key", "m?keys=1&pageToken=key"),
+            ("m?key&a=%zz%6", "m?a=%zz%6"),
+            ("m", "m"),
+        ] {
+            assert_eq!(without_credentials(rest), without, "{rest}");
         }
     }
 

@@ -120,6 +120,19 @@ impl Door {
                     "messages": [{"role": "user", "content": "please"}]}),
                 )
             }
+            Protocol::Gemini => {
+                let tools: Vec<Value> = tools.iter().map(|name| json!({"name": name})).collect();
+                let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                return self
+                    .send(
+                        "POST",
+                        &format!("/t/{}/gemini/v1beta/models/m:{verb}", self.token),
+                        &json!({"contents": [{"role": "user", "parts": [{"text": "please"}]}],
+                            "tools": [{"functionDeclarations": tools}]})
+                        .to_string(),
+                    )
+                    .await;
+            }
         };
         self.send("POST", &format!("/t/{}/{path}", self.token), &body.to_string()).await
     }

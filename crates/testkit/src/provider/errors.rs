@@ -53,6 +53,23 @@ pub(super) fn openai(status: u16) -> Reply {
     }
 }
 
+/// An error in Gemini's shape.
+pub(super) fn gemini(status: u16) -> Reply {
+    let (message, name) = match status {
+        400 => ("API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"),
+        403 => ("Permission denied.", "PERMISSION_DENIED"),
+        404 => ("models/none is not found for API version v1beta.", "NOT_FOUND"),
+        429 => ("You exceeded your current quota.", "RESOURCE_EXHAUSTED"),
+        503 => ("The model is overloaded. Please try again later.", "UNAVAILABLE"),
+        _ => ("An internal error has occurred.", "INTERNAL"),
+    };
+    let body = format!(
+        "{{\n  \"error\": {{\n    \"code\": {status},\n    \"message\": \"{message}\",\n    \
+         \"status\": \"{name}\"\n  }}\n}}\n"
+    );
+    Reply::json(status, &body)
+}
+
 /// `error_NNN`: the status asked for.
 pub(super) fn status(scenario: &str) -> Option<u16> {
     scenario.strip_prefix("error_")?.parse().ok()

@@ -14,6 +14,7 @@ mod agents_wire;
 mod anthropic;
 pub mod dialects;
 mod errors;
+mod gemini;
 mod hostile;
 mod http;
 mod json;
@@ -124,6 +125,7 @@ pub fn body(protocol: Protocol, scenario: &str, stream: bool) -> Option<Vec<u8>>
     let reply = match protocol {
         Protocol::Anthropic => messages(&script),
         Protocol::OpenAi => chat(&script),
+        Protocol::Gemini => gemini::answer(&script, stream),
     };
     let encoded = reply.headers.iter().any(|(name, _)| name == "content-encoding");
     (reply.status == 200 && !encoded).then(|| reply.pieces.concat())
@@ -150,6 +152,12 @@ fn answer(request: &Request, script: &Script) -> Reply {
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
     let reply = match request.method.as_str() {
+        "POST" if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") => {
+            gemini::answer(script, request.target.contains("alt=sse"))
+        }
+        "POST" if path.ends_with(":countTokens") => Reply::json(200, "{\n  \"totalTokens\": 2095\n}\n"),
+        "GET" if path.ends_with("/models") && path.contains("/v1beta/") => Reply::json(200, gemini::MODELS),
+        _ if path.contains("/v1beta/") => errors::gemini(404),
         "POST" if path.ends_with("/chat/completions") => chat(script),
         "POST" if path.ends_with("/messages/count_tokens") => Reply::json(200, "{\"input_tokens\":2095}"),
         "POST" if path.ends_with("/messages") => messages(script),

@@ -93,17 +93,22 @@ impl Script {
         }
         let flag = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or_default();
         let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
-        Self { scenario, model, stream: flag(body.get("stream")), usage: flag(usage), delivery }
+        let stream = flag(body.get("stream")) || request.path().ends_with(":streamGenerateContent");
+        Self { scenario, model, stream, usage: flag(usage), delivery }
     }
 }
 
 /// The last user message's text: a string, or the last text block in a list.
 fn last_text(body: &Value) -> String {
-    let messages = body.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let messages = body
+        .get("messages")
+        .or(body.get("contents"))
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
     let Some(message) = messages.iter().rfind(|message| super::text(message, "role") == "user") else {
         return String::new();
     };
-    match message.get("content") {
+    match message.get("content").or(message.get("parts")) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(blocks)) => blocks
             .iter()

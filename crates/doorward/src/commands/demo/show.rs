@@ -264,7 +264,7 @@ impl Show {
 
     /// Where to reach what goes on running.
     pub fn staying(&mut self, running: &Running) {
-        let (anthropic, openai) = running.base_urls();
+        let [anthropic, openai, _] = running.base_urls();
         let lines =
             [format!("export ANTHROPIC_BASE_URL={anthropic}"), format!("export OPENAI_BASE_URL={openai}")];
         if let Some(document) = &mut self.document {

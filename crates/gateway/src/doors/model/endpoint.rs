@@ -36,7 +36,7 @@ const fn line(protocol: Protocol, methods: &'static str, path: &'static str, end
 }
 
 use Endpoint::{Asked, Conversation, NoCalls, Refused, Stored, Unknown};
-use Protocol::{Anthropic, OpenAi};
+use Protocol::{Anthropic, Gemini, OpenAi};
 
 /// Why what administers an organization is refused: a configured key must not become an agent's way to mint others.
 const ADMIN: &str = "it administers keys, members or budgets; that is a person's work, without Doorward";
@@ -58,6 +58,11 @@ const TABLE: &[Line] = &[
     line(OpenAi, "GET DELETE", "responses/<id>", Stored(Dialect::OpenAiResponses)),
     line(OpenAi, "POST", "responses/<id>/cancel", Stored(Dialect::OpenAiResponses)),
     line(OpenAi, "GET", "responses/<id>/input_items", Stored(Dialect::OpenAiResponses)),
+    // Stored completions. A list of them, and their messages, is not read: a call in it is refused.
+    line(OpenAi, "GET POST", "chat/completions/<id>", Stored(Dialect::OpenAiChat)),
+    line(OpenAi, "GET", "chat/completions", Unknown),
+    line(OpenAi, "DELETE", "chat/completions/<id>", Unknown),
+    line(OpenAi, "GET", "chat/completions/<id>/messages", Unknown),
     line(OpenAi, "GET", "models", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>/<id>", NoCalls("models")),
@@ -73,11 +78,33 @@ const TABLE: &[Line] = &[
     line(OpenAi, "POST", "images/edits", NoCalls("media")),
     line(OpenAi, "POST", "images/variations", NoCalls("media")),
     line(OpenAi, "GET POST DELETE", "organization/<rest>", Refused(ADMIN)),
+    line(Gemini, "POST", "models/<model>:generateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "models/<model>:streamGenerateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "tunedModels/<model>:generateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "tunedModels/<model>:streamGenerateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "endpoints/<id>:generateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "endpoints/<id>:streamGenerateContent", Conversation(Dialect::Gemini)),
+    line(Gemini, "POST", "models/<model>:countTokens", Asked(Dialect::Gemini, "token count")),
+    line(Gemini, "POST", "models/<model>:computeTokens", Asked(Dialect::Gemini, "token count")),
+    line(Gemini, "POST", "models/<model>:embedContent", Asked(Dialect::Gemini, "embeddings")),
+    line(Gemini, "POST", "models/<model>:batchEmbedContents", Asked(Dialect::Gemini, "embeddings")),
+    line(Gemini, "POST", "models/<model>:predict", NoCalls("media")),
+    line(Gemini, "POST", "models/<model>:predictLongRunning", NoCalls("media")),
+    line(Gemini, "GET", "models", NoCalls("models")),
+    line(Gemini, "GET", "models/<model>", NoCalls("models")),
+    line(Gemini, "GET", "tunedModels", NoCalls("models")),
+    line(Gemini, "GET", "tunedModels/<model>", NoCalls("models")),
+    line(Gemini, "POST", "cachedContents", Asked(Dialect::Gemini, "cached content")),
+    line(Gemini, "GET", "cachedContents", NoCalls("cached content")),
+    line(Gemini, "GET PATCH DELETE", "cachedContents/<id>", NoCalls("cached content")),
+    line(Gemini, "GET", "files", NoCalls("files")),
+    line(Gemini, "GET DELETE", "files/<id>", NoCalls("files")),
+    line(Gemini, "POST PUT", "upload/<version>/files", NoCalls("files")),
 ];
 
 /// Which endpoint this is.
 pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
-    let path = below_version(path);
+    let path = below_version(protocol, path);
     let fits = |line: &&Line| {
         line.protocol == protocol
             && line.methods.split(' ').any(|known| known == method.as_str())
@@ -86,9 +113,32 @@ pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpo
     TABLE.iter().find(fits).map_or(Unknown, |line| line.endpoint)
 }
 
-/// The path without its version, which may be there or not.
-fn below_version(path: &str) -> &str {
-    path.strip_prefix("v1/").unwrap_or(path)
+/// The path without its version, which may be there or not; in Gemini's protocol also without the project and
+/// publisher that Vertex AI names before the model.
+fn below_version(protocol: Protocol, path: &str) -> &str {
+    let versions: &[&str] = match protocol {
+        Anthropic | OpenAi => &["v1"],
+        Gemini => &["v1beta", "v1", "v1alpha", "v1beta1"],
+    };
+    let below = versions.iter().find_map(|version| path.strip_prefix(version)?.strip_prefix('/'));
+    let path = below.unwrap_or(path);
+    if protocol != Gemini {
+        return path;
+    }
+    let path = behind(path, &["projects", "locations"]).unwrap_or(path);
+    behind(path, &["publishers"]).unwrap_or(path)
+}
+
+/// What follows `name/<id>/` for each of `names`.
+fn behind<'p>(mut path: &'p str, names: &[&str]) -> Option<&'p str> {
+    for name in names {
+        let (id, rest) = path.strip_prefix(name)?.strip_prefix('/')?.split_once('/')?;
+        if id.is_empty() {
+            return None;
+        }
+        path = rest;
+    }
+    Some(path)
 }
 
 /// Whether `path` is of the form `pattern`.
@@ -139,6 +189,24 @@ mod tests {
             assert_eq!(post(OpenAi, path), Unknown, "{path}");
         }
         assert_eq!(post(OpenAi, "v1/messages"), Unknown);
+        for path in [
+            "v1beta/models/gemini-x:generateContent",
+            "v1/models/gemini-x:streamGenerateContent",
+            "models/gemini-x:generateContent",
+            "v1beta1/publishers/google/models/gemini-x:generateContent",
+            "v1/projects/p/locations/eu/publishers/google/models/gemini-x:streamGenerateContent",
+            "v1/projects/p/locations/eu/endpoints/1:generateContent",
+        ] {
+            assert_eq!(post(Gemini, path), Conversation(Dialect::Gemini), "{path}");
+        }
+        for path in [
+            "v1beta/models/x:batchGenerateContent",
+            "v1/v1beta/models/x:generateContent",
+            "v1/projects/p/models",
+        ] {
+            assert_eq!(post(Gemini, path), Unknown, "{path}");
+        }
+        assert_eq!(post(OpenAi, "v1beta/chat/completions"), Unknown);
         assert_eq!(endpoint(OpenAi, &Method::HEAD, "v1/models"), Unknown);
     }
 
@@ -167,8 +235,9 @@ mod tests {
     #[test]
     fn the_page_for_people_is_this_table() {
         let page = include_str!("../../../../../docs/reference/coverage.md");
-        let rows =
-            page.lines().filter(|line| line.starts_with("| Anthropic |") || line.starts_with("| OpenAI |"));
+        let rows = page.lines().filter(|line| {
+            ["| Anthropic |", "| OpenAI |", "| Gemini |"].iter().any(|start| line.starts_with(start))
+        });
         let mut written: Vec<[String; 4]> = Vec::new();
         for row in rows {
             let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -181,6 +250,7 @@ mod tests {
             let protocol = match line.protocol {
                 Anthropic => "Anthropic",
                 OpenAi => "OpenAI",
+                Gemini => "Gemini",
             };
             let (request, reply) = cells(line.endpoint);
             for method in line.methods.split(' ') {

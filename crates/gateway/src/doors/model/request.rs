@@ -148,7 +148,7 @@ impl Crossing {
         if endpoint == Endpoint::Unknown && !(self.upstream.trusted && self.upstream.unknown_passes) {
             let message = format!(
                 "Doorward does not know the endpoint `{path}` and the upstream `{}` is not trusted with unknown \
-                 ones; use /v1/messages or /v1/chat/completions, or set `trusted: yes` and `unknown: pass` for it",
+                 ones; use an endpoint it reads, or set `trusted: yes` and `unknown: pass` for it",
                 self.upstream.name
             );
             return Err(Answer::agent(StatusCode::FORBIDDEN, "unknown_endpoint", message));

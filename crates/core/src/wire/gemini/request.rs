@@ -1,0 +1,182 @@
+//! Requests. The provider reads protobuf's JSON, which takes a field in camel case and in snake case: so do we.
+
+use crate::action::{Part, PartKind};
+use crate::syntax::{Kind, Node};
+use crate::wire::Fault;
+use crate::wire::frame::object;
+use crate::wire::request::Request;
+
+/// What the provider's computer use calls in a browser without having been told their names.
+const BROWSER: &[&str] = &[
+    "open_web_browser",
+    "wait_5_seconds",
+    "go_back",
+    "go_forward",
+    "search",
+    "navigate",
+    "click_at",
+    "hover_at",
+    "type_text_at",
+    "key_combination",
+    "scroll_document",
+    "scroll_at",
+    "drag_and_drop",
+];
+
+/// Reads a request to `generateContent`, and those of its kind: `countTokens`, `embedContent`, batches of them.
+pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
+    let node = object(body)?;
+    let mut request = Request::default();
+    request.declared.choices = 1;
+    one_request(&node, body, &mut request);
+    // `countTokens` may carry the whole request it counts.
+    fields(&node, "generateContentRequest").for_each(|inner| one_request(inner, body, &mut request));
+    for inner in fields(&node, "requests").flat_map(Node::elements) {
+        one_request(inner, body, &mut request);
+    }
+    Ok(request)
+}
+
+fn one_request(node: &Node, source: &[u8], request: &mut Request) {
+    if let Some(model) = node.text("model") {
+        model.clone_into(&mut request.model);
+    }
+    for config in fields(node, "generationConfig") {
+        let asked = fields(config, "candidateCount").filter_map(Node::as_u64).max();
+        request.declared.choices = request.declared.choices.max(asked.unwrap_or(1).clamp(1, 128));
+    }
+    for tool in fields(node, "tools").flat_map(each) {
+        declare(tool, source, request);
+    }
+    // Its tools were declared when it was made.
+    if fields(node, "cachedContent").next().is_some() {
+        request.declared.unseen = true;
+        request.unseen("cached content");
+    }
+    for system in fields(node, "systemInstruction") {
+        content(system, Some(PartKind::SystemText), request);
+    }
+    for said in fields(node, "contents").chain(fields(node, "content")).flat_map(each) {
+        content(said, None, request);
+    }
+}
+
+/// The tools that one entry of `tools` declares.
+fn declare(tool: &Node, source: &[u8], request: &mut Request) {
+    for function in fields(tool, "functionDeclarations").flat_map(each) {
+        request.declare(function.text("name").unwrap_or_default(), function, source);
+    }
+    for computer in fields(tool, "computerUse") {
+        request.declare("", computer, source);
+        let excluded: Vec<&str> =
+            fields(computer, "excludedPredefinedFunctions").flat_map(each).filter_map(Node::as_str).collect();
+        let named = BROWSER.iter().filter(|name| !excluded.contains(name));
+        request.declared.tools.extend(named.map(|name| (*name).to_owned()));
+        // Phones and desktops have actions of their own.
+        request.declared.unseen |=
+            computer.text("environment").is_some_and(|kind| !kind.ends_with("BROWSER"));
+    }
+    let known = ["functionDeclarations", "function_declarations", "computerUse", "computer_use"];
+    for member in tool.members().iter().filter(|member| !known.contains(&&*member.key)) {
+        if !member.value.is_null() {
+            request.declared.provider_tools = true;
+            request.declare("", &member.value, source);
+        }
+    }
+}
+
+/// A `Content`, or what the provider takes for one: a text, or a part.
+fn content(node: &Node, kind: Option<PartKind>, request: &mut Request) {
+    let kind = kind.unwrap_or_else(|| match node.text("role") {
+        Some("model") => PartKind::AssistantText,
+        Some("system") => PartKind::SystemText,
+        _ => PartKind::UserText,
+    });
+    match &node.kind {
+        Kind::String(text) => say(kind, text, request),
+        Kind::Object(_) if fields(node, "parts").next().is_none() => part(node, kind, request),
+        _ => fields(node, "parts").flat_map(each).for_each(|node| part(node, kind, request)),
+    }
+}
+
+fn part(node: &Node, kind: PartKind, request: &mut Request) {
+    if let Kind::String(text) = &node.kind {
+        return say(kind, text, request);
+    }
+    for member in node.members() {
+        match &*member.key {
+            "text" => {
+                if let Some(text) = member.value.as_str() {
+                    say(kind, text, request);
+                }
+            }
+            "functionResponse" | "function_response" => {
+                media(&member.value, request);
+                let response = fields(&member.value, "response");
+                response.for_each(|response| strings(response, PartKind::ToolResult, request));
+            }
+            "codeExecutionResult" | "code_execution_result" | "toolResponse" | "tool_response" => {
+                strings(&member.value, PartKind::ToolResult, request);
+            }
+            "inlineData" | "inline_data" | "fileData" | "file_data" => unseen(&member.value, request),
+            // Signed by the provider, or a number, or a name.
+            "thought" | "thoughtSignature" | "thought_signature" | "role" => {}
+            _ => strings(&member.value, kind, request),
+        }
+    }
+}
+
+/// The files among a function's response.
+fn media(response: &Node, request: &mut Request) {
+    for part in fields(response, "parts").flat_map(each) {
+        for data in fields(part, "inlineData").chain(fields(part, "fileData")) {
+            unseen(data, request);
+        }
+    }
+}
+
+/// Notes a file that is not looked into.
+fn unseen(data: &Node, request: &mut Request) {
+    let kind = fields(data, "mimeType").find_map(Node::as_str).unwrap_or_default();
+    let what = match kind.split('/').next().unwrap_or_default() {
+        "image" => "image",
+        "audio" => "audio",
+        "video" => "video",
+        _ => "document",
+    };
+    request.unseen(what);
+}
+
+fn strings(node: &Node, kind: PartKind, request: &mut Request) {
+    node.each_string(&mut |text, _| say(kind, text, request));
+}
+
+fn say(kind: PartKind, text: &str, request: &mut Request) {
+    request.parts.push(Part { kind, text: text.into() });
+}
+
+/// The elements of a list, or what stands there instead of one.
+fn each(node: &Node) -> &[Node] {
+    if node.is_array() { node.elements() } else { std::slice::from_ref(node) }
+}
+
+/// The values of the field `camel`, in either spelling.
+fn fields<'a>(node: &'a Node, camel: &'a str) -> impl Iterator<Item = &'a Node> {
+    let fits = move |key: &str| {
+        // `fooBar` is also written `foo_bar`.
+        let mut written = key.chars();
+        let mut known = camel.chars();
+        key == camel
+            || known.all(|c| {
+                if c.is_ascii_uppercase() {
+                    written.next() == Some('_') && written.next() == Some(c.to_ascii_lowercase())
+                } else {
+                    written.next() == Some(c)
+                }
+            }) && written.next().is_none()
+    };
+    node.members()
+        .iter()
+        .filter(move |member| fits(&member.key) && !member.value.is_null())
+        .map(|member| &member.value)
+}
