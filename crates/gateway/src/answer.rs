@@ -68,6 +68,17 @@ impl Answer {
         let retry = if self.status == StatusCode::SERVICE_UNAVAILABLE { "true" } else { "false" };
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(retry));
         headers.insert(CODE, HeaderValue::from_static(self.code));
+        match self.status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"));
+            }
+            // RFC 9110, 15.5.22 wants the protocol named that will do.
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("HTTP/1.1"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+            _ => {}
+        }
         if let Some(receipt) = self.receipt.as_deref().and_then(|receipt| HeaderValue::from_str(receipt).ok())
         {
             headers.insert(RECEIPT, receipt);

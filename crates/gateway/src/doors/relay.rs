@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Body, RECEIPT, whole};
+use crate::encoding::{Broke, Decoding};
 use crate::forward::{self, ClientGone, Reply};
 use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
@@ -58,11 +59,14 @@ struct Ending {
 impl Relay {
     /// Starts relaying and returns the client's reply once it is known that there is one: a fault before
     /// byte one is a 502, not a broken stream.
+    ///
+    /// With a `copy`, the client gets the body as it comes and the copy is what is read.
     pub async fn start(
         self,
         permit: StreamPermit,
         head: Parts,
-        body: Incoming,
+        body: Decoding<Incoming>,
+        copy: Option<Box<Copy>>,
     ) -> Result<Response<Body>, Answer> {
         let receipt = Arc::clone(permit.receipt());
         let (reply, client) = Reply::new(permit);
@@ -74,6 +78,7 @@ impl Relay {
             reply,
             first: Some(first),
             gathered: Vec::new(),
+            copy,
             started: Instant::now(),
             status,
         };
@@ -85,6 +90,9 @@ impl Relay {
     }
 }
 
+mod copy;
+pub use copy::Copy;
+
 /// The running relay: a task of its own, which outlives the client so that the end is recorded.
 struct Run {
     relay: Relay,
@@ -93,12 +101,13 @@ struct Run {
     first: Option<oneshot::Sender<Result<Bytes, Answer>>>,
     /// A JSON reply is sent whole, with its length.
     gathered: Vec<Bytes>,
+    copy: Option<Box<Copy>>,
     started: Instant,
     status: u16,
 }
 
 impl Run {
-    async fn run_out(mut self, mut body: Incoming) {
+    async fn run_out(mut self, mut body: Decoding<Incoming>) {
         let ending = self.run(&mut body).await;
         // The upstream's connection closes here unless its reply was read to the end.
         drop(body);
@@ -141,7 +150,7 @@ impl Run {
         self.relay.framing == Framing::Json && self.relay.gateway.mode() == Mode::Block
     }
 
-    async fn run(&mut self, body: &mut Incoming) -> Ending {
+    async fn run(&mut self, body: &mut Decoding<Incoming>) -> Ending {
         let mut tick = tokio::time::interval(TICK);
         let mut heard = Instant::now();
         let mut revocation = self.reply.permit().revocation();
@@ -150,14 +159,13 @@ impl Run {
                 biased;
                 () = revocation.moved() => if self.killed() { Flow::Killed } else { Flow::On },
                 () = client_gone(&mut self.first, &self.reply) => Flow::Ended(gone()),
-                frame = body.frame() => {
+                piece = body.next() => {
                     heard = Instant::now();
-                    match frame {
-                        Some(Ok(frame)) => match frame.data_ref() {
-                            Some(data) => self.step(Input::Bytes(data)).await,
-                            None => Flow::On,
-                        },
-                        Some(Err(_)) => self.step(Input::Aborted).await,
+                    match piece {
+                        piece if self.copy.is_some() => Box::pin(self.copied(piece)).await,
+                        Some(Ok(bytes)) => self.step(Input::Bytes(&bytes)).await,
+                        Some(Err(Broke::Aborted)) => self.step(Input::Aborted).await,
+                        Some(Err(Broke::Fault(fault))) => self.step(Input::Revoked(fault)).await,
                         None => self.step(Input::End).await,
                     }
                 }
@@ -194,7 +202,9 @@ impl Run {
                 Output::Saw(_) | Output::Judge(..) | Output::KeepAlive(_) | Output::Cancel => {}
             }
         }
-        self.reply.cut(Some(last.into()).filter(|last: &Bytes| !last.is_empty()));
+        // Behind coded bytes plain ones say nothing.
+        let readable = |last: &Bytes| !last.is_empty() && self.copy.is_none();
+        self.reply.cut(Some(last.into()).filter(readable));
         Ending { result: "revoked", outcome }
     }
 
@@ -249,10 +259,18 @@ impl Run {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Halt> {
+        if self.copy.is_some() {
+            // The client gets what came, once all of it is judged.
+            return Ok(());
+        }
         if self.gathers() {
             self.gathered.push(bytes);
             return Ok(());
         }
+        self.write(bytes).await
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
         if let Some(first) = self.first.take() {
             first.send(Ok(Bytes::new())).map_err(|_| Halt::ClientGone)?;
         }

@@ -61,6 +61,27 @@ impl Door {
     }
 
     pub async fn start(protocol: Protocol, answer: Vec<u8>, mode: Mode) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", upstream.local_addr().unwrap());
+        tokio::spawn(answer_all(upstream, answer, Arc::clone(&asked)));
+        Self { asked, ..Self::toward(Self::untrusted(protocol, base), mode).await }
+    }
+
+    /// An upstream that nobody trusts and that has no key.
+    pub fn untrusted(protocol: Protocol, base: String) -> UpstreamSettings {
+        UpstreamSettings {
+            name: protocol.as_str().to_owned(),
+            protocol,
+            base,
+            trusted: false,
+            unknown_passes: false,
+            key: None,
+        }
+    }
+
+    /// A gateway before this upstream.
+    pub async fn toward(upstream: UpstreamSettings, mode: Mode) -> Self {
         let scratch = Scratch::new();
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
@@ -75,23 +96,13 @@ impl Door {
             Recorder::start(log, store.clone(), "doorward/test", engine.policy().revision()).unwrap();
         let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
 
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", upstream.local_addr().unwrap());
-        tokio::spawn(answer_all(upstream, answer, Arc::clone(&asked)));
-        let upstream = Upstream::new(UpstreamSettings {
-            name: protocol.as_str().to_owned(),
-            protocol,
-            base,
-            trusted: false,
-            unknown_passes: false,
-            key: None,
-        });
+        let upstream = Upstream::new(upstream);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], Settings::default(), address);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
+        let asked = Arc::default();
         Self { gateway, store, address, token, asked, _scratch: scratch, _stop: stop, _lock: lock }
     }
 

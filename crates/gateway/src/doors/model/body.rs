@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use doorward_core::wire::Fault;
 use http::request::Parts;
 use http::{StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 use super::bad_request;
 use crate::answer::Answer;
+use crate::encoding::{Broke, Coding, Decoder, Decoding, Progress, STEP};
 
 /// The largest request: prompts carry images.
 const LARGEST: usize = 64 << 20;
@@ -18,61 +20,162 @@ const LARGEST: usize = 64 << 20;
 /// The unit in which requests share memory.
 const UNIT: usize = 1 << 20;
 
-/// How long gathering a body may take.
+/// How long a client may send nothing in the middle of a body.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long a whole body may take: 64 MiB over a line of 1 Mbit/s.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// How long an error reply may take.
 const GATHER: Duration = Duration::from_secs(60);
 
-/// The whole body, bounded, as it is: an encoded one cannot be judged. All bodies together are bounded too:
-/// a few hundred half-sent ones must not take the machine's memory.
+/// How much of a body that is refused is read and thrown away, and for how long: a client that is still
+/// writing when the connection closes does not see the answer.
+const THROWN_AWAY: (usize, Duration) = (4 * LARGEST, Duration::from_secs(10));
+
+/// A body and its share of what all, and what this agent, may take: to be held until it has gone on.
+pub(super) struct Gathered<'a> {
+    /// As it came.
+    pub bytes: Bytes,
+    /// What it says, decoded, or why that cannot be known.
+    pub read: Result<Bytes, Fault>,
+    pub shares: Shares<'a>,
+}
+
+/// Memory in units that all requests share, taken as bytes arrive, so that what is only announced takes none.
+/// Nobody waits for a share while holding one: large requests would wait for each other.
+pub(super) struct Shares<'a> {
+    memory: [&'a Semaphore; 2],
+    held: Vec<SemaphorePermit<'a>>,
+}
+
+impl<'a> Shares<'a> {
+    const fn new(memory: [&'a Semaphore; 2]) -> Self {
+        Self { memory, held: Vec::new() }
+    }
+
+    /// Takes what `bytes` need. Less than a unit is not counted: the number of connections bounds those.
+    fn cover(&mut self, bytes: usize) -> Result<(), Answer> {
+        while bytes / UNIT > self.held.len() / self.memory.len() {
+            for share in self.memory {
+                self.held.push(share.try_acquire().map_err(|_| busy())?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The whole body, bounded. All bodies together are bounded too: a few hundred half-sent ones must not take
+/// the machine's memory.
 pub(super) async fn whole_body<'a>(
     head: &Parts,
     body: Incoming,
     memory: [&'a Semaphore; 2],
 ) -> Result<Gathered<'a>, Answer> {
-    let mut encodings = head.headers.get_all(header::CONTENT_ENCODING).iter();
-    if encodings.any(|encoding| encoding != "identity") {
-        let why = "the request is encoded; send it without Content-Encoding so that it can be read";
-        return Err(Answer::agent(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", why));
-    }
-    match tokio::time::timeout(GATHER, gather(body, LARGEST, memory)).await {
-        Ok(gathered) => gathered,
-        Err(_) => {
-            let why = "the request's body took longer than 60 s";
-            Err(Answer::agent(StatusCode::REQUEST_TIMEOUT, "timeout", why))
+    let mut shares = Shares::new(memory);
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut body = Decoding::new(body, None);
+    let gathered = if announced > LARGEST {
+        Err(too_large("the request"))
+    } else {
+        let whole = Instant::now() + WHOLE;
+        gather(&mut body, LARGEST, &mut shares, |now| whole.min(now + SILENCE)).await
+    };
+    let bytes = match gathered {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(fault)) => return Err(bad_request(fault.code, fault.message)),
+        Err(answer) => {
+            // Who waits to be told to go on has not begun to write.
+            if answer.status == StatusCode::PAYLOAD_TOO_LARGE && !head.headers.contains_key(header::EXPECT) {
+                tokio::spawn(throw_away(body));
+            }
+            return Err(answer);
         }
+    };
+    let read = match Coding::of(&head.headers) {
+        Ok(None) => Ok(bytes.clone()),
+        Ok(Some(coding)) => tokio::task::block_in_place(|| decode(coding, &bytes, &mut shares))?,
+        Err(fault) => Err(fault),
+    };
+    Ok(Gathered { bytes, read, shares })
+}
+
+/// What `bytes` say. An [`Answer`] is about size, a [`Fault`] about what they are.
+fn decode(coding: Coding, bytes: &[u8], shares: &mut Shares<'_>) -> Result<Result<Bytes, Fault>, Answer> {
+    let (mut input, mut out) = (bytes, Vec::new());
+    let mut decoder = match Decoder::new(coding) {
+        Ok(decoder) => decoder,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    loop {
+        match decoder.step(&mut input, &mut out, STEP) {
+            Ok(Progress::Starved) => break,
+            Ok(Progress::More) => {}
+            Err(fault) => return Ok(Err(fault)),
+        }
+        if out.len() > LARGEST {
+            return Err(too_large("the decompressed request"));
+        }
+        shares.cover(bytes.len() + out.len() + decoder.memory())?;
     }
+    Ok(decoder.end().map(|()| out.into()))
 }
 
-/// A body and its share of what all, and what this agent, may take: to be held until it has gone on.
-pub(super) struct Gathered<'a> {
-    pub bytes: Bytes,
-    pub shares: Vec<SemaphorePermit<'a>>,
-}
-
-/// Shares are taken as bytes arrive, so that what is only announced takes none. Nobody waits for a share
-/// while holding one: large requests would wait for each other.
-async fn gather<'a>(
-    mut body: Incoming,
+/// All of a body. An [`Answer`] is about its size and time, a [`Fault`] about its coding.
+async fn gather(
+    body: &mut Decoding<Incoming>,
     most: usize,
-    memory: [&'a Semaphore; 2],
-) -> Result<Gathered<'a>, Answer> {
+    shares: &mut Shares<'_>,
+    until: impl Fn(Instant) -> Instant,
+) -> Result<Result<Bytes, Fault>, Answer> {
     let mut bytes = BytesMut::new();
-    let mut shares = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| bad_request("body", format!("the body cannot be read: {error}")))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if bytes.len() + data.len() > most {
-            let why = format!("the request is larger than {most} bytes");
-            return Err(Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why));
-        }
-        bytes.extend_from_slice(data);
-        while bytes.len() / UNIT > shares.len() / memory.len() {
-            for share in memory {
-                shares.push(share.try_acquire().map_err(|_| busy())?);
+    loop {
+        match timeout_at(until(Instant::now()), body.next()).await {
+            Ok(Some(Ok(data))) => {
+                if bytes.len() + data.len() > most {
+                    return Err(too_large("the request"));
+                }
+                bytes.extend_from_slice(&data);
+                shares.cover(bytes.len() + body.memory())?;
+            }
+            Ok(Some(Err(Broke::Fault(fault)))) => return Ok(Err(fault)),
+            Ok(Some(Err(Broke::Aborted))) => {
+                return Err(bad_request("body", "the body did not arrive whole".to_owned()));
+            }
+            Ok(None) => return Ok(Ok(bytes.freeze())),
+            Err(_) => {
+                let why = format!(
+                    "nothing of the request's body came for {} s, or all of it took longer than {} s",
+                    SILENCE.as_secs(),
+                    WHOLE.as_secs()
+                );
+                return Err(Answer::agent(StatusCode::REQUEST_TIMEOUT, "timeout", why));
             }
         }
     }
-    Ok(Gathered { bytes: bytes.freeze(), shares })
+}
+
+async fn throw_away(mut body: Decoding<Incoming>) {
+    let (most, patience) = THROWN_AWAY;
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(data)) = body.next().await {
+            read += data.len();
+            if read > most {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(patience, reading).await;
+}
+
+fn too_large(what: &str) -> Answer {
+    let why = format!(
+        "{what} is larger than {} MiB ({LARGEST} bytes), the most that is read; send fewer or smaller images, or \
+         upload them to the provider's files endpoint and name them by their id",
+        LARGEST >> 20
+    );
+    Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
 }
 
 fn busy() -> Answer {
@@ -80,10 +183,15 @@ fn busy() -> Answer {
     Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why)
 }
 
-/// A body of at most `most` bytes that shares its memory with nobody; `None` if it is longer, broke off or
-/// took too long.
-pub(super) async fn small_body(body: Incoming, most: usize) -> Option<Bytes> {
-    let own = Semaphore::new(most / UNIT + 1);
-    let gathered = tokio::time::timeout(GATHER, gather(body, most, [&own, &own])).await;
-    gathered.ok()?.ok().map(|gathered| gathered.bytes)
+/// A body of at most `most` bytes once it is decoded; `None` if it is longer, broke off or took too long.
+pub(super) async fn small_body(
+    decoder: Option<Decoder>,
+    body: Incoming,
+    most: usize,
+) -> Option<Result<Bytes, Fault>> {
+    // Room for the body and the largest window of a decoder: what one error reply may take.
+    let own = Semaphore::new(2 * (most / UNIT + 18));
+    let mut body = Decoding::new(body, decoder);
+    let until = Instant::now() + GATHER;
+    gather(&mut body, most, &mut Shares::new([&own, &own]), |_| until).await.ok()
 }

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use doorward_core::session::Mode;
 use http::request::Parts;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
@@ -51,18 +52,28 @@ impl Crossing {
         }
     }
 
-    async fn cross(self, head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
+    async fn cross(self, mut head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
         let memory = self.memory.clone();
-        let Gathered { bytes: body, shares } =
+        let Gathered { bytes, read, shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
-        let Asked { endpoint, request, action, wrong, body, history } = if body.len() > LARGE {
-            tokio::task::block_in_place(|| self.read(&head, &body))
-        } else {
-            self.read(&head, &body)
+        let Asked { endpoint, request, action, wrong, body, history } =
+            if read.as_ref().is_ok_and(|read| read.len() > LARGE) {
+                tokio::task::block_in_place(|| self.read(&head, read.as_ref()))
+            } else {
+                self.read(&head, read.as_ref())
+            };
+        let body = match body {
+            // What was judged is what goes on, not what another decoder could make of the coded bytes.
+            Some(body) if self.gateway.mode() == Mode::Block => {
+                head.headers.remove(header::CONTENT_ENCODING);
+                body
+            }
+            _ => bytes,
         };
         let method = head.method.clone();
         let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
-        let outgoing = Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
+        let outgoing =
+            Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
         let permit = match self.gateway.pass(action, outgoing).await {
             Ok(permit) => permit,
             Err(Refusal { receipt, why: Why::Blocked, decision }) => {
@@ -74,8 +85,8 @@ impl Crossing {
         };
         let receipt = permit.receipt().to_owned();
         // Monitor lets pass what is wrong, but an odd path could leave the upstream's base and take the
-        // configured key along.
-        if let Some(wrong) = wrong.filter(|wrong| wrong.code == "path") {
+        // configured key along, and nobody is there to speak WebSocket.
+        if let Some(wrong) = wrong.filter(|wrong| matches!(wrong.code, "path" | "websocket")) {
             return Err(wrong.under(receipt));
         }
         let reply = tokio::select! {

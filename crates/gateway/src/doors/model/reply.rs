@@ -9,7 +9,7 @@ use doorward_core::stream::{Context, Dialect, Framing, Limits, Machine};
 use doorward_core::wire::request::{Declared, Request};
 use doorward_core::wire::{Protocol, unknown};
 use doorward_core::{Action, Coverage, Door, Source};
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderValue, Method, Response, Version, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 
@@ -19,6 +19,7 @@ use super::endpoint::Endpoint;
 use super::request::History;
 use crate::answer::{Answer, Body};
 use crate::doors::relay;
+use crate::encoding::{Coding, Decoder, Decoding, Meter};
 use crate::replies::Remembering;
 use crate::upstream::forwarded_headers;
 
@@ -75,7 +76,9 @@ impl Crossing {
         if let Some(conversation) = history.answered.filter(|_| head.status.is_success()) {
             self.remembered().answered(&conversation);
         }
+        let coding = Coding::of(&head.headers).ok().flatten();
         head.headers = forwarded_headers(&head.headers);
+        head.version = Version::HTTP_11;
         match reading {
             Reading::Opaque(_) | Reading::Error => Ok(relay::opaque(self.gateway, permit, head, body)),
             Reading::Judged(framing) => {
@@ -84,9 +87,17 @@ impl Crossing {
                 };
                 let remembering = self.remembering(endpoint, &request, history.conversation);
                 let machine = self.machine(endpoint, framing, request.declared, monitor);
+                let decoder = coding.map(Decoder::new).transpose();
+                let decoder = decoder.map_err(|fault| Answer::upstream(fault.code, fault.message))?;
+                let meter = Meter::new(self.memory);
                 let (gateway, agent) = (self.gateway, self.agent);
                 let relay = relay::Relay { gateway, agent, machine, framing, remembering };
-                relay.start(permit, head, body).await
+                if monitor {
+                    let copy = decoder.map(|decoder| relay::Copy::new(decoder, meter));
+                    return relay.start(permit, head, Decoding::new(body, None), copy).await;
+                }
+                head.headers.remove(header::CONTENT_ENCODING);
+                relay.start(permit, head, Decoding::new(body, decoder).metered(meter), None).await
             }
         }
     }
@@ -145,11 +156,8 @@ impl Crossing {
         if !head.status.is_success() {
             return Ok(Reading::Error);
         }
-        if !is_plain(&head.headers) {
-            return wrong(
-                "content_encoding",
-                "encoded its reply although none was asked for; it cannot be read".into(),
-            );
+        if let Err(fault) = Coding::of(&head.headers) {
+            return wrong("content_encoding", format!("sent a reply that cannot be read: {}", fault.message));
         }
         let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
         let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -186,13 +194,6 @@ enum Reading {
     Opaque(&'static str),
 }
 
-/// Whether a reply is as it says, in no encoding.
-fn is_plain(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.next().is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        && encodings.next().is_none()
-}
-
 /// Whether a content type names no charset but UTF-8. Some clients decode by it: UTF-7 spells another JSON
 /// than the one we read.
 fn is_utf8(content_type: &str) -> bool {
@@ -220,25 +221,32 @@ async fn error_body(
     body: Incoming,
     protocol: Protocol,
 ) -> Result<Full<Bytes>, Answer> {
-    let Some(bytes) = small_body(body, LARGEST_ERROR).await else {
+    // What cannot be decoded is withheld; what does not come whole is no reply.
+    let coding = Coding::of(&head.headers);
+    let known = coding.is_ok();
+    let decoder = coding.and_then(|coding| coding.map(Decoder::new).transpose()).ok().flatten();
+    let Some(bytes) = small_body(decoder, body, LARGEST_ERROR).await else {
         let why = format!(
             "the upstream's error reply broke off, took longer than 60 s or has more than {LARGEST_ERROR} bytes"
         );
         return Err(Answer::upstream("error_reply", why));
     };
+    head.headers.remove(header::CONTENT_ENCODING);
     let mut types = head.headers.get_all(header::CONTENT_TYPE).iter();
     let content_type = types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let readable = is_plain(&head.headers)
+    let readable = known
         && is_utf8(content_type)
         && types.next().is_none()
         && !content_type.to_ascii_lowercase().contains("event-stream");
-    if readable && unknown::error_reply(&bytes).is_ok() {
+    if let Ok(bytes) = bytes
+        && readable
+        && unknown::error_reply(&bytes).is_ok()
+    {
         return Ok(Full::new(bytes));
     }
     let message = "doorward: the provider answered with this status; its words are withheld, because they carry \
                    what could be a tool call or cannot be read";
     let own = protocol.error_body(head.status.as_u16(), "error_withheld", message);
-    head.headers.remove(header::CONTENT_ENCODING);
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(Full::new(own.into()))
 }

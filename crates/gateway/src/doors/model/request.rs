@@ -6,10 +6,11 @@ use bytes::Bytes;
 use doorward_core::action::ActionKind;
 use doorward_core::session::Mode;
 use doorward_core::stream::Dialect;
+use doorward_core::wire::Fault;
 use doorward_core::wire::request::{Declared, Request};
 use doorward_core::{Action, Coverage, Door, Source};
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, header};
 
 use super::endpoint::{Endpoint, endpoint};
 use super::{Crossing, bad_request};
@@ -23,8 +24,8 @@ pub(super) struct Asked {
     pub action: Action,
     /// What the agent is told if it is refused for being wrong.
     pub wrong: Option<Answer>,
-    /// The body as it will be sent.
-    pub body: Bytes,
+    /// The decoded body as it is to be sent, if it could be decoded.
+    pub body: Option<Bytes>,
     pub history: History,
 }
 
@@ -46,7 +47,8 @@ fn unread(coverage: Coverage) -> Request {
 impl Crossing {
     /// What the agent asks for, as an action. What is wrong with it is a fault of the action, so that it is
     /// judged and recorded like anything else (in monitor mode it passes, unread).
-    pub(super) fn read(&self, head: &Parts, body: &Bytes) -> Asked {
+    /// `body` is what the body says, or why that cannot be known.
+    pub(super) fn read(&self, head: &Parts, body: Result<&Bytes, &Fault>) -> Asked {
         let path = self.rest.split('?').next().unwrap_or_default();
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
@@ -59,13 +61,15 @@ impl Crossing {
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::User;
-        let (mut body, mut history) = (body.clone(), History::default());
-        let read = self.routable(endpoint, path).and_then(|()| match endpoint {
+        let (mut sent, mut history) = (body.ok().cloned(), History::default());
+        let body = self.routable(head, endpoint, path).and_then(|()| body.map_err(undecodable));
+        let read = body.and_then(|body| match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
-                body = self.restored(dialect, &body, &mut history);
+                let body = self.restored(dialect, body, &mut history);
                 let mut request =
                     dialect.read_request(&body).map_err(|fault| bad_request(fault.code, fault.message))?;
                 self.inherit(dialect, &body, &mut request, &mut history);
+                sent = Some(body);
                 Ok(request)
             }
             Endpoint::Stored(_) => Ok(self.stored(path)),
@@ -82,7 +86,7 @@ impl Crossing {
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
         action.effects.clone_from(&request.effects);
-        Asked { endpoint, request, action, wrong, body, history }
+        Asked { endpoint, request, action, wrong, body: sent, history }
     }
 
     /// What is remembered of this agent's earlier replies from this upstream.
@@ -134,12 +138,15 @@ impl Crossing {
     }
 
     /// Refuses what no strict reader would route, and unknown endpoints of who is not trusted with them.
-    fn routable(&self, endpoint: Endpoint, path: &str) -> Result<(), Answer> {
+    fn routable(&self, head: &Parts, endpoint: Endpoint, path: &str) -> Result<(), Answer> {
         let odd = path.split('/').any(|part| matches!(part, "" | "." | "..")) && !path.is_empty()
             || path.bytes().any(|byte| matches!(byte, b'\\' | b'%' | b';') || !byte.is_ascii_graphic());
         if odd {
             let why = "the path has empty, dot or escaped segments, which servers read in different ways";
             return Err(bad_request("path", why.to_owned()));
+        }
+        if wants_websocket(head) {
+            return Err(Answer::agent(StatusCode::UPGRADE_REQUIRED, "websocket", WEBSOCKET));
         }
         if let Endpoint::Refused(why) = endpoint {
             let message = format!("Doorward does not pass `{path}` on: {why}");
@@ -155,4 +162,28 @@ impl Crossing {
         }
         Ok(())
     }
+}
+
+/// What to do instead of a WebSocket.
+const WEBSOCKET: &str = "Doorward cannot read WebSocket frames yet, so none pass. Use the same endpoint over plain HTTP \
+    with server-sent events: agents fall back to it, or have a setting (Codex: `supports_websockets = false` in the \
+    provider's section of config.toml). What exists as a WebSocket only, such as the Realtime API, is not served";
+
+/// Whether the client asks for a WebSocket in the place of an answer. Other upgrades are ignored, as RFC 9110,
+/// 7.8 allows.
+fn wants_websocket(head: &Parts) -> bool {
+    let upgrades = head.headers.get_all(header::UPGRADE).iter();
+    upgrades.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"websocket")
+    })
+}
+
+fn undecodable(fault: &Fault) -> Answer {
+    let status = if fault.code == "content_encoding" {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    Answer::agent(status, fault.code, format!("the request cannot be read: {}", fault.message))
 }
