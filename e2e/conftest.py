@@ -9,7 +9,7 @@ import tempfile
 
 _HOME = tempfile.mkdtemp(prefix="doorward-e2e-")
 for _name in list(os.environ):
-    if _name.startswith(("ANTHROPIC_", "OPENAI_", "DOORWARD_")) and _name != "DOORWARD_BIN":
+    if _name.startswith(("ANTHROPIC_", "OPENAI_", "GEMINI_", "GOOGLE_", "DOORWARD_")) and _name != "DOORWARD_BIN":
         del os.environ[_name]
     elif _name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         del os.environ[_name]
@@ -57,6 +57,13 @@ def anthropic_door(provider, tmp_path_factory):
 def openai_door(provider, tmp_path_factory):
     """The firewall in front of the provider, speaking OpenAI Chat Completions."""
     with Door(tmp_path_factory.mktemp("openai"), provider.url, "openai") as door:
+        yield door
+
+
+@pytest.fixture(scope="session")
+def gemini_door(provider, tmp_path_factory):
+    """The firewall in front of the provider, speaking Gemini."""
+    with Door(tmp_path_factory.mktemp("gemini"), provider.url, "gemini") as door:
         yield door
 
 

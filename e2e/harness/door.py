@@ -8,7 +8,7 @@ import time
 
 from .process import Running, binary, free_port
 
-EXPORT = re.compile(r"export (ANTHROPIC|OPENAI)_BASE_URL=['\"]?(http://([^/\s]+)/t/([^/\s]+)/[^\s'\"]+)")
+EXPORT = re.compile(r"export (?:GOOGLE_)?(ANTHROPIC|OPENAI|GEMINI)_BASE_URL=['\"]?(http://([^/\s]+)/t/([^/\s]+)/[^\s'\"]+)")
 
 
 class Door:

@@ -151,13 +151,14 @@ fn answer(request: &Request, script: &Script) -> Reply {
     }
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
+    let google = request.header("x-goog-api-key").is_some() || path.contains("/v1beta/");
     let reply = match request.method.as_str() {
         "POST" if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") => {
             gemini::answer(script, request.target.contains("alt=sse"))
         }
         "POST" if path.ends_with(":countTokens") => Reply::json(200, "{\n  \"totalTokens\": 2095\n}\n"),
-        "GET" if path.ends_with("/models") && path.contains("/v1beta/") => Reply::json(200, gemini::MODELS),
-        _ if path.contains("/v1beta/") => errors::gemini(404),
+        "GET" if path.ends_with("/models") && google => Reply::json(200, gemini::MODELS),
+        _ if google => errors::gemini(404),
         "POST" if path.ends_with("/chat/completions") => chat(script),
         "POST" if path.ends_with("/messages/count_tokens") => Reply::json(200, "{\"input_tokens\":2095}"),
         "POST" if path.ends_with("/messages") => messages(script),

@@ -50,7 +50,7 @@ fn inherited(id: CallId, part: Span, calls: &Calls) -> Option<Edit> {
     Some(Edit::replace(Span::new(inside, inside), member))
 }
 
-/// The end of a stream that could not go on. The official Node SDK throws at `error`; the Python one reads
+/// The end of a stream that could not go on. The official SDKs raise at `error`; earlier ones for Python read
 /// candidates only, so the words stand there as well.
 pub(crate) fn error_event(message: &str) -> Bytes {
     let mut out = b"data: {".to_vec();
