@@ -85,3 +85,11 @@ def own_door(protocol, fresh_provider, tmp_path):
     with Door(tmp_path, fresh_provider.url, protocol) as door:
         door.provider = fresh_provider
         yield door
+
+
+@pytest.fixture
+def own_responses_door(fresh_provider, tmp_path):
+    """A door and a provider of one's own, speaking OpenAI's protocol."""
+    with Door(tmp_path, fresh_provider.url, "openai") as door:
+        door.provider = fresh_provider
+        yield door

@@ -70,7 +70,7 @@ def test_a_custom_tool_call_is_judged_or_blocked(openai_door):
             assert poison not in answer.body
 
 
-@pytest.mark.parametrize("path", ["/v1/experimental", "/v1/responses"])
+@pytest.mark.parametrize("path", ["/v1/experimental", "/v1/threads/runs"])
 def test_an_unknown_endpoint_is_blocked(own_door, path):
     base = own_door.path.removesuffix("/v1")
     headers = wire.client_headers(own_door.protocol)

@@ -20,6 +20,7 @@ mod http;
 mod json;
 mod openai;
 mod reply;
+mod responses;
 mod script;
 mod seen;
 
@@ -127,6 +128,16 @@ pub fn body(protocol: Protocol, scenario: &str, stream: bool) -> Option<Vec<u8>>
         Protocol::OpenAi => chat(&script),
         Protocol::Gemini => gemini::answer(&script, stream),
     };
+    plain(reply)
+}
+
+/// The same of OpenAI Responses.
+#[must_use]
+pub fn responses_body(scenario: &str, stream: bool) -> Option<Vec<u8>> {
+    plain(responses::body(&Script::named(scenario, stream)))
+}
+
+fn plain(reply: Reply) -> Option<Vec<u8>> {
     let encoded = reply.headers.iter().any(|(name, _)| name == "content-encoding");
     (reply.status == 200 && !encoded).then(|| reply.pieces.concat())
 }
@@ -149,6 +160,9 @@ fn answer(request: &Request, script: &Script) -> Reply {
     if let Some(reply) = agents::answer(request) {
         return reply;
     }
+    if let Some(reply) = responses::answer(request, script) {
+        return reply.deliver(&script.delivery);
+    }
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
     let google = request.header("x-goog-api-key").is_some() || path.contains("/v1beta/");
@@ -166,7 +180,7 @@ fn answer(request: &Request, script: &Script) -> Reply {
         "GET" if path.ends_with("/models") => Reply::json(200, openai::MODELS),
         // An endpoint nobody has heard of, with something in it that an agent could run.
         "POST" if path.ends_with("/experimental") => Reply::json(200, &anthropic::experimental()),
-        "POST" if path.ends_with("/responses") => Reply::json(200, &openai::experimental()),
+        "POST" if path.ends_with("/threads/runs") => Reply::json(200, &openai::experimental()),
         _ if anthropic => errors::anthropic(404),
         _ => errors::openai(404),
     };

@@ -138,7 +138,9 @@ impl Reader {
 
     /// Whether the reply came to its end.
     pub fn complete(&self) -> Result<(), Fault> {
-        if matches!(self.phase, Phase::Done | Phase::Closed) {
+        // Nothing is left of a stream that is resumed at its end.
+        let nothing = self.declared.resumed && self.named.is_none();
+        if matches!(self.phase, Phase::Done | Phase::Closed) || nothing {
             return Ok(());
         }
         Err(Fault::new("stream.truncated", "the stream ended before the reply did"))
