@@ -93,6 +93,9 @@ pub struct RunArgs {
     /// An environment variable that holds the key to use with it [env: `DOORWARD_KEY_ENV`]
     #[arg(long, value_name = "NAME", requires = "upstream")]
     pub key_env: Option<String>,
+    /// Where the key goes: `bearer`, `x-api-key`, `api-key` or `x-goog-api-key` [env: `DOORWARD_KEY_HEADER`]
+    #[arg(long, value_name = "HEADER", requires = "upstream")]
+    pub key_header: Option<String>,
     /// A host name, besides loopback ones, under which clients come [env: `DOORWARD_HOSTS`, separated by commas]
     #[arg(long = "host", value_name = "NAME")]
     pub hosts: Vec<String>,

@@ -15,7 +15,7 @@ use doorward_core::session::Mode;
 use doorward_core::syntax::decode::{Fields, suggestion};
 use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
 use doorward_core::wire::Protocol;
-use doorward_gateway::UpstreamSettings;
+use doorward_gateway::{KeyHeader, UpstreamSettings};
 use doorward_ledger::Durability;
 use zeroize::Zeroizing;
 
@@ -58,6 +58,8 @@ pub struct UpstreamConfig {
     pub unknown_passes: bool,
     /// Where its key is.
     pub key: Option<KeySource>,
+    /// In which header it goes, if not in the protocol's own.
+    pub key_header: Option<KeyHeader>,
 }
 
 /// Where a key is read from. Never the command line: it is visible to every process.
@@ -95,6 +97,7 @@ impl Config {
             trusted: true,
             unknown_passes: true,
             key: None,
+            key_header: None,
         };
         let upstreams = [
             ("anthropic", official(Protocol::Anthropic, "https://api.anthropic.com")),
@@ -179,8 +182,9 @@ impl Config {
             trusted: false,
             unknown_passes: false,
             key: None,
+            key_header: None,
         };
-        for key in ["trusted", "unknown", "key_file", "key_env"] {
+        for key in ["trusted", "unknown", "key_file", "key_env", "key_header"] {
             let Some(value) = fields.maybe(key) else { continue };
             if let Err((message, advice)) = upstream.set(key, &value.scalar().unwrap_or_default()) {
                 fields.fault(value.span, message, advice);
@@ -221,6 +225,7 @@ impl Config {
             trusted: false,
             unknown_passes: false,
             key: None,
+            key_header: None,
         };
         for (key, origin, value) in &upstream {
             if let Err((message, advice)) = settled.set(key, value) {
@@ -258,6 +263,7 @@ impl UpstreamConfig {
             "unknown" => self.unknown_passes = choice(text, &[("block", false), ("pass", true)])?,
             "key_file" => self.key = Some(KeySource::File(PathBuf::from(text))),
             "key_env" => self.key = Some(KeySource::Env(text.to_owned())),
+            "key_header" => self.key_header = Some(choice(text, KEY_HEADERS)?),
             _ => {}
         }
         Ok(())
@@ -295,6 +301,7 @@ impl UpstreamConfig {
             trusted: self.trusted,
             unknown_passes: self.unknown_passes,
             key,
+            key_header: self.key_header,
         })
     }
 }
@@ -339,6 +346,14 @@ const SETTINGS: &[Setting] = &[
     setting("unknown", "DOORWARD_UNKNOWN", true),
     setting("key_file", "DOORWARD_KEY_FILE", true),
     setting("key_env", "DOORWARD_KEY_ENV", true),
+    setting("key_header", "DOORWARD_KEY_HEADER", true),
+];
+
+const KEY_HEADERS: &[(&str, KeyHeader)] = &[
+    ("bearer", KeyHeader::Bearer),
+    ("x-api-key", KeyHeader::XApiKey),
+    ("api-key", KeyHeader::ApiKey),
+    ("x-goog-api-key", KeyHeader::XGoogApiKey),
 ];
 
 const PROTOCOLS: &[(&str, Protocol)] =
@@ -383,6 +398,7 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("unknown", &args.unknown),
         ("key_file", &args.key_file),
         ("key_env", &args.key_env),
+        ("key_header", &args.key_header),
     ];
     given
         .into_iter()

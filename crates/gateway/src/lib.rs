@@ -44,4 +44,4 @@ pub use id::fresh_id;
 pub use judge::{Gateway, Refusal, Why};
 pub use record::{Permit, Recorder, StreamPermit};
 pub use server::{Server, Settings};
-pub use upstream::{Upstream, UpstreamSettings};
+pub use upstream::{KeyHeader, Upstream, UpstreamSettings};

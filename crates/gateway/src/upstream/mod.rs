@@ -35,6 +35,21 @@ pub struct UpstreamSettings {
     pub unknown_passes: bool,
     /// The key to use in the place of whatever the client sends. Only ever sent to `base`.
     pub key: Option<Zeroizing<String>>,
+    /// Where it goes; where the protocol has it, unless the provider wants it elsewhere.
+    pub key_header: Option<KeyHeader>,
+}
+
+/// In which header a key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyHeader {
+    /// `Authorization: Bearer <key>`: OpenAI and most who speak as it does.
+    Bearer,
+    /// `x-api-key: <key>`: Anthropic.
+    XApiKey,
+    /// `api-key: <key>`: Azure.
+    ApiKey,
+    /// `x-goog-api-key`: Google.
+    XGoogApiKey,
 }
 
 impl std::fmt::Debug for UpstreamSettings {
@@ -80,7 +95,7 @@ pub struct Upstream {
     /// Whether what Doorward does not know may pass from it.
     pub unknown_passes: bool,
     origin: Origin,
-    key: Option<HeaderValue>,
+    key: Option<(HeaderName, HeaderValue)>,
     client: Client<Dialer, Full<Bytes>>,
 }
 
@@ -102,8 +117,12 @@ impl Upstream {
     pub fn new(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         let error = |message: String| UpstreamError { name: settings.name.clone(), message };
         let origin = Origin::parse(&settings.base).map_err(error)?;
-        let key =
-            settings.key.as_ref().map(|key| key_header(settings.protocol, key)).transpose().map_err(error)?;
+        let header = settings.key_header.unwrap_or(match settings.protocol {
+            Protocol::Anthropic => KeyHeader::XApiKey,
+            Protocol::OpenAi => KeyHeader::Bearer,
+            Protocol::Gemini => KeyHeader::XGoogApiKey,
+        });
+        let key = settings.key.as_ref().map(|key| header.with(key)).transpose().map_err(error)?;
         let dialer = Dialer::new(&origin).map_err(error)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -144,12 +163,12 @@ impl Upstream {
         head.headers = forwarded_headers(&from.headers);
         // What is judged must be readable: the answer is wanted as it is.
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(key) = &self.key {
+        if let Some((name, key)) = &self.key {
             // A configured key is never mixed with what the client brought.
             for name in CREDENTIALS {
                 head.headers.remove(name);
             }
-            head.headers.insert(key_name(self.protocol), key.clone());
+            head.headers.insert(name.clone(), key.clone());
         }
         Ok(head)
     }
@@ -202,26 +221,24 @@ fn decoded(name: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-const fn key_name(protocol: Protocol) -> HeaderName {
-    match protocol {
-        Protocol::Anthropic => HeaderName::from_static("x-api-key"),
-        Protocol::OpenAi => header::AUTHORIZATION,
-        Protocol::Gemini => HeaderName::from_static("x-goog-api-key"),
+impl KeyHeader {
+    /// The header with `key` in it.
+    fn with(self, key: &str) -> Result<(HeaderName, HeaderValue), String> {
+        let (name, text) = match self {
+            Self::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+            Self::XApiKey => (HeaderName::from_static("x-api-key"), key.to_owned()),
+            Self::ApiKey => (HeaderName::from_static("api-key"), key.to_owned()),
+            Self::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), key.to_owned()),
+        };
+        // Moved, not copied: wiped with the header's last clone.
+        let owned = Zeroizing::new(text.into_bytes());
+        let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(owned)).map_err(|_| {
+            "the key holds characters that cannot stand in a header; check the file it is read from"
+                .to_owned()
+        })?;
+        value.set_sensitive(true);
+        Ok((name, value))
     }
-}
-
-fn key_header(protocol: Protocol, key: &str) -> Result<HeaderValue, String> {
-    let text = match protocol {
-        Protocol::Anthropic | Protocol::Gemini => key.to_owned(),
-        Protocol::OpenAi => format!("Bearer {key}"),
-    };
-    // Moved, not copied: wiped with the header's last clone.
-    let owned = Zeroizing::new(text.into_bytes());
-    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(owned)).map_err(|_| {
-        "the key holds characters that cannot stand in a header; check the file it is read from".to_owned()
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// Headers that belong to one connection (RFC 9110, 7.6.1), are set anew, or are not the peer's business.

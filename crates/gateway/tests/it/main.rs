@@ -15,6 +15,9 @@ mod routes;
 #[cfg(test)]
 mod support;
 
+#[cfg(test)]
+mod transcripts;
+
 /// A permit cannot be made, copied or opened by anyone but `record.rs` and `forward.rs`: what tries does
 /// not compile, for exactly the reason named beside it.
 #[test]

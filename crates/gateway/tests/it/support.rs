@@ -77,6 +77,7 @@ impl Door {
             trusted: false,
             unknown_passes: false,
             key: None,
+            key_header: None,
         }
     }
 
@@ -150,19 +151,32 @@ impl Door {
 
     /// Sends one request and reads the reply to its end.
     pub async fn send(&self, method: &str, target: &str, body: &str) -> Reply {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut bytes = Vec::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes)).await;
-        read.expect("a reply in time").unwrap();
-        Reply::parse(&bytes)
+        send(self.address, method, target, "", body).await
     }
+}
+
+/// Sends one request, with these further header lines, and reads the reply to its end.
+pub async fn send(
+    address: std::net::SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &str,
+    body: &str,
+) -> Reply {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         {headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // Not everyone closes the connection because it was asked to.
+    let read = tokio::time::timeout(Duration::from_secs(20), async {
+        while !is_whole(&bytes) && stream.read_buf(&mut bytes).await.unwrap() > 0 {}
+    });
+    read.await.expect("a reply in time");
+    Reply::parse(&bytes)
 }
 
 async fn answer_all(listener: TcpListener, answer: Vec<u8>, asked: Arc<Mutex<Vec<String>>>) {
@@ -190,6 +204,15 @@ fn whole(request: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
+/// Whether a reply has come to the end that its head announces.
+fn is_whole(reply: &[u8]) -> bool {
+    let Some(end) = reply.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&reply[..end]).to_ascii_lowercase();
+    let length =
+        head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse::<usize>().ok());
+    length.is_some_and(|length| reply.len() - end - 4 >= length) || reply.ends_with(b"\r\n0\r\n\r\n")
+}
+
 /// A reply as the client got it.
 #[derive(Debug)]
 pub struct Reply {
@@ -200,12 +223,14 @@ pub struct Reply {
 
 impl Reply {
     fn parse(bytes: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let body = &bytes[end + 4..];
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let head = head.to_ascii_lowercase();
-        let body = if head.contains("transfer-encoding: chunked") { dechunk(body) } else { body.to_owned() };
-        Self { status, head, body }
+        let chunked = head.contains("transfer-encoding: chunked");
+        let body = if chunked { dechunk(body) } else { body.to_vec() };
+        Self { status, head, body: String::from_utf8_lossy(&body).into_owned() }
     }
 
     /// The JSON of each event.
@@ -215,14 +240,15 @@ impl Reply {
     }
 }
 
-fn dechunk(mut body: &str) -> String {
-    let mut out = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+fn dechunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(line) = body.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(String::from_utf8_lossy(&body[..line]).trim(), 16).unwrap_or(0);
         if size == 0 {
             break;
         }
-        out.push_str(rest.get(..size).unwrap_or(rest));
+        let rest = &body[line + 2..];
+        out.extend_from_slice(rest.get(..size).unwrap_or(rest));
         body = rest.get(size + 2..).unwrap_or_default();
     }
     out

@@ -105,6 +105,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         trusted: false,
         unknown_passes: false,
         key: None,
+        key_header: None,
     };
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let upstreams =

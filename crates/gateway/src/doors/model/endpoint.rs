@@ -113,20 +113,25 @@ pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpo
     TABLE.iter().find(fits).map_or(Unknown, |line| line.endpoint)
 }
 
-/// The path without its version, which may be there or not; in Gemini's protocol also without the project and
-/// publisher that Vertex AI names before the model.
+/// The path without its version, which may be there or not. Azure has `openai/v1/…`, and
+/// `openai/deployments/<name>/…` before that; Vertex AI names project and publisher before the model.
 fn below_version(protocol: Protocol, path: &str) -> &str {
-    let versions: &[&str] = match protocol {
-        Anthropic | OpenAi => &["v1"],
-        Gemini => &["v1beta", "v1", "v1alpha", "v1beta1"],
-    };
-    let below = versions.iter().find_map(|version| path.strip_prefix(version)?.strip_prefix('/'));
-    let path = below.unwrap_or(path);
-    if protocol != Gemini {
-        return path;
+    match protocol {
+        Anthropic => path.strip_prefix("v1/").unwrap_or(path),
+        OpenAi => {
+            let path = path.strip_prefix("openai/").unwrap_or(path);
+            match behind(path, &["deployments"]) {
+                Some(below) => below,
+                None => path.strip_prefix("v1/").unwrap_or(path),
+            }
+        }
+        Gemini => {
+            let versions = ["v1beta/", "v1/", "v1alpha/", "v1beta1/"];
+            let path = versions.iter().find_map(|version| path.strip_prefix(version)).unwrap_or(path);
+            let path = behind(path, &["projects", "locations"]).unwrap_or(path);
+            behind(path, &["publishers"]).unwrap_or(path)
+        }
     }
-    let path = behind(path, &["projects", "locations"]).unwrap_or(path);
-    behind(path, &["publishers"]).unwrap_or(path)
 }
 
 /// What follows `name/<id>/` for each of `names`.
@@ -170,7 +175,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_decided_one_by_one() {
-        let post = |protocol, path| endpoint(protocol, &Method::POST, path);
+        let post = |protocol, path: &str| endpoint(protocol, &Method::POST, path);
         assert_eq!(post(Anthropic, "v1/messages"), Conversation(Dialect::Anthropic));
         assert_eq!(post(OpenAi, "chat/completions"), Conversation(Dialect::OpenAiChat));
         assert_eq!(post(Anthropic, "v1/messages/count_tokens"), Asked(Dialect::Anthropic, "token count"));
@@ -189,6 +194,22 @@ mod tests {
             assert_eq!(post(OpenAi, path), Unknown, "{path}");
         }
         assert_eq!(post(OpenAi, "v1/messages"), Unknown);
+        for below in ["openai/v1", "openai", "openai/deployments/gpt-4o", "deployments/my.model-1"] {
+            let conversation = Conversation(Dialect::OpenAiChat);
+            assert_eq!(post(OpenAi, &format!("{below}/chat/completions")), conversation, "{below}");
+            assert_eq!(post(OpenAi, &format!("{below}/organization/admin_api_keys")), Refused(ADMIN));
+            assert_eq!(post(Anthropic, &format!("{below}/messages")), Unknown, "{below}");
+        }
+        for path in [
+            "openai/deployments/chat/completions",
+            "openai/deployments//chat/completions",
+            "openai/deployments/a/b/chat/completions",
+            "openai/deployments/a/v1/chat/completions",
+            "openai/openai/chat/completions",
+            "deployments/a/openai/chat/completions",
+        ] {
+            assert_eq!(post(OpenAi, path), Unknown, "{path}");
+        }
         for path in [
             "v1beta/models/gemini-x:generateContent",
             "v1/models/gemini-x:streamGenerateContent",

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use doorward_core::action::ActionKind;
 use doorward_core::session::Mode;
 use doorward_core::stream::Dialect;
-use doorward_core::wire::Fault;
 use doorward_core::wire::request::{Declared, Request};
+use doorward_core::wire::{Fault, Protocol};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::request::Parts;
 use http::{StatusCode, header};
@@ -155,8 +155,9 @@ impl Crossing {
         if endpoint == Endpoint::Unknown && !(self.upstream.trusted && self.upstream.unknown_passes) {
             let message = format!(
                 "Doorward does not know the endpoint `{path}` and the upstream `{}` is not trusted with unknown \
-                 ones; use an endpoint it reads, or set `trusted: yes` and `unknown: pass` for it",
-                self.upstream.name
+                 ones; use {}, or set `trusted: yes` and `unknown: pass` for it",
+                self.upstream.name,
+                instead(self.upstream.protocol, path)
             );
             return Err(Answer::agent(StatusCode::FORBIDDEN, "unknown_endpoint", message));
         }
@@ -186,4 +187,16 @@ fn undecodable(fault: &Fault) -> Answer {
         StatusCode::BAD_REQUEST
     };
     Answer::agent(status, fault.code, format!("the request cannot be read: {}", fault.message))
+}
+
+/// What to use in the place of an endpoint that is not known.
+fn instead(protocol: Protocol, path: &str) -> &'static str {
+    match (protocol, path) {
+        (Protocol::Anthropic, _) => "/v1/messages",
+        (Protocol::OpenAi, "api/chat" | "api/generate") => {
+            "/v1/chat/completions, which Ollama has beside this interface of its own"
+        }
+        (Protocol::OpenAi, _) => "/v1/chat/completions or /v1/responses",
+        (Protocol::Gemini, _) => "models/<model>:generateContent",
+    }
 }
