@@ -10,12 +10,17 @@ RULE = "exec.download-and-run"
 
 
 def refused(scene):
-    """The reasons of the calls that were blocked."""
-    return [
-        reason["rule"]
+    """The rules by which anything was blocked. That Codex is told to do without a WebSocket is no block."""
+    blocked = [
+        receipt["decision"]
         for receipt in scene.door.receipts()
         if receipt.get("decision", {}).get("verdict") == "block"
-        for reason in receipt["decision"]["reasons"]
+    ]
+    return [
+        reason["rule"]
+        for decision in blocked
+        if decision["coverage"] != "none(websocket)"
+        for reason in decision["reasons"]
     ]
 
 

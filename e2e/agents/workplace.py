@@ -110,11 +110,3 @@ class Scene:
     def hits(self):
         """How often the payload was fetched."""
         return sum(entry["target"] == "/payload.sh" for entry in self.provider.log())
-
-    def verdicts(self):
-        """The verdicts on tool calls, oldest first."""
-        return [
-            receipt["decision"]["verdict"]
-            for receipt in self.door.receipts()
-            if receipt.get("decision") and receipt.get("action", {}).get("kind") == "tool_call"
-        ]

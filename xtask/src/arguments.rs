@@ -1,9 +1,11 @@
 //! The command line.
 
+use crate::agents;
 use crate::steps::Step;
 
 /// What `cargo xtask --help` says.
 pub const USAGE: &str = "\
+cargo xtask agents [--only AGENT,…] [--json]
 cargo xtask bench model …
 cargo xtask test [--only STEP,…] [--fail-fast] [--rounds N]
 
@@ -14,17 +16,25 @@ Runs every check of the project and reports all of them; the exit status is 0 on
                   clippy   cargo clippy on everything, warnings are errors
                   build    all binaries and tests
                   unit     cargo test: unit, property, integration, architecture and command-line tests
-                  e2e      the real binary against the published Python SDKs (sets up its own environment)
+                  e2e      the real binary against the published SDKs (sets up its own environments)
                   deny     licences, banned crates and sources of every dependency
                   targets  type-check for the other operating systems, where their target is installed
   --fail-fast     stop at the first step that fails
-  --rounds N      rounds of the kill -9 test within e2e (default 200)";
+  --rounds N      rounds of the kill -9 test within e2e (default 200)
+
+`agents` installs published coding agents (about 1.5 GB, once) and runs each through the real binary, in front
+of a scripted provider. The exit status is 0 only if all of them finish their tasks and no blocked command ran.
+
+  --only AGENT,…  only these, by name or family: codex, opencode, aider
+  --json          the results as JSON on standard output, and nothing else there";
 
 /// What the caller asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     /// Print the usage.
     Help,
+    /// Run real coding agents.
+    Agents(agents::Options),
     /// Measure, with these arguments.
     Bench(Vec<String>),
     /// Run checks.
@@ -47,6 +57,10 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
     let mut arguments = arguments;
     match arguments.next().as_deref() {
         None | Some("help" | "--help" | "-h") => return Ok(Request::Help),
+        Some("agents") => {
+            let arguments: Vec<String> = arguments.collect();
+            return Ok(agents::parse(&arguments)?.map_or(Request::Help, Request::Agents));
+        }
         Some("bench") => return Ok(Request::Bench(arguments.collect())),
         Some("test") => {}
         Some(other) => return Err(format!("unknown command `{other}`")),

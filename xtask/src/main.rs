@@ -2,9 +2,11 @@
 //!
 //! No dependencies, so that the first thing a contributor runs starts at once.
 
+mod agents;
 mod arguments;
 mod bench;
 mod deny;
+mod node;
 mod process;
 mod python;
 mod report;
@@ -22,17 +24,22 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Request::Bench(arguments)) => bench::run(&arguments),
-        Ok(Request::Test(options)) => match steps::run(&options) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                report::complain(&format!("xtask: {error}"));
-                ExitCode::FAILURE
-            }
-        },
+        Ok(Request::Agents(options)) => end(agents::run(&options)),
+        Ok(Request::Test(options)) => end(steps::run(&options)),
         Err(error) => {
             report::complain(&format!("xtask: {error}\n\n{}", arguments::USAGE));
             ExitCode::from(2)
+        }
+    }
+}
+
+fn end(passed: Result<bool, String>) -> ExitCode {
+    match passed {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::complain(&format!("xtask: {error}"));
+            ExitCode::FAILURE
         }
     }
 }

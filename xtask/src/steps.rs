@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::arguments::Options;
 use crate::process::{self, Places};
 use crate::report::{self, Counts, Outcome};
-use crate::{deny, python, targets};
+use crate::{deny, node, python, targets};
 
 /// One check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Step {
             Self::Clippy => "lints, warnings are errors",
             Self::Build => "all binaries and tests, dev profile",
             Self::Unit => "unit, property, integration, architecture and command-line tests",
-            Self::E2e => "the real binary with the published Python SDKs",
+            Self::E2e => "the real binary with the published SDKs",
             Self::Deny => "licences, banned crates and sources",
             Self::Targets => "type-check for other operating systems",
         }
@@ -136,12 +136,20 @@ fn end_to_end(places: &Places, options: &Options) -> Result<(Outcome, Counts), S
         return Ok(uncounted(Outcome::Failed("the binaries do not compile".to_owned())));
     }
     let python = python::environment(places)?;
+    let packages = places.target.join("node");
+    match node::missing() {
+        None => {
+            node::packages(&places.root.join("e2e").join("node"), &packages, node::Lock::Exactly, |_| Ok(()))?
+        }
+        Some(reason) => report::complain(&format!("the Node SDKs are not tested: {reason}")),
+    }
     let mut command = Command::new(python);
     command
         .args(["-m", "pytest", "e2e", "-p", "no:cacheprovider"])
         .current_dir(&places.root)
         .env("DOORWARD_BIN", places.built("doorward"))
         .env("SCRIPTED_PROVIDER_BIN", places.built("scripted-provider"))
+        .env("E2E_NODE", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     if let Some(rounds) = options.rounds {
         command.arg(format!("--rounds={rounds}"));
