@@ -20,7 +20,7 @@ pub enum Lock {
 
 /// Whether `npm` and a Node new enough for the SDKs are there; if not, a sentence that says so.
 pub fn missing() -> Option<&'static str> {
-    let check = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
+    let check = "process.exit(process.versions.node.split('.')[0] < 20 ? 1 : 0)";
     let good = |command: &mut Command| process::capture(command).is_ok_and(|(status, _)| status.success());
     let there = good(Command::new("node").args(["-e", check])) && good(Command::new(npm()).arg("--version"));
     (!there).then_some("no Node.js 20 or newer with npm on the PATH")
