@@ -112,8 +112,15 @@ fn machine(spec: &Spec) -> anyhow::Result<Machine> {
         .map_err(|fault| anyhow!("the request is refused: {fault}"))?
         .declared;
     let (agent, peer): (Arc<str>, Arc<str>) = ("bench".into(), "upstream".into());
-    let context =
-        Context { session: Arc::clone(&agent), agent, peer, trusted: false, declared, monitor: false };
+    let context = Context {
+        session: Arc::clone(&agent),
+        agent,
+        peer,
+        trusted: false,
+        declared,
+        text_tools: Default::default(),
+        monitor: false,
+    };
     let framing = if spec.streams() { Framing::Events } else { Framing::Json };
     Ok(Machine::new(dialect, framing, context, Limits::default()))
 }

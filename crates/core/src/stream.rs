@@ -20,6 +20,7 @@ use crate::wire::dialect::Reader;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::request::Declared;
 use crate::wire::template::Template;
+use crate::wire::text_tools::TextTools;
 use crate::wire::{Fault, Protocol, sse, unknown};
 
 pub use crate::wire::dialect::Dialect;
@@ -166,6 +167,8 @@ pub struct Context {
     pub trusted: bool,
     /// The tools the request declared.
     pub declared: Declared,
+    /// How the agent reads calls from text.
+    pub text_tools: TextTools,
     /// Leave every byte alone: calls are still handed out to be judged, but all come back, and a fault
     /// ends the inspection instead of the stream.
     pub monitor: bool,
@@ -217,7 +220,13 @@ impl Machine {
     /// A machine for one reply.
     #[must_use]
     pub fn new(dialect: Dialect, framing: Framing, context: Context, limits: Limits) -> Self {
-        let reader = Reader::new(dialect, &context.declared, context.trusted);
+        let reader = Reader::new(dialect, &context.declared, context.trusted, context.text_tools);
+        // An agent that declares no tools may read calls from text: nobody has said.
+        let unsaid = context.text_tools == TextTools::Unset
+            && context.declared.tools.is_empty()
+            && !context.declared.unseen
+            && !matches!(dialect, Dialect::Unknown(_));
+        let coverage = if unsaid { Coverage::Partial("text-tools".to_owned()) } else { Coverage::default() };
         let source = match framing {
             Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
             Framing::Json => SourceOfFrames::Json(BytesMut::new()),
@@ -233,7 +242,7 @@ impl Machine {
             queued: 0,
             arguments: 0,
             phase: Phase::Reading,
-            outcome: Outcome::default(),
+            outcome: Outcome { coverage, ..Outcome::default() },
             saw: Vec::new(),
             template: None,
             scratch: Vec::new(),
@@ -477,7 +486,9 @@ impl Machine {
             Action::new(Door::Model, ActionKind::ToolCall, context.agent.clone(), context.session.clone());
         action.peer = context.peer.clone();
         action.peer_trusted = context.trusted;
-        let declared = context.declared.tools.contains(call.declared_as.as_ref().unwrap_or(&call.name));
+        // Tools that are described in prose are declared there, out of our sight.
+        let declared = call.kind == CallKind::Text
+            || context.declared.tools.contains(call.declared_as.as_ref().unwrap_or(&call.name));
         action.source = match declared {
             true => Source::Model,
             false if context.declared.unseen => Source::Unknown,
@@ -506,7 +517,7 @@ impl Machine {
             }
             (_, Err(why)) => action.fault = Some(why.clone()),
             (CallKind::FreeText, Ok(text)) => tools::fill_call(&mut action, text, None),
-            (CallKind::Tool, Ok(text)) => match json::parse(text.as_bytes()) {
+            (CallKind::Tool | CallKind::Text, Ok(text)) => match json::parse(text.as_bytes()) {
                 Ok(node) if node.is_object() && well_formed(&node) => {
                     tools::fill_call(&mut action, text, Some(&node));
                 }
@@ -591,6 +602,9 @@ impl Machine {
         }
         // Counted where it is sent: what was ruled and never came to its turn is withheld.
         for lead in &frame.leads {
+            if self.calls.get(*lead).is_some_and(|call| call.waived) {
+                continue;
+            }
             if self.calls.blocked(*lead).is_some() {
                 self.outcome.blocked += 1;
             } else {

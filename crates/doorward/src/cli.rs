@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// The agent whose token is printed [default: default] [env: `DOORWARD_AGENT`]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
+    /// How that agent reads calls from text: `none`, `xml` or `edit_blocks` [env: `DOORWARD_TEXT_TOOLS`]
+    #[arg(long, value_name = "HOW")]
+    pub text_tools: Option<String>,
     /// What was started, as one line of JSON
     #[arg(long)]
     pub json: bool,

@@ -15,6 +15,7 @@ use doorward_core::session::Mode;
 use doorward_core::syntax::decode::{Fields, suggestion};
 use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
 use doorward_core::wire::Protocol;
+use doorward_core::wire::text_tools::TextTools;
 use doorward_gateway::{KeyHeader, UpstreamSettings};
 use doorward_ledger::Durability;
 use zeroize::Zeroizing;
@@ -41,6 +42,8 @@ pub struct Config {
     pub content: bool,
     /// The agent whose token is printed.
     pub agent: String,
+    /// How agents read calls from text, by name.
+    pub text_tools: BTreeMap<String, TextTools>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
 }
@@ -113,6 +116,7 @@ impl Config {
             durability: Durability::Os,
             content: false,
             agent: "default".to_owned(),
+            text_tools: BTreeMap::new(),
             upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
         }
     }
@@ -130,8 +134,16 @@ impl Config {
             config.read_file(&text, &mut found);
             faults.add(&file.display().to_string(), &text, found);
         }
-        config.apply(environment(&mut faults), &mut faults);
-        config.apply(typed(args), &mut faults);
+        let (environment, typed) = (environment(&mut faults), typed(args));
+        // It is said of the agent that the strongest layer names.
+        let (of_agent, others): (Vec<_>, Vec<_>) =
+            environment.into_iter().partition(|(key, ..)| *key == "text_tools");
+        config.apply(others, &mut faults);
+        let (typed_of_agent, typed): (Vec<_>, Vec<_>) =
+            typed.into_iter().partition(|(key, ..)| *key == "text_tools");
+        config.apply(typed, &mut faults);
+        config.apply(of_agent, &mut faults);
+        config.apply(typed_of_agent, &mut faults);
         if !config.listen.ip().is_loopback() || !config.control.ip().is_loopback() {
             let message =
                 "only loopback addresses can be listened on: others need TLS, which is not built yet";
@@ -150,7 +162,8 @@ impl Config {
         if let Some(version) = fields.whole("version", 1..=1) {
             debug_assert_eq!(version, 1, "the range allows nothing else");
         }
-        for setting in SETTINGS.iter().filter(|setting| !setting.of_upstream) {
+        let own = |setting: &&Setting| !setting.of_upstream && setting.key != "text_tools";
+        for setting in SETTINGS.iter().filter(own) {
             let Some(node) = fields.maybe(setting.key) else { continue };
             for value in if node.is_array() { node.elements() } else { std::slice::from_ref(node) } {
                 let text = value.scalar().unwrap_or_default();
@@ -163,6 +176,22 @@ impl Config {
             for member in upstreams.members() {
                 self.read_upstream(&member.key, &member.value, fields.faults());
             }
+        }
+        if let Some(agents) = fields.maybe("agents") {
+            for member in agents.members() {
+                self.read_agent(&member.key, &member.value, fields.faults());
+            }
+        }
+        fields.finish();
+    }
+
+    fn read_agent(&mut self, name: &str, node: &Node, faults: &mut Vec<Diagnostic>) {
+        let mut fields = Fields::of(node, "an agent", faults);
+        if let Err(error) = doorward_store::AgentName::new(name) {
+            fields.fault(node.span, error.to_string(), "");
+        }
+        if let Some(text_tools) = fields.maybe_choice("text_tools", &TextTools::WORDS) {
+            self.text_tools.insert(name.to_owned(), text_tools);
         }
         fields.finish();
     }
@@ -246,6 +275,11 @@ impl Config {
                 self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?
             }
             "content" => self.content = yes_or_no(text)?,
+            // After `agent`, whose it is.
+            "text_tools" => {
+                let text_tools = choice(text, &TextTools::WORDS)?;
+                self.text_tools.insert(self.agent.clone(), text_tools);
+            }
             "agent" => {
                 let wrong = |error: doorward_store::StoreError| (error.to_string(), String::new());
                 self.agent = doorward_store::AgentName::new(text).map_err(wrong)?.as_str().to_owned();
@@ -340,6 +374,7 @@ const SETTINGS: &[Setting] = &[
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
     setting("agent", "DOORWARD_AGENT", false),
+    setting("text_tools", "DOORWARD_TEXT_TOOLS", false),
     setting("upstream", "DOORWARD_UPSTREAM", true),
     setting("protocol", "DOORWARD_PROTOCOL", true),
     setting("trusted", "DOORWARD_TRUSTED", true),
@@ -392,6 +427,7 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("durability", &args.durability),
         ("content", &args.content),
         ("agent", &args.agent),
+        ("text_tools", &args.text_tools),
         ("upstream", &args.upstream),
         ("protocol", &args.protocol),
         ("trusted", &args.trusted),

@@ -85,7 +85,9 @@ impl Running {
         let engine = Arc::new(config::engine(home.root(), &listeners, Some(control_at), std::process::id())?);
         let mode = weakest(config.mode, engine.policy().mode());
         let recorder = recorder(&home, config, &store, engine.policy().revision())?;
-        let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
+        let text_tools = config.text_tools.iter().map(|(agent, how)| (agent.clone(), *how)).collect();
+        let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_text_tools(text_tools);
+        let gateway = Arc::new(gateway);
 
         let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), connections: connections() };
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);

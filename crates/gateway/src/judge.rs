@@ -1,10 +1,12 @@
 //! The way of a crossing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use doorward_core::session::{Mode, Now};
+use doorward_core::wire::text_tools::TextTools;
 use doorward_core::{Action, Decision, Engine};
 use doorward_store::Store;
 
@@ -25,6 +27,7 @@ pub struct Gateway {
     recorder: Recorder,
     store: Store,
     mode: Mode,
+    text_tools: HashMap<String, TextTools>,
 }
 
 /// Why an action does not go on.
@@ -62,7 +65,20 @@ impl Gateway {
             recorder,
             store,
             mode,
+            text_tools: HashMap::new(),
         }
+    }
+
+    /// The gateway, told which agents read calls from text, and how.
+    #[must_use]
+    pub fn with_text_tools(self, text_tools: HashMap<String, TextTools>) -> Self {
+        Self { text_tools, ..self }
+    }
+
+    /// How `agent` reads calls from text.
+    #[must_use]
+    pub fn text_tools(&self, agent: &str) -> TextTools {
+        self.text_tools.get(agent).copied().unwrap_or_default()
     }
 
     /// Judges `action` and, if it may go on, returns the permit that owns `body`.

@@ -91,6 +91,7 @@ pub fn play<'a>(
             choices: 2,
             ..Declared::default()
         },
+        text_tools: doorward_core::wire::text_tools::TextTools::Unset,
         monitor: play.monitor,
     };
     let dialect = match play.protocol {

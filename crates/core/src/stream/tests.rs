@@ -9,6 +9,7 @@ use crate::syntax::Node;
 
 mod gemini;
 mod responses;
+mod text_tools;
 
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
 fn context(monitor: bool) -> Context {
@@ -19,6 +20,7 @@ fn context(monitor: bool) -> Context {
         peer: "p".into(),
         trusted: false,
         declared: Declared { tools, choices: 1, ..Declared::default() },
+        text_tools: TextTools::Unset,
         monitor,
     }
 }

@@ -15,8 +15,9 @@ use super::splice::Edit;
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
 use super::template::{Slot, Varying};
+use super::text_tools::{Heard, Lane, TextTools};
 use crate::action::{Part, PartKind};
-use crate::syntax::{Node, Span, json};
+use crate::syntax::{Node, json};
 
 /// The most content blocks one message may have.
 const MOST_BLOCKS: u64 = 4096;
@@ -32,6 +33,8 @@ pub(crate) struct Reader {
     /// Whether the request asked for tools that the provider runs itself.
     provider_tools: bool,
     trusted: bool,
+    /// What the message says, if calls may stand in it: clients join its text blocks.
+    lane: Option<Lane>,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -54,8 +57,15 @@ enum BlockKind {
 }
 
 impl Reader {
-    pub fn new(declared: &Declared, trusted: bool) -> Self {
-        Self { phase: Phase::Start, blocks: 0, open: None, provider_tools: declared.provider_tools, trusted }
+    pub fn new(declared: &Declared, trusted: bool, text_tools: TextTools) -> Self {
+        Self {
+            phase: Phase::Start,
+            blocks: 0,
+            open: None,
+            provider_tools: declared.provider_tools,
+            trusted,
+            lane: Lane::new(text_tools),
+        }
     }
 
     /// Reads one event of a stream.
@@ -113,12 +123,14 @@ impl Reader {
             "message_delta" => {
                 check_rest(node.get("delta").unwrap_or(&node), &[])?;
                 self.content_closed()?;
+                self.text_ends(calls, saw);
                 self.phase = Phase::Closing;
                 saw_usage(&node, saw);
                 Ok(Frame::with_node(raw, node, span.start))
             }
             "message_stop" => {
                 self.content_closed()?;
+                self.text_ends(calls, saw);
                 self.phase = Phase::Done;
                 Ok(Frame::plain(raw))
             }
@@ -139,8 +151,8 @@ impl Reader {
         let node = reply(raw)?;
         self.phase = Phase::Done;
         saw_usage(&node, saw);
-        let entries = self.content(&node, raw, calls, saw)?;
-        let leads = entries.iter().map(|(call, _)| *call).collect();
+        let Heard { entries, leads } = self.content(&node, raw, calls, saw)?;
+        self.text_ends(calls, saw);
         let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
         frame.whole = true;
         Ok(frame)
@@ -167,11 +179,11 @@ impl Reader {
             return Err(order("message_start without a message"));
         };
         saw_usage(message, saw);
-        let entries = self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw)?;
+        let Heard { entries, leads } =
+            self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw)?;
         if entries.is_empty() {
             return Ok(Frame::plain(raw.clone()));
         }
-        let leads = entries.iter().map(|(call, _)| *call).collect();
         Frame::cut(raw, node, at, entries, leads, calls)
     }
 
@@ -182,7 +194,7 @@ impl Reader {
         source: &[u8],
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
-    ) -> Result<Vec<(CallId, Span)>, Fault> {
+    ) -> Result<Heard, Fault> {
         check_rest(message, &["content"])?;
         if !message
             .get("content")
@@ -191,17 +203,19 @@ impl Reader {
             // Some readers take a mapping for a list.
             return Err(order("content is not a list"));
         }
-        let mut entries = Vec::new();
+        let mut heard = Heard::default();
         for block in message.get("content").map(Node::elements).unwrap_or_default() {
             let mut kind = self.classify(block, source, calls)?;
             match &mut kind {
                 BlockKind::Call(call) => {
                     calls.end(*call);
-                    entries.push((*call, block.span));
+                    heard.entries.push((*call, block.span));
+                    heard.leads.push(*call);
                 }
                 BlockKind::Text(gathered) => {
                     gathered.add(block.text("text").unwrap_or_default().as_bytes(), saw);
                     gathered.flush(saw);
+                    heard.add(self.hear_block(block, source, calls)?);
                 }
                 BlockKind::Provider(name, _) => {
                     let input = block.get("input").map(|input| text_of(input, source)).unwrap_or_default();
@@ -211,7 +225,23 @@ impl Reader {
             }
             self.blocks += 1;
         }
-        Ok(entries)
+        Ok(heard)
+    }
+
+    /// What a block says at its beginning, or altogether.
+    fn hear_block(&mut self, block: &Node, source: &[u8], calls: &mut Calls) -> Result<Heard, Fault> {
+        let Some(lane) = &mut self.lane else { return Ok(Heard::default()) };
+        lane.seam();
+        match block.get("text") {
+            Some(text) => lane.hear_node(text, source, calls),
+            None => Ok(Heard::default()),
+        }
+    }
+
+    fn text_ends(&mut self, calls: &mut Calls, saw: &mut Vec<Observation>) {
+        if let Some(lane) = &mut self.lane {
+            lane.end(calls, saw);
+        }
     }
 
     /// What a block is; a call is opened.
@@ -282,8 +312,10 @@ impl Reader {
         };
         let source = raw.get(at as usize..).unwrap_or_default();
         let mut kind = self.classify(block, source, calls)?;
+        let mut heard = Heard::default();
         if let BlockKind::Text(gathered) = &mut kind {
             gathered.add(block.text("text").unwrap_or_default().as_bytes(), saw);
+            heard = self.hear_block(block, source, calls)?;
         }
         let call = if let BlockKind::Call(call) = &kind { Some(*call) } else { None };
         let index = self.blocks;
@@ -291,7 +323,8 @@ impl Reader {
         self.blocks += 1;
         Ok(match call {
             Some(call) => Frame::of_call(raw, Shape::Begins(index), call, calls),
-            None => Frame::plain(raw),
+            None if heard.entries.is_empty() => Frame::plain(raw),
+            None => Frame::of_text(&raw, at, heard, calls)?,
         })
     }
 
@@ -316,6 +349,15 @@ impl Reader {
         match (&mut *block, kind) {
             (BlockKind::Text(gathered), "text_delta") => {
                 gathered.add(fragment("text")?, saw);
+                if let (Some(lane), Some(text)) = (&mut self.lane, delta.get("text")) {
+                    let source = raw.get(at as usize..).unwrap_or_default();
+                    let heard = lane.hear_node(text, source, calls)?;
+                    check_rest(delta, &[])?;
+                    return match heard.entries.is_empty() {
+                        true => Ok(Frame::plain(raw)),
+                        false => Frame::of_text(&raw, at, heard, calls),
+                    };
+                }
                 varies = delta.get("text").map(|text| (text.span, Slot::Text));
             }
             (BlockKind::Thinking, "thinking_delta") => {
@@ -452,6 +494,7 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
     let mut edits: Vec<Edit> = frame
         .entries
         .iter()
+        .filter(|(call, _)| calls.get(*call).is_some_and(|call| call.kind != CallKind::Text))
         .filter_map(|(call, span)| Some(Edit::replace(*span, text_block(calls.blocked(*call)?))))
         .collect();
     let reason = message.and_then(|message| message.get("stop_reason"));

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::frame::{Calls, Frame, Observation, Repair, object};
+use super::frame::{Calls, Frame, Observation, Repair, Shape, object};
 use super::openai_responses::restore::{Links, Memory, Restored};
 use super::request::{Declared, Request};
 use super::sse::Event;
+use super::text_tools::{self, TextTools};
 use super::{Fault, Protocol, anthropic, gemini, openai_chat, openai_responses, unknown};
 
 /// What the bytes of a reply say. Set by upstream and endpoint, never guessed.
@@ -92,13 +93,15 @@ impl Dialect {
 
     /// How a frame is emitted, now that its calls are ruled.
     pub(crate) fn repair(self, frame: &Frame, calls: &Calls) -> Repair {
-        match self {
+        let repair = match self {
+            _ if frame.shape == Shape::Text => Repair::Keep,
             Self::Anthropic => anthropic::repair(frame, calls),
             Self::OpenAiChat => openai_chat::repair(frame, calls),
             Self::OpenAiResponses => openai_responses::repair(frame, calls),
             Self::Gemini => gemini::repair(frame, calls),
             Self::Unknown(_) => Repair::Keep,
-        }
+        };
+        text_tools::join_edits(repair, frame, calls)
     }
 }
 
@@ -114,10 +117,10 @@ pub(crate) enum Reader {
 
 impl Reader {
     /// A reader for a reply to a request that declared these tools. `trusted`: what is not known may pass.
-    pub fn new(dialect: Dialect, declared: &Declared, trusted: bool) -> Self {
+    pub fn new(dialect: Dialect, declared: &Declared, trusted: bool, text_tools: TextTools) -> Self {
         match dialect {
-            Dialect::Anthropic => Self::Anthropic(anthropic::Reader::new(declared, trusted)),
-            Dialect::OpenAiChat => Self::OpenAiChat(openai_chat::Reader::new(declared)),
+            Dialect::Anthropic => Self::Anthropic(anthropic::Reader::new(declared, trusted, text_tools)),
+            Dialect::OpenAiChat => Self::OpenAiChat(openai_chat::Reader::new(declared, text_tools)),
             Dialect::OpenAiResponses => {
                 Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
             }

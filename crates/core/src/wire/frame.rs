@@ -9,8 +9,9 @@ use super::Fault;
 use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
 use super::template::Varying;
+use super::text_tools::{Heard, Reading};
 use crate::decision::Coverage;
-use crate::syntax::{Node, Span, json};
+use crate::syntax::{Kind, Node, Span, json};
 
 /// A call within one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,8 @@ pub enum CallKind {
     FreeText,
     /// Something unknown that could be a call.
     Unknown,
+    /// A stretch of text that some client reads a call from.
+    Text,
 }
 
 /// How far a call has come.
@@ -90,6 +93,12 @@ pub(crate) struct Call {
     pub fault: Option<String>,
     /// For unknown things: whether some part of it looks like a call.
     pub call_like: bool,
+    /// For another reading of a stretch of text: the call that has its bytes.
+    pub part_of: Option<CallId>,
+    /// For a stretch of text: what the agent is told, if one of its readings was blocked.
+    pub refused: Option<String>,
+    /// For a stretch of text: whether it turned out to be no call.
+    pub waived: bool,
     /// The name it is declared by, if that is not its own.
     pub declared_as: Option<String>,
     /// Its bytes as upstream sent them, where a later request may have to repeat them.
@@ -157,17 +166,20 @@ pub(crate) struct Calls {
     /// How many calls of each group are not ruled yet.
     unruled: HashMap<u32, u32>,
     limit: usize,
+    /// How many of the list turned out to be no calls, and how many are other readings of one.
+    waived: usize,
+    parts: usize,
 }
 
 impl Calls {
     /// No calls yet, and at most `limit` to come.
     pub fn new(limit: usize) -> Self {
-        Self { list: Vec::new(), ended: Vec::new(), unruled: HashMap::new(), limit }
+        Self { list: Vec::new(), ended: Vec::new(), unruled: HashMap::new(), limit, waived: 0, parts: 0 }
     }
 
     /// Whether there are more calls than there may be.
     pub fn too_many(&self) -> bool {
-        self.list.len() > self.limit
+        self.list.len().saturating_sub(self.waived) > self.limit
     }
 
     /// How many calls have become complete and were not asked for yet.
@@ -189,13 +201,26 @@ impl Calls {
         let Some(call) = self.get_mut(id).filter(|call| matches!(call.state, CallState::Ended)) else {
             return false;
         };
-        call.state = ruled;
+        let (group, part_of) = (call.group, call.part_of);
+        call.state = match (&call.refused, ruled) {
+            (Some(notice), CallState::Released(_)) => CallState::Blocked(notice.clone()),
+            (_, ruled) => ruled,
+        };
         if let CallState::Released(pieces) = &mut call.state {
             // Copies that came while it was being judged.
             pieces.append(&mut call.pieces);
         }
         call.pieces.clear();
-        let group = call.group;
+        // One reading that is blocked blocks the text they are readings of.
+        if let (CallState::Blocked(notice), Some(whole)) = (&call.state, part_of) {
+            let notice = notice.clone();
+            if let Some(whole) = self.get_mut(whole) {
+                if matches!(whole.state, CallState::Released(_)) {
+                    whole.state = CallState::Blocked(notice.clone());
+                }
+                whole.refused.get_or_insert(notice);
+            }
+        }
         if let Some(left) = self.unruled.get_mut(&group) {
             *left = left.saturating_sub(1);
         }
@@ -229,6 +254,9 @@ impl Calls {
             after_text: false,
             fault: None,
             call_like: false,
+            part_of: None,
+            refused: None,
+            waived: false,
             declared_as: None,
             origin: None,
             place: None,
@@ -238,6 +266,66 @@ impl Calls {
         });
         *self.unruled.entry(group.unwrap_or(index)).or_default() += 1;
         CallId(index)
+    }
+
+    /// Opens what may be a call in text. Its group is its own, numbered from the other end.
+    pub fn suspect(&mut self) -> CallId {
+        let group = u32::MAX - u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.open(CallKind::Text, Some(group), "", "")
+    }
+
+    /// What was held is no call: it goes on unjudged.
+    pub fn waive(&mut self, id: CallId) {
+        let Some(call) = self.get_mut(id).filter(|call| matches!(call.state, CallState::Open)) else {
+            return;
+        };
+        call.state = CallState::Released(std::mem::take(&mut call.pieces));
+        call.waived = true;
+        let group = call.group;
+        self.waived += 1;
+        if let Some(left) = self.unruled.get_mut(&group) {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Opens a waived call again for other text, if nothing of it is left to send: else a reply full of `<`
+    /// would fill the list.
+    pub fn reuse(&mut self, id: CallId) -> bool {
+        let gone = |call: &&mut Call| {
+            call.waived && matches!(&call.state, CallState::Released(pieces) if pieces.is_empty())
+        };
+        let Some(call) = self.get_mut(id).filter(gone) else { return false };
+        call.state = CallState::Open;
+        call.waived = false;
+        let group = call.group;
+        self.waived = self.waived.saturating_sub(1);
+        *self.unruled.entry(group).or_default() += 1;
+        true
+    }
+
+    /// A stretch of text is complete, and these are its readings: all are judged.
+    pub fn settle(&mut self, id: CallId, readings: Vec<Reading>) {
+        let mut readings = readings.into_iter();
+        let Some(first) = readings.next() else { return self.waive(id) };
+        let Some(group) = self.get(id).map(|call| call.group) else { return };
+        self.read_as(id, first);
+        self.end(id);
+        for reading in readings {
+            let part = self.open(CallKind::Text, Some(group), "", "");
+            self.parts += 1;
+            self.read_as(part, reading);
+            self.get_mut(part).into_iter().for_each(|call| call.part_of = Some(id));
+            self.end(part);
+        }
+    }
+
+    fn read_as(&mut self, id: CallId, reading: Reading) {
+        let Some(call) = self.get_mut(id) else { return };
+        call.name = reading.name;
+        match reading.arguments {
+            Ok(arguments) => call.whole = Some(arguments),
+            Err(why) => call.spoil(&why),
+        }
     }
 
     pub fn get(&self, id: CallId) -> Option<&Call> {
@@ -293,7 +381,7 @@ impl Calls {
     }
 
     pub fn len(&self) -> usize {
-        self.list.len()
+        self.list.len().saturating_sub(self.waived + self.parts)
     }
 
     /// What the agent is told instead of the call, if it was blocked.
@@ -333,7 +421,8 @@ impl Calls {
 
     /// Whether some call for which `of` holds was blocked and none was left.
     pub fn all_gone(&self, of: impl Fn(&Call) -> bool) -> bool {
-        let mut calls = self.list.iter().filter(|call| call.kind != CallKind::Unknown && of(call)).peekable();
+        let counts = |call: &Call| !matches!(call.kind, CallKind::Unknown | CallKind::Text);
+        let mut calls = self.list.iter().filter(|call| counts(call) && of(call)).peekable();
         calls.peek().is_some() && calls.all(|call| matches!(call.state, CallState::Blocked(_)))
     }
 }
@@ -357,6 +446,8 @@ pub(crate) enum Shape {
     /// It carries a piece of one call and nothing else; where the call's index stands, in the
     /// coordinates of the frame.
     Piece(Option<Span>),
+    /// Text of which a part is held; entries are in the coordinates of the frame.
+    Text,
 }
 
 /// What a frame carries, and how it is put together again.
@@ -474,6 +565,19 @@ impl Frame {
             error: false,
             varying: None,
         })
+    }
+
+    /// A frame of text of which a part is held. `at`: where its JSON begins.
+    pub fn of_text(raw: &Bytes, at: u32, heard: Heard, calls: &mut Calls) -> Result<Self, Fault> {
+        let entries = heard.entries.into_iter().map(|(call, span)| {
+            (call, Span::new(span.start.saturating_add(at), span.end.saturating_add(at)))
+        });
+        let none = Node { kind: Kind::Null, span: Span::default() };
+        let mut frame = Self::cut(raw, none, 0, entries.collect(), heard.leads, calls)?;
+        // The places are all a repair needs.
+        frame.node = None;
+        frame.shape = Shape::Text;
+        Ok(frame)
     }
 
     /// Whether every call in it is ruled.

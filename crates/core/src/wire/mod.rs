@@ -14,6 +14,8 @@ mod stray;
 
 pub(crate) mod template;
 
+pub mod text_tools;
+
 pub mod splice;
 
 pub mod request;

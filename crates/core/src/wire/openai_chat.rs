@@ -19,6 +19,7 @@ use super::request::{Declared, Request};
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
 use super::template::{Slot, Varying};
+use super::text_tools::{Heard, Lane, TextTools};
 use crate::action::{Part, PartKind};
 use crate::syntax::{Kind, Member, Node, Span, json};
 
@@ -27,6 +28,7 @@ use crate::syntax::{Kind, Member, Node, Span, json};
 pub(crate) struct Reader {
     choices: BTreeMap<u64, Choice>,
     declared: Declared,
+    text_tools: TextTools,
     /// Whether nothing may follow but `[DONE]`.
     done: bool,
     /// Whether `[DONE]` has been.
@@ -48,6 +50,8 @@ struct Choice {
     /// Whether it has said anything.
     said: bool,
     text: Gathered,
+    /// The same, if calls may stand in it.
+    lane: Option<Lane>,
 }
 
 /// The calls found in one frame.
@@ -55,13 +59,16 @@ struct Choice {
 struct Found {
     entries: Vec<(CallId, Span)>,
     leads: Vec<CallId>,
+    /// Whether one of them stands where calls stand, rather than in text.
+    calls: bool,
     /// Whether the frame ends a choice.
     finishes: bool,
 }
 
 impl Reader {
-    pub fn new(declared: &Declared) -> Self {
-        Self { choices: BTreeMap::new(), declared: declared.clone(), done: false, ended: false }
+    pub fn new(declared: &Declared, text_tools: TextTools) -> Self {
+        let declared = declared.clone();
+        Self { choices: BTreeMap::new(), declared, text_tools, done: false, ended: false }
     }
 
     /// Reads one event of a stream.
@@ -104,10 +111,15 @@ impl Reader {
             return Ok(Frame::error(event.raw.clone()));
         }
         if found.entries.is_empty() && !found.finishes {
-            return Ok(match varying(&node, span.start) {
+            let varying = if self.text_tools.holds() { None } else { varying(&node, span.start) };
+            return Ok(match varying {
                 Some(varying) => Frame::text(event.raw.clone(), varying),
                 None => Frame::plain(event.raw.clone()),
             });
+        }
+        if !found.calls && !found.finishes {
+            let heard = Heard { entries: found.entries, leads: found.leads };
+            return Frame::of_text(&event.raw, span.start, heard, calls);
         }
         let piece = piece_shape(&node, &found, span.start);
         let mut frame = Frame::cut(&event.raw, node, span.start, found.entries, found.leads, calls)?;
@@ -206,7 +218,9 @@ impl Reader {
         found: &mut Found,
     ) -> Result<(), Fault> {
         let group = u32::try_from(index).unwrap_or(u32::MAX);
-        let choice = self.choices.entry(index).or_default();
+        let text_tools = self.text_tools;
+        let new = || Choice { lane: Lane::new(text_tools), ..Choice::default() };
+        let choice = self.choices.entry(index).or_insert_with(new);
         let mut in_chunk = Vec::new();
         for member in node.members() {
             match &*member.key {
@@ -247,6 +261,9 @@ impl Choice {
     fn finish(&mut self, calls: &mut Calls, saw: &mut Vec<Observation>) {
         self.finished = true;
         self.text.flush(saw);
+        if let Some(lane) = &mut self.lane {
+            lane.end(calls, saw);
+        }
         self.slots.values().for_each(|(call, _)| calls.end(*call));
         self.legacy.iter().chain(&self.whole).for_each(|call| calls.end(*call));
     }
@@ -281,10 +298,12 @@ impl Container<'_> {
                     self.choice.said = true;
                     let text = &mut self.choice.text;
                     member.value.each_string(&mut |said, _| text.add(said.as_bytes(), saw));
+                    self.hear(&member.value, calls, found)?;
                 }
                 ("content", Kind::String(text)) => {
                     self.choice.said |= !text.is_empty();
                     self.choice.text.add(text.as_wtf8(), saw);
+                    self.hear(&member.value, calls, found)?;
                 }
                 ("tool_calls", Kind::Array(list)) => {
                     list.iter().try_for_each(|entry| self.tool_call(entry, calls, found))?;
@@ -299,6 +318,17 @@ impl Container<'_> {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Holds what may be a call in the text of `content`.
+    fn hear(&mut self, content: &Node, calls: &mut Calls, found: &mut Found) -> Result<(), Fault> {
+        let Some(lane) = &mut self.choice.lane else { return Ok(()) };
+        let heard = lane.hear_all(content, self.source, calls)?;
+        for (call, span) in heard.entries {
+            found.insert(call, span);
+        }
+        found.leads.extend(heard.leads);
         Ok(())
     }
 
@@ -557,10 +587,15 @@ fn check_types(node: &Node) -> Result<(), Fault> {
 }
 
 impl Found {
-    fn push(&mut self, call: CallId, span: Span, lead: bool) {
-        // Members may stand in any order; holes must not.
+    /// Members may stand in any order; holes must not.
+    fn insert(&mut self, call: CallId, span: Span) {
         let at = self.entries.partition_point(|(_, other)| other.start < span.start);
         self.entries.insert(at, (call, span));
+    }
+
+    fn push(&mut self, call: CallId, span: Span, lead: bool) {
+        self.insert(call, span);
+        self.calls = true;
         if lead {
             self.leads.push(call);
         }

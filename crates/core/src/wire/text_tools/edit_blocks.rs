@@ -60,28 +60,23 @@ struct Stretch {
 }
 
 impl Scanner {
-    pub fn push(&mut self, fragment: &[u8], marks: &mut Vec<Mark>) {
-        let mut at = 0;
-        while let Some(rest) = fragment.get(at..).filter(|rest| !rest.is_empty()) {
-            let piece = self.cutter.next(rest);
-            let (taken, ends) = match piece {
-                Piece::Part(taken) => (taken, 0),
-                Piece::End { before, end } => (before, end),
-                Piece::Rest(taken) => {
-                    at += taken;
-                    continue;
-                }
-            };
-            self.part(rest.get(..taken).unwrap_or_default(), at, marks);
-            if ends > 0 {
-                self.line_ends(at + taken, marks);
-                if let Some(held) = &mut self.held {
-                    held.text.push(b"\n");
-                    held.line_starts = held.text.bytes.len();
-                }
+    /// Reads on from `at`; gives up to where it has read.
+    pub fn step(&mut self, fragment: &[u8], at: usize, marks: &mut VecDeque<Mark>) -> usize {
+        let Some((_, rest)) = fragment.split_at_checked(at) else { return fragment.len() };
+        let (taken, ends) = match self.cutter.next(rest) {
+            Piece::Part(taken) => (taken, 0),
+            Piece::End { before, end } => (before, end),
+            Piece::Rest(taken) => return at + taken,
+        };
+        marks.extend(self.part(rest.get(..taken).unwrap_or_default(), at));
+        if ends > 0 {
+            marks.extend(self.line_ends(at + taken));
+            if let Some(held) = &mut self.held {
+                held.text.push(b"\n");
+                held.line_starts = held.text.bytes.len();
             }
-            at += taken + ends;
         }
+        at + taken + ends
     }
 
     pub fn seam(&mut self) {
@@ -89,30 +84,25 @@ impl Scanner {
             Some(held) => held.seam = true,
             // For those who put a line end there; who does not has a line that opens nothing.
             None => {
-                let mut none = Vec::new();
-                self.line_ends(0, &mut none);
+                self.line_ends(0);
             }
         }
     }
 
-    pub fn end(&mut self, marks: &mut Vec<Mark>) {
-        self.line_ends(0, marks);
-        if let Some(mut held) = self.held.take() {
+    pub fn end(&mut self) -> Option<Mark> {
+        let last = self.line_ends(0);
+        let open = self.held.take().map(|mut held| {
             let ends = held.text.bytes.len();
             self.blocks.end(ends, &mut held.found);
             self.fences.end(ends, &mut held.found);
             self.patches.end(ends, &mut held.found);
-            marks.push(self.concluded(held, 0));
-        }
-        let files = std::mem::take(&mut self.files);
-        *self = Self { files, ..Self::default() };
+            self.concluded(&held, 0)
+        });
+        last.or(open)
     }
 
     /// A part of a line, which begins at `at` of the fragment.
-    fn part(&mut self, part: &[u8], at: usize, marks: &mut Vec<Mark>) {
-        if part.is_empty() {
-            return;
-        }
+    fn part(&mut self, part: &[u8], at: usize) -> Option<Mark> {
         let mut from = 0;
         if self.line.text.is_empty() {
             // The space a line begins with matters only in that it is there.
@@ -124,19 +114,19 @@ impl Scanner {
         self.line.text.extend_from_slice(said.get(..room.min(said.len())).unwrap_or_default());
         if let Some(held) = &mut self.held {
             held.text.push(part);
-            if !self.open() && !self.line.plain && self.rule_out() {
-                self.held = None;
-                marks.push(Mark::Free(at));
+            if self.open() || self.line.plain || !self.rule_out() {
+                return None;
             }
-            return;
+            self.held = None;
+            return Some(Mark::Free(at));
         }
         if said.is_empty() || self.line.plain || self.rule_out() {
-            return;
+            return None;
         }
         let mut held = Stretch::default();
         held.text.push(said);
         self.held = Some(held);
-        marks.push(Mark::Hold(at + from));
+        Some(Mark::Hold(at + from))
     }
 
     /// Whether the line so far opens nothing, whatever follows.
@@ -151,9 +141,10 @@ impl Scanner {
     }
 
     /// The line is complete; its end stands at `at` of the fragment.
-    fn line_ends(&mut self, at: usize, marks: &mut Vec<Mark>) {
+    fn line_ends(&mut self, at: usize) -> Option<Mark> {
         let line = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&line.text).into_owned();
+        let mut mark = None;
         if let Some(mut held) = self.held.take() {
             let here = lines::At {
                 line: &text,
@@ -166,20 +157,22 @@ impl Scanner {
             self.blocks.line(&here, &mut held.found);
             self.fences.line(&here, was_in_block || self.blocks.open(), &mut held.found);
             self.patches.line(&here, &mut held.found);
-            if self.open() {
-                self.held = Some(held);
-            } else if held.found.is_empty() {
-                marks.push(Mark::Free(at));
-            } else {
-                marks.push(self.concluded(held, at));
-            }
+            mark = match (self.open(), held.found.is_empty()) {
+                (true, _) => {
+                    self.held = Some(held);
+                    None
+                }
+                (false, true) => Some(Mark::Free(at)),
+                (false, false) => Some(self.concluded(&held, at)),
+            };
         }
         self.before.truncate(2);
         self.before.push_front(if line.indented { format!(" {text}") } else { text });
+        mark
     }
 
     /// The readings of a stretch that is over.
-    fn concluded(&mut self, held: Stretch, at: usize) -> Mark {
+    fn concluded(&mut self, held: &Stretch, at: usize) -> Mark {
         let text = match held.text.text() {
             _ if held.seam => Err("it is cut over several blocks, which clients join in different ways"),
             text => text,
@@ -256,10 +249,7 @@ impl Scanner {
                 }
                 add(
                     "edit_block",
-                    vec![
-                        ("path", files.iter().map(String::as_str).collect()),
-                        ("content", vec![content]),
-                    ],
+                    vec![("path", files.iter().map(String::as_str).collect()), ("content", vec![content])],
                 );
             }
             Found::Patch { text } => add("apply_patch", vec![("patch", vec![part(text)])]),

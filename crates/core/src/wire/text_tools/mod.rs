@@ -15,6 +15,8 @@ mod readings;
 mod tags;
 mod xml;
 
+use std::collections::VecDeque;
+
 pub(crate) use lane::{Heard, Lane, join_edits};
 
 /// The longest call: what the arguments of one reply may take altogether.
@@ -66,7 +68,7 @@ impl Reading {
 }
 
 /// What a scanner says of a fragment. Offsets are bytes of that fragment; what is held may have begun in
-/// an earlier one. Marks come in order, and those of one fragment never lie behind each other.
+/// an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// From here on the text may be a call.
@@ -79,7 +81,14 @@ pub(crate) enum Mark {
 
 /// Finds calls in one text that comes in fragments.
 #[derive(Debug)]
-pub(crate) enum Scanner {
+pub(crate) struct Scanner {
+    format: Format,
+    /// Said, but not taken yet: two at most.
+    marks: VecDeque<Mark>,
+}
+
+#[derive(Debug)]
+enum Format {
     Xml(xml::Scanner),
     EditBlocks(Box<edit_blocks::Scanner>),
 }
@@ -87,42 +96,52 @@ pub(crate) enum Scanner {
 impl Scanner {
     /// A scanner for agents that read text so; `None` if no text is to be held.
     pub fn new(text_tools: TextTools) -> Option<Self> {
-        match text_tools {
-            TextTools::Unset | TextTools::None => None,
-            TextTools::Xml => Some(Self::Xml(xml::Scanner::default())),
-            TextTools::EditBlocks => Some(Self::EditBlocks(Box::default())),
-        }
+        let format = match text_tools {
+            TextTools::Unset | TextTools::None => return None,
+            TextTools::Xml => Format::Xml(xml::Scanner::default()),
+            TextTools::EditBlocks => Format::EditBlocks(Box::default()),
+        };
+        Some(Self { format, marks: VecDeque::new() })
     }
 
-    /// Reads the next fragment (WTF-8).
-    pub fn push(&mut self, fragment: &[u8], marks: &mut Vec<Mark>) {
-        match self {
-            Self::Xml(scanner) => scanner.push(fragment, marks),
-            Self::EditBlocks(scanner) => scanner.push(fragment, marks),
+    /// The next mark in `fragment` (WTF-8), of which everything before `at` has been read. `None`: it has been
+    /// read to its end.
+    pub fn next(&mut self, fragment: &[u8], at: &mut usize) -> Option<Mark> {
+        loop {
+            if let Some(mark) = self.marks.pop_front() {
+                return Some(mark);
+            }
+            if *at >= fragment.len() {
+                return None;
+            }
+            *at = match &mut self.format {
+                Format::Xml(scanner) => scanner.step(fragment, *at, &mut self.marks),
+                Format::EditBlocks(scanner) => scanner.step(fragment, *at, &mut self.marks),
+            };
         }
     }
 
     /// A seam: some clients join the text before and behind it as it is, others put a line end between.
     pub fn seam(&mut self) {
-        match self {
-            Self::Xml(scanner) => scanner.seam(),
-            Self::EditBlocks(scanner) => scanner.seam(),
+        match &mut self.format {
+            Format::Xml(scanner) => scanner.seam(),
+            Format::EditBlocks(scanner) => scanner.seam(),
         }
     }
 
-    /// The text has ended. Offsets of marks are 0.
-    pub fn end(&mut self, marks: &mut Vec<Mark>) {
-        match self {
-            Self::Xml(scanner) => scanner.end(marks),
-            Self::EditBlocks(scanner) => scanner.end(marks),
+    /// The text has ended. What is held is settled; the offset is 0.
+    pub fn end(&mut self) -> Option<Mark> {
+        match &mut self.format {
+            Format::Xml(scanner) => scanner.end(),
+            Format::EditBlocks(scanner) => scanner.end(),
         }
     }
 
     /// Whether something like a call has passed that nobody here knows.
-    pub fn saw_unknown(&self) -> bool {
-        match self {
-            Self::Xml(scanner) => scanner.saw_unknown(),
-            Self::EditBlocks(_) => false,
+    pub const fn saw_unknown(&self) -> bool {
+        match &self.format {
+            Format::Xml(scanner) => scanner.saw_unknown(),
+            Format::EditBlocks(_) => false,
         }
     }
 }

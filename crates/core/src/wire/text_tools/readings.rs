@@ -7,37 +7,12 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use super::tags::{self, Form, LONGEST, Opening, Opens};
+use super::tags::{self, Form, Known, LONGEST, Opening, Opens};
 use super::{MOST_READINGS, Reading};
 use crate::syntax::json;
 
-/// Parameters that every version of every client knows, and whose text is therefore never read for more.
-const LEAVES: &[&str] = &[
-    "command",
-    "content",
-    "diff",
-    "message",
-    "new_string",
-    "old_string",
-    "path",
-    "question",
-    "regex",
-    "replace",
-    "response",
-    "result",
-    "search",
-    "server_name",
-    "text",
-    "tool_name",
-    "uri",
-    "url",
-];
-
 /// Parameters of which a call may have many.
 const LISTS: &[&str] = &["file_path", "line_range", "line_ranges", "path", "suggest"];
-
-/// How deep parameters may stand in parameters.
-const DEEPEST: u32 = 6;
 
 /// How many bytes may be looked at for one stretch: eight times the longest. Parsers that start over at every
 /// tag would make it quadratic.
@@ -78,13 +53,15 @@ fn one(opening: &Opening, text: &str, fuel: &Cell<usize>, readings: &mut Vec<Rea
         return object(opening, text, fuel, readings);
     }
     let mut given = Given { parameters: Vec::new(), over: false, fuel };
-    given.read(text, Some(&opening.tag), 0);
+    match opening.form {
+        Form::Body(argument) => {
+            let body = until_closed(text, &opening.tag, fuel);
+            given.parameters.push(Parameter { name: argument.to_owned(), first: body, last: None });
+        }
+        Form::Parameters | Form::Object => given.read(text, &opening.tag),
+    }
     if given.over {
         return readings.push(Reading::fault(&opening.tool, "it has more parameters than can be read"));
-    }
-    if let (true, Form::Body(argument)) = (given.parameters.is_empty(), opening.form) {
-        let body = until_closed(text, &opening.tag, fuel);
-        given.parameters.push(Parameter { name: argument.to_owned(), first: body, last: None });
     }
     given.readings(&opening.tool, readings);
 }
@@ -130,36 +107,43 @@ struct Given<'a> {
 
 impl<'a> Given<'a> {
     /// Reads parameters up to what closes the call.
-    fn read(&mut self, text: &'a str, call: Option<&str>, depth: u32) {
+    fn read(&mut self, text: &'a str, call: &str) {
         let mut tags = Tags { text, at: 0, fuel: self.fuel };
-        while let Some((tag, _, end)) = tags.next() {
-            if call.is_some_and(|call| tags::closes(tag.as_bytes(), call.as_bytes())) {
+        // Up to where a parameter reaches that some version may not know.
+        let mut within = 0;
+        while let Some((tag, start, end)) = tags.next() {
+            if start >= within && tags::closes(tag.as_bytes(), call.as_bytes()) {
                 return;
             }
             let Some((name, rest)) = tags::any_opening(tag.as_bytes()) else { continue };
-            if self.parameters.len() > 4 * MOST_READINGS || depth > DEEPEST {
+            let key = if name.eq_ignore_ascii_case(b"parameter") || name.ends_with(b":parameter") {
+                tags::attribute_name(rest).unwrap_or_default()
+            } else {
+                String::from_utf8_lossy(name).into_owned()
+            };
+            let leaf = tags::parameter(key.as_bytes()) == Some(Known::Everywhere);
+            // Within what some client may not know, only what is known to one counts.
+            if start < within && tags::parameter(name).is_none() {
+                continue;
+            }
+            if self.parameters.len() > 4 * MOST_READINGS {
                 self.over = true;
                 return;
             }
             let closed = closing(text, end, name, self.fuel);
             let value_ends = closed.map_or(text.len(), |(start, _)| start);
             let first = text.get(end..value_ends).unwrap_or_default();
-            let key = if name.eq_ignore_ascii_case(b"parameter") || name.ends_with(b":parameter") {
-                tags::attribute_name(rest).unwrap_or_default()
-            } else {
-                String::from_utf8_lossy(name).into_owned()
-            };
-            let leaf = LEAVES.iter().any(|leaf| leaf.eq_ignore_ascii_case(&key));
             let last = closed.filter(|_| leaf).and_then(|(_, after)| {
                 let last = last_closing(text, after, name, self.fuel)?;
                 text.get(end..last)
             });
             self.parameters.push(Parameter { name: key, first, last });
-            if !leaf && first.contains('<') {
-                self.read(first, None, depth + 1);
+            if leaf {
+                let Some((_, after)) = closed else { return };
+                tags.at = after;
+            } else {
+                within = within.max(value_ends);
             }
-            let Some((_, after)) = closed else { return };
-            tags.at = after;
         }
     }
 

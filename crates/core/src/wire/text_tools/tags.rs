@@ -63,6 +63,89 @@ const NAMED: &[&str] = &["invoke", "antml:invoke", "function"];
 /// Tags around a call as a JSON object.
 const OBJECTS: &[&str] = &["tool_call"];
 
+/// Parameters that every version of every client knows: to all of them, nothing within one is a tag.
+const EVERYWHERE: &[&str] = &[
+    "action",
+    "arguments",
+    "command",
+    "content",
+    "coordinate",
+    "diff",
+    "file_pattern",
+    "path",
+    "question",
+    "recursive",
+    "regex",
+    "result",
+    "server_name",
+    "text",
+    "tool_name",
+    "uri",
+    "url",
+];
+
+/// Parameters that some version knows. To another one their tags are nothing. So are all with an underscore.
+const SOMEWHERE: &[&str] = &[
+    "abspath",
+    "args",
+    "code",
+    "column",
+    "configuration",
+    "context",
+    "cwd",
+    "files",
+    "file",
+    "highlight",
+    "image",
+    "indentation",
+    "input",
+    "limit",
+    "line",
+    "message",
+    "mode",
+    "nameorconfiguration",
+    "offset",
+    "operation",
+    "operations",
+    "options",
+    "parameter",
+    "antml:parameter",
+    "patch",
+    "prompt",
+    "queries",
+    "query",
+    "reason",
+    "replace",
+    "response",
+    "search",
+    "severity",
+    "size",
+    "skill",
+    "slice",
+    "suggest",
+    "task",
+    "timeout",
+    "title",
+    "todos",
+    "variable",
+];
+
+/// Who knows a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Everywhere,
+    Somewhere,
+}
+
+/// Who knows the parameter `name`; `None` if nobody does.
+pub(super) fn parameter(name: &[u8]) -> Option<Known> {
+    let among = |list: &[&str]| list.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    if among(EVERYWHERE) {
+        return Some(Known::Everywhere);
+    }
+    (name.contains(&b'_') || among(SOMEWHERE)).then_some(Known::Somewhere)
+}
+
 /// The longest opening tag: a tag that does not close by then opens nothing.
 pub(super) const LONGEST: usize = 512;
 
@@ -81,7 +164,7 @@ pub(super) struct Opening {
 pub(super) enum Form {
     /// Each in a tag of its own.
     Parameters,
-    /// The same; if there is none, the text is the argument of this name.
+    /// Its text is the argument of this name.
     Body(&'static str),
     /// The text is a JSON object with `name` and `arguments`.
     Object,
@@ -138,10 +221,10 @@ fn known(name: &[u8]) -> Option<Form> {
     if let Some((_, argument)) = BODIES.iter().find(|(tag, _)| is(tag)) {
         return Some(Form::Body(argument));
     }
-    if OBJECTS.iter().any(|tag| is(tag)) {
+    if OBJECTS.iter().any(&is) {
         return Some(Form::Object);
     }
-    TOOLS.iter().chain(NAMED).any(|tag| is(tag)).then_some(Form::Parameters)
+    TOOLS.iter().chain(NAMED).any(is).then_some(Form::Parameters)
 }
 
 /// The name in ` name="x"`, ` name=x` or `=x`.

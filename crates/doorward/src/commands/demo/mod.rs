@@ -120,6 +120,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         // So that what was judged can be shown, not what was meant to be.
         content: true,
         agent: AGENT.to_owned(),
+        text_tools: std::collections::BTreeMap::new(),
         upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
     }
 }

@@ -130,6 +130,7 @@ impl Crossing {
             peer: self.upstream.name.clone(),
             trusted: self.upstream.trusted && self.upstream.unknown_passes,
             declared,
+            text_tools: self.gateway.text_tools(&self.agent),
             monitor,
         };
         Machine::new(dialect, framing, context, Limits::default())

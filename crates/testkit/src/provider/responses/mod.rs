@@ -87,7 +87,9 @@ fn create(script: &Script, body: &Value) -> Reply {
     let before = match (scenario_of(previous), conversation) {
         (Some(scenario), _) => output(scenario).unwrap_or_default(),
         // A test says which turn of a conversation it is.
-        (None, true) if body.pointer("/metadata/turn").is_some_and(|turn| turn == "2") => output(&script.scenario).unwrap_or_default(),
+        (None, true) if body.pointer("/metadata/turn").is_some_and(|turn| turn == "2") => {
+            output(&script.scenario).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     if let Err(message) = rules::check(body, &before) {
