@@ -311,13 +311,14 @@ impl Machine {
     fn text(&mut self, out: &mut Vec<Output>) {
         let SourceOfFrames::Events(splitter) = &mut self.source else { return };
         let Some(template) = self.template.as_ref().filter(|_| self.queue.is_empty()) else { return };
-        let (mut passed, mut text) = (0, std::mem::take(&mut self.scratch));
+        let (mut passed, mut text, mut count) = (0, std::mem::take(&mut self.scratch), Vec::new());
         while let Some(bytes) = splitter.unread().get(passed..).filter(|bytes| !bytes.is_empty()) {
             text.clear();
-            let Some(length) = template.take(bytes, &mut text).filter(|length| splitter.fits(*length)) else {
-                break;
-            };
+            count.clear();
+            let taken = template.take(bytes, &mut text, &mut count);
+            let Some(length) = taken.filter(|length| splitter.fits(*length)) else { break };
             self.reader.text(template.lane, &text, &mut self.saw);
+            self.reader.count(&count);
             passed += length;
         }
         self.scratch = text;

@@ -151,7 +151,15 @@ impl Reader {
             Self::Anthropic(reader) => reader.text(text, saw),
             Self::OpenAiChat(reader) => reader.text(lane, text, saw),
             Self::Gemini(reader) => reader.text(lane, text, saw),
-            Self::OpenAiResponses(_) | Self::Unknown => {}
+            Self::OpenAiResponses(reader) => reader.text(lane, text, saw),
+            Self::Unknown => {}
+        }
+    }
+
+    /// Takes the number of an event that was taken by template; empty if it had none.
+    pub fn count(&mut self, count: &[u8]) {
+        if let Self::OpenAiResponses(reader) = self {
+            reader.count(count);
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Slot {
     Text,
     /// The inside of a JSON string that the reader does not look at: thinking, padding.
     Ignored,
+    /// The digits of a number that counts events.
+    Count,
 }
 
 /// What a reader says of a text event: enough to take the next one without it.
@@ -28,7 +30,7 @@ pub(crate) struct Varying {
     pub lane: u64,
     /// Where the event's JSON begins.
     pub at: u32,
-    /// The strings that may differ, quotes included, in the event's JSON and in order.
+    /// The values that may differ, a string's quotes included, in the event's JSON and in order.
     pub slots: Vec<(Span, Slot)>,
 }
 
@@ -50,7 +52,8 @@ impl Template {
         let mut from = 0;
         for (span, slot) in &varying.slots {
             // Without the quotes, which stay.
-            let (start, end) = ((span.start + at) as usize + 1, (span.end + at) as usize - 1);
+            let quote = usize::from(*slot != Slot::Count);
+            let (start, end) = ((span.start + at) as usize + quote, (span.end + at) as usize - quote);
             parts.push((raw.get(from..start)?.to_vec(), *slot));
             from = end;
         }
@@ -59,8 +62,8 @@ impl Template {
     }
 
     /// The length of the event that `bytes` begin with, if it is of this shape. Its text, decoded, is appended
-    /// to `text` as WTF-8; without a match `text` may hold anything.
-    pub fn take(&self, bytes: &[u8], text: &mut Vec<u8>) -> Option<usize> {
+    /// to `text` as WTF-8, its number to `count`; without a match both may hold anything.
+    pub fn take(&self, bytes: &[u8], text: &mut Vec<u8>, count: &mut Vec<u8>) -> Option<usize> {
         let mut left = bytes;
         for (before, slot) in &self.parts {
             left = left.strip_prefix(before.as_slice())?;
@@ -68,6 +71,7 @@ impl Template {
             let length = match slot {
                 Slot::Text => json::inside(near, text)?,
                 Slot::Ignored => json::inside(near, &mut Vec::new())?,
+                Slot::Count => counted(near, count)?,
             };
             let (inside, after) = left.split_at_checked(length)?;
             if !inside.is_ascii() && splits_lines(inside) {
@@ -78,6 +82,16 @@ impl Template {
         left = left.strip_prefix(self.rest.as_slice())?;
         Some(bytes.len() - left.len())
     }
+}
+
+/// The length of the number that `bytes` begin with: digits only, as JSON writes them.
+fn counted(bytes: &[u8], count: &mut Vec<u8>) -> Option<usize> {
+    let digits = bytes.split(|byte| !byte.is_ascii_digit()).next()?;
+    if digits.is_empty() || digits.len() > 19 || digits.starts_with(b"0") && digits.len() > 1 {
+        return None;
+    }
+    count.extend_from_slice(digits);
+    Some(digits.len())
 }
 
 /// Whether there is something that some readers of event streams end a line at (see [`super::sse`]).
@@ -101,7 +115,7 @@ mod tests {
         let mut text = Vec::new();
         let next =
             "event: a\ndata: {\"pad\":\"\",\"text\":\"wörld\\n\\ud83d\\ude00\"}\n\nevent: b\n".as_bytes();
-        assert_eq!(template().take(next, &mut text), Some(next.len() - 9));
+        assert_eq!(template().take(next, &mut text, &mut Vec::new()), Some(next.len() - 9));
         assert_eq!(text, "wörld\n😀".as_bytes());
     }
 
@@ -119,11 +133,30 @@ mod tests {
             "event: a\ndata: {\"pad\":\"\",\"text\":\"x",
             "event: b\ndata: {\"pad\":\"\",\"text\":\"x\"}\n\n",
         ] {
-            assert_eq!(template().take(other.as_bytes(), &mut Vec::new()), None, "{other}");
+            assert_eq!(template().take(other.as_bytes(), &mut Vec::new(), &mut Vec::new()), None, "{other}");
         }
         let invalid = b"event: a\ndata: {\"pad\":\"\",\"text\":\"\xff\"}\n\n";
-        assert_eq!(template().take(invalid, &mut Vec::new()), None);
+        assert_eq!(template().take(invalid, &mut Vec::new(), &mut Vec::new()), None);
         let long = format!("event: a\ndata: {{\"pad\":\"\",\"text\":\"{}\"}}\n\n", "x".repeat(LONGEST));
-        assert_eq!(template().take(long.as_bytes(), &mut Vec::new()), None);
+        assert_eq!(template().take(long.as_bytes(), &mut Vec::new(), &mut Vec::new()), None);
+    }
+
+    #[test]
+    fn a_number_that_counts_may_differ_too() {
+        let event = b"data: {\"n\":7,\"text\":\"Hello\"}\n\n";
+        let slots = vec![(Span::new(5, 6), Slot::Count), (Span::new(14, 21), Slot::Text)];
+        let template = Template::new(event, &Varying { lane: 0, at: 6, slots }).unwrap();
+        let take = |n: &str| {
+            let (mut text, mut count) = (Vec::new(), Vec::new());
+            let event = format!("data: {{\"n\":{n},\"text\":\"x\"}}\n\n");
+            template.take(event.as_bytes(), &mut text, &mut count)?;
+            Some((String::from_utf8(text).unwrap(), String::from_utf8(count).unwrap()))
+        };
+        for n in ["0", "8", "1234567890123456789"] {
+            assert_eq!(take(n), Some(("x".into(), n.into())));
+        }
+        for n in ["", "08", "-1", "1.5", "1e3", "\"1\"", "12345678901234567890"] {
+            assert_eq!(take(n), None, "{n}");
+        }
     }
 }

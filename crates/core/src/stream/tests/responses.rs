@@ -859,6 +859,30 @@ proptest! {
         }
     }
 
+    /// Events taken by template are read as if they had been read in full: a comment before an event keeps it
+    /// from being taken so.
+    #[test]
+    fn templates_are_invisible(
+        texts in proptest::collection::vec(r#"([a-z ]{0,9}|\\[nu"/x\\]|\\ud83d|\\ude00|"|",|\}|é|\u{2028}|\n\n)"#, 1..12),
+        kinds in proptest::collection::vec(0u8..12, 12),
+        numbers in proptest::collection::vec(prop_oneof![Just("9".to_owned()), "[0-9]{1,3}", Just("-1".into()), Just("1.5".into())], 12),
+    ) {
+        let head = Told::new().added(json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": [] })).stream.clone();
+        let event = |((text, kind), number): ((&String, &u8), &String)| {
+            let content = u8::from(*kind == 1);
+            let kind = if *kind == 0 { "refusal" } else { "output_text" };
+            format!("event: response.{kind}.delta\ndata: {{\"type\":\"response.{kind}.delta\",\"sequence_number\":{number},\"output_index\":0,\"item_id\":\"msg_0\",\"content_index\":{content},\"delta\":\"{text}\",\"obfuscation\":\"{text}\"}}\n\n")
+        };
+        let events: Vec<String> = texts.iter().zip(&kinds).zip(&numbers).map(event).collect();
+        let go = |between: &str| {
+            let stream = head.clone() + &events.iter().map(|event| format!("{between}{event}")).collect::<String>();
+            let mut ran = run(&stream);
+            ran.sent = ran.text().replace(": comment\n\n", "").into_bytes();
+            ran
+        };
+        prop_assert_eq!(go(""), go(": comment\n\n"));
+    }
+
     #[test]
     fn any_text_anywhere(text in any::<String>(), at in any::<prop::sample::Index>()) {
         let mut stream = Told::new().text("a").call("Bash", GOOD).end();

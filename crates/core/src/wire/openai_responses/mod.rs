@@ -27,6 +27,7 @@ use super::frame::{CallId, CallKind, Calls, Frame, Observation, Origin, Place, S
 use super::request::Declared;
 use super::sse::Event;
 use super::stray::{check_keys_of, check_rest, looks_like_call};
+use super::template::{Slot, Varying};
 use crate::syntax::{Kind, Node, Span, json};
 use copies::{Digest, Said, digest_of};
 use items::{CallItem, Held, Item, ItemKind, Sort};
@@ -198,7 +199,7 @@ impl Reader {
             }
             "response.output_item.added" => self.added(raw, &node, span.start, &mut step),
             "response.output_item.done" => self.done(raw, &node, span.start, &mut step),
-            _ => self.within(raw, &node, kind, &mut step),
+            _ => self.within(raw, &node, span.start, kind, &mut step),
         }
     }
 
@@ -504,7 +505,14 @@ impl Reader {
     }
 
     /// An event within an item.
-    fn within(&mut self, raw: Bytes, node: &Node, kind: &str, step: &mut Step<'_>) -> Result<Frame, Fault> {
+    fn within(
+        &mut self,
+        raw: Bytes,
+        node: &Node,
+        at: u32,
+        kind: &str,
+        step: &mut Step<'_>,
+    ) -> Result<Frame, Fault> {
         let located = self.locate(node)?;
         let Some(index) = located else {
             if items::belongs_to_item(kind) {
@@ -540,7 +548,24 @@ impl Reader {
         if let ItemKind::Message(parts) = &mut item.kind {
             copies::message_event(kind, node, item.open, parts, step.saw)?;
         }
-        Ok(Frame::plain(raw))
+        Ok(match varying(kind, node, index, at) {
+            Some(varying) => Frame::text(raw, varying),
+            None => Frame::plain(raw),
+        })
+    }
+
+    /// Text of a content: `lane` is the item's index, and its own in the lower 16 bits.
+    pub fn text(&mut self, lane: u64, text: &[u8], saw: &mut Vec<Observation>) {
+        if let Some(Item { kind: ItemKind::Message(parts), .. }) = self.items.get_mut(&(lane >> 16)) {
+            parts.entry(lane & 0xffff).or_default().add(text, saw);
+        }
+    }
+
+    /// The number of an event.
+    pub fn count(&mut self, digits: &[u8]) {
+        if let Some(digits) = std::str::from_utf8(digits).ok().filter(|digits| !digits.is_empty()) {
+            self.number = Some(digits.into());
+        }
     }
 
     /// A stream resumed in the middle of an item: what the item is, nobody has said yet. It is held until it
@@ -679,6 +704,26 @@ impl Reader {
         }
         Ok(Some((held.call, copy.span)))
     }
+}
+
+/// What may differ from this piece of text to the next; `None` if it is no piece of text.
+fn varying(kind: &str, node: &Node, index: u64, at: u32) -> Option<Varying> {
+    let said = match kind {
+        "response.output_text.delta" | "response.refusal.delta" => Slot::Text,
+        "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => Slot::Ignored,
+        _ => return None,
+    };
+    let content = node.get("content_index").and_then(Node::as_u64).unwrap_or(0);
+    let lane = (index << 16) | u64::from(u16::try_from(content).ok()?);
+    let slot = |key: &str, value: &Node| match (key, &value.kind) {
+        ("delta", Kind::String(_)) => Some(said),
+        ("obfuscation", Kind::String(_)) => Some(Slot::Ignored),
+        ("sequence_number", Kind::Number(_)) => Some(Slot::Count),
+        _ => None,
+    };
+    let slots = node.members().iter();
+    let slots = slots.filter_map(|member| Some((member.value.span, slot(&member.key, &member.value)?)));
+    Some(Varying { lane, at, slots: slots.collect() })
 }
 
 /// An event that nobody knows: held, judged, passed on or dropped.
