@@ -855,12 +855,13 @@ fn anthropic_streams_may_end_as_openais_do() {
     let clean = start() + &text_block(0, "hi") + &tool(1, "Bash", "{\"command\":\"ls\"}") + &stop("tool_use");
     let without = clean.replace(&ev("message_stop", ""), "");
     assert_ne!(clean, without);
-    for end in ["data: [DONE]\n\n", "event: data\ndata: [DONE]\n\n"] {
-        for stream in [clean.clone() + end, without.clone() + end] {
-            let ran = events(Protocol::Anthropic, &stream);
-            assert_eq!((ran.text(), ran.fault()), (stream.as_str(), None));
-        }
+    for stream in [clean + "data: [DONE]\n\n", without.clone() + "data: [DONE]\n\n"] {
+        let ran = events(Protocol::Anthropic, &stream);
+        assert_eq!((ran.text(), ran.fault()), (stream.as_str(), None));
     }
+    // With a name the SDKs would parse it.
+    let named = without.clone() + "event: data\ndata: [DONE]\n\n";
+    assert!(events(Protocol::Anthropic, &named).fault().is_some());
     let early = start() + "data: [DONE]\n\n";
     assert!(events(Protocol::Anthropic, &early).fault().is_some(), "the message has not ended");
     let more = without + "data: [DONE]\n\n" + &text_block(2, "late");

@@ -79,10 +79,7 @@ impl Reader {
             return Ok(Frame::plain(event.raw.clone()));
         };
         // Some gateways end every stream alike, or put this in the place of `message_stop`.
-        if matches!(self.phase, Phase::Closing | Phase::Done)
-            && matches!(event.name(), None | Some(b"data"))
-            && data == b"[DONE]"
-        {
+        if matches!(self.phase, Phase::Closing | Phase::Done) && event.name().is_none() && data == b"[DONE]" {
             self.phase = Phase::Done;
             return Ok(Frame::plain(event.raw.clone()));
         }

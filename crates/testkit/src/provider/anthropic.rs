@@ -1,6 +1,7 @@
 //! Anthropic Messages: the scenarios as that API tells them.
 //!
-//! Beside the common ones: `thinking`, `server_tool`, `citations`, `hidden_in_message_start`,
+//! Beside the common ones: `thinking`, `interleaved_thinking` (thoughts before and behind what the provider ran,
+//! two calls, and what the request's betas add to the end), `server_tool`, `citations`, `hidden_in_message_start`,
 //! `hidden_in_block_start`, `input_twice`, `interleaved`, `unknown_block`, `unknown_event`, `no_stop`,
 //! `out_of_order`, `index_reuse`, `index_gap`, `overloaded_stream`, `surrogates`, `endless`, `endless_tool`, and
 //! those of [`hostile`].
@@ -103,12 +104,13 @@ impl Message {
             "no_stop" => return events,
             _ => {}
         }
+        let usage = match scenario {
+            "interleaved_thinking" => BETAS,
+            _ => "\"usage\":{\"output_tokens\":89}",
+        };
         events.push(event(
             "message_delta",
-            &format!(
-                "\"delta\":{{\"stop_reason\":\"{}\",\"stop_sequence\":null}},\"usage\":{{\"output_tokens\":89}}",
-                self.stop
-            ),
+            &format!("\"delta\":{{\"stop_reason\":\"{}\",\"stop_sequence\":null}},{usage}", self.stop),
         ));
         events.push(event("message_stop", "").to_vec());
         events
@@ -237,16 +239,17 @@ fn special(scenario: &str) -> Option<Vec<Block>> {
     Some(match scenario {
         "thinking" => vec![thinking(), redacted(), text(), bash("ls -la src")],
         "thinking_evil" => vec![thinking(), bash(EVIL)],
+        "interleaved_thinking" => {
+            let mut blocks = vec![thinking()];
+            blocks.extend(server_tool());
+            blocks.extend([thinking(), redacted(), text(), bash("ls -la src")]);
+            blocks.push(Block::of(&Part::weather("call_b"), 9, 11));
+            blocks
+        }
         "server_tool" => {
-            let mut search = Block::call("call_s", "web_search", "{\"query\": \"rust 1.95\"}", 9);
-            for json in [&mut search.start, &mut search.whole] {
-                *json =
-                    json.replacen("\"tool_use\"", "\"server_tool_use\"", 1).replace("toolu_", "srvtoolu_");
-            }
-            let found = "{\"type\":\"web_search_tool_result\",\"tool_use_id\":\"srvtoolu_call_s\",\"content\":[\
-                 {\"type\":\"web_search_result\",\"title\":\"Rust\",\"url\":\"https://www.rust-lang.org/\",\
-                 \"encrypted_content\":\"RXZlbiBtb3Jl\",\"page_age\":\"April 30, 2026\"}]}";
-            vec![search, Block::raw(found), text()]
+            let mut blocks = server_tool();
+            blocks.push(text());
+            blocks
         }
         "citations" => {
             let citation = "{\"type\":\"citations_delta\",\"citation\":{\"type\":\"char_location\",\
@@ -274,6 +277,26 @@ fn special(scenario: &str) -> Option<Vec<Block>> {
         "surrogates" => vec![split_pair(), escaped_call()],
         _ => return None,
     })
+}
+
+/// What the betas of a request add to the end of its reply.
+const BETAS: &str = "\"usage\":{\"input_tokens\":472,\"cache_creation_input_tokens\":0,\
+    \"cache_read_input_tokens\":0,\"output_tokens\":89,\"server_tool_use\":{\"web_search_requests\":1,\
+    \"web_fetch_requests\":0},\"iterations\":[{\"type\":\"message\",\"input_tokens\":472,\"output_tokens\":89}]},\
+    \"context_management\":{\"applied_edits\":[{\"type\":\"clear_tool_uses_20250919\",\"cleared_tool_uses\":3,\
+    \"cleared_input_tokens\":9000},{\"type\":\"clear_thinking_20251015\",\"cleared_thinking_turns\":1,\
+    \"cleared_input_tokens\":700}]}";
+
+/// A search that the provider runs, and what it found.
+fn server_tool() -> Vec<Block> {
+    let mut search = Block::call("call_s", "web_search", "{\"query\": \"rust 1.95\"}", 9);
+    for json in [&mut search.start, &mut search.whole] {
+        *json = json.replacen("\"tool_use\"", "\"server_tool_use\"", 1).replace("toolu_", "srvtoolu_");
+    }
+    let found = "{\"type\":\"web_search_tool_result\",\"tool_use_id\":\"srvtoolu_call_s\",\"content\":[\
+         {\"type\":\"web_search_result\",\"title\":\"Rust\",\"url\":\"https://www.rust-lang.org/\",\
+         \"encrypted_content\":\"RXZlbiBtb3Jl\",\"page_age\":\"April 30, 2026\"}]}";
+    vec![search, Block::raw(found)]
 }
 
 fn thinking() -> Block {

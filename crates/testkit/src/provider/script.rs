@@ -177,6 +177,25 @@ pub(super) fn common(scenario: &str) -> Option<Vec<Part>> {
         "huge_tool" => vec![Part::bash("call_a", &format!("printf %s {}", "x".repeat(200_000)))],
         // Cut off by the token limit in the middle of the arguments.
         "incomplete" => vec![Part::text(HELLO), Part::call("call_a", "Bash", "{\"command\": \"rm -rf ")],
+        // What streaming without a check of the JSON may end in, between two calls that are sound.
+        "eager_invalid" => vec![
+            Part::bash("call_a", LIST),
+            Part::call(
+                "call_b",
+                "Bash",
+                "{\"command\": \"rm -rf /tmp/build\" \"description\": \"Clean up\"}",
+            ),
+            Part::weather("call_c"),
+        ],
+        // Agents that take their calls from the text.
+        "edit_block" => vec![Part::text(
+            "I will fix the greeting.\n\nsrc/main.rs\n```rust\n<<<<<<< SEARCH\n    println!(\"helo\");\n=======\n    \
+             println!(\"hello\");\n>>>>>>> REPLACE\n```\n",
+        )],
+        "xml_tool" => vec![Part::text(
+            "<thinking>A listing shows what is there.</thinking>\n\n<execute_command>\n<command>ls -la src</command>\n\
+             <requires_approval>false</requires_approval>\n</execute_command>",
+        )],
         "bad_arguments" => vec![Part::call("call_a", "Bash", "{\"command\": \"ls\", \"command\": \"id\"}")],
         _ => return None,
     })

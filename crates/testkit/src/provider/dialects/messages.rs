@@ -4,7 +4,6 @@
 //! | provider | |
 //! |---|---|
 //! | `openrouter` | comments first, `data: [DONE]` behind the end |
-//! | `openrouter_named` | the same with a name: `event: data` |
 //! | `copilot` | `data: [DONE]` in the place of `message_stop` |
 //! | `kimi` | no space after the colons |
 //!
@@ -15,7 +14,7 @@ use super::super::reply::Reply;
 use super::super::script::Script;
 
 /// The providers.
-pub const MESSAGES: [&str; 4] = ["openrouter", "openrouter_named", "copilot", "kimi"];
+pub const MESSAGES: [&str; 3] = ["openrouter", "copilot", "kimi"];
 
 /// The answer to `POST …/messages`, if the scenario names a provider.
 pub(in super::super) fn answer(script: &Script) -> Option<Reply> {
@@ -34,10 +33,9 @@ pub(in super::super) fn answer(script: &Script) -> Option<Reply> {
 
 fn change(provider: &str, mut reply: Reply) -> Reply {
     match provider {
-        "openrouter" | "openrouter_named" => {
+        "openrouter" => {
             reply.pieces.insert(0, b": OPENROUTER PROCESSING\n\n".to_vec());
-            let name = if provider == "openrouter" { "" } else { "event: data\n" };
-            reply.pieces.push(format!("{name}data: [DONE]\n\n").into_bytes());
+            reply.pieces.push(b"data: [DONE]\n\n".to_vec());
             reply
         }
         "copilot" => {
