@@ -7,6 +7,7 @@ use crate::steps::Step;
 pub const USAGE: &str = "\
 cargo xtask agents [--only AGENT,…] [--json]
 cargo xtask bench model …
+cargo xtask fuzz all|TARGET,… …
 cargo xtask test [--only STEP,…] [--fail-fast] [--rounds N]
 
 Runs every check of the project and reports all of them; the exit status is 0 only if all passed.
@@ -37,6 +38,8 @@ pub enum Request {
     Agents(agents::Options),
     /// Measure, with these arguments.
     Bench(Vec<String>),
+    /// Fuzz, with these arguments.
+    Fuzz(Vec<String>),
     /// Run checks.
     Test(Options),
 }
@@ -62,6 +65,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
             return Ok(agents::parse(&arguments)?.map_or(Request::Help, Request::Agents));
         }
         Some("bench") => return Ok(Request::Bench(arguments.collect())),
+        Some("fuzz") => return Ok(Request::Fuzz(arguments.collect())),
         Some("test") => {}
         Some(other) => return Err(format!("unknown command `{other}`")),
     }

@@ -6,6 +6,7 @@ mod agents;
 mod arguments;
 mod bench;
 mod deny;
+mod fuzz;
 mod node;
 mod process;
 mod python;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Ok(Request::Bench(arguments)) => bench::run(&arguments),
         Ok(Request::Agents(options)) => end(agents::run(&options)),
         Ok(Request::Test(options)) => end(steps::run(&options)),
+        Ok(Request::Fuzz(arguments)) => end(fuzz::run(&arguments)),
         Err(error) => {
             report::complain(&format!("xtask: {error}\n\n{}", arguments::USAGE));
             ExitCode::from(2)

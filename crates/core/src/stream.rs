@@ -185,6 +185,11 @@ pub struct Machine {
     calls: Calls,
     queue: VecDeque<Frame>,
     queued: usize,
+    /// What every frame read so far would cost to keep, and what it was when each call that may still be
+    /// open began.
+    cost: usize,
+    begun: VecDeque<(CallId, usize)>,
+    calls_begun: u32,
     /// Bytes of arguments read so far.
     arguments: usize,
     phase: Phase,
@@ -240,6 +245,9 @@ impl Machine {
             calls: Calls::new(limits.calls),
             queue: VecDeque::new(),
             queued: 0,
+            cost: 0,
+            begun: VecDeque::new(),
+            calls_begun: 0,
             arguments: 0,
             phase: Phase::Reading,
             outcome: Outcome { coverage, ..Outcome::default() },
@@ -268,6 +276,8 @@ impl Machine {
             Input::Revoked(fault) => return self.cut_off(fault, out),
             Input::Bytes(bytes) => self.bytes(bytes, out),
             Input::End => self.end(out),
+            // Unread after an earlier fault, which stays the outcome's: it still has to end.
+            Input::Aborted if self.phase == Phase::Unread => self.phase = Phase::Draining,
             Input::Aborted => {
                 self.fail(Fault::new("upstream.aborted", "the upstream broke off its reply"), out);
             }
@@ -371,18 +381,33 @@ impl Machine {
             }
             return;
         }
+        let before = self.cost;
         if !frame.whole {
             self.queued += frame.cost();
+            self.cost = self.cost.saturating_add(frame.cost());
         }
         self.queue.push_back(frame);
-        // What is ruled goes first: it must not count.
         self.pump(out);
-        // Only a call that still waits for its own bytes is at fault; one that waits for its ruling is not,
-        // or the outcome would depend on how the bytes were cut.
-        if self.queued > self.limits.held && self.waits_for_bytes() {
+        if self.longest_open(before) > self.limits.held {
             let message = format!("more than {} bytes wait behind a call", self.limits.held);
             self.fail(Fault::new("hold.oversize", message), out);
         }
+    }
+
+    /// What it costs to keep all that has come since the first call that is still open began. Not what is in
+    /// the queue: that depends on rulings and on how the bytes were cut, and so would the fault. What waits
+    /// for a ruling is bounded by who rules: nothing is read meanwhile.
+    fn longest_open(&mut self, before: usize) -> usize {
+        for call in self.calls_begun..u32::try_from(self.calls.len()).unwrap_or(u32::MAX) {
+            self.begun.push_back((CallId(call), before));
+            self.calls_begun = call + 1;
+        }
+        let is_open =
+            |id: CallId| self.calls.get(id).is_some_and(|call| matches!(call.state, CallState::Open));
+        while self.begun.front().is_some_and(|(id, _)| !is_open(*id)) {
+            self.begun.pop_front();
+        }
+        self.begun.front().map_or(0, |(_, since)| self.cost - since)
     }
 
     fn end(&mut self, out: &mut Vec<Output>) {

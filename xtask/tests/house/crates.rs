@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 use crate::source::root;
 
 /// What each crate may depend on, tests aside. A crate that is not here may not exist.
-const LAW: [(&str, &[&str]); 10] = [
+const LAW: [(&str, &[&str]); 11] = [
     ("doorward-core", &[]),
     ("doorward-ledger", &[]),
     ("doorward-store", &["doorward-core", "doorward-ledger"]),
@@ -20,6 +20,7 @@ const LAW: [(&str, &[&str]); 10] = [
     ),
     ("doorward-testkit", &["doorward-core", "doorward-ledger"]),
     ("doorward-bench", &["doorward-core"]),
+    ("doorward-fuzz", &["doorward-core", "doorward-ledger"]),
     ("xtask", &[]),
 ];
 

@@ -17,7 +17,7 @@ use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Shape,
 use super::provider_tools;
 use super::request::{Declared, Request};
 use super::sse::Event;
-use super::stray::{check_rest, looks_like_call};
+use super::stray::{check_rest, looks_like_call, member_looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
 use crate::action::{Part, PartKind};
@@ -244,7 +244,7 @@ impl Reader {
                 "finish_reason" if !member.value.is_null() && member.value.as_str().is_none() => {
                     return Err(order("a finish_reason is not text"));
                 }
-                _ if looks_like_call(&member.value) => return Err(stray()),
+                _ if member_looks_like_call(member) => return Err(stray()),
                 _ => {}
             }
         }
@@ -312,7 +312,7 @@ impl Container<'_> {
                 ("tool_calls" | "function_call", _) => {
                     return Err(order("calls are not in the documented shape"));
                 }
-                (_, Kind::Array(_) | Kind::Object(_)) if looks_like_call(&member.value) => {
+                (_, Kind::Array(_) | Kind::Object(_)) if member_looks_like_call(member) => {
                     return Err(stray());
                 }
                 _ => {}
@@ -488,7 +488,13 @@ impl Container<'_> {
                 call.spoil("its name is given twice and joins to another tool's");
             }
         }
-        let arguments = function.get(if kind == CallKind::FreeText { "input" } else { "arguments" });
+        let own = if kind == CallKind::FreeText { "input" } else { "arguments" };
+        // Clients that do not look at the type, or that were written for others, may take these.
+        let elsewhere = |key: &&str| *key != own && function.some(key).is_some();
+        if ["arguments", "input", "args", "parameters"].iter().any(elsewhere) {
+            call.spoil("it has arguments where another kind of call has them");
+        }
+        let arguments = function.get(own);
         match arguments.map(|node| (&node.kind, node)) {
             None | Some((Kind::Null, _)) => {}
             Some((Kind::String(text), _)) => json::push_wtf8(text.as_wtf8(), &mut call.fragments),

@@ -95,9 +95,6 @@ impl Splitter {
             let (start, end) = (self.line, self.line + length);
             self.line = end + ending;
             self.searched = self.line;
-            if self.line > self.limit {
-                return Err(self.oversize());
-            }
             if length == 0 {
                 // Blank lines alone are no event; they go with the next one. A flood of them stays cheap.
                 if start == self.blank {
@@ -138,9 +135,11 @@ impl Splitter {
 
     /// The length of the current line and of its ending, once the ending is there.
     fn line_end(&mut self) -> Result<Option<(usize, usize)>, Fault> {
-        let unread = self.buffer.get(self.searched..).unwrap_or_default();
+        // Past the limit nothing is read, or the fault would depend on how much has come in one piece.
+        let most = self.buffer.len().min(self.limit);
+        let unread = self.buffer.get(self.searched..most).unwrap_or_default();
         let Some(offset) = unread.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
-            self.searched = self.buffer.len();
+            self.searched = most;
             return Ok(None);
         };
         self.searched += offset;
@@ -195,14 +194,15 @@ impl Splitter {
     fn event(&mut self) -> Result<Event, Fault> {
         // Before it is cut off: what is refused stays in `rest`, so that monitor mode loses nothing.
         check_text(self.buffer.get(..self.line).unwrap_or_default())?;
-        let raw = self.buffer.split_to(self.line).freeze();
-        (self.line, self.searched, self.blank) = (0, 0, 0);
-        let (name, data) = (self.name.take(), self.data.take());
-        let data = data.filter(|span| span.start < span.end);
-        if name.is_some() && data.is_none() {
+        let data = self.data.filter(|span| span.start < span.end);
+        if self.name.is_some() && data.is_none() {
             // Who does not forget the name would give it to the next event.
             return Err(fault("sse.no-data", "an event has a name and no data"));
         }
+        let raw = self.buffer.split_to(self.line).freeze();
+        (self.line, self.searched, self.blank) = (0, 0, 0);
+        self.data = None;
+        let name = self.name.take();
         Ok(Event { raw, name, data })
     }
 
@@ -294,6 +294,20 @@ mod tests {
         let mut splitter = Splitter::new(10);
         splitter.push(b"data: 0123456789");
         assert_eq!(splitter.next_event().expect_err("too large").code, "sse.oversize");
+    }
+
+    #[test]
+    fn what_is_wrong_beyond_the_limit_is_not_read() {
+        for stream in [&b"data: 0123456789\rx\n\n"[..], b"data: 0123\rx\n\n", b"data: 012\r\n\n"] {
+            for size in [1, stream.len()] {
+                let mut splitter = Splitter::new(10);
+                let fault = stream.chunks(size).find_map(|piece| {
+                    splitter.push(piece);
+                    splitter.next_event().err()
+                });
+                assert_eq!(fault.map(|fault| fault.code), Some("sse.oversize"), "{size}: {stream:?}");
+            }
+        }
     }
 
     proptest! {

@@ -2,7 +2,21 @@
 //! languages, and what one of them could run is not waved through because most would not.
 
 use super::Fault;
-use crate::syntax::{Kind, Node};
+use crate::syntax::{Kind, Member, Node};
+
+/// Keys under which clients look for calls, in lower case.
+const CALLS: &[&str] = &[
+    "function_call",
+    "function_calls",
+    "functioncall",
+    "functioncalls",
+    "tool_call",
+    "tool_calls",
+    "tool_use",
+    "toolcall",
+    "toolcalls",
+    "tooluse",
+];
 
 /// Whether some part of `node` is what an agent could take for a call it should run. Keys count in any
 /// case: some languages' readers ignore it.
@@ -27,11 +41,18 @@ pub(crate) fn looks_like_call(node: &Node) -> bool {
             });
             let named =
                 has(&["name", "toolname", "tool_name"]) && has(&["input", "arguments", "args", "parameters"]);
-            let listed = has(&["tool_calls", "tool_call", "function_call", "tool_use", "functioncall"]);
+            let listed = has(CALLS);
             typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
         }
         _ => false,
     }
+}
+
+/// Whether this member is what an agent could take for calls: by its key, if it holds anything, or by what
+/// it holds.
+pub(crate) fn member_looks_like_call(member: &Member) -> bool {
+    let filled = !member.value.elements().is_empty() || !member.value.members().is_empty();
+    filled && CALLS.iter().any(|key| folds_to(&member.key, key)) || looks_like_call(&member.value)
 }
 
 /// Whether `key` is `known`, or would be to a reader that ignores case. Go's folds two letters beyond
@@ -119,8 +140,8 @@ pub(crate) fn check_keys_of(node: &Node, known: &[&str], foreign: &[&str]) -> Re
 
 /// Refuses what could be a call among the members of `node` that its reader does not look at.
 pub(crate) fn check_rest(node: &Node, consumed: &[&str]) -> Result<(), Fault> {
-    let stray = |key: &str, value: &Node| !consumed.contains(&key) && looks_like_call(value);
-    if node.members().iter().any(|member| stray(&member.key, &member.value)) {
+    let stray = |member: &Member| !consumed.contains(&&*member.key) && member_looks_like_call(member);
+    if node.members().iter().any(stray) {
         let message = "something that could be a call stands where no SDK looks for one";
         return Err(Fault::new("wire.stray-call", message));
     }

@@ -14,4 +14,5 @@ mod inspect;
 mod policy;
 mod rules;
 mod shell;
+mod stream;
 mod yaml;
