@@ -25,8 +25,11 @@ const LONGEST_ID: usize = 256;
 /// What is remembered of replies, by agent and upstream.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
-    books: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Mutex<Book>>>>,
+    books: Mutex<HashMap<Whose, Arc<Mutex<Book>>>>,
 }
+
+/// An agent and an upstream.
+type Whose = (Arc<str>, Arc<str>);
 
 /// Of one agent and one upstream.
 #[derive(Debug, Default)]

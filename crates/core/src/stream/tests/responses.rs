@@ -424,8 +424,14 @@ fn what_clients_read_in_different_ways_is_refused() {
         "response.output_item.done",
         json!({ "output_index": 0, "Item": call(0, "Bash", BAD), "item": {} }),
     );
-    let mut early = Told::default();
-    early.call("Bash", BAD);
+    let mut text_in_reasoning = Told::new();
+    text_in_reasoning.added(json!({ "id": "rs_0", "type": "reasoning", "summary": [] }));
+    text_in_reasoning.event(
+        "response.output_text.delta",
+        json!({ "output_index": 0, "content_index": 0, "delta": "bad" }),
+    );
+    let mut loose = Told::new();
+    loose.deltas("function_call_arguments", "bad");
     for (what, told) in [
         ("two at once", two),
         ("an index again", again),
@@ -443,7 +449,8 @@ fn what_clients_read_in_different_ways_is_refused() {
         ("an event without a name", unnamed),
         ("an event of another name", misnamed),
         ("keys in another case", case),
-        ("before the beginning", early),
+        ("text in reasoning", text_in_reasoning),
+        ("a piece of no call", loose),
     ] {
         let ran = run(&told.stream);
         let fault = ran.fault();
@@ -486,6 +493,58 @@ fn a_call_cut_off_by_a_limit_is_blocked_and_the_reply_ends_well() {
     let ran = run(&told.end());
     assert_eq!((ran.fault(), ran.judged.len()), (None, 2));
     assert!(!ran.text().contains("bad"));
+}
+
+#[test]
+fn compatible_servers_leave_things_out() {
+    // LiteLLM: text without a beginning, in front of OpenAI's own models.
+    let mut told = Told::default();
+    for piece in ["Hel", "lo"] {
+        told.event(
+            "response.output_text.delta",
+            json!({ "item_id": "msg_0", "output_index": 0, "content_index": 0, "delta": piece }),
+        );
+    }
+    told.output.push(json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": [{ "type": "output_text", "text": "Hello" }] }));
+    let stream = told.end().replace("event: ", ": ") + "data: [DONE]\n\n";
+    let ran = run(&stream);
+    assert_eq!((ran.fault(), ran.text()), (None, stream.as_str()));
+    assert!(ran.saw.contains(&Observation::Text("Hello".into())));
+    // SGLang's router: no `output_item.done`, and something else at the end.
+    let router = |arguments: &str| {
+        let mut told = Told::new();
+        told.added(call(0, "Bash", "")).deltas("function_call_arguments", arguments);
+        told.event(
+            "response.function_call_arguments.done",
+            json!({ "output_index": 0, "item_id": "fc_0", "arguments": arguments }),
+        );
+        told.output.push(json!({ "id": "msg_1", "type": "message", "role": "assistant", "content": [{ "type": "text", "text": "" }] }));
+        told.end()
+    };
+    let ran = run(&router(GOOD));
+    assert_eq!((ran.fault(), ran.text(), ran.judged.len()), (None, router(GOOD).as_str(), 1));
+    assert_eq!(ran.judged[0].1.as_deref(), Some(GOOD));
+    let ran = run(&router(BAD));
+    assert!(ran.fault().is_none() && !ran.text().contains("bad") && ran.text().contains("BLOCKED"));
+    // llama.cpp and what stands on it: no indices, no numbers.
+    let bare = |stream: &str| {
+        let strip = |line: &str| match line.strip_prefix("data: ").map(serde_json::from_str::<Value>) {
+            Some(Ok(mut data)) => {
+                for key in ["output_index", "content_index", "sequence_number"] {
+                    data.as_object_mut().unwrap().remove(key);
+                }
+                format!("data: {data}")
+            }
+            _ => line.to_owned(),
+        };
+        stream.lines().map(|line| strip(line) + "\n").collect::<String>()
+    };
+    let stream = bare(&Told::new().text("a").call("Bash", GOOD).call("Read", GOOD).end());
+    let ran = run(&stream);
+    assert_eq!((ran.fault(), ran.text(), ran.judged.len()), (None, stream.as_str(), 2));
+    let ran = run(&bare(&Told::new().text("a").call("Bash", BAD).call("Read", GOOD).end()));
+    assert!(ran.fault().is_none() && !ran.text().contains("bad"));
+    assert!(!ran.text().contains("output_index") && !ran.text().contains("sequence_number"));
 }
 
 #[test]
@@ -648,7 +707,7 @@ fn what_the_provider_runs_is_recorded_if_it_was_asked_for() {
     told.done(mcp);
     told.plain(json!({ "id": "sh_3", "type": "shell_call", "call_id": "c", "action": { "commands": ["ls"] }, "environment": { "type": "container_reference", "container_id": "x" } }));
     let stream = told.end();
-    let ran = run_with_tools(&stream, &[], true);
+    let ran = run_with_tools(&stream, &["shell (hosted)"], true);
     assert_eq!((ran.fault(), ran.text()), (None, stream.as_str()));
     let seen: Vec<(&str, &str)> = ran
         .saw
@@ -664,6 +723,8 @@ fn what_the_provider_runs_is_recorded_if_it_was_asked_for() {
     );
     assert!(seen[0].1.contains("rust") && seen[2].1 == "{\"n\":2}");
     assert!(ran.judged.is_empty());
+    // A shell is the provider's only if that was asked for.
+    assert_eq!(run_with_tools(&stream, &[], true).judged.len(), 1);
     // Unasked, each could be a call of the agent's own.
     let ran = run_with_tools(&stream, &[], false);
     assert_eq!(ran.outcome.as_ref().unwrap().blocked, 4, "{:?}", ran.judged);

@@ -19,6 +19,9 @@ const MOST_COMMANDS: u64 = 1024;
 /// The most bytes of a provider's call that are recorded.
 const MOST_INPUT: usize = 64 * 1024;
 
+/// What a shell in a container of the provider is declared as.
+pub(super) const HOSTED_SHELL: &str = "shell (hosted)";
+
 /// One item of a reply.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -82,7 +85,9 @@ impl Sort {
             "custom_tool_call" => Self::Call(What::Custom),
             "local_shell_call" => Self::Call(What::LocalShell),
             "shell_call"
-                if provider && environment.starts_with("container") && !declared.tools.contains("shell") =>
+                if environment.starts_with("container")
+                    && (trusted || declared.tools.contains(HOSTED_SHELL))
+                    && !declared.tools.contains("shell") =>
             {
                 Self::Provider
             }
@@ -180,6 +185,11 @@ pub(super) fn belongs_to_item(kind: &str) -> bool {
     HEADS.iter().any(|head| kind.starts_with(head)) || adds_to_call(kind)
 }
 
+/// Whether an event of this type carries what a model says to the user.
+pub(super) fn is_text(kind: &str) -> bool {
+    kind.starts_with("response.output_text.") || kind.starts_with("response.refusal.")
+}
+
 /// Whether an event of this type carries a piece of a call.
 pub(super) fn adds_to_call(kind: &str) -> bool {
     const HEADS: [&str; 4] = [
@@ -263,6 +273,8 @@ pub(super) struct Held {
     streamed: Vec<u8>,
     /// The same of commands, which come one by one.
     commands: Vec<Vec<u8>>,
+    /// Whether the deltas are known to be complete.
+    told: bool,
     /// Whether its beginning was not seen.
     partial: bool,
     /// What it said when it was whole.
@@ -284,6 +296,7 @@ impl Held {
             begun,
             streamed: Vec::new(),
             commands: Vec::new(),
+            told: false,
             partial: false,
             essence: None,
         }
@@ -301,6 +314,7 @@ impl Held {
             begun: Vec::new(),
             streamed: Vec::new(),
             commands: Vec::new(),
+            told: false,
             partial: true,
             essence: None,
         };
@@ -390,6 +404,7 @@ impl Held {
 
     /// What the deltas added up to, as it is told once more at their end.
     fn told(&mut self, whole: &[u8], key: &str, calls: &mut Calls) {
+        self.told = true;
         let begun = self.begun_text(key);
         if self.streamed.is_empty() && (begun.is_empty() || begun == whole) {
             self.streamed = whole.strip_prefix(begun.as_slice()).unwrap_or(whole).to_vec();
@@ -405,6 +420,21 @@ impl Held {
             _ => None,
         });
         node.and_then(Node::as_string).map(|text| text.as_wtf8().to_vec()).unwrap_or_default()
+    }
+
+    /// Takes what its deltas said for the whole, if they are known to be complete.
+    pub fn finish_as_told(&mut self, calls: &mut Calls) -> bool {
+        let key = match self.what {
+            What::Function => "arguments",
+            What::Custom => "input",
+            _ => return false,
+        };
+        let whole = [self.begun_text(key), std::mem::take(&mut self.streamed)].concat();
+        let Some(call) = calls.get_mut(self.call).filter(|call| self.told && !call.name.is_empty()) else {
+            return false;
+        };
+        call.fragments = whole;
+        true
     }
 
     /// What the whole copy says the item is must be what it began as.

@@ -194,9 +194,6 @@ impl Reader {
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.last(raw, node, span.start, &mut step)
             }
-            _ if self.phase == Phase::Start && !self.declared.resumed => {
-                Err(order("an event before the reply is created"))
-            }
             "response.output_item.added" => self.added(raw, &node, span.start, &mut step),
             "response.output_item.done" => self.done(raw, &node, span.start, &mut step),
             _ => self.within(raw, &node, span.start, kind, &mut step),
@@ -513,7 +510,11 @@ impl Reader {
         kind: &str,
         step: &mut Step<'_>,
     ) -> Result<Frame, Fault> {
-        let located = self.locate(node)?;
+        let located = match self.locate(node)? {
+            // Some servers say text without announcing whose it is.
+            None if items::is_text(kind) && !self.declared.resumed => Some(self.unannounced(node)?),
+            located => located,
+        };
         let Some(index) = located else {
             if items::belongs_to_item(kind) {
                 if self.declared.resumed {
@@ -545,8 +546,12 @@ impl Reader {
             return Ok(unknown(raw, node, kind, step.calls));
         }
         check_rest(node, &[])?;
-        if let ItemKind::Message(parts) = &mut item.kind {
-            copies::message_event(kind, node, item.open, parts, step.saw)?;
+        match &mut item.kind {
+            ItemKind::Message(parts) => copies::message_event(kind, node, item.open, parts, step.saw)?,
+            // Of a message that was resumed only its whole copy says what it is.
+            ItemKind::Result if self.declared.resumed => {}
+            _ if items::is_text(kind) => return Err(order("text in an item of another kind")),
+            _ => {}
         }
         Ok(match varying(kind, node, index, at) {
             Some(varying) => Frame::text(raw, varying),
@@ -566,6 +571,19 @@ impl Reader {
         if let Some(digits) = std::str::from_utf8(digits).ok().filter(|digits| !digits.is_empty()) {
             self.number = Some(digits.into());
         }
+    }
+
+    /// A message of which only the text is told.
+    fn unannounced(&mut self, node: &Node) -> Result<u64, Fault> {
+        let next = self.next_index()?;
+        if node.some("output_index").is_some_and(|index| index.as_u64() != Some(next))
+            || self.items.values().any(|item| item.open)
+        {
+            return Err(order("an event for an item that is not open"));
+        }
+        let id = node.text("item_id").unwrap_or_default().to_owned();
+        self.items.insert(next, Item { id, kind: ItemKind::Message(BTreeMap::new()), open: true });
+        Ok(next)
     }
 
     /// A stream resumed in the middle of an item: what the item is, nobody has said yet. It is held until it
@@ -628,7 +646,10 @@ impl Reader {
             item.open = false;
             if let ItemKind::Call(held) = &mut item.kind {
                 open = true;
-                held.spoil("it was never completed", step.calls);
+                // Some servers leave `output_item.done` out and the item at the end too.
+                if !held.finish_as_told(step.calls) {
+                    held.spoil("it was never completed", step.calls);
+                }
                 step.calls.set_place(held.call, held.place(&item.id, named));
                 step.calls.end(held.call);
             }
@@ -668,7 +689,14 @@ impl Reader {
                 }
                 Sort::Reasoning => check_rest(copy, &[])?,
                 Sort::Result => check_rest(copy, &["tools"])?,
-                _ => check_rest(copy, &["tools", "arguments", "action"])?,
+                _ => {
+                    check_rest(copy, &["tools", "arguments", "action"])?;
+                    if !self.known(copy) {
+                        let source = raw.get(at as usize..).unwrap_or_default();
+                        let (name, input) = (items::provider_name(copy), items::provider_input(copy, source));
+                        step.saw.push(Observation::ProviderCall { name, input });
+                    }
+                }
             }
             return Ok(None);
         };

@@ -1,5 +1,6 @@
 //! What a request to `/v1/responses` says.
 
+use super::items::HOSTED_SHELL;
 use crate::action::{Part, PartKind};
 use crate::syntax::Node;
 use crate::wire::Fault;
@@ -69,7 +70,7 @@ fn declare(tool: &Node, body: &[u8], request: &mut Request) {
             let environment = tool.some("environment").and_then(|e| e.text("type")).unwrap_or_default();
             let hosted = environment.starts_with("container");
             request.declared.provider_tools |= hosted;
-            request.declare(if hosted { "" } else { "shell" }, tool, body);
+            request.declare(if hosted { HOSTED_SHELL } else { "shell" }, tool, body);
         }
         "tool_search" => {
             let own = tool.text("execution") == Some("client");
