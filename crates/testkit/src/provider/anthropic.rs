@@ -1,6 +1,6 @@
 //! Anthropic Messages: the scenarios as that API tells them.
 //!
-//! Beside the common ones: `thinking`, `interleaved_thinking` (thoughts before and behind what the provider ran,
+//! Beside the common ones: `thinking`, `thinking_between` (thoughts before and behind what the provider ran,
 //! two calls, and what the request's betas add to the end), `server_tool`, `citations`, `hidden_in_message_start`,
 //! `hidden_in_block_start`, `input_twice`, `interleaved`, `unknown_block`, `unknown_event`, `no_stop`,
 //! `out_of_order`, `index_reuse`, `index_gap`, `overloaded_stream`, `surrogates`, `endless`, `endless_tool`, and
@@ -105,7 +105,7 @@ impl Message {
             _ => {}
         }
         let usage = match scenario {
-            "interleaved_thinking" => BETAS,
+            "thinking_between" => BETAS,
             _ => "\"usage\":{\"output_tokens\":89}",
         };
         events.push(event(
@@ -239,7 +239,7 @@ fn special(scenario: &str) -> Option<Vec<Block>> {
     Some(match scenario {
         "thinking" => vec![thinking(), redacted(), text(), bash("ls -la src")],
         "thinking_evil" => vec![thinking(), bash(EVIL)],
-        "interleaved_thinking" => {
+        "thinking_between" => {
             let mut blocks = vec![thinking()];
             blocks.extend(server_tool());
             blocks.extend([thinking(), redacted(), text(), bash("ls -la src")]);
