@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::stream::{Held, Ruling};
-use http_body_util::Full;
 use http_body_util::combinators::BoxBody;
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, Body};
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit, StreamPermit};
-use crate::upstream::Upstream;
+use crate::upstream::{SendError, Upstream, UpstreamBody};
 
 /// Opens permits. Nobody else can make one.
 #[derive(Debug)]
@@ -70,21 +69,22 @@ impl Content for Outgoing {
 ///
 /// # Errors
 /// [`Unsent`].
-pub async fn request(
+pub(crate) async fn request(
     gateway: &Gateway,
     permit: Permit<Outgoing>,
-) -> Result<http::Response<Incoming>, Unsent> {
+) -> Result<http::Response<UpstreamBody>, Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
     let Outgoing { upstream, head, body, .. } = permit.open(Key(()));
-    let sending = upstream.send(http::Request::from_parts(head, Full::new(body)), Key(()));
+    let sending = upstream.send(&head, &body, Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
     match tokio::time::timeout(PATIENCE, sending).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
-            tracing::debug!(upstream = %upstream.name, error = ?error, "no reply");
-            let what = if error.is_connect() { "cannot be reached" } else { "broke off before its reply" };
-            let cause = innermost(&error);
+            let (what, cause) = match &error {
+                SendError::Connect(error) => ("cannot be reached", innermost(error)),
+                SendError::Exchange(error) => ("broke off before its reply", innermost(error)),
+            };
             Err(failed("upstream_unreachable", format!("the upstream `{}` {what}: {cause}", upstream.name)))
         }
         Err(_) => Err(failed(

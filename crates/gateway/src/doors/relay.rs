@@ -12,7 +12,6 @@ use doorward_core::{Action, Coverage, Door, Source};
 use http::response::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Body, RECEIPT, whole};
@@ -21,6 +20,7 @@ use crate::forward::{self, ClientGone, Reply};
 use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
 use crate::replies::Remembering;
+use crate::upstream::UpstreamBody;
 
 /// How often the machine is told the time.
 const TICK: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl Relay {
         self,
         permit: StreamPermit,
         head: Parts,
-        body: Decoding<Incoming>,
+        body: Decoding<UpstreamBody>,
         copy: Option<Box<Copy>>,
     ) -> Result<Response<Body>, Answer> {
         let receipt = Arc::clone(permit.receipt());
@@ -107,7 +107,7 @@ struct Run {
 }
 
 impl Run {
-    async fn run_out(mut self, mut body: Decoding<Incoming>) {
+    async fn run_out(mut self, mut body: Decoding<UpstreamBody>) {
         let ending = self.run(&mut body).await;
         // The upstream's connection closes here unless its reply was read to the end.
         drop(body);
@@ -150,7 +150,7 @@ impl Run {
         self.relay.framing == Framing::Json && self.relay.gateway.mode() == Mode::Block
     }
 
-    async fn run(&mut self, body: &mut Decoding<Incoming>) -> Ending {
+    async fn run(&mut self, body: &mut Decoding<UpstreamBody>) -> Ending {
         let mut tick = tokio::time::interval(TICK);
         let mut heard = Instant::now();
         let mut revocation = self.reply.permit().revocation();

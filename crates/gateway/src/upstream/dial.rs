@@ -1,14 +1,11 @@
 //! Connecting. A dialer knows one origin and connects nowhere else, whatever a request says.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -43,46 +40,28 @@ impl Dialer {
         Ok(Self { origin: Arc::new(origin.clone()), tls })
     }
 
-    async fn connect(self) -> io::Result<TokioIo<Stream>> {
+    /// Connects.
+    pub async fn connect(&self) -> io::Result<Stream> {
         let connecting = async {
             let tcp = TcpStream::connect((self.origin.host.as_str(), self.origin.port)).await?;
             tcp.set_nodelay(true)?;
-            Ok(match self.tls {
-                Some((connector, name)) => Stream::Tls(Box::new(connector.connect(name, tcp).await?)),
+            Ok(match &self.tls {
+                Some((connector, name)) => Stream::Tls(Box::new(connector.connect(name.clone(), tcp).await?)),
                 None => Stream::Plain(tcp),
             })
         };
         match tokio::time::timeout(PATIENCE, connecting).await {
-            Ok(stream) => stream.map(TokioIo::new),
+            Ok(stream) => stream,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took longer than 15 s")),
         }
     }
 }
 
-impl tower_service::Service<http::Uri> for Dialer {
-    type Response = TokioIo<Stream>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<Stream>>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        Box::pin(self.clone().connect())
-    }
-}
-
 /// A connection to an upstream.
+#[derive(Debug)]
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
 }
 
 impl AsyncRead for Stream {
@@ -99,6 +78,17 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 

@@ -1,25 +1,21 @@
 //! Upstreams by name: the only places this process ever connects to.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use doorward_core::wire::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use zeroize::Zeroizing;
 
 mod dial;
 
+mod h1;
+
 mod tls;
 
 use dial::Dialer;
-
-/// How long an idle connection is kept for the next request.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// An upstream as configured.
 pub struct UpstreamSettings {
@@ -96,7 +92,8 @@ pub struct Upstream {
     pub unknown_passes: bool,
     origin: Origin,
     key: Option<(HeaderName, HeaderValue)>,
-    client: Client<Dialer, Full<Bytes>>,
+    dialer: Dialer,
+    pool: Arc<h1::Pool<dial::Stream>>,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -124,11 +121,6 @@ impl Upstream {
         });
         let key = settings.key.as_ref().map(|key| header.with(key)).transpose().map_err(error)?;
         let dialer = Dialer::new(&origin).map_err(error)?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(64)
-            .build(dialer);
         Ok(Self {
             name: settings.name.as_str().into(),
             protocol: settings.protocol,
@@ -136,7 +128,8 @@ impl Upstream {
             unknown_passes: settings.unknown_passes,
             origin,
             key,
-            client,
+            dialer,
+            pool: Arc::default(),
         })
     }
 
@@ -173,13 +166,65 @@ impl Upstream {
         Ok(head)
     }
 
-    /// Sends a request. Only [`forward`](crate::forward) calls this.
+    /// Sends a request and waits for the head of its reply. Only [`forward`](crate::forward) calls this.
+    /// Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// [`SendError`].
     pub(crate) async fn send(
         &self,
-        request: http::Request<Full<Bytes>>,
+        head: &http::request::Parts,
+        body: &Bytes,
         _: crate::forward::Key,
-    ) -> Result<http::Response<Incoming>, hyper_util::client::legacy::Error> {
-        self.client.request(request).await
+    ) -> Result<http::Response<UpstreamBody>, SendError> {
+        let bodyless = head.method == http::Method::HEAD;
+        let head = h1::request_head(head, body.len());
+        let connection = match self.pool.take() {
+            Some(connection) => connection,
+            None => h1::Connection::new(self.dialer.connect().await.map_err(SendError::Connect)?),
+        };
+        let reply =
+            connection.exchange(&head, body, bodyless, &self.pool).await.map_err(SendError::Exchange)?;
+        Ok(reply.map(UpstreamBody::H1))
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// Nobody could be reached.
+    Connect(std::io::Error),
+    /// The exchange broke off.
+    Exchange(h1::Error),
+}
+
+/// The body of an upstream's reply. It is read by whoever polls it, and its connection closes if it is dropped
+/// before its end.
+#[derive(Debug)]
+pub(crate) enum UpstreamBody {
+    /// In HTTP/1.1.
+    H1(h1::Body<dial::Stream>),
+}
+
+impl hyper::body::Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = h1::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, h1::Error>>> {
+        match self.get_mut() {
+            Self::H1(body) => {
+                body.poll_next(cx).map(|piece| piece.map(|piece| piece.map(hyper::body::Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_done(),
+        }
     }
 }
 

@@ -122,12 +122,15 @@ fn decode(coding: Coding, bytes: &[u8], shares: &mut Shares<'_>) -> Result<Resul
 }
 
 /// All of a body. An [`Answer`] is about its size and time, a [`Fault`] about its coding.
-async fn gather(
-    body: &mut Decoding<Incoming>,
+async fn gather<B>(
+    body: &mut Decoding<B>,
     most: usize,
     shares: &mut Shares<'_>,
     until: impl Fn(Instant) -> Instant,
-) -> Result<Result<Bytes, Fault>, Answer> {
+) -> Result<Result<Bytes, Fault>, Answer>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
     let mut bytes = BytesMut::new();
     loop {
         match timeout_at(until(Instant::now()), body.next()).await {
@@ -184,11 +187,14 @@ fn busy() -> Answer {
 }
 
 /// A body of at most `most` bytes once it is decoded; `None` if it is longer, broke off or took too long.
-pub(super) async fn small_body(
+pub(super) async fn small_body<B>(
     decoder: Option<Decoder>,
-    body: Incoming,
+    body: B,
     most: usize,
-) -> Option<Result<Bytes, Fault>> {
+) -> Option<Result<Bytes, Fault>>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
     // Room for the body and the largest window of a decoder: what one error reply may take.
     let own = Semaphore::new(2 * (most / UNIT + 18));
     let mut body = Decoding::new(body, decoder);

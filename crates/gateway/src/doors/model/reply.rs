@@ -11,7 +11,6 @@ use doorward_core::wire::{Protocol, unknown};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::{HeaderValue, Method, Response, Version, header};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
 
 use super::Crossing;
 use super::body::small_body;
@@ -21,7 +20,7 @@ use crate::answer::{Answer, Body};
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
 use crate::replies::Remembering;
-use crate::upstream::forwarded_headers;
+use crate::upstream::{UpstreamBody, forwarded_headers};
 
 /// The largest error reply.
 const LARGEST_ERROR: usize = 1 << 20;
@@ -34,7 +33,7 @@ impl Crossing {
         method: &Method,
         request: Request,
         history: History,
-        reply: Response<Incoming>,
+        reply: Response<UpstreamBody>,
     ) -> Result<Response<Body>, Answer> {
         let (mut head, body) = reply.into_parts();
         let monitor = self.gateway.mode() == Mode::Monitor;
@@ -219,7 +218,7 @@ fn is_media(essence: &str) -> bool {
 /// its place, under the upstream's status and headers.
 async fn error_body(
     head: &mut http::response::Parts,
-    body: Incoming,
+    body: UpstreamBody,
     protocol: Protocol,
 ) -> Result<Full<Bytes>, Answer> {
     // What cannot be decoded is withheld; what does not come whole is no reply.

@@ -117,7 +117,8 @@ impl Crossing {
     fn inherit(&self, dialect: Dialect, body: &[u8], request: &mut Request, history: &mut History) {
         let links = dialect.links(body);
         history.conversation = links.conversation.map(Arc::from);
-        let searches = request.declared.tools.contains("tool_search") || request.declared.provider_tools;
+        let searches =
+            ["tool_search", "tool_search (hosted)"].iter().any(|name| request.declared.tools.contains(*name));
         if let Some(before) =
             links.previous.filter(|_| searches).and_then(|id| self.remembered().declared_for(&id))
         {
