@@ -227,11 +227,16 @@ impl Machine {
     pub fn new(dialect: Dialect, framing: Framing, context: Context, limits: Limits) -> Self {
         let reader = Reader::new(dialect, &context.declared, context.trusted, context.text_tools);
         // An agent that declares no tools may read calls from text: nobody has said.
-        let unsaid = context.text_tools == TextTools::Unset
-            && context.declared.tools.is_empty()
-            && !context.declared.unseen
-            && !matches!(dialect, Dialect::Unknown(_));
-        let coverage = if unsaid { Coverage::Partial("text-tools".to_owned()) } else { Coverage::default() };
+        let unsaid = match context.text_tools {
+            TextTools::Unset => context.declared.tools.is_empty() && !context.declared.unseen,
+            TextTools::None => false,
+            TextTools::Xml | TextTools::EditBlocks => !dialect.holds_text(),
+        };
+        let conversation = !matches!(dialect, Dialect::Unknown(_));
+        let coverage = match unsaid && conversation {
+            true => Coverage::Partial("text-tools".to_owned()),
+            false => Coverage::default(),
+        };
         let source = match framing {
             Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
             Framing::Json => SourceOfFrames::Json(BytesMut::new()),
@@ -419,7 +424,8 @@ impl Machine {
             }
             Phase::Draining | Phase::Finished => return,
         }
-        let complete = self.last_frame(out).and_then(|()| self.reader.complete(&mut self.saw));
+        let complete =
+            self.last_frame(out).and_then(|()| self.reader.complete(&mut self.calls, &mut self.saw));
         match complete {
             Ok(()) if self.context.monitor => self.calls.release_open(),
             Ok(()) => {}

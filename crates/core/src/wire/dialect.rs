@@ -82,6 +82,11 @@ impl Dialect {
         }
     }
 
+    /// Whether text of this dialect can be held. Responses says each text up to five times over.
+    pub(crate) const fn holds_text(self) -> bool {
+        !matches!(self, Self::OpenAiResponses | Self::Unknown(_))
+    }
+
     /// What keeps a connection alive and says nothing, between two events.
     pub(crate) const fn keep_alive(self) -> &'static [u8] {
         match self.protocol() {
@@ -124,7 +129,7 @@ impl Reader {
             Dialect::OpenAiResponses => {
                 Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
             }
-            Dialect::Gemini => Self::Gemini(gemini::Reader::new(declared, trusted)),
+            Dialect::Gemini => Self::Gemini(gemini::Reader::new(declared, trusted, text_tools)),
             Dialect::Unknown(_) => Self::Unknown,
         }
     }
@@ -180,13 +185,13 @@ impl Reader {
     }
 
     /// Whether the reply came to its end, and what that end shows.
-    pub fn complete(&mut self, saw: &mut Vec<Observation>) -> Result<(), Fault> {
+    pub fn complete(&mut self, calls: &mut Calls, saw: &mut Vec<Observation>) -> Result<(), Fault> {
         match self {
             Self::Anthropic(reader) => reader.complete(),
             Self::OpenAiChat(reader) => reader.complete(),
             Self::OpenAiResponses(reader) => reader.complete(),
             Self::Gemini(reader) => {
-                reader.end(saw);
+                reader.end(calls, saw);
                 Ok(())
             }
             Self::Unknown => Ok(()),

@@ -36,7 +36,16 @@ fn said(protocol: Protocol, fragments: &[&str]) -> String {
                 + &ev("content_block_stop", r#","index":0"#)
                 + &stop("end_turn")
         }
-        _ => {
+        Protocol::Gemini => {
+            let chunk = |text: &&str| {
+                let text = quoted(text);
+                format!(
+                    "data: {{\"candidates\":[{{\"content\":{{\"parts\":[{{\"text\":{text}}}],\"role\":\"model\"}},\"index\":0}}]}}\r\n\r\n"
+                )
+            };
+            fragments.iter().map(chunk).collect()
+        }
+        Protocol::OpenAi => {
             let delta = |text: &&str| chunk(&format!(r#"{{"content":{}}}"#, quoted(text)), "null");
             begun()
                 + &fragments.iter().map(delta).collect::<String>()
@@ -50,7 +59,9 @@ fn said(protocol: Protocol, fragments: &[&str]) -> String {
 fn heard(ran: &Ran) -> String {
     let mut text = String::new();
     for node in ran.data() {
-        let delta = node.get("delta").or_else(|| node.get("choices")?.elements().first()?.get("delta"));
+        let first = |key: &str| node.get(key)?.elements().first();
+        let part = || first("candidates")?.get("content")?.get("parts")?.elements().first();
+        let delta = node.get("delta").or_else(|| first("choices")?.get("delta")).or_else(part);
         if let Some(delta) = delta {
             text += delta.text("text").or_else(|| delta.text("content")).unwrap_or_default();
         }
@@ -58,7 +69,7 @@ fn heard(ran: &Ran) -> String {
     text
 }
 
-const BOTH: [Protocol; 2] = [Protocol::Anthropic, Protocol::OpenAi];
+const ALL: [Protocol; 3] = [Protocol::Anthropic, Protocol::OpenAi, Protocol::Gemini];
 
 const GOOD: &str = "Let me look.\n<execute_command>\n<command>ls</command>\n</execute_command>\nDone: a < b.";
 const BAD: &str =
@@ -66,7 +77,7 @@ const BAD: &str =
 
 #[test]
 fn an_allowed_call_in_text_goes_on_byte_for_byte() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let fragments: Vec<String> = GOOD.chars().map(String::from).collect();
         let fragments: Vec<&str> = fragments.iter().map(String::as_str).collect();
         let stream = said(protocol, &fragments);
@@ -82,7 +93,7 @@ fn an_allowed_call_in_text_goes_on_byte_for_byte() {
 
 #[test]
 fn a_blocked_call_in_text_is_replaced_in_its_place() {
-    for protocol in BOTH {
+    for protocol in ALL {
         for size in [1, 3, 7, 1000] {
             let chars: Vec<char> = BAD.chars().collect();
             let fragments: Vec<String> = chars.chunks(size).map(|part| part.iter().collect()).collect();
@@ -113,7 +124,7 @@ fn escapes_are_cut_where_the_text_is() {
 
 #[test]
 fn text_that_only_may_open_a_call_goes_on() {
-    for protocol in BOTH {
+    for protocol in ALL {
         for fragments in [
             &["1 ", "<", " 2 and <", "execute", " it"][..],
             &["<", "<", "<exec", "ute_commander>", "<"],
@@ -156,7 +167,7 @@ fn what_is_free_is_sent_before_what_is_held() {
 
 #[test]
 fn a_call_that_the_text_leaves_open_is_judged_at_its_end() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let ran = run(protocol, TextTools::Xml, &said(protocol, &["x <execute_command>", "<command>bad it"]));
         assert_eq!(heard(&ran), "x BLOCKED execute_command\n");
         assert_eq!(ran.outcome.unwrap().blocked, 1);
@@ -185,7 +196,7 @@ fn a_call_that_the_text_leaves_open_is_judged_at_its_end() {
 #[test]
 fn one_reading_that_is_blocked_blocks_the_text() {
     let hidden = "<write_to_file><path>a</path><content></write_to_file><execute_command><command>bad</command></execute_command></content></write_to_file>";
-    for protocol in BOTH {
+    for protocol in ALL {
         let ran = run(protocol, TextTools::Xml, &said(protocol, &["a ", hidden, " b"]));
         assert!(ran.judged.len() > 1, "{:?}", ran.judged);
         assert!(!ran.text().contains("bad") && heard(&ran).starts_with("a BLOCKED "), "{}", heard(&ran));
@@ -202,7 +213,7 @@ fn one_reading_that_is_blocked_blocks_the_text() {
 #[test]
 fn edit_blocks_and_commands_in_fences() {
     let text = "Do it:\n\na.py\n```python\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n\n```bash\nbad it\n```\nDone.\n";
-    for protocol in BOTH {
+    for protocol in ALL {
         for size in [1, 5, 1000] {
             let chars: Vec<char> = text.chars().collect();
             let fragments: Vec<String> = chars.chunks(size).map(|part| part.iter().collect()).collect();
@@ -302,7 +313,7 @@ fn who_says_nothing_has_no_full_coverage() {
 
 #[test]
 fn monitor_mode_alters_nothing() {
-    for protocol in BOTH {
+    for protocol in ALL {
         let stream = said(protocol, &["a ", BAD, " <exec"]);
         let context = Context { monitor: true, ..reading(TextTools::Xml) };
         let ran = run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context);
@@ -327,7 +338,7 @@ proptest! {
             let wanted = format!("Let me look: BLOCKED execute_command\n and so on.{}", GOOD);
             (TextTools::Xml, &*format!("{BAD}{GOOD}").leak(), wanted)
         };
-        for protocol in BOTH {
+        for protocol in ALL {
             let mut fragments = vec![String::new()];
             for (at, c) in text.chars().enumerate() {
                 if cuts.contains(&at) {

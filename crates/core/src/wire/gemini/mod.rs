@@ -27,6 +27,7 @@ use super::request::Declared;
 use super::sse::Event;
 use super::stray::looks_like_call;
 use super::template::{Slot, Varying};
+use super::text_tools::{Heard, Lane, TextTools};
 use crate::syntax::{Node, Span, json};
 
 /// The most parts one reply may have, in all its chunks.
@@ -81,6 +82,7 @@ pub(crate) struct Reader {
     /// Whether the request asked for tools that the provider runs itself.
     provider_tools: bool,
     trusted: bool,
+    text_tools: TextTools,
     parts: u64,
     /// Whether nothing may follow.
     done: bool,
@@ -90,6 +92,8 @@ pub(crate) struct Reader {
 #[derive(Debug, Default)]
 struct Candidate {
     text: Gathered,
+    /// The same, if calls may stand in it.
+    lane: Option<Lane>,
     /// Whether it has said anything.
     said: bool,
     /// How many calls it has made.
@@ -100,15 +104,18 @@ struct Candidate {
 #[derive(Default)]
 struct Found {
     entries: Vec<(CallId, Span)>,
+    /// What is held of its texts.
+    texts: Heard,
 }
 
 impl Reader {
-    pub fn new(declared: &Declared, trusted: bool) -> Self {
+    pub fn new(declared: &Declared, trusted: bool, text_tools: TextTools) -> Self {
         Self {
             candidates: BTreeMap::new(),
             asked: declared.choices.max(1),
             provider_tools: declared.provider_tools,
             trusted,
+            text_tools,
             parts: 0,
             done: false,
         }
@@ -130,8 +137,9 @@ impl Reader {
         let node = json::parse(data)?;
         let mut found = Found::default();
         self.chunk(&node, data, calls, saw, &mut found)?;
-        if found.entries.is_empty() {
-            return Ok(match varying(&node, span.start) {
+        if found.is_empty() {
+            let varying = if self.text_tools.holds() { None } else { varying(&node, span.start) };
+            return Ok(match varying {
                 _ if self.done => Frame::error(event.raw.clone()),
                 Some(varying) => Frame::text(event.raw.clone(), varying),
                 None => Frame::plain(event.raw.clone()),
@@ -164,7 +172,7 @@ impl Reader {
         } else {
             self.chunk(&node, raw, calls, saw, &mut found)?;
         }
-        self.candidates.values_mut().for_each(|candidate| candidate.text.flush(saw));
+        self.end(calls, saw);
         let mut frame = found.frame(raw, node, 0, calls)?;
         frame.whole = true;
         Ok(frame)
@@ -180,8 +188,13 @@ impl Reader {
 
     /// What the end of a stream shows. Nothing marks it: honest streams do end without a `finishReason`, and a
     /// call is never in pieces.
-    pub fn end(&mut self, saw: &mut Vec<Observation>) {
-        self.candidates.values_mut().for_each(|candidate| candidate.text.flush(saw));
+    pub fn end(&mut self, calls: &mut Calls, saw: &mut Vec<Observation>) {
+        for candidate in self.candidates.values_mut() {
+            candidate.text.flush(saw);
+            if let Some(lane) = &mut candidate.lane {
+                lane.end(calls, saw);
+            }
+        }
     }
 
     /// Reads one `GenerateContentResponse`.
@@ -204,7 +217,7 @@ impl Reader {
             Some(_) => return Err(order("candidates is not a list")),
             None => &[],
         };
-        let before = found.entries.len();
+        let before = found.len();
         let mut seen = Vec::with_capacity(list.len());
         for (place, candidate) in list.iter().enumerate() {
             if !candidate.is_object() {
@@ -223,7 +236,7 @@ impl Reader {
         }
         if node.some("error").is_some() {
             self.done = true;
-            if found.entries.len() > before {
+            if found.len() > before {
                 return Err(order("an error and a call in one chunk"));
             }
         }
@@ -257,7 +270,7 @@ impl Reader {
                 if self.parts > MOST_PARTS {
                     return Err(order("more than 1048576 parts"));
                 }
-                if let Some(call) = self.part(index, part, source, calls, saw)? {
+                if let Some(call) = self.part(index, part, source, calls, saw, &mut found.texts)? {
                     found.entries.push((call, part.span));
                 }
             }
@@ -278,13 +291,16 @@ impl Reader {
         source: &[u8],
         calls: &mut Calls,
         saw: &mut Vec<Observation>,
+        texts: &mut Heard,
     ) -> Result<Option<CallId>, Fault> {
         if !part.is_object() {
             return Err(order("a part is not an object"));
         }
         spelled(part, DATA)?;
         spelled(part, ABOUT)?;
-        let candidate = self.candidates.entry(index).or_default();
+        let text_tools = self.text_tools;
+        let new = || Candidate { lane: Lane::new(text_tools), ..Candidate::default() };
+        let candidate = self.candidates.entry(index).or_insert_with(new);
         if part.some("functionCall").is_some() {
             return candidate.call(index, part, source, calls).map(Some);
         }
@@ -316,12 +332,15 @@ impl Reader {
             )));
         }
         match data.first().and_then(|key| Some((*key, part.some(key)?))) {
-            Some(("text", text)) => {
-                let Some(text) = text.as_string() else { return Err(order("a part's text is not text")) };
+            Some(("text", node)) => {
+                let Some(text) = node.as_string() else { return Err(order("a part's text is not text")) };
                 // A thought is the model's own, as elsewhere.
                 if part.get("thought").and_then(Node::as_bool) != Some(true) {
                     candidate.said |= !text.is_empty();
                     candidate.text.add(text.as_wtf8(), saw);
+                    if let Some(lane) = &mut candidate.lane {
+                        texts.add(lane.hear_node(node, source, calls)?);
+                    }
                 }
             }
             Some(("executableCode", code)) => {
@@ -416,15 +435,29 @@ impl Candidate {
 }
 
 impl Found {
+    fn len(&self) -> usize {
+        self.entries.len() + self.texts.entries.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The frame with what was found in it cut out; each is complete. Its tree is not kept: all that a repair
     /// needs is where the parts stand.
     fn frame(self, raw: &Bytes, node: Node, at: u32, calls: &mut Calls) -> Result<Frame, Fault> {
+        if self.entries.is_empty() && !self.texts.entries.is_empty() {
+            return Frame::of_text(raw, at, self.texts, calls);
+        }
         let shifted = |(call, span): (CallId, Span)| (call, Span::new(span.start + at, span.end + at));
-        let entries: Vec<(CallId, Span)> = self.entries.into_iter().map(shifted).collect();
-        let leads: Vec<CallId> = entries.iter().map(|(call, _)| *call).collect();
-        let mut frame = Frame::cut(raw, node, 0, entries, leads.clone(), calls)?;
+        let complete: Vec<CallId> = self.entries.iter().map(|(call, _)| *call).collect();
+        let mut entries: Vec<(CallId, Span)> =
+            self.entries.into_iter().chain(self.texts.entries).map(shifted).collect();
+        entries.sort_by_key(|(_, span)| span.start);
+        let leads = complete.iter().copied().chain(self.texts.leads).collect();
+        let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
         frame.node = None;
-        leads.into_iter().for_each(|call| calls.end(call));
+        complete.into_iter().for_each(|call| calls.end(call));
         Ok(frame)
     }
 }

@@ -14,7 +14,8 @@ use crate::wire::splice::Edit;
 /// first call that is left inherits it, or the provider would refuse the next request for its absence.
 pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
     let mut edits = Vec::new();
-    for (id, span) in &frame.entries {
+    let in_text = |id: CallId| calls.get(id).is_some_and(|call| call.kind == CallKind::Text);
+    for (id, span) in frame.entries.iter().filter(|(id, _)| !in_text(*id)) {
         match calls.blocked(*id) {
             Some(notice) => edits.push(Edit::replace(*span, text_part(*id, notice, calls))),
             None => edits.extend(inherited(*id, *span, calls)),

@@ -541,22 +541,22 @@ fn cline(text: &str) -> Vec<(&'static str, &'static str, String)> {
         words.iter().filter_map(at).min()
     };
     while let Some((at, tool)) = first(rest, &tools, false) {
-        rest = &rest[at + tool.len() + 2..];
+        rest = rest.split_at(at + tool.len() + 2).1;
         loop {
             let parameter = first(rest, &["command", "content"], false);
             let end = first(rest, &[tool], true);
             match (parameter, end) {
                 (Some((at, name)), end) if end.is_none_or(|(end, _)| at < end) => {
-                    rest = &rest[at + name.len() + 2..];
+                    rest = rest.split_at(at + name.len() + 2).1;
                     let (value, after) = match first(rest, &[name], true) {
-                        Some((end, _)) => (&rest[..end], &rest[end + name.len() + 3..]),
+                        Some((end, _)) => (rest.split_at(end).0, rest.split_at(end + name.len() + 3).1),
                         None => (rest, ""),
                     };
                     found.push((tool, name, value.trim().to_owned()));
                     rest = after;
                 }
                 (_, Some((end, _))) => {
-                    rest = &rest[end + tool.len() + 3..];
+                    rest = rest.split_at(end + tool.len() + 3).1;
                     break;
                 }
                 _ => {
