@@ -548,6 +548,40 @@ fn compatible_servers_leave_things_out() {
 }
 
 #[test]
+fn what_a_reply_makes_us_keep_is_bounded() {
+    let message = json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": [] });
+    let mut parts = Told::new();
+    parts.added(message.clone());
+    for at in 0..=16 * 1024 {
+        parts.event(
+            "response.output_text.delta",
+            json!({ "output_index": 0, "content_index": at, "delta": "x" }),
+        );
+    }
+    assert_eq!(run(&parts.stream).fault(), Some("responses.order"));
+    let mut items = Told::new();
+    for _ in 0..=4096 {
+        items.plain(message.clone());
+    }
+    assert_eq!(run(&items.stream).fault(), Some("responses.order"));
+    let mut calls = Told::new();
+    for at in 0..=1024 {
+        calls.plain(call(at, "Bash", GOOD));
+    }
+    assert_eq!(run(&calls.stream).fault(), Some("hold.calls"));
+    let mut commands = Told::new();
+    commands
+        .added(json!({ "id": "sh_0", "type": "shell_call", "call_id": "c", "action": { "commands": [] } }));
+    for at in 0..=1024 {
+        commands.event(
+            "response.shell_call_command.delta",
+            json!({ "output_index": 0, "command_index": at, "delta": "x" }),
+        );
+    }
+    assert_eq!(run(&commands.stream).fault(), Some("responses.order"));
+}
+
+#[test]
 fn upstream_errors_pass() {
     let failed = {
         let mut response = response("failed", &[]);

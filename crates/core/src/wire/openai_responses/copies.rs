@@ -100,9 +100,6 @@ pub(super) fn message_event(
     if !open {
         return Err(super::order("more of a message that is done"));
     }
-    if parts.len() >= super::MOST_ITEMS {
-        return Err(super::order("more than 4096 parts of one message"));
-    }
     let Some(text) = text.and_then(Node::as_string) else {
         return if kind.starts_with("response.content_part.") {
             Ok(())

@@ -11,7 +11,10 @@
 //! numbers.
 
 mod copies;
+mod end;
+mod held;
 mod items;
+mod partial;
 mod repair;
 mod request;
 pub mod restore;
@@ -23,17 +26,21 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{CallId, CallKind, Calls, Frame, Observation, Origin, Place, Shape, object};
+use super::frame::{CallId, CallKind, Calls, Frame, Observation, Origin, Shape, object};
 use super::request::Declared;
 use super::sse::Event;
 use super::stray::{check_keys_of, check_rest, looks_like_call};
 use super::template::{Slot, Varying};
 use crate::syntax::{Kind, Node, Span, json};
 use copies::{Digest, Said, digest_of};
-use items::{CallItem, Held, Item, ItemKind, Sort};
+use held::Held;
+use items::{Item, ItemKind, Sort};
 
 /// The most items one reply may have.
 const MOST_ITEMS: usize = 4096;
+
+/// The most parts all messages of one reply may have: each is kept as a digest.
+const MOST_PARTS: usize = 16 * 1024;
 
 /// Members of a reply that repeat what was asked for; tool definitions look like calls.
 const ECHO: &[&str] = &["tools", "tool_choice", "text", "instructions", "prompt", "metadata", "moderation"];
@@ -101,6 +108,8 @@ pub(crate) struct Reader {
     number: Option<Box<str>>,
     /// What has been said in full, for comparing later copies.
     texts: HashSet<Digest>,
+    /// How many parts messages have had so far.
+    parts: usize,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -129,6 +138,7 @@ impl Reader {
             named: None,
             number: None,
             texts: HashSet::new(),
+            parts: 0,
         }
     }
 
@@ -194,7 +204,7 @@ impl Reader {
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.last(raw, node, span.start, &mut step)
             }
-            "response.output_item.added" => self.added(raw, &node, span.start, &mut step),
+            "response.output_item.added" => self.added(raw, &node, &mut step),
             "response.output_item.done" => self.done(raw, &node, span.start, &mut step),
             _ => self.within(raw, &node, span.start, kind, &mut step),
         }
@@ -251,7 +261,7 @@ impl Reader {
     ) -> Result<Option<(CallId, Span)>, Fault> {
         let index = self.next_index()?;
         let source = raw.get(at as usize..).unwrap_or_default();
-        let mut item = self.begin(node, source, step)?;
+        let mut item = self.begin(node, step)?;
         item.open = false;
         let call = match &mut item.kind {
             ItemKind::Call(held) => {
@@ -325,7 +335,7 @@ impl Reader {
     }
 
     /// What an item is; a call is opened.
-    fn begin(&self, node: &Node, source: &[u8], step: &mut Step<'_>) -> Result<Item, Fault> {
+    fn begin(&self, node: &Node, step: &mut Step<'_>) -> Result<Item, Fault> {
         if !node.is_object() {
             return Err(order("an item is not an object"));
         }
@@ -349,12 +359,12 @@ impl Reader {
                 stray(&["tools", "arguments", "action"])?;
                 ItemKind::Provider(items::provider_name(node))
             }
-            Sort::Call(what) => ItemKind::Call(Box::new(Held::open(what, node, source, step.calls))),
+            Sort::Call(what) => ItemKind::Call(Box::new(Held::open(what, node, step.calls))),
         };
         Ok(Item { id, kind, open: true })
     }
 
-    fn added(&mut self, raw: Bytes, node: &Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
+    fn added(&mut self, raw: Bytes, node: &Node, step: &mut Step<'_>) -> Result<Frame, Fault> {
         check_rest(node, &["item"])?;
         let Some(item) = node.some("item") else {
             // Some servers announce an item without saying which; it cannot be one to act on.
@@ -366,8 +376,7 @@ impl Reader {
             Some(Some(index)) if index == next || self.items.is_empty() && self.declared.resumed => index,
             Some(_) => return Err(order("an item's index is not the next one")),
         };
-        let source = raw.get(at as usize..).unwrap_or_default();
-        let mut item = self.begin(item, source, step)?;
+        let mut item = self.begin(item, step)?;
         let frame = match &mut item.kind {
             ItemKind::Call(held) => {
                 // Some clients add every delta to the call that began last, whatever its index says.
@@ -443,6 +452,7 @@ impl Reader {
                 }
                 copies::check_message(copy, parts, step.saw)?;
                 self.texts.extend(parts.values().map(Said::digest));
+                parts.clear();
             }
             ItemKind::Provider(name) => {
                 check_rest(copy, &["tools", "arguments", "action"])?;
@@ -461,44 +471,6 @@ impl Reader {
             ItemKind::Reasoning => check_rest(copy, &[])?,
         }
         Ok(Frame::plain(raw))
-    }
-
-    /// An item that is done without having been added: some servers send only this, and a stream that is
-    /// resumed in the middle of an item has nothing else.
-    fn never_added(
-        &mut self,
-        raw: Bytes,
-        node: &Node,
-        copy: &Node,
-        at: u32,
-        step: &mut Step<'_>,
-    ) -> Result<Frame, Fault> {
-        let next = self.next_index()?;
-        let index = match node.some("output_index").map(Node::as_u64) {
-            None => next,
-            Some(Some(index)) if index == next || self.declared.resumed && index > next => index,
-            Some(_) => return Err(order("an item's index is not the next one")),
-        };
-        if self.items.values().any(|item| item.open && matches!(item.kind, ItemKind::Call(_))) {
-            return Err(order("an item is done inside another"));
-        }
-        let number = self.number.clone();
-        let entry = self.whole_item(copy, &raw, at, step)?;
-        // `whole_item` counts from what it knows; a resumed stream begins anywhere.
-        let counted = self.items.keys().next_back().copied();
-        let Some(mut item) = counted.and_then(|counted| self.items.remove(&counted)) else {
-            return Err(order("no such item"));
-        };
-        if let (ItemKind::Call(held), Some((call, _))) = (&mut item.kind, entry) {
-            held.index = node.some("output_index").and_then(Node::as_u64);
-            held.number(number);
-            step.calls.set_place(call, held.place(&item.id, self.named == Some(true)));
-        }
-        self.items.insert(index, item);
-        Ok(match entry {
-            Some((call, _)) => Frame::of_call(raw, Shape::Begins(index), call, step.calls),
-            None => Frame::plain(raw),
-        })
     }
 
     /// An event within an item.
@@ -547,7 +519,14 @@ impl Reader {
         }
         check_rest(node, &[])?;
         match &mut item.kind {
-            ItemKind::Message(parts) => copies::message_event(kind, node, item.open, parts, step.saw)?,
+            ItemKind::Message(parts) => {
+                let before = parts.len();
+                copies::message_event(kind, node, item.open, parts, step.saw)?;
+                self.parts += parts.len() - before;
+                if self.parts > MOST_PARTS {
+                    return Err(order("more than 16384 parts of messages"));
+                }
+            }
             // Of a message that was resumed only its whole copy says what it is.
             ItemKind::Result if self.declared.resumed => {}
             _ if items::is_text(kind) => return Err(order("text in an item of another kind")),
@@ -571,166 +550,6 @@ impl Reader {
         if let Some(digits) = std::str::from_utf8(digits).ok().filter(|digits| !digits.is_empty()) {
             self.number = Some(digits.into());
         }
-    }
-
-    /// A message of which only the text is told.
-    fn unannounced(&mut self, node: &Node) -> Result<u64, Fault> {
-        let next = self.next_index()?;
-        if node.some("output_index").is_some_and(|index| index.as_u64() != Some(next))
-            || self.items.values().any(|item| item.open)
-        {
-            return Err(order("an event for an item that is not open"));
-        }
-        let id = node.text("item_id").unwrap_or_default().to_owned();
-        self.items.insert(next, Item { id, kind: ItemKind::Message(BTreeMap::new()), open: true });
-        Ok(next)
-    }
-
-    /// A stream resumed in the middle of an item: what the item is, nobody has said yet. It is held until it
-    /// comes whole.
-    fn resumed(&mut self, raw: Bytes, node: &Node, kind: &str, step: &mut Step<'_>) -> Result<Frame, Fault> {
-        let next = self.next_index()?;
-        let index = node.some("output_index").and_then(Node::as_u64).unwrap_or(next);
-        if index < next || self.items.values().any(|item| item.open) {
-            return Err(order("an event for an item that is not open"));
-        }
-        if !items::adds_to_call(kind) {
-            check_rest(node, &[])?;
-            let id = node.text("item_id").unwrap_or_default().to_owned();
-            self.items.insert(index, Item { id, kind: ItemKind::Result, open: true });
-            return Ok(Frame::plain(raw));
-        }
-        let mut held = Held::resumed(kind, step.calls);
-        held.index = Some(index);
-        held.number(self.number.clone());
-        held.event(kind, node, step.calls)?;
-        let call = held.call;
-        let id = node.text("item_id").unwrap_or_default().to_owned();
-        self.items.insert(index, Item { id, kind: ItemKind::Call(Box::new(held)), open: true });
-        Ok(Frame::of_call(raw, Shape::Begins(index), call, step.calls))
-    }
-
-    /// The end of the reply, with all of its items once more.
-    fn last(&mut self, raw: Bytes, node: Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
-        check_rest(&node, &["response"])?;
-        let response = self.identify(&node, step.saw)?;
-        let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
-        check_rest(response, &consumed)?;
-        saw_usage(response, step.saw);
-        self.phase = Phase::Done;
-        for item in self.items.values_mut() {
-            if let ItemKind::Message(parts) = &mut item.kind {
-                parts.values_mut().for_each(|said| said.flush(step.saw));
-                self.texts.extend(parts.values().map(Said::digest));
-            }
-        }
-        let output = list(response, "output")?;
-        let streamed = !self.items.is_empty();
-        let mut entries = Vec::new();
-        let mut leads = Vec::new();
-        let mut taken = HashSet::new();
-        for copy in output {
-            if !streamed || self.declared.resumed && !self.known(copy) {
-                let entry = self.whole_item(copy, &raw, at, step)?;
-                leads.extend(entry.map(|(call, _)| call));
-                entries.extend(entry);
-                continue;
-            }
-            entries.extend(self.copy(copy, &raw, at, &mut taken, step)?);
-        }
-        // What never came whole.
-        let named = self.named == Some(true);
-        let unsuccessful = node.text("type") != Some("response.completed");
-        let mut open = false;
-        for item in self.items.values_mut().filter(|item| item.open) {
-            item.open = false;
-            if let ItemKind::Call(held) = &mut item.kind {
-                open = true;
-                // Some servers leave `output_item.done` out and the item at the end too.
-                if !held.finish_as_told(step.calls) {
-                    held.spoil("it was never completed", step.calls);
-                }
-                step.calls.set_place(held.call, held.place(&item.id, named));
-                step.calls.end(held.call);
-            }
-        }
-        if entries.is_empty() {
-            let failed = unsuccessful && !open && response.some("error").is_some();
-            return Ok(if failed { Frame::error(raw) } else { Frame::plain(raw) });
-        }
-        Frame::cut(&raw, node, at, entries, leads, step.calls)
-    }
-
-    /// Whether an item of this id or call id was streamed.
-    fn known(&self, copy: &Node) -> bool {
-        let id = copy.text("id").unwrap_or_default();
-        self.items.values().any(|item| !id.is_empty() && item.id == id)
-    }
-
-    /// A copy at the end of the reply of an item that was streamed; where it stands, if it is a call.
-    fn copy(
-        &mut self,
-        copy: &Node,
-        raw: &Bytes,
-        at: u32,
-        taken: &mut HashSet<u64>,
-        step: &mut Step<'_>,
-    ) -> Result<Option<(CallId, Span)>, Fault> {
-        let sort = Sort::of(copy, &self.declared, self.trusted);
-        let Sort::Call(what) = sort else {
-            match sort {
-                Sort::Message => {
-                    check_rest(copy, &[])?;
-                    for text in items::texts(copy).filter(|text| !text.as_wtf8().is_empty()) {
-                        if !self.texts.contains(&digest_of(text.as_wtf8())) {
-                            return Err(copies::differ("a message at the end of the reply"));
-                        }
-                    }
-                }
-                Sort::Reasoning => check_rest(copy, &[])?,
-                Sort::Result => check_rest(copy, &["tools"])?,
-                _ => {
-                    check_rest(copy, &["tools", "arguments", "action"])?;
-                    if !self.known(copy) {
-                        let source = raw.get(at as usize..).unwrap_or_default();
-                        let (name, input) = (items::provider_name(copy), items::provider_input(copy, source));
-                        step.saw.push(Observation::ProviderCall { name, input });
-                    }
-                }
-            }
-            return Ok(None);
-        };
-        let source = raw.get(at as usize..).unwrap_or_default();
-        let origin = self.origin(copy, raw, at);
-        let named = self.named == Some(true);
-        let wanted = CallItem::of(&what, copy, source);
-        // By the id that answers use; some servers give the copy a new one.
-        let same_id = |held: &Held| !held.wire_id.is_empty() && held.wire_id == wanted.wire_id;
-        let calls = || {
-            self.items.iter().filter(|(index, _)| !taken.contains(*index)).filter_map(|(index, item)| {
-                if let ItemKind::Call(held) = &item.kind { Some((*index, &**held, item.open)) } else { None }
-            })
-        };
-        let found = calls()
-            .find(|(_, held, _)| same_id(held))
-            .or_else(|| calls().find(|(_, held, open)| !open && held.essence == Some(wanted.essence)))
-            .map(|(index, ..)| index);
-        let item = found.and_then(|index| self.items.get_mut(&index).map(|item| (index, item)));
-        let Some((index, Item { kind: ItemKind::Call(held), open, id })) = item else {
-            return Err(copies::differ("a call at the end of the reply"));
-        };
-        taken.insert(index);
-        if std::mem::take(open) {
-            // Some servers leave `output_item.done` out.
-            held.check_sort(&Sort::Call(what), step.calls);
-            held.finish(copy, source, step.calls);
-            step.calls.set_origin(held.call, origin);
-            step.calls.set_place(held.call, held.place(id, named));
-            step.calls.end(held.call);
-        } else if held.essence != Some(wanted.essence) {
-            return Err(copies::differ("a call at the end of the reply"));
-        }
-        Ok(Some((held.call, copy.span)))
     }
 }
 
@@ -810,11 +629,4 @@ data: {"type":"error","code":"doorward_error","message":"#
 /// The text of a node as it stands in the source.
 fn text_of(node: &Node, source: &[u8]) -> String {
     String::from_utf8_lossy(node.span.of(source)).into_owned()
-}
-
-/// What a place needs of a call: see [`Place`].
-impl Held {
-    fn place(&self, id: &str, named: bool) -> Place {
-        Place { index: self.index, numbers: self.numbers.clone(), named, id: id.to_owned() }
-    }
 }

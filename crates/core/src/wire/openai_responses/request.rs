@@ -75,7 +75,7 @@ fn declare(tool: &Node, body: &[u8], request: &mut Request) {
         "tool_search" => {
             let own = tool.text("execution") == Some("client");
             request.declared.provider_tools |= !own;
-            request.declare(if own { "tool_search" } else { "" }, tool, body);
+            request.declare(if own { "tool_search" } else { "tool_search (hosted)" }, tool, body);
         }
         "mcp" => {
             request.declared.provider_tools = true;
