@@ -18,11 +18,13 @@ use crate::decision::Coverage;
 use crate::syntax::json;
 use crate::wire::dialect::Reader;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
+use crate::wire::lines::{self, Piece};
 use crate::wire::request::Declared;
 use crate::wire::template::Template;
 use crate::wire::text_tools::TextTools;
 use crate::wire::{Fault, Protocol, sse, unknown};
 
+pub use crate::wire::batch::Batch;
 pub use crate::wire::dialect::Dialect;
 pub use crate::wire::frame::{CallId, Observation, Origin};
 
@@ -130,6 +132,8 @@ pub enum Framing {
     Events,
     /// One JSON body.
     Json,
+    /// JSON, one value a line.
+    Lines,
 }
 
 /// Bounds on what a stream may make us keep.
@@ -169,6 +173,9 @@ pub struct Context {
     pub declared: Declared,
     /// How the agent reads calls from text.
     pub text_tools: TextTools,
+    /// Where the client reached this upstream, such as `http://127.0.0.1:7878/t/<token>/anthropic`: links in a
+    /// reply that would lead it past us are made to lead here. Empty: links are left alone.
+    pub door: Arc<str>,
     /// Leave every byte alone: calls are still handed out to be judged, but all come back, and a fault
     /// ends the inspection instead of the stream.
     pub monitor: bool,
@@ -208,6 +215,7 @@ pub struct Machine {
 enum SourceOfFrames {
     Events(sse::Splitter),
     Json(BytesMut),
+    Lines(lines::Splitter),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -225,7 +233,10 @@ impl Machine {
     /// A machine for one reply.
     #[must_use]
     pub fn new(dialect: Dialect, framing: Framing, context: Context, limits: Limits) -> Self {
-        let reader = Reader::new(dialect, &context.declared, context.trusted, context.text_tools);
+        let mut reader = Reader::new(dialect, &context.declared, context.trusted, context.text_tools);
+        if !context.monitor {
+            reader.at(&context.door);
+        }
         // An agent that declares no tools may read calls from text: nobody has said.
         let unsaid = match context.text_tools {
             TextTools::Unset => context.declared.tools.is_empty() && !context.declared.unseen,
@@ -240,6 +251,10 @@ impl Machine {
         let source = match framing {
             Framing::Events => SourceOfFrames::Events(sse::Splitter::new(limits.event)),
             Framing::Json => SourceOfFrames::Json(BytesMut::new()),
+            Framing::Lines => {
+                let loose = matches!(dialect, Dialect::Batch(batch) if batch.is_file());
+                SourceOfFrames::Lines(lines::Splitter::new(limits.event, loose))
+            }
         };
         Self {
             context,
@@ -303,6 +318,10 @@ impl Machine {
         }
         match &mut self.source {
             SourceOfFrames::Events(splitter) => splitter.push(bytes),
+            SourceOfFrames::Lines(splitter) => {
+                splitter.push(bytes);
+                return self.lines(out);
+            }
             SourceOfFrames::Json(buffer) => {
                 buffer.extend_from_slice(bytes);
                 if buffer.len() > self.limits.body {
@@ -320,6 +339,33 @@ impl Machine {
                 Err(fault) => return self.fail(fault, out),
             }
         }
+    }
+
+    /// Reads the lines that have come.
+    fn lines(&mut self, out: &mut Vec<Output>) {
+        while self.phase == Phase::Reading {
+            let SourceOfFrames::Lines(splitter) = &mut self.source else { return };
+            let read = splitter.next_piece();
+            match read.and_then(|piece| piece.map(|piece| self.piece(piece, out)).transpose()) {
+                Ok(Some(())) => {}
+                Ok(None) => return,
+                Err(fault) => return self.fail(fault, out),
+            }
+        }
+    }
+
+    /// Reads one line.
+    fn piece(&mut self, piece: Piece, out: &mut Vec<Output>) -> Result<(), Fault> {
+        match piece {
+            Piece::Raw(raw) => self.enqueue(Frame::plain(raw), out),
+            Piece::Line(raw) => {
+                let mark = self.calls.ended();
+                let read = self.reader.frames(&raw, &mut self.calls, &mut self.saw);
+                let frames = self.accept(read, mark, raw)?;
+                frames.into_iter().for_each(|frame| self.enqueue(frame, out));
+            }
+        }
+        Ok(())
     }
 
     /// Sends on the events that say more text in the shape of the one before, in one piece.
@@ -357,7 +403,7 @@ impl Machine {
 
     /// The frame, unless it could not be read or holds too many calls. What a refused frame completed is
     /// not complete; in monitor mode its bytes stay.
-    fn accept(&mut self, read: Result<Frame, Fault>, mark: usize, raw: Bytes) -> Result<Frame, Fault> {
+    fn accept<T>(&mut self, read: Result<T, Fault>, mark: usize, raw: Bytes) -> Result<T, Fault> {
         let too_many = || {
             let message = format!("more than {} calls in one reply", self.limits.calls);
             Err(Fault::new("hold.calls", message))
@@ -439,9 +485,11 @@ impl Machine {
         let frame = match &mut self.source {
             SourceOfFrames::Json(buffer) => {
                 let raw = buffer.split().freeze();
-                let mark = self.calls.ended();
-                let read = self.reader.body(&raw, &mut self.calls, &mut self.saw);
-                self.accept(read, mark, raw)?
+                return self.piece(Piece::Line(raw), out);
+            }
+            SourceOfFrames::Lines(splitter) => {
+                let last = splitter.last()?;
+                return last.map_or(Ok(()), |piece| self.piece(piece, out));
             }
             SourceOfFrames::Events(splitter) => {
                 let rest = splitter.rest();
@@ -477,6 +525,7 @@ impl Machine {
             self.calls.release_open();
             let rest = match &mut self.source {
                 SourceOfFrames::Events(splitter) => splitter.rest(),
+                SourceOfFrames::Lines(splitter) => splitter.rest(),
                 SourceOfFrames::Json(buffer) => buffer.split().freeze(),
             };
             self.queue_raw(rest);
@@ -535,7 +584,13 @@ impl Machine {
             call_id: call.wire_id.as_str().into(),
         });
         let arguments = call.arguments();
-        self.arguments = self.arguments.saturating_add(arguments.as_ref().map_or(0, String::len));
+        let length = arguments.as_ref().map_or(0, String::len);
+        let apart = matches!(self.dialect, Dialect::Batch(_));
+        self.arguments = if apart { length } else { self.arguments.saturating_add(length) };
+        if apart {
+            // Nothing asks for them again, and there may be very many.
+            (call.whole, call.fragments) = (None, Vec::new());
+        }
         match (call.kind, &arguments) {
             _ if self.arguments > self.limits.arguments => {
                 let most = self.limits.arguments;

@@ -187,11 +187,14 @@ impl Server {
             let message = format!("no upstream is called `{name}`; configured: {}", known.join(", "));
             return refuse(StatusCode::NOT_FOUND, "no_such_upstream", message);
         };
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let below = path.strip_suffix(found.rest.unwrap_or_default()).unwrap_or(path).trim_end_matches('/');
         let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Crossing {
             gateway: Arc::clone(&self.gateway),
             upstream: Arc::clone(upstream),
             agent: agent.shared(),
+            door: format!("http://{host}{below}").into(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
             memory: [Arc::clone(&self.memory), self.share_of(&agent.shared())],
         })

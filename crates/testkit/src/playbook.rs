@@ -92,6 +92,7 @@ pub fn play<'a>(
             ..Declared::default()
         },
         text_tools: doorward_core::wire::text_tools::TextTools::Unset,
+        door: "".into(),
         monitor: play.monitor,
     };
     let dialect = match play.protocol {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::syntax::Node;
 
+mod batches;
 mod gemini;
 mod responses;
 mod text_tools;
@@ -21,6 +22,7 @@ fn context(monitor: bool) -> Context {
         trusted: false,
         declared: Declared { tools, choices: 1, ..Declared::default() },
         text_tools: TextTools::Unset,
+        door: "".into(),
         monitor,
     }
 }

@@ -498,7 +498,7 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
         .collect();
     let reason = message.and_then(|message| message.get("stop_reason"));
     if let Some(reason) = reason.filter(|reason| reason.as_str() == Some("tool_use"))
-        && calls.all_gone(|_| true)
+        && frame.all_gone(calls, |_| true)
     {
         edits.push(Edit::replace(reason.span, &b"\"end_turn\""[..]));
     }
@@ -566,11 +566,15 @@ pub(super) const fn error_kind(status: u16) -> &'static str {
 
 /// Reads a request to `/v1/messages`.
 pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
-    let node = object(body)?;
+    Ok(read(&object(body)?, body))
+}
+
+/// Reads the request `node`, which stands in `body`.
+pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
-    request.effects = provider_tools::anthropic(&node);
+    request.effects = provider_tools::anthropic(node);
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();
@@ -594,7 +598,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             blocks(content, kind, &mut request);
         }
     }
-    Ok(request)
+    request
 }
 
 /// The text of a message's content, block by block.

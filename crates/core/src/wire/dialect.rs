@@ -1,13 +1,16 @@
 //! The dialects, and the one place that knows which reader belongs to which.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::batch::{self, Batch};
 use super::frame::{Calls, Frame, Observation, Repair, Shape, object};
 use super::openai_responses::restore::{Links, Memory, Restored};
 use super::request::{Declared, Request};
 use super::sse::Event;
 use super::text_tools::{self, TextTools};
-use super::{Fault, Protocol, anthropic, gemini, openai_chat, openai_responses, unknown};
+use super::{Fault, Protocol, anthropic, completions, gemini, openai_chat, openai_responses, unknown};
 
 /// What the bytes of a reply say. Set by upstream and endpoint, never guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub enum Dialect {
     OpenAiResponses,
     /// Gemini `generateContent`.
     Gemini,
+    /// OpenAI Completions, from before conversations: text only.
+    OpenAiCompletions,
+    /// Replies that carry replies.
+    Batch(Batch),
     /// An endpoint nobody here knows, of an upstream with this protocol.
     Unknown(Protocol),
 }
@@ -30,8 +37,9 @@ impl Dialect {
     pub const fn protocol(self) -> Protocol {
         match self {
             Self::Anthropic => Protocol::Anthropic,
-            Self::OpenAiChat | Self::OpenAiResponses => Protocol::OpenAi,
+            Self::OpenAiChat | Self::OpenAiResponses | Self::OpenAiCompletions => Protocol::OpenAi,
             Self::Gemini => Protocol::Gemini,
+            Self::Batch(batch) => batch.protocol(),
             Self::Unknown(protocol) => protocol,
         }
     }
@@ -46,6 +54,8 @@ impl Dialect {
             Self::OpenAiChat => openai_chat::read_request(body),
             Self::OpenAiResponses => openai_responses::read_request(body),
             Self::Gemini => gemini::read_request(body),
+            Self::OpenAiCompletions => completions::read_request(body),
+            Self::Batch(batch) => batch.read_request(body),
             Self::Unknown(_) => Ok(Request::default()),
         }
     }
@@ -98,13 +108,14 @@ impl Dialect {
 
     /// How a frame is emitted, now that its calls are ruled.
     pub(crate) fn repair(self, frame: &Frame, calls: &Calls) -> Repair {
-        let repair = match self {
+        let repair = match frame.of.unwrap_or(self) {
             _ if frame.shape == Shape::Text => Repair::Keep,
             Self::Anthropic => anthropic::repair(frame, calls),
             Self::OpenAiChat => openai_chat::repair(frame, calls),
             Self::OpenAiResponses => openai_responses::repair(frame, calls),
             Self::Gemini => gemini::repair(frame, calls),
-            Self::Unknown(_) => Repair::Keep,
+            // What they carry is repaired by its own dialect.
+            Self::OpenAiCompletions | Self::Batch(_) | Self::Unknown(_) => Repair::Keep,
         };
         text_tools::join_edits(repair, frame, calls)
     }
@@ -117,6 +128,8 @@ pub(crate) enum Reader {
     OpenAiChat(openai_chat::Reader),
     OpenAiResponses(Box<openai_responses::Reader>),
     Gemini(gemini::Reader),
+    OpenAiCompletions(completions::Reader),
+    Batch(batch::Reader),
     Unknown,
 }
 
@@ -130,7 +143,16 @@ impl Reader {
                 Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
             }
             Dialect::Gemini => Self::Gemini(gemini::Reader::new(declared, trusted, text_tools)),
+            Dialect::OpenAiCompletions => Self::OpenAiCompletions(completions::Reader::default()),
+            Dialect::Batch(batch) => Self::Batch(batch::Reader::new(batch, trusted, text_tools)),
             Dialect::Unknown(_) => Self::Unknown,
+        }
+    }
+
+    /// Names where the client reached us, for links that lead elsewhere.
+    pub fn at(&mut self, door: &Arc<str>) {
+        if let Self::Batch(reader) = self {
+            reader.at(door);
         }
     }
 
@@ -146,7 +168,8 @@ impl Reader {
             Self::OpenAiChat(reader) => reader.event(event, calls, saw),
             Self::OpenAiResponses(reader) => reader.event(event, calls, saw),
             Self::Gemini(reader) => reader.event(event, calls, saw),
-            Self::Unknown => unknown::event(event),
+            Self::OpenAiCompletions(reader) => reader.event(event, saw),
+            Self::Batch(_) | Self::Unknown => unknown::event(event),
         }
     }
 
@@ -157,7 +180,7 @@ impl Reader {
             Self::OpenAiChat(reader) => reader.text(lane, text, saw),
             Self::Gemini(reader) => reader.text(lane, text, saw),
             Self::OpenAiResponses(reader) => reader.text(lane, text, saw),
-            Self::Unknown => {}
+            Self::OpenAiCompletions(_) | Self::Batch(_) | Self::Unknown => {}
         }
     }
 
@@ -180,7 +203,21 @@ impl Reader {
             Self::OpenAiChat(reader) => reader.body(raw, calls, saw),
             Self::OpenAiResponses(reader) => reader.body(raw, calls, saw),
             Self::Gemini(reader) => reader.body(raw, calls, saw),
-            Self::Unknown => unknown::body(raw, saw),
+            Self::OpenAiCompletions(reader) => reader.body(raw, saw),
+            Self::Batch(_) | Self::Unknown => unknown::body(raw, saw),
+        }
+    }
+
+    /// Reads a body, or a line of one, into the frames it is sent on in.
+    pub fn frames(
+        &mut self,
+        raw: &Bytes,
+        calls: &mut Calls,
+        saw: &mut Vec<Observation>,
+    ) -> Result<Vec<Frame>, Fault> {
+        match self {
+            Self::Batch(reader) => reader.frames(raw, calls, saw),
+            other => other.body(raw, calls, saw).map(|frame| vec![frame]),
         }
     }
 
@@ -194,7 +231,8 @@ impl Reader {
                 reader.end(calls, saw);
                 Ok(())
             }
-            Self::Unknown => Ok(()),
+            Self::OpenAiCompletions(reader) => reader.complete(),
+            Self::Batch(_) | Self::Unknown => Ok(()),
         }
     }
 

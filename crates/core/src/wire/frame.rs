@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use super::Fault;
+use super::dialect::Dialect;
 use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
 use super::template::Varying;
@@ -77,6 +78,10 @@ pub(crate) struct Call {
     pub kind: CallKind,
     /// Calls of one group are ruled before any of them is sent, because a block renumbers the others.
     pub group: u32,
+    /// Which of the choices it belongs to, where the protocol knows choices.
+    pub choice: u32,
+    /// Which of the replies that one reply carries.
+    pub part: u32,
     /// Its number within the group, where the protocol numbers calls.
     pub slot: u64,
     /// The number it goes by on the wire: another one, if the provider uses a number again.
@@ -135,6 +140,16 @@ pub(crate) struct Place {
 }
 
 impl Call {
+    /// Whether it was judged and withheld.
+    pub const fn is_blocked(&self) -> bool {
+        matches!(self.state, CallState::Blocked(_))
+    }
+
+    /// Whether it is a call of the reply's own kind: nothing unknown, nothing in its text.
+    const fn is_call(&self) -> bool {
+        !matches!(self.kind, CallKind::Unknown | CallKind::Text)
+    }
+
     /// Notes why readers would disagree on this call; the first reason stays.
     pub fn spoil(&mut self, why: &str) {
         self.fault.get_or_insert_with(|| why.to_owned());
@@ -169,17 +184,51 @@ pub(crate) struct Calls {
     /// How many of the list turned out to be no calls, and how many are other readings of one.
     waived: usize,
     parts: usize,
+    /// Of a reply that carries replies: which of them is being read, and how much there was before it.
+    part: u32,
+    before: usize,
+    waived_before: usize,
 }
+
+/// The most calls in all the replies that one reply carries; what is kept of each is small.
+const MOST_IN_ALL: usize = 1 << 18;
 
 impl Calls {
     /// No calls yet, and at most `limit` to come.
     pub fn new(limit: usize) -> Self {
-        Self { list: Vec::new(), ended: Vec::new(), unruled: HashMap::new(), limit, waived: 0, parts: 0 }
+        Self {
+            list: Vec::new(),
+            ended: Vec::new(),
+            unruled: HashMap::new(),
+            limit,
+            waived: 0,
+            parts: 0,
+            part: 0,
+            before: 0,
+            waived_before: 0,
+        }
     }
 
     /// Whether there are more calls than there may be.
     pub fn too_many(&self) -> bool {
-        self.list.len().saturating_sub(self.waived) > self.limit
+        let (calls, waived) = (self.list.len() - self.before, self.waived - self.waived_before);
+        calls.saturating_sub(waived) > self.limit || self.list.len() > MOST_IN_ALL.max(self.limit)
+    }
+
+    /// What follows is a reply of its own: its calls are counted, grouped and numbered apart.
+    pub fn begin_part(&mut self) {
+        self.part = self.part.wrapping_add(1);
+        self.before = self.list.len();
+        self.waived_before = self.waived;
+    }
+
+    /// The calls of the same group before `id` in the same reply, the latest first.
+    pub fn earlier(&self, id: CallId) -> impl Iterator<Item = &Call> {
+        let own = self.get(id).map(|call| (call.part, call.group));
+        let before = self.list.get(..id.0 as usize).unwrap_or_default().iter().rev();
+        before
+            .take_while(move |call| own.is_some_and(|(part, _)| part == call.part))
+            .filter(move |call| own.is_some_and(|(_, group)| group == call.group))
     }
 
     /// How many calls have become complete and were not asked for yet.
@@ -242,8 +291,14 @@ impl Calls {
     /// Opens a call; without a `group`, one of its own.
     pub fn open(&mut self, kind: CallKind, group: Option<u32>, name: &str, wire_id: &str) -> CallId {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let choice = group.unwrap_or_default();
+        // Away from the groups of one call, and from those of text, which count down.
+        let apart = |group: u32| 0x4000_0000 | (self.part & 0x3f_ffff) << 8 | group & 0xff;
+        let group = group.map(|group| if self.part == 0 || group > 0xff { group } else { apart(group) });
         self.list.push(Call {
             kind,
+            part: self.part,
+            choice,
             group: group.unwrap_or(index),
             slot: 0,
             index: 0,
@@ -406,25 +461,28 @@ impl Calls {
         self.list.iter().filter(before).count() as u64
     }
 
-    /// The signature that blocked calls of `group` took with them, if all of its calls before `id` are blocked.
-    pub fn orphaned_signature(&self, group: u32, id: CallId) -> Option<&str> {
+    /// The signature that blocked calls took with them, if all calls before `id` in its group are blocked.
+    pub fn orphaned_signature(&self, id: CallId) -> Option<&str> {
         let mut found = None;
-        let before = self.list.iter().take(id.0 as usize);
-        for call in before.filter(|call| call.group == group && call.kind == CallKind::Tool) {
+        for call in self.earlier(id).filter(|call| call.kind == CallKind::Tool) {
             if !matches!(call.state, CallState::Blocked(_)) {
                 return None;
             }
-            found = found.or(call.signature.as_deref().filter(|signature| !signature.is_empty()));
+            found = call.signature.as_deref().filter(|signature| !signature.is_empty()).or(found);
         }
         found
     }
 
     /// Whether some call for which `of` holds was blocked and none was left.
     pub fn all_gone(&self, of: impl Fn(&Call) -> bool) -> bool {
-        let counts = |call: &Call| !matches!(call.kind, CallKind::Unknown | CallKind::Text);
-        let mut calls = self.list.iter().filter(|call| counts(call) && of(call)).peekable();
-        calls.peek().is_some() && calls.all(|call| matches!(call.state, CallState::Blocked(_)))
+        all_blocked(self.list.iter().filter(|call| call.is_call() && of(call)))
     }
+}
+
+/// Whether there are some, and all of them are blocked.
+fn all_blocked<'a>(calls: impl Iterator<Item = &'a Call>) -> bool {
+    let mut calls = calls.peekable();
+    calls.peek().is_some() && calls.all(|call| matches!(call.state, CallState::Blocked(_)))
 }
 
 /// A stretch of a frame.
@@ -469,6 +527,8 @@ pub(crate) struct Frame {
     pub whole: bool,
     /// Whether it is the upstream's own error: it ends the stream and passes whatever was withheld.
     pub error: bool,
+    /// Whose frame it is, if not the reply's own dialect's.
+    pub of: Option<Dialect>,
     /// For an event that is text and nothing else: what of it the next one may say differently.
     pub varying: Option<Varying>,
 }
@@ -488,6 +548,7 @@ impl Frame {
             leads: Vec::new(),
             whole: false,
             error: false,
+            of: None,
             varying: None,
         }
     }
@@ -521,6 +582,7 @@ impl Frame {
             leads: if matches!(shape, Shape::Begins(_)) { vec![call] } else { Vec::new() },
             whole: false,
             error: false,
+            of: None,
             varying: None,
         }
     }
@@ -563,6 +625,7 @@ impl Frame {
             leads,
             whole: false,
             error: false,
+            of: None,
             varying: None,
         })
     }
@@ -578,6 +641,16 @@ impl Frame {
         frame.node = None;
         frame.shape = Shape::Text;
         Ok(frame)
+    }
+
+    /// Whether some call for which `of` holds was blocked and none was left: of this frame's calls if it is a
+    /// whole reply, of all otherwise.
+    pub fn all_gone(&self, calls: &Calls, of: impl Fn(&Call) -> bool) -> bool {
+        if !self.whole {
+            return calls.all_gone(of);
+        }
+        let own = self.entries.iter().filter_map(|(id, _)| calls.get(*id));
+        all_blocked(own.filter(|call| call.is_call() && of(call)))
     }
 
     /// Whether every call in it is ruled.

@@ -28,6 +28,12 @@ mod openai_chat;
 
 mod gemini;
 
+mod completions;
+
+pub mod batch;
+
+pub(crate) mod lines;
+
 pub mod openai_responses;
 
 pub mod unknown;

@@ -102,6 +102,47 @@ pub(crate) fn openai_responses(request: &Node) -> Vec<Effect> {
     asked.0
 }
 
+/// The tools that Gemini's provider runs, by the field that asks for them.
+const GEMINI: &[(&str, Capability)] = &[
+    ("googleSearch", Capability::NetworkFetch),
+    ("googleSearchRetrieval", Capability::NetworkFetch),
+    ("enterpriseWebSearch", Capability::NetworkFetch),
+    ("parallelAiSearch", Capability::NetworkFetch),
+    ("exaAiSearch", Capability::NetworkFetch),
+    ("googleMaps", Capability::NetworkFetch),
+    ("urlContext", Capability::NetworkFetch),
+    ("codeExecution", Capability::Execute),
+    ("fileSearch", Capability::ReadFile),
+    ("retrieval", Capability::ReadFile),
+];
+
+/// What one of Gemini's requests asks for. `fields` finds the values of a field in either of its spellings.
+pub(crate) fn gemini<'n, I>(request: &'n Node, fields: impl Fn(&'n Node, &'static str) -> I) -> Vec<Effect>
+where
+    I: Iterator<Item = &'n Node>,
+{
+    let mut asked = Asked::default();
+    for tool in fields(request, "tools").flat_map(Node::elements) {
+        for (name, capability) in GEMINI {
+            for options in fields(tool, name) {
+                asked.search(name, *capability, options);
+            }
+        }
+        for server in fields(tool, "mcpServers").flat_map(Node::elements) {
+            let transport = fields(server, "streamableHttpTransport").next();
+            let url = transport.and_then(|transport| transport.text("url")).unwrap_or_default();
+            asked.url(server.text("name").unwrap_or("mcp"), Capability::McpInvoke, url);
+        }
+    }
+    let parts = fields(request, "contents").flat_map(Node::elements).flat_map(|said| fields(said, "parts"));
+    for part in parts.flat_map(Node::elements) {
+        for uri in fields(part, "fileData").flat_map(|data| fields(data, "fileUri")) {
+            asked.fetched("fileData", uri.as_str().unwrap_or_default());
+        }
+    }
+    asked.0
+}
+
 fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
     node.get(key).map(Node::elements).unwrap_or_default()
 }
@@ -263,6 +304,24 @@ mod tests {
                 "code_interpreter execute:shell what the provider chooses",
                 "web_search network:fetch what the provider chooses",
                 "image_url network:fetch https://a.example/x.png",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_gemini_is_asked_to_do_is_an_effect() {
+        let body = br#"{"tools":[{"functionDeclarations":[{"name":"f"}]},{"google_search":{}},{"urlContext":{},"codeExecution":{}},
+            {"mcpServers":[{"name":"m","streamableHttpTransport":{"url":"https://mcp.example/"}}]}],
+            "contents":[{"parts":[{"fileData":{"fileUri":"https://a.example/x.pdf","mimeType":"application/pdf"}},{"text":"x"}]}]}"#;
+        let request = crate::wire::dialect::Dialect::Gemini.read_request(body).unwrap();
+        assert_eq!(
+            tell(&request.effects),
+            [
+                "googleSearch network:fetch what the provider chooses",
+                "urlContext network:fetch what the provider chooses",
+                "codeExecution execute:shell what the provider chooses",
+                "m mcp:invoke https://mcp.example/",
+                "fileData network:fetch https://a.example/x.pdf",
             ]
         );
     }

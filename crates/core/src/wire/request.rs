@@ -56,6 +56,23 @@ impl Request {
         self.parts.push(Part { kind: PartKind::ToolDefinition, text: text.into() });
     }
 
+    /// Notes text of nobody in particular.
+    pub(super) fn say(&mut self, text: &str) {
+        self.parts.push(Part { kind: PartKind::UserText, text: text.into() });
+    }
+
+    /// Adds what another request says.
+    pub(super) fn append(&mut self, other: Request) {
+        if self.model.is_empty() {
+            self.model = other.model;
+        }
+        self.parts.extend(other.parts);
+        self.effects.extend(other.effects);
+        self.declared.tools.extend(other.declared.tools);
+        self.declared.provider_tools |= other.declared.provider_tools;
+        self.coverage = std::mem::take(&mut self.coverage).and(other.coverage);
+    }
+
     /// Notes something that was not looked into.
     pub(super) fn unseen(&mut self, what: &str) {
         self.coverage = std::mem::take(&mut self.coverage).and(Coverage::Partial(what.to_owned()));

@@ -2,7 +2,8 @@
 //! languages, and what one of them could run is not waved through because most would not.
 
 use super::Fault;
-use crate::syntax::{Kind, Member, Node};
+use super::dialect::Dialect;
+use crate::syntax::{Kind, Member, Node, Span};
 
 /// Keys under which clients look for calls, in lower case.
 const CALLS: &[&str] = &[
@@ -24,25 +25,45 @@ pub(crate) fn looks_like_call(node: &Node) -> bool {
     match &node.kind {
         Kind::Array(elements) => elements.iter().any(looks_like_call),
         Kind::Object(members) => {
-            let has = |keys: &[&str]| {
-                members.iter().any(|member| {
-                    !member.value.is_null() && keys.iter().any(|key| folds_to(&member.key, key))
-                })
-            };
-            let typed = members.iter().any(|member| {
-                folds_to(&member.key, "type")
-                    && member.value.as_str().is_some_and(|kind| {
-                        let kind = kind.to_ascii_lowercase();
-                        let named = ["function_call", "tool_call", "tool-call"]
-                            .iter()
-                            .any(|word| kind.contains(word));
-                        named || kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
-                    })
-            });
-            let named =
-                has(&["name", "toolname", "tool_name"]) && has(&["input", "arguments", "args", "parameters"]);
-            let listed = has(CALLS);
-            typed || named || listed || members.iter().any(|member| looks_like_call(&member.value))
+            is_call(members) || members.iter().any(|member| looks_like_call(&member.value))
+        }
+        _ => false,
+    }
+}
+
+/// Whether an object with these members is a call by itself.
+fn is_call(members: &[Member]) -> bool {
+    let has = |keys: &[&str]| {
+        members
+            .iter()
+            .any(|member| !member.value.is_null() && keys.iter().any(|key| folds_to(&member.key, key)))
+    };
+    let typed = members.iter().any(|member| {
+        folds_to(&member.key, "type")
+            && member.value.as_str().is_some_and(|kind| {
+                let kind = kind.to_ascii_lowercase();
+                let named =
+                    ["function_call", "tool_call", "tool-call"].iter().any(|word| kind.contains(word));
+                named || kind.ends_with("tool_use") || kind.ends_with("_call") || kind == "function"
+            })
+    });
+    let named = has(&["name", "toolname", "tool_name"]) && has(&["input", "arguments", "args", "parameters"]);
+    typed || named || has(CALLS)
+}
+
+/// Whether some part of `node` that stands in none of `inner`, which are in order and apart, is what an agent could take for a call.
+pub(crate) fn looks_like_call_outside(node: &Node, inner: &[(Dialect, Span)]) -> bool {
+    // They are in the order in which they stand.
+    let next = inner.get(inner.partition_point(|(_, span)| span.start < node.span.start));
+    match next {
+        Some((_, span)) if *span == node.span => return false,
+        Some((_, span)) if span.end <= node.span.end => {}
+        _ => return looks_like_call(node),
+    }
+    match &node.kind {
+        Kind::Array(elements) => elements.iter().any(|element| looks_like_call_outside(element, inner)),
+        Kind::Object(members) => {
+            is_call(members) || members.iter().any(|member| looks_like_call_outside(&member.value, inner))
         }
         _ => false,
     }

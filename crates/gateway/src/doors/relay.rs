@@ -116,6 +116,10 @@ impl Run {
         let gateway = Arc::clone(&self.relay.gateway);
         let bytes = self.reply.sent() + gathered;
         let Ending { result, outcome } = ending;
+        if self.relay.framing == Framing::Lines && outcome.fault.is_some() {
+            // Lines have no way to say that they are not all: the client must not take them for the whole.
+            self.reply.cut(None);
+        }
         let permit = self.reply.finish();
         gateway
             .recorder()

@@ -12,7 +12,7 @@ mod repair;
 pub(crate) use repair::{error_body, error_event, repair};
 
 mod request;
-pub(crate) use request::read_request;
+pub(crate) use request::{read_batch, read_request};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::syntax::Span;
 use crate::syntax::json;
-use crate::wire::frame::{CallId, CallKind, Calls, Frame, Repair};
+use crate::wire::frame::{Call, CallId, CallKind, Calls, Frame, Repair};
 use crate::wire::splice::Edit;
 
 /// How a frame is emitted, now that its calls are ruled.
@@ -31,7 +31,7 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
 /// The part that says `notice`: a paragraph of its own, because clients join the texts of all parts.
 fn text_part(id: CallId, notice: &str, calls: &Calls) -> Vec<u8> {
     let follows =
-        calls.get(id).is_some_and(|call| call.after_text || calls.blocked_before(call.group, call.slot) > 0);
+        calls.get(id).is_some_and(|call| call.after_text || calls.earlier(id).any(Call::is_blocked));
     let text = if follows { format!("\n\n{notice}") } else { notice.to_owned() };
     let mut out = br#"{"text":"#.to_vec();
     out.extend_from_slice(&json::quoted(&text));
@@ -41,8 +41,8 @@ fn text_part(id: CallId, notice: &str, calls: &Calls) -> Vec<u8> {
 
 /// The edit that gives a released call the signature of the blocked ones before it.
 fn inherited(id: CallId, part: Span, calls: &Calls) -> Option<Edit> {
-    let call = calls.get(id).filter(|call| call.kind == CallKind::Tool && call.signature.is_none())?;
-    let signature = calls.orphaned_signature(call.group, id)?;
+    calls.get(id).filter(|call| call.kind == CallKind::Tool && call.signature.is_none())?;
+    let signature = calls.orphaned_signature(id)?;
     let mut member = br#""thoughtSignature":"#.to_vec();
     member.extend_from_slice(&json::quoted(signature));
     // A call's part has members: at least the call.

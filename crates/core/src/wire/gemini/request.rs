@@ -2,9 +2,9 @@
 
 use crate::action::{Part, PartKind};
 use crate::syntax::{Kind, Node};
-use crate::wire::Fault;
 use crate::wire::frame::object;
 use crate::wire::request::Request;
+use crate::wire::{Fault, provider_tools};
 
 /// What the provider's computer use calls in a browser without having been told their names.
 const BROWSER: &[&str] = &[
@@ -37,10 +37,20 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     Ok(request)
 }
 
+/// Reads the requests of a batch, wherever it gives them in place.
+pub(crate) fn read_batch(node: &Node, source: &[u8], request: &mut Request) {
+    let inner = fields(node, "batch").flat_map(|batch| fields(batch, "inputConfig"));
+    let lists = inner.flat_map(|config| fields(config, "requests")).flat_map(|list| fields(list, "requests"));
+    for one in lists.flat_map(each).flat_map(|one| fields(one, "request")) {
+        one_request(one, source, request);
+    }
+}
+
 fn one_request(node: &Node, source: &[u8], request: &mut Request) {
     if let Some(model) = node.text("model") {
         model.clone_into(&mut request.model);
     }
+    request.effects.extend(provider_tools::gemini(node, fields));
     for config in fields(node, "generationConfig") {
         let asked = fields(config, "candidateCount").filter_map(Node::as_u64).max();
         request.declared.choices = request.declared.choices.max(asked.unwrap_or(1).clamp(1, 128));
@@ -161,7 +171,7 @@ fn each(node: &Node) -> &[Node] {
 }
 
 /// The values of the field `camel`, in either spelling.
-fn fields<'a>(node: &'a Node, camel: &'a str) -> impl Iterator<Item = &'a Node> {
+fn fields<'n>(node: &'n Node, camel: &'static str) -> impl Iterator<Item = &'n Node> {
     let fits = move |key: &str| {
         // `fooBar` is also written `foo_bar`.
         let mut written = key.chars();

@@ -37,7 +37,7 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
             let called = matches!(reason.as_str(), Some("tool_calls" | "function_call"));
             // Inside a body a choice is known by its place, in a stream by its index.
             let group = if frame.whole { place as u64 } else { index };
-            if called && calls.all_gone(|call| u64::from(call.group) == group) {
+            if called && frame.all_gone(calls, |call| u64::from(call.choice) == group) {
                 edits.push(Edit::replace(reason.span, &b"\"stop\""[..]));
             }
         }

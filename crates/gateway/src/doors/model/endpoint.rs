@@ -1,7 +1,7 @@
 //! Which endpoints there are, and what each carries. Decided one by one: a line here is a line of the table in
 //! `docs/reference/coverage.md`, and a test compares the two.
 
-use doorward_core::stream::Dialect;
+use doorward_core::stream::{Batch, Dialect};
 use doorward_core::wire::Protocol;
 use http::Method;
 
@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
 /// One line of the table.
 struct Line {
     protocol: Protocol,
+    /// With blanks between; `any` is all of them.
     methods: &'static str,
     /// The path below the version, segment by segment. `<id>` is any one segment, `<id>:verb` one that ends so.
     path: &'static str,
@@ -45,12 +46,23 @@ const ADMIN: &str = "it administers keys, members or budgets; that is a person's
 const TABLE: &[Line] = &[
     line(Anthropic, "POST", "messages", Conversation(Dialect::Anthropic)),
     line(Anthropic, "POST", "messages/count_tokens", Asked(Dialect::Anthropic, "token count")),
+    line(Anthropic, "POST", "messages/batches", Conversation(Dialect::Batch(Batch::MessageBatches))),
+    line(Anthropic, "GET", "messages/batches", Stored(Dialect::Batch(Batch::MessageBatches))),
+    line(Anthropic, "GET DELETE", "messages/batches/<id>", Stored(Dialect::Batch(Batch::MessageBatches))),
+    line(Anthropic, "POST", "messages/batches/<id>/cancel", Stored(Dialect::Batch(Batch::MessageBatches))),
+    line(Anthropic, "GET", "messages/batches/<id>/results", Stored(Dialect::Batch(Batch::MessageResults))),
+    // The interface from before Messages, retired.
+    line(Anthropic, "any", "complete", Unknown),
+    line(Anthropic, "GET POST", "skills", NoCalls("skills")),
+    line(Anthropic, "GET DELETE", "skills/<id>", NoCalls("skills")),
+    line(Anthropic, "GET POST", "skills/<id>/versions", NoCalls("skills")),
+    line(Anthropic, "GET DELETE", "skills/<id>/versions/<id>", NoCalls("skills")),
     line(Anthropic, "GET", "models", NoCalls("models")),
     line(Anthropic, "GET", "models/<id>", NoCalls("models")),
     line(Anthropic, "GET POST", "files", NoCalls("files")),
     line(Anthropic, "GET DELETE", "files/<id>", NoCalls("files")),
     line(Anthropic, "GET", "files/<id>/content", NoCalls("files")),
-    line(Anthropic, "GET POST DELETE", "organizations/<rest>", Refused(ADMIN)),
+    line(Anthropic, "any", "organizations/<rest>", Refused(ADMIN)),
     line(OpenAi, "POST", "chat/completions", Conversation(Dialect::OpenAiChat)),
     line(OpenAi, "POST", "responses", Conversation(Dialect::OpenAiResponses)),
     line(OpenAi, "POST", "responses/compact", Conversation(Dialect::OpenAiResponses)),
@@ -62,13 +74,22 @@ const TABLE: &[Line] = &[
     line(OpenAi, "GET POST", "chat/completions/<id>", Stored(Dialect::OpenAiChat)),
     line(OpenAi, "GET", "chat/completions", Unknown),
     line(OpenAi, "DELETE", "chat/completions/<id>", Unknown),
-    line(OpenAi, "GET", "chat/completions/<id>/messages", Unknown),
+    line(OpenAi, "any", "chat/completions/<id>/messages", Unknown),
     line(OpenAi, "GET", "models", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>", NoCalls("models")),
     line(OpenAi, "GET", "models/<id>/<id>", NoCalls("models")),
     line(OpenAi, "GET POST", "files", NoCalls("files")),
     line(OpenAi, "GET DELETE", "files/<id>", NoCalls("files")),
-    line(OpenAi, "GET", "files/<id>/content", NoCalls("files")),
+    line(OpenAi, "GET", "files/<id>/content", Stored(Dialect::Batch(Batch::OpenAiFile))),
+    line(OpenAi, "POST", "uploads", NoCalls("files")),
+    line(OpenAi, "POST", "uploads/<id>/parts", NoCalls("files")),
+    line(OpenAi, "POST", "uploads/<id>/complete", NoCalls("files")),
+    line(OpenAi, "POST", "uploads/<id>/cancel", NoCalls("files")),
+    line(OpenAi, "POST", "batches", Conversation(Dialect::Batch(Batch::OpenAiBatches))),
+    line(OpenAi, "GET", "batches", Stored(Dialect::Batch(Batch::OpenAiBatches))),
+    line(OpenAi, "GET", "batches/<id>", Stored(Dialect::Batch(Batch::OpenAiBatches))),
+    line(OpenAi, "POST", "batches/<id>/cancel", Stored(Dialect::Batch(Batch::OpenAiBatches))),
+    line(OpenAi, "POST", "completions", Conversation(Dialect::OpenAiCompletions)),
     line(OpenAi, "POST", "embeddings", NoCalls("embeddings")),
     line(OpenAi, "POST", "moderations", NoCalls("embeddings")),
     line(OpenAi, "POST", "audio/speech", NoCalls("media")),
@@ -77,7 +98,29 @@ const TABLE: &[Line] = &[
     line(OpenAi, "POST", "images/generations", NoCalls("media")),
     line(OpenAi, "POST", "images/edits", NoCalls("media")),
     line(OpenAi, "POST", "images/variations", NoCalls("media")),
-    line(OpenAi, "GET POST DELETE", "organization/<rest>", Refused(ADMIN)),
+    line(OpenAi, "any", "organization/<rest>", Refused(ADMIN)),
+    // They run tools the agent has to run, in shapes that are not read: a call in a reply is refused.
+    line(OpenAi, "any", "assistants", Unknown),
+    line(OpenAi, "any", "assistants/<rest>", Unknown),
+    line(OpenAi, "any", "threads", Unknown),
+    line(OpenAi, "any", "threads/<rest>", Unknown),
+    line(OpenAi, "any", "conversations", Unknown),
+    line(OpenAi, "any", "conversations/<rest>", Unknown),
+    line(OpenAi, "any", "evals", Unknown),
+    line(OpenAi, "any", "evals/<rest>", Unknown),
+    line(OpenAi, "any", "fine_tuning/<rest>", Unknown),
+    line(OpenAi, "any", "containers", Unknown),
+    line(OpenAi, "any", "containers/<rest>", Unknown),
+    line(OpenAi, "any", "vector_stores", Unknown),
+    line(OpenAi, "any", "vector_stores/<rest>", Unknown),
+    // Sessions over WebSocket or WebRTC, which are not read; see 426 in errors.md.
+    line(OpenAi, "any", "realtime", Unknown),
+    line(OpenAi, "any", "realtime/<rest>", Unknown),
+    line(OpenAi, "GET POST DELETE", "videos", NoCalls("media")),
+    line(OpenAi, "GET POST DELETE", "videos/<id>", NoCalls("media")),
+    line(OpenAi, "POST", "videos/<id>/remix", NoCalls("media")),
+    line(OpenAi, "GET", "videos/<id>/content", NoCalls("media")),
+    line(OpenAi, "DELETE", "models/<id>", Unknown),
     line(Gemini, "POST", "models/<model>:generateContent", Conversation(Dialect::Gemini)),
     line(Gemini, "POST", "models/<model>:streamGenerateContent", Conversation(Dialect::Gemini)),
     line(Gemini, "POST", "tunedModels/<model>:generateContent", Conversation(Dialect::Gemini)),
@@ -99,7 +142,23 @@ const TABLE: &[Line] = &[
     line(Gemini, "GET PATCH DELETE", "cachedContents/<id>", NoCalls("cached content")),
     line(Gemini, "GET", "files", NoCalls("files")),
     line(Gemini, "GET DELETE", "files/<id>", NoCalls("files")),
+    line(Gemini, "GET", "files/<id>:download", Stored(Dialect::Batch(Batch::GeminiFile))),
     line(Gemini, "POST PUT", "upload/<version>/files", NoCalls("files")),
+    line(
+        Gemini,
+        "POST",
+        "models/<model>:batchGenerateContent",
+        Conversation(Dialect::Batch(Batch::GeminiBatches)),
+    ),
+    line(Gemini, "GET", "batches", Stored(Dialect::Batch(Batch::GeminiBatches))),
+    line(Gemini, "GET DELETE", "batches/<id>", Stored(Dialect::Batch(Batch::GeminiBatches))),
+    line(Gemini, "POST", "batches/<id>:cancel", Stored(Dialect::Batch(Batch::GeminiBatches))),
+    line(Gemini, "any", "models/<model>:asyncBatchEmbedContent", Unknown),
+    line(Gemini, "any", "interactions", Unknown),
+    line(Gemini, "any", "interactions/<rest>", Unknown),
+    line(Gemini, "any", "fileSearchStores", Unknown),
+    line(Gemini, "any", "fileSearchStores/<rest>", Unknown),
+    line(Gemini, "GET", "models/<model>/operations/<id>", NoCalls("media")),
 ];
 
 /// Which endpoint this is.
@@ -107,7 +166,7 @@ pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpo
     let path = below_version(protocol, path);
     let fits = |line: &&Line| {
         line.protocol == protocol
-            && line.methods.split(' ').any(|known| known == method.as_str())
+            && (line.methods == "any" || line.methods.split(' ').any(|known| known == method.as_str()))
             && matches(line.path, path)
     };
     TABLE.iter().find(fits).map_or(Unknown, |line| line.endpoint)
@@ -201,7 +260,6 @@ mod tests {
             assert_eq!(post(Anthropic, &format!("{below}/messages")), Unknown, "{below}");
         }
         for path in [
-            "openai/deployments/chat/completions",
             "openai/deployments//chat/completions",
             "openai/deployments/a/b/chat/completions",
             "openai/deployments/a/v1/chat/completions",
@@ -220,13 +278,16 @@ mod tests {
         ] {
             assert_eq!(post(Gemini, path), Conversation(Dialect::Gemini), "{path}");
         }
-        for path in [
-            "v1beta/models/x:batchGenerateContent",
-            "v1/v1beta/models/x:generateContent",
-            "v1/projects/p/models",
-        ] {
+        for path in ["v1beta/interactions", "v1/v1beta/models/x:generateContent", "v1/projects/p/models"] {
             assert_eq!(post(Gemini, path), Unknown, "{path}");
         }
+        let completions = Conversation(Dialect::OpenAiCompletions);
+        assert_eq!(
+            post(OpenAi, "openai/deployments/chat/completions"),
+            completions,
+            "of the deployment `chat`"
+        );
+        assert_eq!(endpoint(OpenAi, &Method::PUT, "organization/users"), Refused(ADMIN));
         assert_eq!(post(OpenAi, "v1beta/chat/completions"), Unknown);
         assert_eq!(endpoint(OpenAi, &Method::HEAD, "v1/models"), Unknown);
     }
@@ -244,6 +305,13 @@ mod tests {
     fn cells(endpoint: Endpoint) -> (String, String) {
         let none = |why: &str| format!("`none({why})`");
         match endpoint {
+            // Text, or nothing but where results are.
+            Conversation(
+                Dialect::OpenAiCompletions | Dialect::Batch(Batch::MessageBatches | Batch::OpenAiBatches),
+            ) => ("read".into(), "read".into()),
+            Stored(Dialect::Batch(Batch::MessageBatches | Batch::OpenAiBatches)) => {
+                (none("stored reply"), "read".into())
+            }
             Conversation(_) => ("read".into(), "read; calls judged".into()),
             Stored(_) => (none("stored reply"), "read; calls judged".into()),
             Asked(_, why) => ("read".into(), none(why)),

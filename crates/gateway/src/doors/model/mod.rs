@@ -36,6 +36,8 @@ pub struct Crossing {
     pub upstream: Arc<Upstream>,
     /// Whose it is.
     pub agent: Arc<str>,
+    /// Where the client reached it: our address, and the path down to `rest`. Holds the agent's token.
+    pub door: Arc<str>,
     /// Path below the upstream's base, and query.
     pub rest: String,
     /// What all requests together, and those of this agent, may take, in MiB.

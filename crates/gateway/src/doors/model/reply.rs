@@ -130,6 +130,7 @@ impl Crossing {
             trusted: self.upstream.trusted && self.upstream.unknown_passes,
             declared,
             text_tools: self.gateway.text_tools(&self.agent),
+            door: self.door.clone(),
             monitor,
         };
         Machine::new(dialect, framing, context, Limits::default())
@@ -171,6 +172,17 @@ impl Crossing {
             );
         }
         let essence = content_type.split(';').next().unwrap_or_default();
+        if let Endpoint::Stored(Dialect::Batch(batch)) = endpoint
+            && batch.is_lines()
+        {
+            let essence = essence.trim().to_ascii_lowercase();
+            let media = ["audio/", "image/", "video/"].iter().any(|kind| essence.starts_with(kind));
+            return Ok(if batch.is_file() && media {
+                Reading::Opaque("media")
+            } else {
+                Reading::Judged(Framing::Lines)
+            });
+        }
         match essence.trim().to_ascii_lowercase().as_str() {
             "text/event-stream" => Ok(Reading::Judged(Framing::Events)),
             "application/json" => Ok(Reading::Judged(Framing::Json)),

@@ -1,0 +1,240 @@
+//! JSON Lines: one value a line.
+//!
+//! Clients split lines in different ways: at LF, at CR as well, or wherever Python's `splitlines` does. A line
+//! that is another line to one of them is a fault. In a `loose` source, which may be any file, only lines that
+//! begin as a JSON object are lines; the rest passes as it comes.
+
+use bytes::{Bytes, BytesMut};
+
+use super::Fault;
+
+/// What comes out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// A whole line with its end, to be read.
+    Line(Bytes),
+    /// Bytes that are no line to be read.
+    Raw(Bytes),
+}
+
+/// Cuts bytes into [`Piece`]s. Every split of the same bytes gives the same lines.
+#[derive(Debug)]
+pub(crate) struct Splitter {
+    buffer: BytesMut,
+    /// How far the buffer has been searched for a line's end.
+    searched: usize,
+    /// Inside a line that is not read.
+    passing: bool,
+    loose: bool,
+    limit: usize,
+}
+
+impl Splitter {
+    /// A splitter that refuses lines of more than `limit` bytes.
+    pub fn new(limit: usize, loose: bool) -> Self {
+        Self { buffer: BytesMut::new(), searched: 0, passing: false, loose, limit }
+    }
+
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next piece, or `None` until more bytes come.
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, Fault> {
+        if self.loose && !self.passing && self.searched == 0 && !self.begins_as_object() {
+            // Whether it does must not depend on how many bytes have come.
+            if self.undecided() && self.buffer.len() <= self.limit {
+                return Ok(None);
+            }
+            if self.undecided() {
+                let raw = self.buffer.split().freeze();
+                return self.oversize(raw);
+            }
+            self.passing = true;
+        }
+        let unread = self.buffer.get(self.searched..).unwrap_or_default();
+        let end = unread.iter().position(|byte| *byte == b'\n').map(|at| self.searched + at + 1);
+        match end {
+            Some(end) => {
+                let raw = self.buffer.split_to(end).freeze();
+                self.searched = 0;
+                if std::mem::take(&mut self.passing) {
+                    return Ok(Some(Piece::Raw(raw)));
+                }
+                if raw.len() > self.limit {
+                    return self.oversize(raw);
+                }
+                self.checked(raw).map(Some)
+            }
+            None if self.passing => {
+                let raw = self.buffer.split().freeze();
+                Ok((!raw.is_empty()).then_some(Piece::Raw(raw)))
+            }
+            None if self.buffer.len() > self.limit => {
+                let raw = self.buffer.split().freeze();
+                self.oversize(raw)
+            }
+            None => {
+                self.searched = self.buffer.len();
+                Ok(None)
+            }
+        }
+    }
+
+    /// What has come since the last line's end; a last line need not have one.
+    pub fn last(&mut self) -> Result<Option<Piece>, Fault> {
+        let passing = self.passing || self.loose && !self.begins_as_object();
+        let raw = self.rest();
+        match raw.is_empty() {
+            true => Ok(None),
+            false if passing => Ok(Some(Piece::Raw(raw))),
+            false => self.checked(raw).map(Some),
+        }
+    }
+
+    /// The bytes that were not given out.
+    pub fn rest(&mut self) -> Bytes {
+        self.searched = 0;
+        self.buffer.split().freeze()
+    }
+
+    /// The line from its first byte that is no space.
+    fn begun(&self) -> &[u8] {
+        let line = self.buffer.strip_prefix(MARK).unwrap_or(&self.buffer);
+        after_spaces(line)
+    }
+
+    /// Whether the line may be a JSON object with members.
+    fn begins_as_object(&self) -> bool {
+        self.begun().strip_prefix(b"{").is_some_and(|inside| after_spaces(inside).first() == Some(&b'"'))
+    }
+
+    /// Whether more bytes could still make it one.
+    fn undecided(&self) -> bool {
+        let begun = self.begun();
+        let inside = begun.strip_prefix(b"{");
+        begun.is_empty()
+            || inside.is_some_and(|inside| after_spaces(inside).is_empty())
+            || MARK.starts_with(&self.buffer)
+    }
+
+    fn oversize(&mut self, raw: Bytes) -> Result<Option<Piece>, Fault> {
+        // Back where monitor mode finds it.
+        let mut whole = BytesMut::from(&raw[..]);
+        whole.unsplit(self.buffer.split());
+        self.buffer = whole;
+        Err(Fault::new("lines.oversize", format!("a line is larger than {} bytes", self.limit)))
+    }
+
+    /// The line, if every client reads it as one.
+    fn checked(&mut self, raw: Bytes) -> Result<Piece, Fault> {
+        let line = raw.strip_suffix(b"\n").unwrap_or(&raw);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let fault = if line.contains(&b'\r') {
+            Some(Fault::new("lines.bare-cr", "a line holds a CR; readers disagree on where it ends"))
+        } else if hides_a_line(line) {
+            Some(Fault::new(
+                "lines.hidden-line",
+                "a line separator other than LF is followed by what some readers take for a line",
+            ))
+        } else {
+            None
+        };
+        match fault {
+            None => Ok(Piece::Line(raw)),
+            Some(fault) => {
+                let mut whole = BytesMut::from(&raw[..]);
+                whole.unsplit(self.buffer.split());
+                self.buffer = whole;
+                Err(fault)
+            }
+        }
+    }
+}
+
+/// The mark that some files begin with.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn after_spaces(line: &[u8]) -> &[u8] {
+    let spaces = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    line.get(spaces..).unwrap_or_default()
+}
+
+/// Whether a separator that Python's `splitlines` knows stands before what could be an object.
+fn hides_a_line(line: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(line) else { return false };
+    if text.is_ascii() && !text.bytes().any(|byte| matches!(byte, 0x0b | 0x0c | 0x1c..=0x1e)) {
+        return false;
+    }
+    let separators = ['\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+    text.split(separators).skip(1).any(|rest| rest.trim_start().starts_with('{'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The lines to be read, and all bytes, or the fault.
+    fn run(chunks: &[&[u8]], loose: bool) -> Result<(Vec<Bytes>, Vec<u8>), &'static str> {
+        let mut splitter = Splitter::new(64, loose);
+        let (mut lines, mut all) = (Vec::new(), Vec::new());
+        let mut take = |piece: Piece| match piece {
+            Piece::Line(raw) => {
+                all.extend_from_slice(&raw);
+                lines.push(raw);
+            }
+            Piece::Raw(raw) => all.extend_from_slice(&raw),
+        };
+        for chunk in chunks {
+            splitter.push(chunk);
+            while let Some(piece) = splitter.next_piece().map_err(|fault| fault.code)? {
+                take(piece);
+            }
+        }
+        splitter.last().map_err(|fault| fault.code)?.into_iter().for_each(take);
+        Ok((lines, all))
+    }
+
+    #[test]
+    fn lines_are_lines_to_everyone() {
+        let (lines, all) = run(&[b"{\"a\":1}\r\n\n{\"b\":2}"], false).unwrap();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(all, b"{\"a\":1}\r\n\n{\"b\":2}");
+        assert_eq!(run(&[b"{\"a\":1}\r{\"b\":2}\n"], false), Err("lines.bare-cr"));
+        assert_eq!(
+            run(&["{\"a\":\"x\u{2028} {\\\"b\\\":2}\u{2028}\"}\n".as_bytes()], false),
+            Err("lines.hidden-line")
+        );
+        assert!(run(&["{\"a\":\"x\u{2028}y\"}\n".as_bytes()], false).is_ok());
+        assert_eq!(run(&[&[b'x'; 100]], false), Err("lines.oversize"));
+    }
+
+    #[test]
+    fn a_file_that_is_something_else_passes() {
+        for text in ["name,age\r{x\n1,2\n", "{\n  \"a\": 1\n}\n", "\u{85}{ }", "{}\n{}", "\n\n  \n", ""] {
+            let (lines, all) = run(&[text.as_bytes()], true).unwrap();
+            assert!(lines.is_empty(), "{text:?}");
+            assert_eq!(all, text.as_bytes());
+        }
+        let long = [b'x'; 1000];
+        assert_eq!(run(&[&long], true).unwrap().1, long);
+        assert_eq!(run(&[b" \t{ \"a\":1}\nx\n\xef\xbb\xbf{\"b\":1}\n"], true).unwrap().0.len(), 2);
+        assert_eq!(run(&[b"x\n{\"a\":1}\r{\"b\":2}\n"], true), Err("lines.bare-cr"));
+    }
+
+    proptest! {
+        #[test]
+        fn chunking_never_matters(text in "(\\{|\"|a|\n|\r\n|\r| |\u{2028}|\u{feff}|\\}){0,20}", loose in any::<bool>(), cuts in proptest::collection::vec(0usize..80, 0..6)) {
+            let bytes = text.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.extend([0, bytes.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+            let single: Vec<&[u8]> = bytes.chunks(1).collect();
+            prop_assert_eq!(run(&chunks, loose), run(&[bytes], loose));
+            prop_assert_eq!(run(&single, loose), run(&[bytes], loose));
+        }
+    }
+}
