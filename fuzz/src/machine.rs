@@ -80,6 +80,7 @@ impl Setup {
                 ..Declared::default()
             },
             text_tools: TextTools::None,
+            door: "".into(),
             monitor: self.monitor,
         };
         let tight = Limits { event: 512, body: 1024, held: 4096, calls: 3, arguments: 128 };
