@@ -169,7 +169,13 @@ impl Tools {
         if let Some(tool) = self.named(&["exec_command"], false) {
             return Said::Call { name: tool.name.clone(), arguments: format!("{{\"cmd\": {quoted}}}") };
         }
-        let tool = self.named(&["bash", "Bash", "run_shell_command", "execute_command"], false);
+        if let Some(tool) = self.named(&["run_commands"], false) {
+            return Said::Call {
+                name: tool.name.clone(),
+                arguments: format!("{{\"commands\": [{quoted}]}}"),
+            };
+        }
+        let tool = self.named(&["bash", "Bash", "run_shell_command"], false);
         let name = tool.map_or("bash", |tool| &tool.name).to_owned();
         Said::Call {
             name,
@@ -192,13 +198,19 @@ impl Tools {
         if let Some(tool) = self.named(&["apply_patch"], false) {
             return Said::Call { name: tool.name.clone(), arguments: format!("{{\"patchText\": {patch}}}") };
         }
+        // Where the path and the text stand, by tool.
+        let editors = [
+            ("write", "filePath", "content"),
+            ("Write", "file_path", "content"),
+            ("write_file", "file_path", "content"),
+            ("editor", "path", "new_text"),
+        ];
+        let known = editors.into_iter().find(|(name, ..)| self.named(&[name], false).is_some());
+        let (name, file, content) = known.unwrap_or(("write", "filePath", "content"));
+        let line = Value::from(format!("{line}\n"));
         Said::Call {
-            name: "write".to_owned(),
-            arguments: format!(
-                "{{\"filePath\": {}, \"content\": {}}}",
-                Value::from(path),
-                Value::from(format!("{line}\n"))
-            ),
+            name: name.to_owned(),
+            arguments: format!("{{\"{file}\": {}, \"{content}\": {line}}}", Value::from(path)),
         }
     }
 }
@@ -208,6 +220,10 @@ fn gather(list: Option<&Value>, tools: &mut Vec<Tool>) {
         if text(tool, "type") == "namespace" {
             gather(tool.get("tools"), tools);
             continue;
+        }
+        // Gemini declares functions in groups.
+        for function in tool.get("functionDeclarations").and_then(Value::as_array).into_iter().flatten() {
+            tools.push(Tool { name: text(function, "name").to_owned(), custom: false });
         }
         // Chat Completions wraps the definition; the others do not.
         let inner = tool.get("function").unwrap_or(tool);

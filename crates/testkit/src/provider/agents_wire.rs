@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::agents::Said;
 use super::json::{pieces, quote};
 use super::reply::Reply;
-use super::text;
+use super::{responses, text};
 
 /// What a request is written in, and so its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub(super) enum Dialect {
     Chat,
     /// OpenAI Responses.
     Responses,
+    /// Gemini `generateContent`.
+    Gemini,
+    /// The same as a stream; the path says so, not the body.
+    GeminiStream,
 }
 
 /// The dialect of an endpoint that speaks.
@@ -24,6 +28,8 @@ pub(super) fn dialect(path: &str) -> Option<Dialect> {
         _ if path.ends_with("/messages") => Some(Dialect::Messages),
         _ if path.ends_with("/chat/completions") => Some(Dialect::Chat),
         _ if path.ends_with("/responses") => Some(Dialect::Responses),
+        _ if path.ends_with(":generateContent") => Some(Dialect::Gemini),
+        _ if path.ends_with(":streamGenerateContent") => Some(Dialect::GeminiStream),
         _ => None,
     }
 }
@@ -31,6 +37,13 @@ pub(super) fn dialect(path: &str) -> Option<Dialect> {
 /// The answer that says `said`.
 pub(super) fn reply(dialect: Dialect, request: &Value, said: &[Said]) -> Reply {
     let model = text(request, "model");
+    if dialect == Dialect::Responses
+        && let Some(complaint) = complaint(request)
+    {
+        let error =
+            json!({"message": complaint, "type": "invalid_request_error", "param": "input", "code": null});
+        return Reply::json(400, &json!({"error": error}).to_string());
+    }
     let stream = request.get("stream").and_then(Value::as_bool).unwrap_or_default();
     match (dialect, stream) {
         (Dialect::Messages, true) => Reply::stream(messages_events(model, said)),
@@ -44,6 +57,8 @@ pub(super) fn reply(dialect: Dialect, request: &Value, said: &[Said]) -> Reply {
         (Dialect::Responses, false) => {
             Reply::json(200, &response(model, "completed", &items(said)).to_string())
         }
+        (Dialect::Gemini, _) => Reply::json(200, &gemini(&gemini_parts(said), true).to_string()),
+        (Dialect::GeminiStream, _) => Reply::stream(gemini_events(said)),
     }
 }
 
@@ -200,30 +215,48 @@ fn chat_events(model: &str, said: &[Said], usage: bool) -> Vec<Vec<u8>> {
 
 // --- OpenAI Responses
 
-/// The output items. A call is preceded by the reasoning that led to it, as reasoning models do.
+/// The output items. The first call is preceded by the reasoning that led to it, as reasoning models do. The
+/// letter after an id's prefix says what was made with it, so that an id made up by someone else shows.
 fn items(said: &[Said]) -> Vec<Value> {
-    let calls = said.iter().any(|part| !matches!(part, Said::Text(_)));
-    let reasoning = said.first().filter(|_| calls).map(|part| {
-        json!({
-            "id": id("rs", 0, part), "type": "reasoning", "summary": [],
-            "encrypted_content": format!("gAAAAAscripted{}", id("", 0, part)),
-        })
-    });
-    let parts = said.iter().enumerate().map(|(at, part)| match part {
-        Said::Text(text) => json!({
-            "id": id("msg", at, part), "type": "message", "status": "completed", "role": "assistant",
-            "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}],
-        }),
-        Said::Call { name, arguments } => json!({
-            "id": id("fc", at, part), "type": "function_call", "status": "completed",
-            "call_id": id("call", at, part), "name": name, "arguments": arguments,
-        }),
-        Said::Custom { name, input } => json!({
-            "id": id("ctc", at, part), "type": "custom_tool_call", "status": "completed",
-            "call_id": id("call", at, part), "name": name, "input": input,
-        }),
-    });
-    reasoning.into_iter().chain(parts).collect()
+    let mut items = Vec::new();
+    let mut reasoned = false;
+    for (at, part) in said.iter().enumerate() {
+        let call_id = id("call", at, part);
+        if !matches!(part, Said::Text(_)) && !reasoned {
+            reasoned = true;
+            items.push(json!({
+                "id": id("rs_r", at, part), "type": "reasoning", "summary": [],
+                "encrypted_content": format!("gAAA:{call_id}"),
+            }));
+        }
+        items.push(match part {
+            Said::Text(text) => json!({
+                "id": id("msg_m", at, part), "type": "message", "status": "completed", "role": "assistant",
+                "content": [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}],
+            }),
+            Said::Call { name, arguments } => json!({
+                "id": id("fc_f", at, part), "type": "function_call", "status": "completed",
+                "call_id": call_id, "name": name, "arguments": arguments,
+            }),
+            Said::Custom { name, input } => json!({
+                "id": id("ctc_c", at, part), "type": "custom_tool_call", "status": "completed",
+                "call_id": call_id, "name": name, "input": input,
+            }),
+        });
+    }
+    items
+}
+
+/// What the API says to a request that does not go on from what it said before; `None` if it does.
+fn complaint(request: &Value) -> Option<String> {
+    let made_here = |id: &str| ["rs_r_", "msg_m_", "fc_f_", "ctc_c_"].iter().any(|made| id.starts_with(made));
+    let input = request.get("input").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let referred = input.iter().filter(|item| text(item, "type") == "item_reference");
+    let unknown = referred.map(|item| text(item, "id")).find(|id| !made_here(id));
+    if let Some(id) = unknown {
+        return Some(format!("Item with id '{id}' not found."));
+    }
+    responses::check(request, &[]).err()
 }
 
 fn response(model: &str, status: &str, output: &[Value]) -> Value {
@@ -311,6 +344,45 @@ fn text_events(part: &Value) -> Vec<(&'static str, Value)> {
     events.push(("response.output_text.done", whole));
     events.push(("response.content_part.done", json!({"content_index": 0, "part": part})));
     events
+}
+
+// --- Gemini
+
+/// Calls come whole here, in streams too.
+fn gemini_parts(said: &[Said]) -> Vec<Value> {
+    let part = |part: &Said| match part {
+        Said::Text(text) => json!({"text": text}),
+        Said::Call { name, arguments: input } | Said::Custom { name, input } => json!({
+            "functionCall": {"name": name, "args": serde_json::from_str::<Value>(input).unwrap_or_default()},
+            "thoughtSignature": "c2NyaXB0ZWQ=",
+        }),
+    };
+    said.iter().map(part).collect()
+}
+
+fn gemini(parts: &[Value], last: bool) -> Value {
+    let finish = last.then_some("STOP");
+    json!({
+        "candidates": [{
+            "content": {"role": "model", "parts": parts}, "finishReason": finish, "index": 0,
+        }],
+        "usageMetadata": {"promptTokenCount": 120, "candidatesTokenCount": 21, "totalTokenCount": 141},
+        "modelVersion": "gemini-scripted", "responseId": "play",
+    })
+}
+
+fn gemini_events(said: &[Said]) -> Vec<Vec<u8>> {
+    let parts = gemini_parts(said);
+    let event = |(at, part): (usize, &Value)| {
+        let mut event = gemini(std::slice::from_ref(part), at + 1 == parts.len());
+        if at + 1 < parts.len()
+            && let Some(candidate) = event.pointer_mut("/candidates/0").and_then(Value::as_object_mut)
+        {
+            candidate.remove("finishReason");
+        }
+        format!("data: {event}\r\n\r\n").into_bytes()
+    };
+    parts.iter().enumerate().map(event).collect()
 }
 
 /// The members of both objects.

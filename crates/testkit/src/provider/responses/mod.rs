@@ -10,6 +10,7 @@
 
 mod rules;
 
+pub(in crate::provider) use rules::check;
 use serde_json::{Value, json};
 
 use super::errors;

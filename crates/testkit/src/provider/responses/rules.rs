@@ -16,7 +16,7 @@ fn input(body: &Value) -> &[Value] {
 }
 
 /// Checks the input of a request that goes on from the items `before`.
-pub(super) fn check(body: &Value, before: &[Value]) -> Result<(), String> {
+pub(in crate::provider) fn check(body: &Value, before: &[Value]) -> Result<(), String> {
     let input = input(body);
     for (at, item) in input.iter().enumerate() {
         if text(item, "type") != "reasoning" {
