@@ -105,6 +105,12 @@ pub struct RunArgs {
     /// Whether judged content is kept, encrypted: `yes` or `no` [default: no] [env: `DOORWARD_CONTENT`]
     #[arg(long, value_name = "YES|NO")]
     pub content: Option<String>,
+    /// How long an upstream or a client may be silent [default: 600] [env: `DOORWARD_IDLE_TIMEOUT`]
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_timeout: Option<String>,
+    /// How long a reply may take altogether [default: 3600] [env: `DOORWARD_TOTAL_TIMEOUT`]
+    #[arg(long, value_name = "SECONDS")]
+    pub total_timeout: Option<String>,
     /// The agent whose token is printed [default: default] [env: `DOORWARD_AGENT`]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,

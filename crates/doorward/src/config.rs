@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use doorward_core::Engine;
 use doorward_core::detect::rules::{self, RuleSet};
@@ -16,7 +17,7 @@ use doorward_core::syntax::decode::{Fields, suggestion};
 use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
 use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
-use doorward_gateway::{KeyHeader, UpstreamSettings};
+use doorward_gateway::{KeyHeader, Patience, UpstreamSettings};
 use doorward_ledger::Durability;
 use zeroize::Zeroizing;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub mode: Mode,
     /// Further host names of the data listener.
     pub hosts: Vec<String>,
+    /// How long upstreams and clients are waited for.
+    pub patience: Patience,
     /// What a receipt survives.
     pub durability: Durability,
     /// Whether judged content is kept.
@@ -113,6 +116,7 @@ impl Config {
             control: SocketAddr::from(([127, 0, 0, 1], 7879)),
             mode: Mode::Block,
             hosts: Vec::new(),
+            patience: Patience::default(),
             durability: Durability::Os,
             content: false,
             agent: "default".to_owned(),
@@ -280,6 +284,8 @@ impl Config {
                 let text_tools = choice(text, &TextTools::WORDS)?;
                 self.text_tools.insert(self.agent.clone(), text_tools);
             }
+            "idle_timeout" => self.patience.idle = seconds(text)?,
+            "total_timeout" => self.patience.total = seconds(text)?,
             "agent" => {
                 let wrong = |error: doorward_store::StoreError| (error.to_string(), String::new());
                 self.agent = doorward_store::AgentName::new(text).map_err(wrong)?.as_str().to_owned();
@@ -373,6 +379,8 @@ const SETTINGS: &[Setting] = &[
     setting("hosts", "DOORWARD_HOSTS", false),
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
+    setting("idle_timeout", "DOORWARD_IDLE_TIMEOUT", false),
+    setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
     setting("agent", "DOORWARD_AGENT", false),
     setting("text_tools", "DOORWARD_TEXT_TOOLS", false),
     setting("upstream", "DOORWARD_UPSTREAM", true),
@@ -426,6 +434,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("hosts", &hosts),
         ("durability", &args.durability),
         ("content", &args.content),
+        ("idle_timeout", &args.idle_timeout),
+        ("total_timeout", &args.total_timeout),
         ("agent", &args.agent),
         ("text_tools", &args.text_tools),
         ("upstream", &args.upstream),
@@ -457,6 +467,15 @@ fn choice<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, (String, String
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         (format!("`{}` is not one of {}", text.escape_debug(), known.join(", ")), String::new())
+    })
+}
+
+/// A time in whole seconds: one second to a day.
+fn seconds(text: &str) -> Result<Duration, (String, String)> {
+    let known = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    known.map(Duration::from_secs).ok_or_else(|| {
+        let message = format!("`{}` is not a time in seconds", text.escape_debug());
+        (message, "use a whole number from 1 to 86400".to_owned())
     })
 }
 

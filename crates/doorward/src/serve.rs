@@ -89,7 +89,11 @@ impl Running {
         let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_text_tools(text_tools);
         let gateway = Arc::new(gateway);
 
-        let settings = doorward_gateway::Settings { hosts: config.hosts.clone(), connections: connections() };
+        let settings = doorward_gateway::Settings {
+            hosts: config.hosts.clone(),
+            connections: connections(),
+            patience: config.patience,
+        };
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);
 
         let (stop, stopped) = watch::channel(false);

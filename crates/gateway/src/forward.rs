@@ -10,7 +10,7 @@ use bytes::Bytes;
 use doorward_core::stream::{Held, Ruling};
 use http_body_util::combinators::BoxBody;
 use hyper::body::Frame;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
 
 use crate::answer::{Answer, Body};
 use crate::judge::{Gateway, Refusal};
@@ -24,8 +24,24 @@ pub struct Key(());
 /// How many pieces of a reply may wait for a slow client before the upstream is no longer read.
 const WAITING: usize = 16;
 
-/// How long an upstream may take until the head of its reply.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How many bytes of them may wait. One piece may be larger: then nothing else waits.
+const WAITING_BYTES: usize = 256 * 1024;
+
+/// How long others are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long an upstream may say nothing, until its reply begins and in the middle of it, and a client may
+    /// read nothing.
+    pub idle: Duration,
+    /// How long a reply may take altogether.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(600), total: Duration::from_secs(3600) }
+    }
+}
 
 /// Why a request did not reach the upstream, or its reply not us.
 #[derive(Debug)]
@@ -72,13 +88,14 @@ impl Content for Outgoing {
 pub(crate) async fn request(
     gateway: &Gateway,
     permit: Permit<Outgoing>,
+    patience: Patience,
 ) -> Result<http::Response<UpstreamBody>, Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
     let Outgoing { upstream, head, body, .. } = permit.open(Key(()));
     let sending = upstream.send(&head, &body, Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
-    match tokio::time::timeout(PATIENCE, sending).await {
+    match tokio::time::timeout(patience.idle, sending).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
             let (what, cause) = match &error {
@@ -89,7 +106,11 @@ pub(crate) async fn request(
         }
         Err(_) => Err(failed(
             "upstream_timeout",
-            format!("the upstream `{}` did not answer in 600 s", upstream.name),
+            format!(
+                "the upstream `{}` did not answer in {} s (setting `idle_timeout`)",
+                upstream.name,
+                patience.idle.as_secs()
+            ),
         )),
     }
 }
@@ -134,8 +155,24 @@ fn notice(refusal: &Refusal, tool: &str) -> String {
 pub struct Reply {
     permit: StreamPermit,
     body: mpsc::Sender<Bytes>,
-    cut: Arc<OnceLock<Option<Bytes>>>,
+    shared: Arc<Shared>,
     sent: u64,
+}
+
+/// What both ends of a reply know.
+#[derive(Debug)]
+struct Shared {
+    /// Set when it is broken off, with what ends it.
+    cut: OnceLock<Option<Bytes>>,
+    /// Bytes that may still wait for the client.
+    room: Semaphore,
+}
+
+impl Shared {
+    /// What a piece of this length takes of the room.
+    fn share(length: usize) -> u32 {
+        u32::try_from(length.min(WAITING_BYTES)).unwrap_or(u32::MAX)
+    }
 }
 
 impl Reply {
@@ -143,9 +180,9 @@ impl Reply {
     #[must_use]
     pub fn new(permit: StreamPermit) -> (Self, Body) {
         let (body, pieces) = mpsc::channel(WAITING);
-        let cut = Arc::new(OnceLock::new());
-        let reading = Reading { pieces, cut: Arc::clone(&cut), ended: false };
-        (Self { permit, body, cut, sent: 0 }, BoxBody::new(reading))
+        let shared = Arc::new(Shared { cut: OnceLock::new(), room: Semaphore::new(WAITING_BYTES) });
+        let reading = Reading { pieces, shared: Arc::clone(&shared), ended: false };
+        (Self { permit, body, shared, sent: 0 }, BoxBody::new(reading))
     }
 
     /// Writes `bytes` if the client has room for them, and gives them back if it has not.
@@ -153,10 +190,16 @@ impl Reply {
     /// # Errors
     /// If the client has gone.
     pub fn offer(&mut self, bytes: Bytes) -> Result<Option<Bytes>, ClientGone> {
-        let length = bytes.len() as u64;
+        let length = bytes.len();
+        let share = match self.shared.room.try_acquire_many(Shared::share(length)) {
+            Ok(share) => share,
+            Err(TryAcquireError::NoPermits) => return Ok(Some(bytes)),
+            Err(TryAcquireError::Closed) => return Err(ClientGone),
+        };
         match self.body.try_send(bytes) {
             Ok(()) => {
-                self.sent += length;
+                share.forget();
+                self.sent += length as u64;
                 Ok(None)
             }
             Err(mpsc::error::TrySendError::Full(bytes)) => Ok(Some(bytes)),
@@ -169,16 +212,18 @@ impl Reply {
     /// # Errors
     /// If the client has gone.
     pub async fn send(&mut self, bytes: Bytes) -> Result<(), ClientGone> {
-        let length = bytes.len() as u64;
+        let length = bytes.len();
+        let share = self.shared.room.acquire_many(Shared::share(length)).await.map_err(|_| ClientGone)?;
         self.body.send(bytes).await.map_err(|_| ClientGone)?;
-        self.sent += length;
+        share.forget();
+        self.sent += length as u64;
         Ok(())
     }
 
     /// Stops the reply at once: what a slow client has not taken yet is dropped, `last` ends it. Without a
     /// `last` the connection breaks off, so that the client cannot take what it got for the whole.
     pub fn cut(&self, last: Option<Bytes>) {
-        let _ = self.cut.set(last);
+        let _ = self.shared.cut.set(last);
     }
 
     /// Returns when the client has gone.
@@ -217,8 +262,14 @@ pub struct Broken;
 /// The reading end, as the server sends it.
 struct Reading {
     pieces: mpsc::Receiver<Bytes>,
-    cut: Arc<OnceLock<Option<Bytes>>>,
+    shared: Arc<Shared>,
     ended: bool,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.shared.room.close();
+    }
 }
 
 impl hyper::body::Body for Reading {
@@ -229,13 +280,18 @@ impl hyper::body::Body for Reading {
         let this = self.get_mut();
         let polled = this.pieces.poll_recv(cx);
         // Looked at after polling: whoever cuts drops the sender next, which wakes us.
-        if let Some(last) = this.cut.get() {
+        if let Some(last) = this.shared.cut.get() {
             this.pieces.close();
             if std::mem::replace(&mut this.ended, true) {
                 return Poll::Ready(None);
             }
             return Poll::Ready(Some(last.clone().map(Frame::data).ok_or(Broken)));
         }
-        polled.map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+        polled.map(|piece| {
+            piece.map(|piece| {
+                this.shared.room.add_permits(piece.len().min(WAITING_BYTES));
+                Ok(Frame::data(piece))
+            })
+        })
     }
 }

@@ -41,6 +41,7 @@ mod id;
 
 pub use id::fresh_id;
 
+pub use forward::Patience;
 pub use judge::{Gateway, Refusal, Why};
 pub use record::{Permit, Recorder, StreamPermit};
 pub use server::{Server, Settings};

@@ -7,24 +7,22 @@ use std::time::Duration;
 
 use doorward_core::routes::{self, Found, Listener, RouteId};
 use doorward_core::wire::Protocol;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::answer::{Answer, Body};
 use crate::doors::model::Crossing;
+use crate::forward::Patience;
 use crate::judge::Gateway;
 use crate::upstream::Upstream;
-
-/// How long a client may take to send a request's head.
-const HEAD: Duration = Duration::from_secs(10);
 
 /// What all requests together may take while they are read and sent on, in MiB. A request of less than one
 /// is not counted: the number of connections bounds those.
 const REQUEST_MEMORY: usize = 512;
+
+mod connection;
 
 /// How the data listener behaves.
 #[derive(Debug, Clone)]
@@ -33,11 +31,13 @@ pub struct Settings {
     pub connections: usize,
     /// Host names, besides loopback ones, under which clients may address this listener.
     pub hosts: Vec<String>,
+    /// How long upstreams and clients are waited for.
+    pub patience: Patience,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { connections: 10_000, hosts: Vec::new() }
+        Self { connections: 10_000, hosts: Vec::new(), patience: Patience::default() }
     }
 }
 
@@ -48,6 +48,8 @@ pub struct Server {
     upstreams: BTreeMap<String, Arc<Upstream>>,
     settings: Settings,
     address: SocketAddr,
+    /// Places for connections, and for the streams of HTTP/2 beyond one for each connection.
+    room: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     shares: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
 }
@@ -64,6 +66,7 @@ impl Server {
         let upstreams =
             upstreams.into_iter().map(|upstream| (upstream.name.to_string(), Arc::new(upstream))).collect();
         Self {
+            room: Arc::new(Semaphore::new(settings.connections)),
             gateway,
             upstreams,
             settings,
@@ -75,10 +78,9 @@ impl Server {
 
     /// Serves until `stop` turns true, then lets running replies end for `grace`.
     pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>, grace: Duration) {
-        let room = Arc::new(Semaphore::new(self.settings.connections));
         let server = Arc::new(self);
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+            let Ok(place) = Arc::clone(&server.room).acquire_owned().await else { break };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stop) => break,
@@ -95,36 +97,13 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let (server, stop) = (Arc::clone(&server), stop.clone());
             tokio::spawn(async move {
-                server.connection(stream, stop).await;
+                connection::serve(server, stream, stop).await;
                 drop(place);
             });
         }
         drop(listener);
         let all = u32::try_from(server.settings.connections).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(grace, room.acquire_many(all)).await;
-    }
-
-    async fn connection(self: Arc<Self>, stream: tokio::net::TcpStream, mut stop: watch::Receiver<bool>) {
-        let service = service_fn(move |request| {
-            let server = Arc::clone(&self);
-            async move { Ok::<_, std::convert::Infallible>(server.request(request).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopped(&mut stop) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
-        }
+        let _ = tokio::time::timeout(grace, server.room.acquire_many(all)).await;
     }
 
     async fn request(&self, request: Request<Incoming>) -> Response<Body> {
@@ -138,9 +117,7 @@ impl Server {
     /// Where a request goes, and whose it is.
     fn route(&self, head: &http::request::Parts) -> Result<Crossing, (Answer, Protocol)> {
         let path = head.uri.path();
-        let named = |protocol: &Protocol| path.contains(&format!("/{}/", protocol.as_str()));
-        let protocol =
-            [Protocol::Anthropic, Protocol::Gemini].into_iter().find(named).unwrap_or(Protocol::OpenAi);
+        let protocol = spoken_at(path);
         let refuse = |status, code, message: String| Err((Answer::agent(status, code, message), protocol));
         if let Err(message) = one_length(head) {
             return refuse(StatusCode::BAD_REQUEST, "framing", message);
@@ -197,6 +174,7 @@ impl Server {
             door: format!("http://{host}{below}").into(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
             memory: [Arc::clone(&self.memory), self.share_of(&agent.shared())],
+            patience: self.settings.patience,
         })
     }
 
@@ -216,16 +194,28 @@ impl Server {
 
     /// Refuses requests that a page in a browser, or a client that takes us for a proxy, has sent.
     fn addressed_to_us(&self, head: &http::request::Parts) -> Result<(), String> {
-        if head.uri.authority().is_some() {
-            return Err(
-                "this is not a forward proxy: send a path, not a whole URL; the configured upstream is the \
-                        only place requests go to"
-                    .to_owned(),
-            );
-        }
         let mut hosts = head.headers.get_all(header::HOST).iter();
-        let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
-        if hosts.next().is_some() || !self.is_our_host(host) {
+        let host = hosts.next().map(|host| host.to_str().unwrap_or_default());
+        let several = hosts.next().is_some();
+        // HTTP/2 says it in `:authority`, and in `Host` the same or nothing (RFC 9113, 8.3.1).
+        let host = match (head.uri.authority(), head.version) {
+            (None, _) => host.unwrap_or_default(),
+            (Some(authority), Version::HTTP_2) => {
+                let authority = authority.as_str();
+                if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+                    return Err("the request names two hosts, in `:authority` and in `Host`".to_owned());
+                }
+                authority
+            }
+            (Some(_), _) => {
+                return Err(
+                    "this is not a forward proxy: send a path, not a whole URL; the configured upstream is the \
+                     only place requests go to"
+                        .to_owned(),
+                );
+            }
+        };
+        if several || !self.is_our_host(host) {
             let host = host.escape_debug();
             return Err(format!("the Host `{host}` is not this listener; add it to `hosts` if it should be"));
         }
@@ -270,6 +260,12 @@ impl Server {
         };
         format!("the address has no valid agent token; use the line that `doorward run` printed: {line}")
     }
+}
+
+/// The protocol in which whoever comes to `path` reads an error.
+fn spoken_at(path: &str) -> Protocol {
+    let named = |protocol: &Protocol| path.contains(&format!("/{}/", protocol.as_str()));
+    [Protocol::Anthropic, Protocol::Gemini].into_iter().find(named).unwrap_or(Protocol::OpenAi)
 }
 
 /// Refuses a request whose length is told more than once (RFC 9112, 6.3): whoever reads the other one

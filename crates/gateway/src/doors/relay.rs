@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Body, RECEIPT, whole};
 use crate::encoding::{Broke, Decoding};
-use crate::forward::{self, ClientGone, Reply};
+use crate::forward::{self, ClientGone, Patience, Reply};
 use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
 use crate::replies::Remembering;
@@ -25,15 +25,14 @@ use crate::upstream::UpstreamBody;
 /// How often the machine is told the time.
 const TICK: Duration = Duration::from_secs(5);
 
-/// How long an upstream may be silent in the middle of a reply.
-const SILENCE: Duration = Duration::from_secs(600);
-
 /// A reply that is read and judged.
 pub struct Relay {
     pub gateway: Arc<Gateway>,
     pub agent: Arc<str>,
     pub machine: Machine,
     pub framing: Framing,
+    /// How long the upstream and the client are waited for.
+    pub patience: Patience,
     /// What later requests may need of this reply.
     pub remembering: Option<Remembering>,
 }
@@ -155,7 +154,8 @@ impl Run {
     }
 
     async fn run(&mut self, body: &mut Decoding<UpstreamBody>) -> Ending {
-        let mut tick = tokio::time::interval(TICK);
+        let patience = self.relay.patience;
+        let mut tick = tokio::time::interval(TICK.min(patience.idle));
         let mut heard = Instant::now();
         let mut revocation = self.reply.permit().revocation();
         loop {
@@ -174,8 +174,10 @@ impl Run {
                     }
                 }
                 _ = tick.tick() => {
-                    if heard.elapsed() > SILENCE {
-                        self.step(Input::Revoked(silent())).await
+                    if heard.elapsed() > patience.idle {
+                        self.step(Input::Revoked(silent(patience))).await
+                    } else if self.started.elapsed() > patience.total {
+                        self.step(Input::Revoked(endless(patience))).await
                     } else {
                         self.step(Input::Tick(millis(self.started))).await
                     }
@@ -281,13 +283,15 @@ impl Run {
         let Some(bytes) = self.reply.offer(bytes).map_err(|ClientGone| Halt::ClientGone)? else {
             return Ok(());
         };
+        let Patience { idle, total } = self.relay.patience;
+        let patience = idle.min(total.saturating_sub(self.started.elapsed()));
         // A client that does not read must not keep a killed stream waiting.
         let (agent, gateway) = (Arc::clone(&self.relay.agent), Arc::clone(&self.relay.gateway));
         tokio::select! {
             biased;
             () = killed(&gateway, &agent) => Err(Halt::Killed),
             sent = self.reply.send(bytes) => sent.map_err(|ClientGone| Halt::ClientGone),
-            () = tokio::time::sleep(SILENCE) => Err(Halt::ClientGone),
+            () = tokio::time::sleep(patience) => Err(Halt::ClientGone),
         }
     }
 
@@ -344,7 +348,13 @@ async fn client_gone(first: &mut Option<oneshot::Sender<Result<Bytes, Answer>>>,
 }
 
 /// Relays a reply that is not looked into further: errors, lists of models, files.
-pub fn opaque<B>(gateway: Arc<Gateway>, permit: StreamPermit, head: Parts, mut body: B) -> Response<Body>
+pub fn opaque<B>(
+    gateway: Arc<Gateway>,
+    permit: StreamPermit,
+    head: Parts,
+    mut body: B,
+    patience: Patience,
+) -> Response<Body>
 where
     B: hyper::body::Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
 {
@@ -357,7 +367,8 @@ where
         let result = tokio::select! {
             biased;
             () = killed(&gateway, &agent) => "revoked",
-            result = pass_on(&mut reply, &mut body) => result,
+            result = pass_on(&mut reply, &mut body, patience.idle) => result,
+            () = tokio::time::sleep(patience.total) => "aborted",
         };
         if matches!(result, "revoked" | "aborted") {
             // The client must not take what it got for the whole.
@@ -373,7 +384,7 @@ where
 }
 
 /// Passes a body on, piece by piece; says how it ended.
-async fn pass_on<B>(reply: &mut Reply, body: &mut B) -> &'static str
+async fn pass_on<B>(reply: &mut Reply, body: &mut B, idle: Duration) -> &'static str
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
@@ -381,12 +392,12 @@ where
         let frame = tokio::select! {
             biased;
             () = reply.client_gone() => return "client_gone",
-            frame = tokio::time::timeout(SILENCE, body.frame()) => frame,
+            frame = tokio::time::timeout(idle, body.frame()) => frame,
         };
         match frame {
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
-                match tokio::time::timeout(SILENCE, reply.send(data)).await {
+                match tokio::time::timeout(idle, reply.send(data)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return "client_gone",
                 }
@@ -415,8 +426,14 @@ pub fn stopped() -> Answer {
     Answer::agent(StatusCode::FORBIDDEN, "killed", STOPPED)
 }
 
-fn silent() -> Fault {
-    Fault::new("upstream.silent", "the upstream said nothing for 600 s")
+fn silent(patience: Patience) -> Fault {
+    let why = format!("the upstream said nothing for {} s (setting `idle_timeout`)", patience.idle.as_secs());
+    Fault::new("upstream.silent", why)
+}
+
+fn endless(patience: Patience) -> Fault {
+    let why = format!("the reply took longer than {} s (setting `total_timeout`)", patience.total.as_secs());
+    Fault::new("reply.timeout", why)
 }
 
 fn gone() -> Ending {

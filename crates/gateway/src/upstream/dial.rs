@@ -30,14 +30,23 @@ impl Dialer {
     /// # Errors
     /// In words, if TLS is wanted and cannot be set up.
     pub fn new(origin: &Origin) -> Result<Self, String> {
-        let tls = if origin.tls {
-            let name = ServerName::try_from(origin.host.clone())
-                .map_err(|_| format!("`{}` cannot be the name in a certificate", origin.host))?;
-            Some((tls::connector()?, name))
-        } else {
-            None
+        let tls = origin.tls.then(tls::connector).transpose()?;
+        Self::trusting(origin, tls)
+    }
+
+    /// A dialer with a TLS of its own.
+    pub(super) fn trusting(origin: &Origin, tls: Option<TlsConnector>) -> Result<Self, String> {
+        let name = || {
+            ServerName::try_from(origin.host.clone())
+                .map_err(|_| format!("`{}` cannot be the name in a certificate", origin.host))
         };
+        let tls = tls.map(|connector| Ok::<_, String>((connector, name()?))).transpose()?;
         Ok(Self { origin: Arc::new(origin.clone()), tls })
+    }
+
+    /// Whether it is settled with each connection which version of HTTP it speaks.
+    pub const fn negotiates(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Connects.
@@ -62,6 +71,16 @@ impl Dialer {
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Whether HTTP/2 was settled on with TLS.
+    pub fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
 }
 
 impl AsyncRead for Stream {

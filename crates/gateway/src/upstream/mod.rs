@@ -1,8 +1,6 @@
 //! Upstreams by name: the only places this process ever connects to.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use doorward_core::wire::Protocol;
@@ -12,6 +10,13 @@ use zeroize::Zeroizing;
 mod dial;
 
 mod h1;
+
+mod h2;
+
+mod connections;
+
+use connections::Connections;
+pub(crate) use connections::{SendError, UpstreamBody};
 
 mod tls;
 
@@ -92,8 +97,7 @@ pub struct Upstream {
     pub unknown_passes: bool,
     origin: Origin,
     key: Option<(HeaderName, HeaderValue)>,
-    dialer: Dialer,
-    pool: Arc<h1::Pool<dial::Stream>>,
+    connections: Connections,
 }
 
 impl std::fmt::Debug for Upstream {
@@ -128,8 +132,7 @@ impl Upstream {
             unknown_passes: settings.unknown_passes,
             origin,
             key,
-            dialer,
-            pool: Arc::default(),
+            connections: Connections::new(dialer),
         })
     }
 
@@ -167,7 +170,7 @@ impl Upstream {
     }
 
     /// Sends a request and waits for the head of its reply. Only [`forward`](crate::forward) calls this.
-    /// Dropping the future closes the connection.
+    /// Dropping the future takes the request back.
     ///
     /// # Errors
     /// [`SendError`].
@@ -177,54 +180,7 @@ impl Upstream {
         body: &Bytes,
         _: crate::forward::Key,
     ) -> Result<http::Response<UpstreamBody>, SendError> {
-        let bodyless = head.method == http::Method::HEAD;
-        let head = h1::request_head(head, body.len());
-        let connection = match self.pool.take() {
-            Some(connection) => connection,
-            None => h1::Connection::new(self.dialer.connect().await.map_err(SendError::Connect)?),
-        };
-        let reply =
-            connection.exchange(&head, body, bodyless, &self.pool).await.map_err(SendError::Exchange)?;
-        Ok(reply.map(UpstreamBody::H1))
-    }
-}
-
-/// Why there is no reply.
-#[derive(Debug)]
-pub(crate) enum SendError {
-    /// Nobody could be reached.
-    Connect(std::io::Error),
-    /// The exchange broke off.
-    Exchange(h1::Error),
-}
-
-/// The body of an upstream's reply. It is read by whoever polls it, and its connection closes if it is dropped
-/// before its end.
-#[derive(Debug)]
-pub(crate) enum UpstreamBody {
-    /// In HTTP/1.1.
-    H1(h1::Body<dial::Stream>),
-}
-
-impl hyper::body::Body for UpstreamBody {
-    type Data = Bytes;
-    type Error = h1::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, h1::Error>>> {
-        match self.get_mut() {
-            Self::H1(body) => {
-                body.poll_next(cx).map(|piece| piece.map(|piece| piece.map(hyper::body::Frame::data)))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::H1(body) => body.is_done(),
-        }
+        self.connections.send(head, body).await
     }
 }
 
@@ -324,7 +280,19 @@ pub(crate) fn forwarded_headers(headers: &HeaderMap) -> HeaderMap {
             out.append(name.clone(), value.clone());
         }
     }
+    join_cookies(&mut out);
     out
+}
+
+/// HTTP/2 may split the cookies over several lines, HTTP/1.1 may not (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 impl Origin {

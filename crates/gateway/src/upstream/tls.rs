@@ -25,6 +25,11 @@ fn config() -> Result<Arc<rustls::ClientConfig>, String> {
         .and_then(BuilderVerifierExt::with_platform_verifier)
         .map_err(failed)?
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols();
     Ok(Arc::new(config))
+}
+
+/// What is offered, the preferred one first (ALPN, RFC 7301).
+pub fn protocols() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }

@@ -10,6 +10,12 @@ mod evasions;
 mod fail_closed;
 
 #[cfg(test)]
+mod http;
+
+#[cfg(test)]
+mod http2;
+
+#[cfg(test)]
 mod routes;
 
 #[cfg(test)]

@@ -83,6 +83,11 @@ impl Door {
 
     /// A gateway before this upstream.
     pub async fn toward(upstream: UpstreamSettings, mode: Mode) -> Self {
+        Self::served(upstream, mode, Settings::default()).await
+    }
+
+    /// The same with other settings of the listener.
+    pub async fn served(upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
         let scratch = Scratch::new();
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
@@ -100,7 +105,7 @@ impl Door {
         let upstream = Upstream::new(upstream);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], Settings::default(), address);
+        let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], settings, address);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
         let asked = Arc::default();

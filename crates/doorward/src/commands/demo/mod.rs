@@ -116,6 +116,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         control: any,
         mode: Mode::Block,
         hosts: Vec::new(),
+        patience: doorward_gateway::Patience::default(),
         durability: Durability::Os,
         // So that what was judged can be shown, not what was meant to be.
         content: true,

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::relay;
 use crate::answer::{Answer, Body};
-use crate::forward::{self, Outgoing, Unsent};
+use crate::forward::{self, Outgoing, Patience, Unsent};
 use crate::judge::{Gateway, LARGE, Refusal, Why};
 use crate::upstream::Upstream;
 
@@ -42,6 +42,8 @@ pub struct Crossing {
     pub rest: String,
     /// What all requests together, and those of this agent, may take, in MiB.
     pub memory: [Arc<Semaphore>; 2],
+    /// How long the upstream and the client are waited for.
+    pub patience: Patience,
 }
 
 impl Crossing {
@@ -92,7 +94,7 @@ impl Crossing {
             return Err(wrong.under(receipt));
         }
         let reply = tokio::select! {
-            reply = forward::request(&self.gateway, permit) => reply,
+            reply = forward::request(&self.gateway, permit, self.patience) => reply,
             () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
         drop(shares);

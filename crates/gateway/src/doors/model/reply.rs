@@ -79,7 +79,9 @@ impl Crossing {
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         match reading {
-            Reading::Opaque(_) | Reading::Error => Ok(relay::opaque(self.gateway, permit, head, body)),
+            Reading::Opaque(_) | Reading::Error => {
+                Ok(relay::opaque(self.gateway, permit, head, body, self.patience))
+            }
             Reading::Judged(framing) => {
                 let Either::Left(body) = body else {
                     return Err(Answer::upstream("broken", "no reply to read"));
@@ -90,7 +92,8 @@ impl Crossing {
                 let decoder = decoder.map_err(|fault| Answer::upstream(fault.code, fault.message))?;
                 let meter = Meter::new(self.memory);
                 let (gateway, agent) = (self.gateway, self.agent);
-                let relay = relay::Relay { gateway, agent, machine, framing, remembering };
+                let relay =
+                    relay::Relay { gateway, agent, machine, framing, remembering, patience: self.patience };
                 if monitor {
                     let copy = decoder.map(|decoder| relay::Copy::new(decoder, meter));
                     return relay.start(permit, head, Decoding::new(body, None), copy).await;
