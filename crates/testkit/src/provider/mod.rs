@@ -12,6 +12,7 @@
 mod agents;
 mod agents_wire;
 mod anthropic;
+mod batches;
 pub mod dialects;
 mod errors;
 mod gemini;
@@ -166,6 +167,9 @@ fn answer(request: &Request, script: &Script) -> Reply {
     let path = request.path();
     let anthropic = request.header("anthropic-version").is_some();
     let google = request.header("x-goog-api-key").is_some() || path.contains("/v1beta/");
+    if let Some(reply) = batches::answer(request, script) {
+        return reply;
+    }
     let reply = match request.method.as_str() {
         "POST" if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") => {
             gemini::answer(script, request.target.contains("alt=sse"))
