@@ -211,6 +211,50 @@ fn one_reading_that_is_blocked_blocks_the_text() {
 }
 
 #[test]
+fn in_whichever_order_readings_are_ruled() {
+    let text =
+        "<read_file><path>a</path><path>b</path><command>x</command><command>y</command></read_file> b";
+    let stream = said(Protocol::OpenAi, &["a ", text]);
+    for blocked in 0..4 {
+        for reverse in [false, true] {
+            let context = reading(TextTools::Xml);
+            let mut machine = Machine::new(Dialect::OpenAiChat, Framing::Events, context, Limits::default());
+            let mut out = Vec::new();
+            machine.step(Input::Bytes(stream.as_bytes()), &mut out);
+            machine.step(Input::End, &mut out);
+            let mut ran = Ran::default();
+            let mut held = Vec::new();
+            for output in out {
+                match output {
+                    Output::Judge(id, _, bytes) => held.push((id, bytes)),
+                    Output::Send(bytes) => ran.sent.extend_from_slice(&bytes),
+                    _ => {}
+                }
+            }
+            assert_eq!(held.len(), 4);
+            let mut rulings: Vec<(usize, (CallId, Held))> = held.into_iter().enumerate().collect();
+            if reverse {
+                rulings.reverse();
+            }
+            let mut out = Vec::new();
+            for (place, (id, bytes)) in rulings {
+                let ruling = match place == blocked {
+                    true => Ruling::Replace("BLOCKED".to_owned()),
+                    false => Ruling::Release(bytes),
+                };
+                machine.step(Input::Ruled(id, ruling), &mut out);
+            }
+            for output in out {
+                if let Output::Send(bytes) = output {
+                    ran.sent.extend_from_slice(&bytes);
+                }
+            }
+            assert_eq!(heard(&ran), "a BLOCKED\n b");
+        }
+    }
+}
+
+#[test]
 fn edit_blocks_and_commands_in_fences() {
     let text = "Do it:\n\na.py\n```python\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE\n```\n\n```bash\nbad it\n```\nDone.\n";
     for protocol in ALL {

@@ -225,6 +225,22 @@ fn every_parser_s_reading_is_given() {
 }
 
 #[test]
+fn a_stretch_ends_where_the_last_parser_does() {
+    for text in [
+        // To who does not know the parameter, the one inside goes on behind the call.
+        "<execute_command><task_progress><command>a</task_progress></execute_command>evil</command>",
+        // To who stops at the first closing tag, another call has begun.
+        "<read_file><zz_z></read_file><execute_command><command>a</zz_z></read_file>evil</command></execute_command>",
+        // To who does not know the call around it as well.
+        "<new_rule><path><execute_command><command>a</path></new_rule>evil</command></execute_command>",
+    ] {
+        let (free, calls) = xml(text);
+        assert!(!free.contains("evil"), "{text}: {free}");
+        assert!(calls[0].iter().any(|reading| said(reading).contains("evil")), "{text}: {calls:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_a_fault() {
     let fault = |text: &str| {
         let (_, calls) = xml(text);
