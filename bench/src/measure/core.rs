@@ -119,6 +119,7 @@ fn machine(spec: &Spec) -> anyhow::Result<Machine> {
         trusted: false,
         declared,
         text_tools: Default::default(),
+        door: "".into(),
         monitor: false,
     };
     let framing = if spec.streams() { Framing::Events } else { Framing::Json };
