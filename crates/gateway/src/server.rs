@@ -164,7 +164,9 @@ impl Server {
             let message = format!("no upstream is called `{name}`; configured: {}", known.join(", "));
             return refuse(StatusCode::NOT_FOUND, "no_such_upstream", message);
         };
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // Where HTTP/2 says it, and where HTTP/1.1 does; both are checked by now.
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = head.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or_default();
         let below = path.strip_suffix(found.rest.unwrap_or_default()).unwrap_or(path).trim_end_matches('/');
         let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         Ok(Crossing {
