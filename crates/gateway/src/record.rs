@@ -1,14 +1,15 @@
 //! Recording comes before doing: the receipt of a decision is in the ledger before anything it allows
 //! happens.
 //!
-//! One thread owns the log. Whoever decides sends it a leaf and waits; the thread takes all that has
-//! gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
+//! One writer has the log. Whoever decides appends on the spot if nobody else does; otherwise a thread takes
+//! all that has gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
 //! [`StreamPermit`] are made here and nowhere else, after that.
 
 mod writer;
 use writer::{Job, Writer};
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
 use doorward_core::decision::{Duty, Epoch};
@@ -19,7 +20,7 @@ use doorward_ledger::receipt::{
     ActionRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind, OutcomeRecord, PartRecord,
     ReasonRecord,
 };
-use doorward_ledger::{Draft, Leaf, Log, Salt, SignedCheckpoint};
+use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
 use doorward_store::{RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -176,11 +177,32 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Shared {
     queue: mpsc::Sender<Job>,
+    writer: Arc<Mutex<Writer>>,
+    /// Whether an append costs no more than handing it over: it does not wait for the disk.
+    quick: bool,
+    /// How many wait for the thread.
+    waiting: AtomicUsize,
     store: Store,
     node: String,
     policy: String,
     trouble: Arc<ArcSwapOption<String>>,
     checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+}
+
+/// Counts one who waits for the thread, until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Recorder {
@@ -193,10 +215,25 @@ impl Recorder {
         let trouble = Arc::new(ArcSwapOption::from_pointee(log.trouble()));
         let newest = log.checkpoint().cloned().map(Arc::new);
         let (checkpoints, checkpoint) = watch::channel(newest);
+        let quick = log.durability() == Durability::Os;
         let writer = Writer { log, node: node.to_owned(), trouble: Arc::clone(&trouble), checkpoints };
-        std::thread::Builder::new().name("doorward-ledger".into()).spawn(move || writer.run(jobs))?;
-        let shared =
-            Shared { queue, store, node: node.to_owned(), policy: policy.to_owned(), trouble, checkpoint };
+        let writer = Arc::new(Mutex::new(writer));
+        let thread = Arc::clone(&writer);
+        std::thread::Builder::new()
+            .name("doorward-ledger".into())
+            .spawn(move || writer::run(&thread, jobs))?;
+        let waiting = AtomicUsize::new(0);
+        let shared = Shared {
+            queue,
+            writer,
+            quick,
+            waiting,
+            store,
+            node: node.to_owned(),
+            policy: policy.to_owned(),
+            trouble,
+            checkpoint,
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -445,6 +482,24 @@ impl Recorder {
     /// Hands a leaf to the writer and waits until it is in the log. `patient`: what already happened
     /// waits for room in the queue; what has not is refused.
     async fn append(&self, leaf: Leaf, patient: bool) -> Result<(), Why> {
+        if self.append_here(&leaf) {
+            return Ok(());
+        }
+        let _waiting = Waiting::new(&self.shared.waiting);
+        self.hand_over(leaf, patient).await
+    }
+
+    /// Appends on the spot if nobody else is at it: two changes of thread cost more than the append, and there
+    /// is nobody to share a signature with. What fails here is left to the thread, which knows what to do.
+    fn append_here(&self, leaf: &Leaf) -> bool {
+        let shared = &self.shared;
+        shared.quick
+            && shared.waiting.load(Ordering::Relaxed) == 0
+            && shared.trouble.load().is_none()
+            && shared.writer.try_lock().is_ok_and(|mut writer| writer.write_one(leaf))
+    }
+
+    async fn hand_over(&self, leaf: Leaf, patient: bool) -> Result<(), Why> {
         let (done, wait) = oneshot::channel();
         let job = Job { leaf, reserved: patient, done };
         let gone = || Why::LedgerUnavailable("the ledger's writer has ended".into());

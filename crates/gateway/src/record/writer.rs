@@ -1,6 +1,6 @@
-//! The thread that owns the log.
+//! Who writes the log, and the thread that does so for many at once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use doorward_ledger::receipt::{ControlRecord, Kind};
@@ -24,7 +24,8 @@ pub(super) struct Job {
     pub done: oneshot::Sender<Result<(), String>>,
 }
 
-/// The thread that owns the log.
+/// Has the log.
+#[derive(Debug)]
 pub(super) struct Writer {
     pub log: Log,
     pub node: String,
@@ -33,28 +34,41 @@ pub(super) struct Writer {
     pub checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
 }
 
-impl Writer {
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            if self.trouble.load().is_some() {
-                self.heal();
-                std::thread::sleep(if jobs.is_empty() { RETRY } else { std::time::Duration::ZERO });
-                match jobs.try_recv() {
-                    Ok(job) => batch.push(job),
-                    Err(mpsc::error::TryRecvError::Empty) => continue,
-                    Err(mpsc::error::TryRecvError::Disconnected) => return,
-                }
-            } else {
-                let Some(job) = jobs.blocking_recv() else { return };
-                batch.push(job);
+/// Serves the queue: the thread's whole life.
+pub(super) fn run(writer: &Mutex<Writer>, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let lock = || writer.lock().unwrap_or_else(PoisonError::into_inner);
+    let trouble = Arc::clone(&lock().trouble);
+    loop {
+        if trouble.load().is_some() {
+            lock().heal();
+            std::thread::sleep(if jobs.is_empty() { RETRY } else { std::time::Duration::ZERO });
+            match jobs.try_recv() {
+                Ok(job) => batch.push(job),
+                Err(mpsc::error::TryRecvError::Empty) => continue,
+                Err(mpsc::error::TryRecvError::Disconnected) => return,
             }
-            while batch.len() < BATCH {
-                let Ok(job) = jobs.try_recv() else { break };
-                batch.push(job);
-            }
-            self.write(&mut batch);
+        } else {
+            let Some(job) = jobs.blocking_recv() else { return };
+            batch.push(job);
         }
+        let mut writer = lock();
+        while batch.len() < BATCH {
+            let Ok(job) = jobs.try_recv() else { break };
+            batch.push(job);
+        }
+        writer.write(&mut batch);
+    }
+}
+
+impl Writer {
+    /// Appends one leaf, if that goes without trouble.
+    pub(super) fn write_one(&mut self, leaf: &Leaf) -> bool {
+        let appended = self.log.append(std::slice::from_ref(leaf));
+        appended.is_ok_and(|checkpoint| {
+            self.appended(checkpoint);
+            true
+        })
     }
 
     /// Appends the batch in one write. If the disk is full, what has already happened is still written,

@@ -137,6 +137,11 @@ impl Log {
         self.view.size()
     }
 
+    /// What an append survives.
+    pub const fn durability(&self) -> Durability {
+        self.options.durability
+    }
+
     /// Why nothing can be appended just now; `None` when all is well. A full disk is noticed by appending.
     pub fn trouble(&self) -> Option<String> {
         if self.fault.is_none() && !self.reserve.is_held() {
