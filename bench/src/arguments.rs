@@ -7,7 +7,7 @@ use crate::peers::PeerKind;
 /// What `--help` says.
 pub const USAGE: &str = "\
 cargo xtask bench model [--quick] [--peers NAME,…] [--only PART,…] [--rounds N] [--seconds S] [--streams N]
-                        [--json FILE] [--markdown FILE] [--doorward FILE] [--environments DIR] [--python FILE]
+                        [--rows LETTER,…] [--connections N,…] [--json FILE] [--markdown FILE] [--doorward FILE] [--environments DIR] [--python FILE]
 
 Measures the model door beside other proxies, in one run, and prints tables.
 
@@ -15,6 +15,8 @@ Measures the model door beside other proxies, in one run, and prints tables.
   --peers NAME,…       of direct, nginx, nginx-64k, doorward, mitmproxy, litellm
                        (default: all but nginx-64k). Peers that are not installed are named and left out
   --only PART,…        of core, first-token, throughput, linear, streams
+  --rows LETTER,…      of a (small JSON), b (text and a call), c (2,000 deltas), d (20 MB), p (paced); throughput only
+  --connections N,…    how many at once (default 1,16,64); throughput only
   --rounds N           rounds of each throughput cell (default 5)
   --seconds S          how long one lasts (default 1)
   --streams N          slow streams at once (default 9500)
@@ -69,6 +71,10 @@ pub struct Options {
     pub peers: Vec<PeerKind>,
     /// What.
     pub parts: Vec<Part>,
+    /// First letters of the throughput rows.
+    pub rows: String,
+    /// Connections of the throughput rows; empty for the usual ones.
+    pub connections: Vec<usize>,
     /// Rounds of each cell.
     pub rounds: usize,
     /// Seconds of each round.
@@ -106,6 +112,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         quick,
         peers: peers.collect(),
         parts: Part::ALL.map(|(part, _)| part).to_vec(),
+        rows: "abcdp".to_owned(),
+        connections: Vec::new(),
         rounds: if quick { 2 } else { 5 },
         seconds: if quick { 0.4 } else { 1.0 },
         streams: if quick { 2_000 } else { 9_500 },
@@ -124,6 +132,11 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
                 options.peers = chosen(value()?, PeerKind::ALL.map(|kind| (kind, kind.name())).as_slice())?
             }
             "--only" => options.parts = chosen(value()?, &Part::ALL)?,
+            "--rows" => options.rows = rows(value()?)?,
+            "--connections" => {
+                let each = value()?.split(',').map(|count| positive(name, count));
+                options.connections = each.collect::<Result<_, _>>()?;
+            }
             "--rounds" => options.rounds = positive(name, value()?)?,
             "--streams" => options.streams = positive(name, value()?)?,
             "--seconds" => {
@@ -142,6 +155,14 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         }
     }
     Ok(Request::Model(Box::new(options)))
+}
+
+fn rows(list: &str) -> Result<String, String> {
+    let letters: String = list.split(',').collect();
+    match letters.chars().find(|letter| !"abcdp".contains(*letter)) {
+        None if !letters.is_empty() => Ok(letters),
+        _ => Err(format!("--rows takes some of a, b, c, d, p, not `{list}`")),
+    }
 }
 
 fn positive(name: &str, text: &str) -> Result<usize, String> {
@@ -193,6 +214,8 @@ mod tests {
             ("model --peers apache", "none of direct"),
             ("model --rounds 0", "above 0"),
             ("model --seconds", "needs a value"),
+            ("model --rows b,x", "some of a"),
+            ("model --connections 1,0", "above 0"),
             ("model --fast", "unknown option"),
         ] {
             assert!(read(line).unwrap_err().contains(word), "{line}");

@@ -24,6 +24,8 @@ pub struct Target {
     pub openai: String,
     /// Whether it must not change a byte of the body.
     pub exact: bool,
+    /// The key that it wants, if it wants one of its own.
+    pub key: Option<String>,
 }
 
 /// A request ready to be sent, and what its reply must be like.
@@ -45,13 +47,14 @@ impl Question {
     /// Prepares a request of `spec` for `target`.
     pub fn new(target: &Target, spec: &Spec) -> anyhow::Result<Self> {
         let body = shapes::request(spec);
+        let key = target.key.as_deref().unwrap_or("sk-bench-0000");
         let (path, own) = match spec.dialect {
             Dialect::Anthropic => (
                 format!("{}/v1/messages", target.anthropic),
-                "x-api-key: sk-ant-bench-0000\r\nanthropic-version: 2023-06-01\r\n",
+                format!("x-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"),
             ),
             Dialect::OpenAi => {
-                (format!("{}/v1/chat/completions", target.openai), "authorization: Bearer sk-bench-0000\r\n")
+                (format!("{}/v1/chat/completions", target.openai), format!("authorization: Bearer {key}\r\n"))
             }
         };
         let head = format!(

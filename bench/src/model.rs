@@ -66,8 +66,14 @@ async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::
             report.add("first_token", &tables, json);
         }
         if has(Part::Throughput) {
-            let extent = Extent { rounds: options.rounds, time, quick: options.quick };
-            let (tables, json) = throughput::run(&peers, extent).await?;
+            let extent = Extent {
+                rounds: options.rounds,
+                time,
+                quick: options.quick,
+                rows: &options.rows,
+                connections: &options.connections,
+            };
+            let (tables, json) = throughput::run(&peers, &extent).await?;
             report.add("throughput", &tables, json);
         }
         if has(Part::Linear) {

@@ -12,14 +12,24 @@ use crate::spec::{Delivery, Dialect, Kind, Spec};
 use crate::stats::{Spread, quantile};
 
 /// How much is done.
-#[derive(Debug, Clone, Copy)]
-pub struct Extent {
+#[derive(Debug)]
+pub struct Extent<'a> {
     /// Rounds of each cell.
     pub rounds: usize,
     /// How long one lasts.
     pub time: Duration,
     /// Whether only the main rows are measured.
     pub quick: bool,
+    /// First letters of the rows.
+    pub rows: &'a str,
+    /// How many connections; empty for what each row says.
+    pub connections: &'a [usize],
+}
+
+impl Extent<'_> {
+    fn takes(&self, row: &Row) -> bool {
+        (row.quick || !self.quick) && row.name.chars().next().is_some_and(|letter| self.rows.contains(letter))
+    }
 }
 
 /// After a load, before the processor time is read: what a proxy does after its last reply counts.
@@ -115,10 +125,11 @@ pub async fn costs(peer: &Peer, spec: &Spec, time: Duration) -> anyhow::Result<(
 }
 
 /// Measures everything.
-pub async fn run(peers: &[Peer], extent: Extent) -> anyhow::Result<(Vec<Table>, Value)> {
+pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> anyhow::Result<(Vec<Table>, Value)> {
     let mut found = Vec::new();
-    for row in rows().into_iter().filter(|row| row.quick || !extent.quick) {
-        for connections in row.connections {
+    for row in rows().into_iter().filter(|row| extent.takes(row)) {
+        let connections = if extent.connections.is_empty() { row.connections } else { extent.connections };
+        for connections in connections {
             tell(&format!("{} ({}), {connections} connections", row.name, row.spec.dialect.name()));
             let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); peers.len()];
             let (rounds, time) = match row.spec.is_large() {

@@ -50,6 +50,7 @@ pub fn start(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target,
         anthropic: path("anthropic_base_url"),
         openai: path("openai_base_url"),
         exact: true,
+        key: None,
     };
     Ok((running, target, version))
 }

@@ -89,18 +89,23 @@ impl Peer {
     /// In words, with what to do: it is not installed, or does not start.
     pub async fn start(kind: PeerKind, places: &Places) -> anyhow::Result<Self> {
         let folder = places.folder.sub(kind.name())?;
-        let direct =
-            |address, exact| Target { address, anthropic: String::new(), openai: String::new(), exact };
+        let direct = |address, key: Option<String>| Target {
+            address,
+            anthropic: String::new(),
+            openai: String::new(),
+            exact: kind != PeerKind::LiteLlm,
+            key,
+        };
         let mut peer = match kind {
             PeerKind::Direct => Self {
                 kind,
-                target: direct(places.upstream, true),
+                target: direct(places.upstream, None),
                 version: "no proxy".to_owned(),
                 running: None,
             },
             PeerKind::Nginx | PeerKind::Nginx64k => {
                 let (running, address, version) = nginx::start(&folder, places, kind == PeerKind::Nginx64k)?;
-                Self { kind, target: direct(address, true), version, running: Some(running) }
+                Self { kind, target: direct(address, None), version, running: Some(running) }
             }
             PeerKind::Doorward => {
                 let (running, target, version) = doorward::start(&folder, places)?;
@@ -108,14 +113,14 @@ impl Peer {
             }
             PeerKind::Mitmproxy => {
                 let (running, address, version) = python::mitmproxy(&folder, places)?;
-                Self { kind, target: direct(address, true), version, running: Some(running) }
+                Self { kind, target: direct(address, None), version, running: Some(running) }
             }
             PeerKind::LiteLlm => {
-                let (running, address, version) = python::litellm(&folder, places)?;
-                Self { kind, target: direct(address, false), version, running: Some(running) }
+                let (running, address, key, version) = python::litellm(&folder, places)?;
+                Self { kind, target: direct(address, Some(key)), version, running: Some(running) }
             }
         };
-        peer.wait(Duration::from_secs(if kind.is_python() { 120 } else { 15 })).await?;
+        peer.wait(Duration::from_secs(if kind.is_python() { 300 } else { 15 })).await?;
         Ok(peer)
     }
 

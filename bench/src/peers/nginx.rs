@@ -30,7 +30,11 @@ fn configuration(folder: &Path, address: SocketAddr, upstream: SocketAddr, large
         .iter()
         .map(|what| format!("  {what}_temp_path {folder}/{what};\n"))
         .collect();
-    let buffer = if large { "      proxy_buffer_size 64k;\n" } else { "" };
+    let buffer = if large {
+        "      proxy_buffer_size 64k;\n      proxy_buffers 8 64k;\n      proxy_busy_buffers_size 128k;\n"
+    } else {
+        ""
+    };
     // The default would close a connection after a thousand requests, which no other peer does.
     let requests = "keepalive_requests 100000000;";
     format!(

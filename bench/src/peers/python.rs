@@ -1,6 +1,7 @@
 //! The proxies written in Python, each in an environment of its own.
 
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -94,7 +95,8 @@ pub fn mitmproxy(folder: &Path, places: &Places) -> anyhow::Result<(Running, Soc
     Ok((Running::start(&mut command, folder, "mitmproxy")?.unheard(), address, MITMPROXY.replace("==", " ")))
 }
 
-pub fn litellm(folder: &Path, places: &Places) -> anyhow::Result<(Running, SocketAddr, String)> {
+/// The proxy, and the key without which it would refuse to start.
+pub fn litellm(folder: &Path, places: &Places) -> anyhow::Result<(Running, SocketAddr, String, String)> {
     let home = environment(places, "litellm", LITELLM)?;
     let address = free_address()?;
     let file = folder.join("config.yaml");
@@ -108,6 +110,8 @@ pub fn litellm(folder: &Path, places: &Places) -> anyhow::Result<(Running, Socke
             places.upstream
         ),
     )?;
+    let random = || RandomState::new().build_hasher().finish();
+    let key = format!("sk-{:016x}{:016x}{:016x}{:016x}", random(), random(), random(), random());
     let mut command = Command::new(home.join("bin").join("litellm"));
     command
         .arg("--config")
@@ -115,6 +119,7 @@ pub fn litellm(folder: &Path, places: &Places) -> anyhow::Result<(Running, Socke
         .args(["--host", "127.0.0.1", "--port", &address.port().to_string(), "--num_workers", "2"])
         .env("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         .env("LITELLM_LOG", "ERROR")
+        .env("LITELLM_MASTER_KEY", &key)
         .env("NO_PROXY", "127.0.0.1");
-    Ok((Running::start(&mut command, folder, "litellm")?.unheard(), address, LITELLM.replace("==", " ")))
+    Ok((Running::start(&mut command, folder, "litellm")?.unheard(), address, key, LITELLM.replace("==", " ")))
 }
