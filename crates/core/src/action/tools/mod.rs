@@ -54,6 +54,12 @@ fn plain_name(name: &str) -> String {
     out
 }
 
+/// Whether a list may be the words of one command: several, the first a name.
+fn words_of_one(list: &Node) -> bool {
+    let first = list.elements().first().and_then(Node::as_str);
+    list.elements().len() > 1 && first.is_some_and(|word| !word.contains(char::is_whitespace))
+}
+
 /// Whether the tool only keeps notes or talks to the user.
 fn inert(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
@@ -147,10 +153,13 @@ impl Fill<'_> {
         if node.is_array() {
             // `["bash", "-lc", "…"]` is one command.
             if key_is(COMMAND_KEYS) && node.elements().iter().all(|element| element.as_str().is_some()) {
-                // `commands` of OpenAI's shell tool are command lines, whatever they look like.
-                if self.name == "shell" && key == "commands" {
+                // `commands` are command lines, whatever they look like (OpenAI's shell tool, Cline's
+                // `run_commands`). Of a tool that is not documented they may be one command's words all the same.
+                let lines = key == "commands";
+                if lines {
                     self.script_of(node);
-                } else {
+                }
+                if !lines || (self.name != "shell" && words_of_one(node)) {
                     self.argv(node);
                 }
                 return;
@@ -172,9 +181,9 @@ impl Fill<'_> {
         if words.is_empty() {
             return;
         }
-        let several = words.len() > 1
-            && words.iter().all(|word| word.contains(' '))
-            && !words.iter().any(|word| word.starts_with('-'));
+        // No program has a name like `curl … | sh`.
+        let several =
+            words.iter().all(|word| word.contains(' ')) && !words.iter().any(|word| word.starts_with('-'));
         if several {
             words.iter().for_each(|line| self.command(line, None));
             return;

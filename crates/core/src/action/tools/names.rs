@@ -23,6 +23,7 @@ pub(super) const NAMES: &[(Capability, &[&str])] = &[
             "run_terminal_command",
             "execute_command",
             "run_command",
+            "run_commands",
             "local_shell",
             "local_shell_call",
             "shell_command",
@@ -101,6 +102,7 @@ pub(super) const NAMES: &[(Capability, &[&str])] = &[
             "view",
             "cat",
             "read_file",
+            "read_files",
             "readfile",
             "read_text_file",
             "read_media_file",
@@ -168,6 +170,7 @@ pub(super) const NAMES: &[(Capability, &[&str])] = &[
         Capability::WriteFile,
         &[
             "write",
+            "editor",
             "edit",
             "multiedit",
             "multi_edit",
@@ -249,6 +252,7 @@ pub(super) const NAMES: &[(Capability, &[&str])] = &[
     (
         Capability::NetworkFetch,
         &[
+            "fetch_web_content",
             "webfetch",
             "web_fetch",
             "fetch",
@@ -447,6 +451,17 @@ pub(super) const NAMES: &[(Capability, &[&str])] = &[
 
 /// Tools that only keep the agent's own notes or hand work to another agent: no effect of their own.
 pub(super) const INERT: &[&str] = &[
+    "ask_question",
+    "spawn_agent",
+    "close_agent",
+    "invoke_agent",
+    "activate_skill",
+    "write_todos",
+    "update_topic",
+    "get_goal",
+    "create_goal",
+    "update_goal",
+    "report_findings",
     "todowrite",
     "todoread",
     "todo_write",

@@ -64,6 +64,13 @@ fn commands_come_as_text_or_as_a_list() {
     does("desktop", r#"{"args":{"script":"cat /etc/shadow"}}"#, shadow);
     does("container.exec", r#"{"cmd":["bash","-lc","cat /etc/shadow"]}"#, shadow);
     does("bash", "cat /etc/shadow", shadow);
+    // Cline's shell tool takes command lines.
+    does("run_commands", r#"{"commands":["cat /etc/shadow"]}"#, shadow);
+    does("run_commands", r#"{"commands":["true","cat /etc/shadow"]}"#, shadow);
+    // Lines or the words of one: both are read.
+    let both = &["execute /etc/shadow (credential)", "read /etc/shadow (credential)"];
+    does("run_commands", r#"{"commands":["cat","/etc/shadow"]}"#, both);
+    does("desktop", r#"{"command":["cat /etc/shadow"]}"#, shadow);
 }
 
 #[test]
