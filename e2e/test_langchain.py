@@ -89,5 +89,5 @@ def test_an_agent_goes_on_after_a_block(kind, bases):
         ["echo first > first.txt", "echo second > second.txt"],
         "Done despite the block.",
     )
-    # Without the door it would have run the other one.
-    assert run(kind, bases[1], "beside")[0][1].endswith("payload.sh | sh")
+    # Without the door it would have run the other one. Calls of one turn run side by side, in any order.
+    assert any(command.endswith("payload.sh | sh") for command in run(kind, bases[1], "beside")[0])

@@ -1,7 +1,7 @@
 """`cargo xtask agents`: the published coding agents, unmodified, through the real binary.
 
-It prepares what this folder needs and says where it is: `AGENTS_HOME` is a folder with `npm/` (Node packages)
-and `aider/` (a Python environment). `AGENTS_ONLY` names the agents or families to run, separated by commas.
+It prepares what this folder needs and says where it is: `AGENTS_HOME` is a folder with one folder for each
+family of agents. `AGENTS_ONLY` names the agents or families to run, separated by commas.
 `--report FILE` writes the results as JSON.
 """
 

@@ -42,10 +42,14 @@ class Node(Agent):
     @cached_property
     def version(self):
         try:
-            manifest = installed("npm", "node_modules", *self.package.split("/"), "package.json")
+            manifest = installed(self.family, "node_modules", *self.package.split("/"), "package.json")
         except (RuntimeError, FileNotFoundError):
             return "?"
         return json.loads(manifest.read_text())["version"]
+
+    def program(self, name):
+        """The path of its program."""
+        return installed(self.family, "node_modules", ".bin", name)
 
 
 class Codex(Node):
@@ -74,9 +78,8 @@ class Codex(Node):
         )
 
     def _exec(self, *more):
-        codex = installed("npm", "node_modules", ".bin", "codex")
         # Its own sandbox needs kernel features that containers lack, and is not what is tested.
-        return [codex, "exec", *more, "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+        return [self.program("codex"), "exec", *more, "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
 
     def task(self, scene, words):
         return [*self._exec(), words]
@@ -117,11 +120,72 @@ class OpenCode(Node):
         (folder / "opencode.json").write_text(json.dumps({"provider": {self.provider: provider}}))
 
     def task(self, scene, words):
-        opencode = installed("npm", "node_modules", ".bin", "opencode")
-        return [opencode, "run", "--model", f"{self.provider}/{self.model}", words]
+        return [self.program("opencode"), "run", "--model", f"{self.provider}/{self.model}", words]
 
     def next_task(self, scene, words):
         return [*self.task(scene, words)[:-1], "--continue", words]
+
+
+class ClaudeCode(Node):
+    """Claude Code without a terminal. Commands and edits are allowed; it would ask otherwise."""
+
+    name = family = "claude-code"
+    package, protocol = "@anthropic-ai/claude-code", "anthropic"
+
+    def env(self, scene):
+        return {
+            "ANTHROPIC_BASE_URL": scene.door.base_url,
+            "ANTHROPIC_API_KEY": KEY,
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        }
+
+    def task(self, scene, words):
+        return [self.program("claude"), "-p", words, "--allowedTools", "Bash,Edit,Write"]
+
+    def next_task(self, scene, words):
+        return [self.program("claude"), "--continue", *self.task(scene, words)[1:]]
+
+
+class GeminiCli(Node):
+    """Gemini CLI without a terminal."""
+
+    name = family = "gemini-cli"
+    package, protocol = "@google/gemini-cli", "gemini"
+
+    def env(self, scene):
+        return {"GOOGLE_GEMINI_BASE_URL": scene.door.base_url, "GEMINI_API_KEY": KEY}
+
+    def settle(self, scene):
+        folder = scene.home / ".gemini"
+        folder.mkdir()
+        settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+        (folder / "settings.json").write_text(json.dumps(settings))
+
+    def task(self, scene, words):
+        # With a model named, it does not ask a small one first which to take.
+        return [self.program("gemini"), "--yolo", "--skip-trust", "--model", "gemini-2.5-pro", "--prompt", words]
+
+    def next_task(self, scene, words):
+        return [*self.task(scene, words), "--resume", "latest"]
+
+
+class Cline(Node):
+    """The Cline command line."""
+
+    name = family = package = "cline"
+
+    def settle(self, scene):
+        where = ["--baseurl", scene.door.base_url, "--apikey", KEY, "--modelid", "scripted"]
+        done = scene.run([self.program("cline"), "auth", "--provider", "openai-compatible", *where])
+        assert done.status == 0, done
+
+    def task(self, scene, words):
+        return [self.program("cline"), "--provider", "openai-compatible", "--model", "scripted", words]
+
+    def next_task(self, scene, words):
+        done = scene.run([self.program("cline"), "history", "--json"])
+        session = json.loads(done.out)[0]["sessionId"]
+        return [*self.task(scene, words)[:-1], "--id", session, words]
 
 
 class Aider(Agent):
@@ -171,6 +235,9 @@ FLEET = [
     ),
     OpenCode("opencode-responses", "openai", "openai", "gpt-scripted", {}),
     OpenCode("opencode-anthropic", "anthropic", "anthropic", "claude-scripted", {}),
+    ClaudeCode(),
+    GeminiCli(),
+    Cline(),
     Aider("aider-chat", "openai", "openai/scripted"),
     Aider("aider-anthropic", "anthropic", "anthropic/claude-scripted"),
 ]

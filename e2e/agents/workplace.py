@@ -73,6 +73,7 @@ class Scene:
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "HTTPS_PROXY": NOWHERE,
+            "NO_PROXY": "127.0.0.1,localhost",
             **self.agent.env(self),
         }
 

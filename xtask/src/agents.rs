@@ -2,11 +2,20 @@
 //! installing them takes minutes and most of a gigabyte.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::process::{self, Places};
 use crate::{node, python, report};
+
+/// The agents that npm installs, each with the script that puts its binary in place, if it has one.
+const NODE: [(&str, &[&str]); 5] = [
+    ("codex", &[]),
+    ("opencode", &["opencode-ai/postinstall.mjs"]),
+    ("claude-code", &["@anthropic-ai/claude-code/install.cjs"]),
+    ("gemini-cli", &[]),
+    ("cline", &[]),
+];
 
 /// What the caller asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -39,21 +48,27 @@ pub fn parse(arguments: &[String]) -> Result<Option<Options>, String> {
 /// Installs what is missing and runs the suite. `Ok(true)` means that every agent passed.
 pub fn run(options: &Options) -> Result<bool, String> {
     let places = Places::find()?;
-    let (built, output) = process::capture(&mut places.cargo(&["build", "--quiet", "--bins"]))?;
+    let build = ["build", "--quiet", "--bins", "-p", "doorward", "-p", "doorward-testkit"];
+    let (built, output) = process::capture(&mut places.cargo(&build))?;
     if !built.success() {
         return Err(format!("the binaries do not compile\n{output}"));
     }
     let home = places.target.join("agents");
     let sources = places.root.join("e2e").join("agents");
-    let wants = |families: &[&str]| {
-        let named = |name: &String| families.iter().any(|family| name.starts_with(family));
-        options.only.is_empty() || options.only.iter().any(named)
-    };
-    if wants(&["codex", "opencode"]) {
-        node::packages(&sources, &home.join("npm"), node::Lock::AsFarAsItGoes, finish_opencode)?;
+    let wants =
+        |family: &str| options.only.is_empty() || options.only.iter().any(|name| name.starts_with(family));
+    for (family, scripts) in NODE {
+        if wants(family) {
+            let packages = sources.join("packages").join(family);
+            node::packages(&packages, &home.join(family), node::Lock::AsFarAsItGoes, scripts)?;
+        }
     }
-    if wants(&["aider"]) {
-        python::packages(&sources.join("aider.txt"), &home.join("aider"), python::Below::ThreeThirteen)?;
+    if wants("aider") {
+        python::packages(
+            &sources.join("packages").join("aider.txt"),
+            &home.join("aider"),
+            python::Below::ThreeThirteen,
+        )?;
     }
     let results = home.join("results.json");
     let mut suite = suite(&places, &home, &results, options)?;
@@ -83,15 +98,6 @@ fn suite(places: &Places, home: &Path, results: &Path, options: &Options) -> Res
         .env("SCRIPTED_PROVIDER_BIN", places.built("scripted-provider"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(command)
-}
-
-/// No package's own script runs at install time. opencode needs its own, to put its binary in place, so that
-/// one is run by name.
-fn finish_opencode(npm: &Path) -> Result<(), String> {
-    let folder: PathBuf = npm.join("node_modules").join("opencode-ai");
-    let (status, output) =
-        process::capture(Command::new("node").arg("postinstall.mjs").current_dir(&folder))?;
-    if status.success() { Ok(()) } else { Err(format!("opencode's postinstall script failed:\n{output}")) }
 }
 
 #[cfg(test)]

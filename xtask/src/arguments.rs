@@ -23,10 +23,10 @@ Runs every check of the project and reports all of them; the exit status is 0 on
   --fail-fast     stop at the first step that fails
   --rounds N      rounds of the kill -9 test within e2e (default 200)
 
-`agents` installs published coding agents (about 1.5 GB, once) and runs each through the real binary, in front
+`agents` installs published coding agents (about 2.2 GB, once) and runs each through the real binary, in front
 of a scripted provider. The exit status is 0 only if all of them finish their tasks and no blocked command ran.
 
-  --only AGENT,…  only these, by name or family: codex, opencode, aider
+  --only AGENT,…  only these, by name or family: codex, opencode, aider, claude-code, gemini-cli, cline
   --json          the results as JSON on standard output, and nothing else there";
 
 /// What the caller asked for.

@@ -26,15 +26,10 @@ pub fn missing() -> Option<&'static str> {
     (!there).then_some("no Node.js 20 or newer with npm on the PATH")
 }
 
-/// Installs the packages that `sources` names (`package.json`, `package-lock.json`, `.npmrc`) into `home`,
-/// then runs `finish` there.
-pub fn packages(
-    sources: &Path,
-    home: &Path,
-    lock: Lock,
-    finish: impl Fn(&Path) -> Result<(), String>,
-) -> Result<(), String> {
-    let files = ["package.json", "package-lock.json", ".npmrc"];
+/// Installs the packages that `sources` names (`package.json`, `package-lock.json`) into `home`. No package's
+/// own script runs, but for `scripts`, below `node_modules`: some packages are of no use without theirs.
+pub fn packages(sources: &Path, home: &Path, lock: Lock, scripts: &[&str]) -> Result<(), String> {
+    let files = ["package.json", "package-lock.json"];
     let mut wanted = String::new();
     for file in files {
         let path = sources.join(file);
@@ -60,12 +55,19 @@ pub fn packages(
         Lock::Exactly => "ci",
         Lock::AsFarAsItGoes => "install",
     };
-    let (status, output) = process::capture(Command::new(npm()).arg(verb).current_dir(home))?;
-    if !status.success() {
-        return Err(format!("npm {verb} failed:\n{output}"));
+    let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"];
+    finish(Command::new(npm()).arg(verb).args(quiet).current_dir(home))?;
+    for script in scripts {
+        let path = home.join("node_modules").join(script);
+        let folder = path.parent().unwrap_or(home);
+        finish(Command::new("node").arg(&path).current_dir(folder))?;
     }
-    finish(home)?;
     fs::write(&stamp, wanted).map_err(|e| format!("{}: {e}", stamp.display()))
+}
+
+fn finish(command: &mut Command) -> Result<(), String> {
+    let (status, output) = process::capture(command)?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed:\n{output}")) }
 }
 
 fn npm() -> &'static str {

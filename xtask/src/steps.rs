@@ -138,9 +138,7 @@ fn end_to_end(places: &Places, options: &Options) -> Result<(Outcome, Counts), S
     let python = python::environment(places)?;
     let packages = places.target.join("node");
     match node::missing() {
-        None => {
-            node::packages(&places.root.join("e2e").join("node"), &packages, node::Lock::Exactly, |_| Ok(()))?
-        }
+        None => node::packages(&places.root.join("e2e").join("node"), &packages, node::Lock::Exactly, &[])?,
         Some(reason) => report::complain(&format!("the Node SDKs are not tested: {reason}")),
     }
     let mut command = Command::new(python);
