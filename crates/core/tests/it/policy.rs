@@ -277,13 +277,17 @@ fn what_a_provider_is_asked_to_do_can_be_denied() {
     assert_eq!(verdict(&by_tool, &request(vec![search.clone()])), Verdict::Block);
     assert_eq!(verdict(&by_tool, &request(vec![fetch("https://docs.example/")])), Verdict::Allow);
     assert_eq!(verdict(&by_tool, &request(Vec::new())), Verdict::Allow);
-    let by_host = policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {host: \"*.example\"}\n");
+    let by_host =
+        policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {host: \"*.example\"}\n");
     assert_eq!(verdict(&by_host, &request(vec![search.clone()])), Verdict::Block);
     // Where a provider's own search goes is not known, and no reason to stop every request that may search.
     assert_eq!(verdict(&by_host, &request(vec![anywhere.clone()])), Verdict::Allow);
-    let both = policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {tool: web_fetch, host: docs.example}\n");
+    let both = policy(
+        "version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {tool: web_fetch, host: docs.example}\n",
+    );
     assert_eq!(verdict(&both, &request(vec![search.clone()])), Verdict::Allow);
-    let by_capability = policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {capability: network:fetch}\n");
+    let by_capability =
+        policy("version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: {capability: network:fetch}\n");
     assert_eq!(verdict(&by_capability, &request(vec![anywhere.clone()])), Verdict::Block);
     let denied = policy("version: 1\ndefault: deny\nrules:\n  - name: a\n    allow: {tool: web_search}\n");
     assert_eq!(verdict(&denied, &request(Vec::new())), Verdict::Allow);
