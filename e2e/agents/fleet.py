@@ -16,9 +16,9 @@ class Agent:
     # What the upstream speaks.
     protocol = "openai"
     door_arguments = ()
-    # What it can do: `calls` tools, `several` of them in one turn, has a tool that `edits` files, makes
-    # edits in `text`.
-    abilities = frozenset({"calls", "several", "edits"})
+    # What it can do: `calls` tools, `several` of them in one turn, has a tool that `edits` files, `resumes` a
+    # session without a terminal, makes edits in `text`.
+    abilities = frozenset({"calls", "several", "edits", "resumes"})
 
     def env(self, scene):
         """Its own environment variables."""
@@ -173,6 +173,8 @@ class Cline(Node):
     """The Cline command line."""
 
     name = family = package = "cline"
+    # It resumes in a terminal only.
+    abilities = Agent.abilities - {"resumes"}
 
     def settle(self, scene):
         where = ["--baseurl", scene.door.base_url, "--apikey", KEY, "--modelid", "scripted"]
@@ -182,17 +184,13 @@ class Cline(Node):
     def task(self, scene, words):
         return [self.program("cline"), "--provider", "openai-compatible", "--model", "scripted", words]
 
-    def next_task(self, scene, words):
-        done = scene.run([self.program("cline"), "history", "--json"])
-        session = json.loads(done.out)[0]["sessionId"]
-        return [*self.task(scene, words)[:-1], "--id", session, words]
-
 
 class Aider(Agent):
     """aider: no tools, edits in plain text, one request for each message."""
 
     family = "aider"
     abilities = frozenset({"text"})
+    door_arguments = ("--text-tools", "edit_blocks")
 
     def __init__(self, name, protocol, model):
         self.name, self.protocol, self.model = name, protocol, model

@@ -7,6 +7,7 @@ What the provider says stands in `crates/testkit/src/provider/agents.rs`.
 import pytest
 
 RULE = "exec.download-and-run"
+KEYS = ".ssh/authorized_keys"
 
 
 def refused(scene):
@@ -72,6 +73,8 @@ def test_blocked_alone(scene):
     assert (scene.hits(), scene.made("ran.txt")) == (0, None), done
     assert "[doorward] Blocked" in done.out or "Done despite the block." in done.out, done
     assert set(refused(scene)) == {RULE}
+    if "resumes" not in scene.agent.abilities:
+        return
     done = scene.next_task("after")
     assert scene.made("after.txt") == "after\n", done
     assert "Done after the block." in done.out, done
@@ -85,3 +88,22 @@ def test_unguarded(scene):
     done = scene.task("alone")
     assert (scene.hits(), scene.made("ran.txt")) == (1, "ran\n"), done
     assert "Done, nothing was blocked." in done.out, done
+
+
+@pytest.mark.needs("text")
+def test_blocked_text(scene):
+    """Of two edits in plain text one is blocked: the other is made, and the session goes on."""
+    scene.open()
+    done = scene.task("edit_evil")
+    assert (scene.made("made.txt"), scene.made(KEYS)) == ("made\n", None), done
+    assert "[doorward] Blocked" in done.out, done
+    assert set(refused(scene)) == {"persist.ssh-key"}
+    done = scene.next_task("edit_after")
+    assert scene.made("after.txt") == "after\n", done
+
+
+@pytest.mark.needs("text")
+def test_unguarded_text(scene):
+    scene.open("monitor")
+    done = scene.task("edit_evil")
+    assert "ssh-ed25519" in (scene.made(KEYS) or ""), done
