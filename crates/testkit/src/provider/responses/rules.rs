@@ -89,11 +89,11 @@ mod tests {
         let said = json!({ "type": "message", "role": "assistant", "content": "z" });
         let fine = |input: Value, before: &[Value]| check(&json!({ "input": input }), before);
         assert_eq!(fine(json!([reasoning, call, output]), &[]), Ok(()));
-        assert_eq!(fine(json!([output]), &[call.clone()]), Ok(()));
+        assert_eq!(fine(json!([output]), std::slice::from_ref(&call)), Ok(()));
         assert_eq!(fine(json!("hello"), &[]), Ok(()));
         assert!(fine(json!([reasoning, said]), &[]).unwrap_err().contains("required following item"));
         assert!(fine(json!([call]), &[]).unwrap_err().contains("No tool output found"));
-        assert!(fine(json!("hello"), &[call.clone()]).unwrap_err().contains("No tool output found"));
+        assert!(fine(json!("hello"), std::slice::from_ref(&call)).unwrap_err().contains("No tool output found"));
         assert!(fine(json!([output]), &[]).unwrap_err().contains("No tool call found"));
         assert!(fine(json!([call, call, output]), &[]).unwrap_err().contains("Duplicate"));
     }
