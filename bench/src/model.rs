@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::arguments::{Options, Part};
+use crate::budgets;
 use crate::measure::throughput::Extent;
 use crate::measure::{core, first_token, linear, streams, throughput};
 use crate::peers::{Peer, PeerKind, Places};
@@ -73,16 +74,17 @@ async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::
                 rows: &options.rows,
                 connections: &options.connections,
             };
-            let (tables, json) = throughput::run(&peers, &extent).await?;
+            let (tables, json) = throughput::run(&peers, &extent).await;
             report.add("throughput", &tables, json);
         }
         if has(Part::Linear) {
             let rounds = if options.quick { 1 } else { 3 };
-            let (tables, json) = linear::run(&peers, rounds, time / 2).await?;
+            let (tables, json) = linear::run(&peers, rounds, time).await;
             report.add("linear", &tables, json);
         }
     }
     if has(Part::Streams) {
+        let mut found = Vec::new();
         let most = usize::try_from(files.saturating_sub(FILES) / 2).unwrap_or(usize::MAX);
         if most < options.streams {
             report.remark(&format!(
@@ -91,8 +93,18 @@ async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::
             ));
         }
         let hold = Duration::from_secs(if options.quick { 4 } else { 12 });
-        let (tables, json) = streams::run(&available, &places, options.streams.min(most), hold).await?;
+        for kind in available.iter().copied().filter(|kind| *kind != PeerKind::Direct) {
+            match Peer::start(kind, &places).await {
+                Ok(peer) => found.push(streams::one(&peer, options.streams.min(most), hold).await?),
+                Err(error) => report.remark(&missing_words(kind, &error)),
+            }
+        }
+        let (tables, json) = streams::tables(found, options.streams.min(most), hold);
         report.add("streams", &tables, json);
+    }
+    let (table, json) = budgets::judge(report.found());
+    if !table.rows.is_empty() {
+        report.add("budgets", &[table], json);
     }
     drop(upstream);
     Ok(())
@@ -105,7 +117,7 @@ async fn start(options: &Options, places: &Places, report: &mut Report) -> (Vec<
         match Peer::start(*kind, places).await {
             Ok(peer) => peers.push(peer),
             Err(error) => {
-                report.remark(&format!("**{} is missing from this run**: {error:#}", kind.name()));
+                report.remark(&missing_words(*kind, &error));
                 missing.push(*kind);
             }
         }
@@ -121,6 +133,10 @@ async fn start(options: &Options, places: &Places, report: &mut Report) -> (Vec<
     };
     report.add("peers", &[table], versions.into());
     (peers, missing)
+}
+
+fn missing_words(kind: PeerKind, error: &anyhow::Error) -> String {
+    format!("**{} is missing from this run**: {error:#}", kind.name())
 }
 
 fn facts(options: &Options) -> Vec<(&'static str, String)> {

@@ -85,6 +85,11 @@ impl Report {
         }
     }
 
+    /// The figures so far.
+    pub const fn found(&self) -> &Map<String, Value> {
+        &self.json
+    }
+
     /// All tables.
     pub fn markdown(&self) -> String {
         self.tables.join("\n")

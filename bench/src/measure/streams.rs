@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::client::{Connection, Question};
 use crate::http::Reply;
-use crate::peers::{Peer, PeerKind, Places};
+use crate::peers::Peer;
 use crate::report::{Table, number, tell};
 use crate::shapes::Shape;
 use crate::spec::{Delivery, Dialect, Kind, Spec};
@@ -39,22 +39,12 @@ struct Counts {
     failure: std::sync::Mutex<Option<String>>,
 }
 
-/// Opens `streams` of each peer in turn, holds them for `hold` and looks.
-pub async fn run(
-    kinds: &[PeerKind],
-    places: &Places,
-    streams: usize,
-    hold: Duration,
-) -> anyhow::Result<(Vec<Table>, Value)> {
-    let (mut rows, mut json) = (Vec::new(), Vec::new());
-    for kind in kinds.iter().copied().filter(|kind| *kind != PeerKind::Direct) {
-        let wanted = if kind.is_python() { streams.min(PYTHON) } else { streams };
-        tell(&format!("{wanted} slow streams through {}", kind.name()));
-        let Ok(peer) = Peer::start(kind, places).await else { continue };
-        let (row, figures) = one(&peer, wanted, hold).await?;
-        rows.push(row);
-        json.push(figures);
-    }
+/// What was found of one peer: a row, and its figures.
+type Found = (Vec<String>, Value);
+
+/// The table of what was found.
+pub fn tables(found: Vec<Found>, streams: usize, hold: Duration) -> (Vec<Table>, Value) {
+    let (rows, json) = found.into_iter().unzip();
     let head = [
         "peer",
         "streams",
@@ -79,10 +69,13 @@ pub async fn run(
         head: head.map(str::to_owned).to_vec(),
         rows,
     };
-    Ok((vec![table], Value::Array(json)))
+    (vec![table], Value::Array(json))
 }
 
-async fn one(peer: &Peer, wanted: usize, hold: Duration) -> anyhow::Result<(Vec<String>, Value)> {
+/// Opens `streams` through a peer, holds them for `hold` and looks.
+pub async fn one(peer: &Peer, streams: usize, hold: Duration) -> anyhow::Result<Found> {
+    let wanted = if peer.kind.is_python() { streams.min(PYTHON) } else { streams };
+    tell(&format!("{wanted} slow streams through {}", peer.kind.name()));
     let spec =
         Spec { dialect: Dialect::Anthropic, kind: Kind::Deltas(1_000), delivery: Delivery::Paced(PACE) };
     let shape = Shape::of(&spec);

@@ -35,6 +35,9 @@ impl Extent<'_> {
 /// After a load, before the processor time is read: what a proxy does after its last reply counts.
 const SETTLE: Duration = Duration::from_millis(60);
 
+/// Whose round took longer is not asked for another: the others would wait for it most of the time.
+const TOO_SLOW: Duration = Duration::from_secs(10);
+
 /// How long replies under way are waited for.
 const PATIENCE: Duration = Duration::from_secs(25);
 
@@ -110,22 +113,26 @@ impl Cell {
 }
 
 /// Measures one cell.
-async fn cell(peer: &Peer, spec: &Spec, connections: usize, time: Duration) -> anyhow::Result<Cell> {
+async fn cell(peer: &Peer, spec: &Spec, connections: usize, time: Duration) -> Cell {
     let cpu = || peer.tree().map_or(0, crate::proc::Tree::cpu_micros);
     let before = cpu();
-    let load = load(&peer.target, spec, connections, time, PATIENCE).await?;
+    let load = match load(&peer.target, spec, connections, time, PATIENCE).await {
+        Ok(load) => load,
+        // A peer that is gone is told like one that answers wrongly.
+        Err(error) => Load { failed: 1, failure: Some(format!("{error:#}")), ..Load::default() },
+    };
     tokio::time::sleep(SETTLE).await;
-    Ok(Cell { load, cpu: cpu().saturating_sub(before) as f64 })
+    Cell { load, cpu: cpu().saturating_sub(before) as f64 }
 }
 
 /// Processor time and latency for each reply on one connection: microseconds, milliseconds.
-pub async fn costs(peer: &Peer, spec: &Spec, time: Duration) -> anyhow::Result<(f64, f64)> {
-    let cell = cell(peer, spec, 1, time).await?;
-    Ok((cell.cpu_each(), quantile(&cell.load.millis, 0.5)))
+pub async fn costs(peer: &Peer, spec: &Spec, time: Duration) -> (f64, f64) {
+    let cell = cell(peer, spec, 1, time).await;
+    (cell.cpu_each(), quantile(&cell.load.millis, 0.5))
 }
 
 /// Measures everything.
-pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> anyhow::Result<(Vec<Table>, Value)> {
+pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> (Vec<Table>, Value) {
     let mut found = Vec::new();
     for row in rows().into_iter().filter(|row| extent.takes(row)) {
         let connections = if extent.connections.is_empty() { row.connections } else { extent.connections };
@@ -140,7 +147,10 @@ pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> anyhow::Result<(Vec<Tab
                 for turn in 0..peers.len() {
                     let at = (turn + round) % peers.len();
                     let (Some(peer), Some(cells)) = (peers.get(at), cells.get_mut(at)) else { continue };
-                    cells.push(cell(peer, &row.spec, *connections, time).await?);
+                    if cells.last().is_some_and(|cell| cell.load.seconds > TOO_SLOW.as_secs_f64()) {
+                        continue;
+                    }
+                    cells.push(cell(peer, &row.spec, *connections, time).await);
                 }
             }
             found.push(Found { name: row.name, spec: row.spec, connections: *connections, cells });
@@ -175,7 +185,7 @@ pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> anyhow::Result<(Vec<Tab
     if !wrong.rows.is_empty() {
         tables.push(wrong);
     }
-    Ok((tables, Value::Array(json)))
+    (tables, Value::Array(json))
 }
 
 struct Found {
@@ -233,7 +243,9 @@ fn table(
     let ranges = !legend.is_empty();
     let mut head = vec!["reply".to_owned(), "dialect".to_owned(), "connections".to_owned()];
     head.extend(peers.iter().map(|peer| peer.kind.name().to_owned()));
-    let rows = found.iter().map(|found| {
+    // How many paced replies there are in a second, their pace says.
+    let told = |found: &&Found| !ranges || !matches!(found.spec.delivery, Delivery::Paced(_));
+    let rows = found.iter().filter(told).map(|found| {
         let mut row = found.label();
         for (at, (peer, cells)) in peers.iter().zip(&found.cells).enumerate() {
             let spread = Spread::of(cells.iter().map(&value));
