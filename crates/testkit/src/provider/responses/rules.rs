@@ -93,7 +93,9 @@ mod tests {
         assert_eq!(fine(json!("hello"), &[]), Ok(()));
         assert!(fine(json!([reasoning, said]), &[]).unwrap_err().contains("required following item"));
         assert!(fine(json!([call]), &[]).unwrap_err().contains("No tool output found"));
-        assert!(fine(json!("hello"), std::slice::from_ref(&call)).unwrap_err().contains("No tool output found"));
+        assert!(
+            fine(json!("hello"), std::slice::from_ref(&call)).unwrap_err().contains("No tool output found")
+        );
         assert!(fine(json!([output]), &[]).unwrap_err().contains("No tool call found"));
         assert!(fine(json!([call, call, output]), &[]).unwrap_err().contains("Duplicate"));
     }
