@@ -127,7 +127,9 @@ impl Case<'_> {
     fn is_allowed(&self, rules: &[&Rule]) -> bool {
         let by_tool = |rule: &&&Rule| self.tool(rule) == Truth::Yes;
         let rules: Vec<&Rule> = rules.iter().filter(by_tool).copied().collect();
-        if rules.iter().any(|rule| !rule.asks_about_effects()) {
+        // Of a request each effect has a tool of its own, and is to be allowed by itself.
+        let one_tool = self.action.kind != ActionKind::ModelRequest;
+        if one_tool && rules.iter().any(|rule| !rule.asks_about_effects()) {
             return true;
         }
         !self.effects.is_empty()
