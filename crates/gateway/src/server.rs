@@ -109,7 +109,8 @@ impl Server {
     async fn request(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, body) = request.into_parts();
         match self.route(&head) {
-            Ok(crossing) => crossing.handle(head, body).await,
+            // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
+            Ok(crossing) => Box::pin(crossing.handle(head, body)).await,
             Err((answer, protocol)) => answer.into_response(protocol),
         }
     }
