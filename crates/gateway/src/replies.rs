@@ -45,6 +45,8 @@ struct Blocked {
     /// The conversation it belongs to, until the upstream was given an output.
     conversation: Option<Arc<str>>,
     suppressed: Suppressed,
+    /// The id of the message in its place.
+    place: Option<String>,
 }
 
 impl Replies {
@@ -86,7 +88,8 @@ impl Remembered {
         };
         // A copy of its own: a slice would keep the whole event.
         let suppressed = Suppressed { item: Bytes::copy_from_slice(&origin.item), notice };
-        let blocked = Blocked { response: origin.response, conversation, suppressed };
+        let place = suppressed.place();
+        let blocked = Blocked { response: origin.response, conversation, suppressed, place };
         if size(&blocked) > MOST_BYTES {
             return;
         }
@@ -129,6 +132,17 @@ impl Remembered {
         book.declared.iter().find(|(known, _)| known == id).map(|(_, declared)| Arc::clone(declared))
     }
 
+    /// One call that a client has sent something of.
+    fn one(&self, which: impl Fn(&Blocked) -> bool) -> Option<Suppressed> {
+        let mut book = self.book();
+        let at = book.calls.iter().position(which)?;
+        // What a client still sends is what it will send again.
+        let blocked = book.calls.remove(at)?;
+        let suppressed = blocked.suppressed.clone();
+        book.calls.push_back(blocked);
+        Some(suppressed)
+    }
+
     fn all(&self, which: impl Fn(&Blocked) -> bool) -> Vec<Suppressed> {
         let book = self.book();
         book.calls.iter().filter(|blocked| which(blocked)).map(|blocked| blocked.suppressed.clone()).collect()
@@ -142,13 +156,11 @@ fn size(blocked: &Blocked) -> usize {
 
 impl Memory for Remembered {
     fn told(&self, notice: &str) -> Option<Suppressed> {
-        let mut book = self.book();
-        let at = book.calls.iter().position(|blocked| blocked.suppressed.notice == notice)?;
-        // What a client still sends is what it will send again.
-        let blocked = book.calls.remove(at)?;
-        let suppressed = blocked.suppressed.clone();
-        book.calls.push_back(blocked);
-        Some(suppressed)
+        self.one(|blocked| blocked.suppressed.notice == notice)
+    }
+
+    fn referred(&self, id: &str) -> Option<Suppressed> {
+        self.one(|blocked| blocked.place.as_deref() == Some(id))
     }
 
     fn of_reply(&self, id: &str) -> Vec<Suppressed> {
@@ -200,6 +212,15 @@ mod tests {
         assert_eq!(memory.of_reply("resp_1").len(), 2);
         assert!(memory.of_conversation("conv").is_empty(), "it was answered");
         assert_eq!(memory.told("three").unwrap().item, "{1}");
+    }
+
+    #[test]
+    fn a_call_is_found_by_the_id_of_its_message() {
+        let memory = remembered();
+        memory.blocked(origin("resp_1", r#"{"id":"fc_1"}"#), None, "one".into());
+        memory.blocked(origin("resp_1", "{}"), None, "two".into());
+        assert_eq!(memory.referred("msg_1").unwrap().notice, "one");
+        assert!(memory.referred("fc_1").is_none() && memory.referred("").is_none());
     }
 
     #[test]

@@ -36,10 +36,15 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
 /// The id of the message in the place of a call: made of the call's, so that all copies agree.
 fn id_of(place: Option<&Place>, at: usize) -> String {
     let id = place.map(|place| place.id.as_str()).unwrap_or_default();
+    id_for(id).unwrap_or_else(|| format!("msg_doorward{at}"))
+}
+
+/// The same, from the call's id; `None` if there is nothing in it to make one of.
+pub(super) fn id_for(id: &str) -> Option<String> {
     let own = id.split_once('_').map_or(id, |(_, own)| own);
     let own: String =
         own.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(56).collect();
-    if own.is_empty() { format!("msg_doorward{at}") } else { format!("msg_{own}") }
+    (!own.is_empty()).then(|| format!("msg_{own}"))
 }
 
 /// The message as an item.

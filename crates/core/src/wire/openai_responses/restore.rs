@@ -2,9 +2,11 @@
 //!
 //! The agent never saw a blocked call: in its place stands a message. The model's side did make the call, and
 //! the API holds the conversation to it: a call wants an output, and reasoning wants the item it led to. So a
-//! later request gets the call back, with an output that says it was blocked. Two cases:
+//! later request gets the call back, with an output that says it was blocked. Three cases:
 //!
 //! - the client sends its history: the message stands in it, word for word, and gives way to the call;
+//! - the client sends references to what it takes for stored (`item_reference`): so does the message's, which
+//!   the upstream has never seen and would refuse;
 //! - the upstream keeps the history (`previous_response_id`, `conversation`): the outputs are added.
 //!
 //! What was blocked goes back to where it came from and nowhere else, and it goes through the judging of the
@@ -26,10 +28,21 @@ pub struct Suppressed {
     pub notice: String,
 }
 
+impl Suppressed {
+    /// The id of the message in its place, by which a client may refer to it.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        super::repair::id_for(object(&self.item).ok()?.text("id")?)
+    }
+}
+
 /// What is remembered of blocked calls, of one agent and one upstream.
 pub trait Memory {
     /// The call in whose place the agent was told this, word for word.
     fn told(&self, notice: &str) -> Option<Suppressed>;
+
+    /// The call in whose place stands the message with this id.
+    fn referred(&self, id: &str) -> Option<Suppressed>;
 
     /// The blocked calls of the reply with this id.
     fn of_reply(&self, id: &str) -> Vec<Suppressed>;
@@ -79,8 +92,8 @@ pub(crate) fn restore(body: &[u8], memory: &dyn Memory) -> Result<Option<Restore
     let mut seen: Vec<Bytes> = Vec::new();
     let input = node.some("input");
     for item in input.map(Node::elements).unwrap_or_default() {
-        let Some(notice) = own_message(item) else { continue };
-        let Some(suppressed) = memory.told(notice) else { continue };
+        let told = own_message(item).and_then(|notice| memory.told(notice));
+        let Some(suppressed) = told.or_else(|| memory.referred(reference(item)?)) else { continue };
         // One call twice is none of the API's conversations.
         if seen.contains(&suppressed.item) {
             continue;
@@ -127,6 +140,11 @@ fn own_message(item: &Node) -> Option<&str> {
     }
     let [part] = content.elements() else { return None };
     (part.text("type") == Some("output_text")).then(|| part.text("text")).flatten()
+}
+
+/// The id of a stored item that stands here by reference.
+fn reference(item: &Node) -> Option<&str> {
+    (item.text("type") == Some("item_reference")).then(|| item.text("id")).flatten()
 }
 
 /// Whether the client itself answers the call.
@@ -240,6 +258,9 @@ mod tests {
         fn told(&self, notice: &str) -> Option<Suppressed> {
             (notice == self.suppressed.notice).then(|| self.suppressed.clone())
         }
+        fn referred(&self, id: &str) -> Option<Suppressed> {
+            (self.suppressed.place().as_deref() == Some(id)).then(|| self.suppressed.clone())
+        }
         fn of_reply(&self, id: &str) -> Vec<Suppressed> {
             if id == self.response { vec![self.suppressed.clone()] } else { Vec::new() }
         }
@@ -281,6 +302,26 @@ mod tests {
             assert_eq!(
                 after["input"],
                 json!([reasoning, function_call(), blocked(), { "role": "user", "content": "go on" }])
+            );
+        }
+    }
+
+    /// As the Vercel AI SDK sends it: its own calls whole, everything else that was stored by reference.
+    #[test]
+    fn a_reference_to_our_message_gives_way_to_the_call() {
+        let reasoning = json!({ "type": "item_reference", "id": "rs_1" });
+        let ours = json!({ "type": "item_reference", "id": "msg_1" });
+        let request = json!({ "model": "m", "input": [reasoning, ours, ours] });
+        let after = restored(&request, &function_call()).unwrap();
+        assert_eq!(after["input"], json!([reasoning, function_call(), blocked(), ours]));
+        for item in [
+            json!({ "type": "item_reference", "id": "msg_2" }),
+            json!({ "type": "item_reference", "id": "fc_1" }),
+            json!({ "type": "message", "role": "user", "id": "msg_1", "content": "hello" }),
+        ] {
+            assert!(
+                restored(&json!({ "model": "m", "input": [item] }), &function_call()).is_none(),
+                "{item}"
             );
         }
     }
