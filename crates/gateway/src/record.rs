@@ -340,6 +340,15 @@ impl Recorder {
         let stopped = seen.facts.kill != Kill::Running;
         self.keep(&id, time, action, decision, &salt, content).await?;
         self.append(leaf, stopped).await?;
+        tracing::debug!(
+            receipt = id,
+            agent = &*action.agent,
+            kind = action.kind.as_str(),
+            verdict = decision.verdict.as_str(),
+            goes_on,
+            rules = ?decision.reasons.iter().map(|reason| &*reason.rule).collect::<Vec<_>>(),
+            "decided"
+        );
         seen.end(action, decision, if goes_on { Ending::Forwarded } else { Ending::Blocked });
         Ok((id.into(), goes_on))
     }
@@ -423,6 +432,7 @@ impl Recorder {
         let record = OutcomeRecord { result: closing.result, counts: &counts, usage: &usage, fault };
         let time = now();
         let Ok((id, _)) = id_and_salt(time) else { return };
+        tracing::debug!(of = &*permit.receipt, result = closing.result, bytes = closing.bytes, "ended");
         // Bounded: a free member is not cut by the ledger, and an outcome must always be written.
         let coverage: String = outcome.coverage.to_string().chars().take(600).collect();
         let draft = self
