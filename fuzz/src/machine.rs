@@ -2,24 +2,37 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::io::Write;
 
 use doorward_core::action::{Action, ActionKind};
 use doorward_core::stream::{
     CallId, Context, Dialect, Framing, Held, Input, Limits, Machine, Observation, Outcome, Output, Ruling,
 };
 use doorward_core::wire::Protocol;
+use doorward_core::wire::batch::Batch;
 use doorward_core::wire::request::Declared;
 use doorward_core::wire::text_tools::TextTools;
 
 use crate::mutate::split;
 
 /// The dialects that have a reader.
-pub const DIALECTS: [Dialect; 4] = [
+pub const DIALECTS: [Dialect; 12] = [
     Dialect::Anthropic,
     Dialect::OpenAiChat,
+    Dialect::OpenAiResponses,
+    Dialect::Gemini,
+    Dialect::OpenAiCompletions,
+    Dialect::Batch(Batch::MessageResults),
+    Dialect::Batch(Batch::OpenAiFile),
+    Dialect::Batch(Batch::GeminiFile),
+    Dialect::Batch(Batch::GeminiBatches),
     Dialect::Unknown(Protocol::Anthropic),
     Dialect::Unknown(Protocol::OpenAi),
+    Dialect::Unknown(Protocol::Gemini),
 ];
+
+/// How an agent may read calls from text.
+const TEXT_TOOLS: [TextTools; 4] = [TextTools::None, TextTools::Unset, TextTools::Xml, TextTools::EditBlocks];
 
 /// One character that no dialect has a use for. Where a target puts it only into arguments, it must not
 /// come out with a blocked call, however the arguments were cut.
@@ -33,7 +46,9 @@ pub const NOTICE: &str = "[doorward] withheld";
 pub struct Setup {
     /// What the bytes say.
     pub dialect: Dialect,
-    /// How they are framed.
+    /// How the agent reads calls from text.
+    pub text_tools: TextTools,
+    /// How the bytes are framed.
     pub framing: Framing,
     /// Leave every byte alone.
     pub monitor: bool,
@@ -45,24 +60,36 @@ pub struct Setup {
     pub tight: bool,
     /// Whether the upstream breaks off at the end.
     pub aborted: bool,
+    /// Whether the request that asked for the reply was not seen.
+    pub unseen: bool,
     /// Chooses where the bytes are cut.
     pub seed: u8,
 }
 
 impl Setup {
-    /// Chosen by two bytes.
+    /// Chosen by three bytes: what is read, flags, and cuts.
     #[must_use]
-    pub fn of(choice: u8, seed: u8) -> Self {
-        let flag = |bit: u8| choice & (1 << bit) != 0;
-        let dialect = DIALECTS.get(usize::from(choice & 3)).copied().unwrap_or(Dialect::Anthropic);
+    pub fn of([what, flags, seed]: [u8; 3]) -> Self {
+        let flag = |bit: u8| flags & (1 << bit) != 0;
+        let what = usize::from(what);
+        let dialect = DIALECTS.get(what % DIALECTS.len()).copied().unwrap_or(Dialect::Anthropic);
+        let text_tools =
+            TEXT_TOOLS.get(what / DIALECTS.len() % TEXT_TOOLS.len()).copied().unwrap_or_default();
         Self {
             dialect,
-            framing: if flag(2) { Framing::Json } else { Framing::Events },
-            monitor: flag(3),
-            trusted: flag(4),
-            asked: flag(5),
-            tight: flag(6),
-            aborted: flag(7),
+            text_tools,
+            framing: match dialect {
+                Dialect::Batch(batch) if batch.is_lines() => Framing::Lines,
+                Dialect::Batch(_) => Framing::Json,
+                _ if flag(0) => Framing::Json,
+                _ => Framing::Events,
+            },
+            monitor: flag(1),
+            trusted: flag(2),
+            asked: flag(3),
+            tight: flag(4),
+            aborted: flag(5),
+            unseen: flag(6),
             seed,
         }
     }
@@ -77,9 +104,10 @@ impl Setup {
                 tools: HashSet::from(["Bash", "Read", "RmRm"].map(String::from)),
                 provider_tools: self.asked,
                 choices: if self.asked { 2 } else { 1 },
+                unseen: self.unseen,
                 ..Declared::default()
             },
-            text_tools: TextTools::None,
+            text_tools: self.text_tools,
             door: "".into(),
             monitor: self.monitor,
         };
@@ -230,8 +258,20 @@ impl Runner<'_> {
     }
 }
 
+/// Says which reply it was, if a property did not hold.
+struct Told<'a>(&'a Setup, &'a [u8]);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "{:?}\n{}\n{:?}", self.0, text(self.1), text(self.1));
+        }
+    }
+}
+
 /// Runs a reply in several ways and asserts everything that must hold for any bytes; returns how it went.
 pub fn check(setup: &Setup, bytes: &[u8], rule: Rule<'_>) -> Ran {
+    let _told = Told(setup, bytes);
     let whole = run(setup, &[bytes], Pace::AtOnce, rule);
     let pieces = split(bytes, u64::from(setup.seed));
     assert_eq!(run(setup, &pieces, Pace::AtOnce, rule), whole, "pieces change the outcome");
@@ -247,7 +287,17 @@ pub fn check(setup: &Setup, bytes: &[u8], rule: Rule<'_>) -> Ran {
     }
     let outcome = &whole.outcome;
     let calls = outcome.released + outcome.blocked + outcome.withheld;
-    assert!(calls as usize >= whole.judged.len(), "calls went uncounted: {outcome:?}");
+    // Several readings of one stretch of text are one call.
+    assert!(
+        setup.text_tools.holds() || calls as usize >= whole.judged.len(),
+        "calls went uncounted: {whole:?} of {}",
+        text(bytes)
+    );
+    if outcome.fault.is_none() && !setup.text_tools.holds() {
+        let blocked = whole.judged.iter().filter(|judged| judged.blocked).count();
+        let counted = (outcome.released as usize, outcome.blocked as usize, outcome.withheld);
+        assert_eq!(counted, (whole.judged.len() - blocked, blocked, 0), "calls are miscounted");
+    }
     if setup.monitor {
         assert_eq!(text(&whole.sent), text(bytes), "monitor mode altered the reply");
         return whole;
@@ -255,7 +305,10 @@ pub fn check(setup: &Setup, bytes: &[u8], rule: Rule<'_>) -> Ran {
     if outcome.blocked == 0 && outcome.fault.is_none() {
         assert_eq!(text(&whole.sent), text(bytes), "an untouched reply was altered");
     }
-    unseen(&whole, bytes);
+    // Several readings of one stretch of text hold the same canary.
+    if !setup.text_tools.holds() {
+        unseen(&whole, bytes);
+    }
     reread(setup, &whole, rule);
     whole
 }

@@ -8,6 +8,7 @@ pub const USAGE: &str = "\
 cargo xtask agents [--only AGENT,…] [--json]
 cargo xtask bench model …
 cargo xtask fuzz all|TARGET,… …
+cargo xtask soak [--minutes N] [--rate N] …
 cargo xtask test [--only STEP,…] [--fail-fast] [--rounds N]
 
 Runs every check of the project and reports all of them; the exit status is 0 only if all passed.
@@ -40,6 +41,8 @@ pub enum Request {
     Bench(Vec<String>),
     /// Fuzz, with these arguments.
     Fuzz(Vec<String>),
+    /// Keep up a steady load, with these arguments.
+    Soak(Vec<String>),
     /// Run checks.
     Test(Options),
 }
@@ -66,6 +69,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         }
         Some("bench") => return Ok(Request::Bench(arguments.collect())),
         Some("fuzz") => return Ok(Request::Fuzz(arguments.collect())),
+        Some("soak") => return Ok(Request::Soak(arguments.collect())),
         Some("test") => {}
         Some(other) => return Err(format!("unknown command `{other}`")),
     }

@@ -635,18 +635,14 @@ impl Machine {
             }
             Ruling::Replace(notice) => CallState::Blocked(notice),
         };
-        let released = matches!(state, CallState::Released(_));
-        if !self.calls.rule(id, state) {
-            return;
-        }
-        if let Some(call) = self.calls.get(id).filter(|call| released && call.kind == CallKind::Unknown) {
-            let seen = unknown::coverage(&call.name);
-            self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
-        }
+        self.calls.rule(id, state);
     }
 
     /// Sends what is ruled, in order, up to the first call that is not.
     fn pump(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Draining {
+            self.calls.abandon_open();
+        }
         while let Some(frame) = self.queue.front() {
             if !frame.settled(&self.calls) {
                 if self.phase != Phase::Draining || !self.waits_for_bytes() {
@@ -689,13 +685,15 @@ impl Machine {
         }
         // Counted where it is sent: what was ruled and never came to its turn is withheld.
         for lead in &frame.leads {
-            if self.calls.get(*lead).is_some_and(|call| call.waived) {
-                continue;
-            }
+            let Some(call) = self.calls.get(*lead).filter(|call| !call.waived) else { continue };
             if self.calls.blocked(*lead).is_some() {
                 self.outcome.blocked += 1;
-            } else {
-                self.outcome.released += 1;
+                continue;
+            }
+            self.outcome.released += 1;
+            if call.kind == CallKind::Unknown {
+                let seen = unknown::coverage(&call.name);
+                self.outcome.coverage = std::mem::take(&mut self.outcome.coverage).and(seen);
             }
         }
         Ok(())

@@ -94,6 +94,9 @@ struct Places {
 }
 
 fn campaign(options: &Options) -> Result<bool, String> {
+    if !options.again.is_empty() {
+        return again(options);
+    }
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| home.parent().unwrap_or(&home).join("target"));
@@ -106,11 +109,6 @@ fn campaign(options: &Options) -> Result<bool, String> {
     )];
     for target in &options.targets {
         let program = places.work.join(&triple).join("release").join(target.name);
-        if !options.again.is_empty() {
-            let status = Command::new(&program).args(&options.again).status();
-            fine &= status.map_err(|error| cannot(&program, &error))?.success();
-            continue;
-        }
         let (row, passed) = fuzz(&places, target, &program, options)?;
         say(&row);
         table.push(row);
@@ -118,6 +116,18 @@ fn campaign(options: &Options) -> Result<bool, String> {
     }
     say(&format!("\n{}", table.join("\n")));
     Ok(fine)
+}
+
+/// Runs single inputs, here and without libFuzzer: the panic says what does not hold.
+fn again(options: &Options) -> Result<bool, String> {
+    for path in &options.again {
+        let input = fs::read(path).map_err(|error| cannot(path, &error))?;
+        for target in &options.targets {
+            (target.run)(&input);
+            say(&format!("{}: nothing wrong with {}", target.name, path.display()));
+        }
+    }
+    Ok(true)
 }
 
 /// Builds every binary; returns the target triple. Instrumentation must not reach build scripts, hence

@@ -1,6 +1,6 @@
 //! Replies of Anthropic Messages.
 
-use super::{Choices, NAMES, Reply, arguments, fragments, is_body, json_text};
+use super::{Choices, NAMES, Reply, arguments, fragments, is_body, json_text, said};
 use crate::machine::Setup;
 
 fn event(name: &str, rest: &str) -> String {
@@ -56,7 +56,7 @@ fn block(setup: &Setup, choices: &mut Choices<'_>, reply: &mut Reply, blocks: &m
     let kind = choices.below(8);
     let (start, deltas, whole) = match kind {
         0 => {
-            let text = choices.pick(&["hello", "é😀 \"q\"\\", "", "call tool_use {\"x\":1}"], "");
+            let text = said(setup, choices, &mut reply.honest);
             let quoted = json_text(text, choices);
             let deltas = fragments(text, choices)
                 .iter()

@@ -6,10 +6,15 @@
 //! stands in the arguments of calls that are to be blocked and nowhere else, never comes out.
 
 mod anthropic;
+mod completions;
+mod gemini;
 mod openai_chat;
+mod openai_responses;
 
 use doorward_core::action::ActionKind;
 use doorward_core::stream::{Dialect, Framing};
+use doorward_core::wire::batch::Batch;
+use doorward_core::wire::text_tools::TextTools;
 
 use crate::machine::{CANARY, Ran, Setup, canaries, check};
 
@@ -68,6 +73,31 @@ fn arguments(choices: &mut Choices<'_>) -> String {
     choices.pick(from, "{}").to_owned()
 }
 
+/// Something that is said. An agent that reads calls from text may find one in it, with the canary.
+fn said(setup: &Setup, choices: &mut Choices<'_>, honest: &mut bool) -> &'static str {
+    const PLAIN: [&str; 5] = ["hello", "é😀 \"q\"\\", "call tool_use {\"x\":1}", "a < b and `x`\n", "a\n<b>"];
+    const XML: [&str; 3] = [
+        "I'll look.\n<execute_command>\n<command>☠</command>\n</execute_command>\n",
+        "<execute_command><command>☠</command><requires_approval>false</requires_approval></execute_command> and on",
+        "<read_file><path>☠</path></read_file>",
+    ];
+    const EDIT_BLOCKS: [&str; 2] =
+        ["a.py\n```python\n<<<<<<< SEARCH\nx\n=======\n☠\n>>>>>>> REPLACE\n```\n", "Run:\n```bash\n☠\n```\n"];
+    let held =
+        !matches!(setup.dialect, Dialect::OpenAiResponses | Dialect::OpenAiCompletions | Dialect::Unknown(_));
+    let calls: &[&str] = match setup.text_tools {
+        _ if !held => &[],
+        TextTools::Xml => &XML,
+        TextTools::EditBlocks => &EDIT_BLOCKS,
+        TextTools::None | TextTools::Unset => &[],
+    };
+    if calls.is_empty() || choices.below(2) == 0 {
+        return choices.pick(&PLAIN, "");
+    }
+    *honest = false;
+    choices.pick(calls, "")
+}
+
 /// Cuts a text into fragments between characters.
 fn fragments(text: &str, choices: &mut Choices<'_>) -> Vec<String> {
     let size = choices.pick(&[200_usize, 1, 3, 7], 200);
@@ -102,7 +132,17 @@ fn spoil(events: &mut Vec<String>, choices: &mut Choices<'_>) -> bool {
             3 => events.truncate(at),
             4 => events.insert(other, ": a comment\n\n".to_owned()),
             kind => {
-                const WORDS: [(&str, &str); 10] = [
+                const WORDS: [(&str, &str); 20] = [
+                    ("\"output_index\":0", "\"output_index\":1"),
+                    ("\"output_index\":1", "\"output_index\":0"),
+                    ("functionCall", "function_call"),
+                    ("function_call", "custom_tool_call"),
+                    ("completed", "incomplete"),
+                    ("_1", "_0"),
+                    ("args", "Args"),
+                    ("added", "done"),
+                    ("item", "part"),
+                    ("\"name\"", "\"willContinue\":true,\"name\""),
                     ("\"index\":0", "\"index\":1"),
                     ("\"index\":1", "\"index\":0"),
                     ("tool_use", "custom_tool_use"),
@@ -124,16 +164,69 @@ fn spoil(events: &mut Vec<String>, choices: &mut Choices<'_>) -> bool {
     true
 }
 
+/// A reply that comes alone.
+fn one(setup: &Setup, choices: &mut Choices<'_>) -> Reply {
+    match setup.dialect {
+        Dialect::Anthropic => anthropic::reply(setup, choices),
+        Dialect::OpenAiResponses => openai_responses::reply(setup, choices),
+        Dialect::Gemini => gemini::reply(setup, choices),
+        Dialect::OpenAiCompletions => completions::reply(setup, choices),
+        _ => openai_chat::reply(setup, choices),
+    }
+}
+
+/// One to three replies as the results of a batch.
+fn batch(kind: Batch, setup: &Setup, choices: &mut Choices<'_>) -> Reply {
+    let mut all = Reply { honest: true, ..Reply::default() };
+    for number in 0..1 + choices.below(3) {
+        let dialect = match (kind, choices.below(3)) {
+            (Batch::MessageResults, _) => Dialect::Anthropic,
+            (Batch::GeminiFile | Batch::GeminiBatches, _) => Dialect::Gemini,
+            (_, 0) => Dialect::OpenAiChat,
+            (_, 1) => Dialect::OpenAiCompletions,
+            _ => Dialect::OpenAiResponses,
+        };
+        let inner = Setup { dialect, framing: Framing::Json, asked: true, ..*setup };
+        let reply = one(&inner, choices);
+        let body = reply.events.concat().replace(['\r', '\n'], " ");
+        all.honest &= reply.honest;
+        all.calls.extend(reply.calls);
+        all.events.push(match kind {
+            Batch::MessageResults => {
+                format!("{{\"custom_id\":\"{number}\",\"result\":{{\"type\":\"succeeded\",\"message\":{body}}}}}\n")
+            }
+            Batch::OpenAiFile => format!(
+                "{{\"id\":\"b\",\"custom_id\":\"{number}\",\"response\":{{\"status_code\":200,\"body\":{body}}},\"error\":null}}\n"
+            ),
+            Batch::GeminiFile => format!("{{\"key\":\"{number}\",\"response\":{body}}}\n"),
+            _ => format!("{{\"response\":{body}}},"),
+        });
+    }
+    if setup.framing == Framing::Json {
+        let list = all.events.concat();
+        let list = list.trim_end_matches(',');
+        all.events = vec![format!(
+            r#"{{"name":"b","done":true,"response":{{"inlinedResponses":{{"inlinedResponses":[{list}]}}}}}}"#
+        )];
+    }
+    all
+}
+
 /// Puts a reply together and runs it.
 pub fn transcript(data: &[u8]) {
-    let Some(([choice, seed], rest)) = data.split_first_chunk::<2>() else { return };
-    let setup = Setup { tight: choice & 64 != 0 && seed & 1 == 0, ..Setup::of(*choice, *seed) };
+    let Some((head, rest)) = data.split_first_chunk::<3>() else { return };
+    let mut setup = Setup::of(*head);
+    // Small limits make most replies end early.
+    setup.tight &= setup.seed & 1 == 0;
     let mut choices = Choices { rest };
     let mut reply = match setup.dialect {
-        Dialect::Anthropic => anthropic::reply(&setup, &mut choices),
-        _ => openai_chat::reply(&setup, &mut choices),
+        Dialect::Batch(kind) => batch(kind, &setup, &mut choices),
+        _ => one(&setup, &mut choices),
     };
-    reply.honest &= !spoil(&mut reply.events, &mut choices);
+    // A text with a piece missing need not hold a call any more.
+    if !setup.text_tools.holds() {
+        reply.honest &= !spoil(&mut reply.events, &mut choices);
+    }
     let bytes = reply.events.concat();
     let ran = check(&setup, bytes.as_bytes(), &|action, arguments| {
         let arguments = String::from_utf8_lossy(arguments);
@@ -142,7 +235,7 @@ pub fn transcript(data: &[u8]) {
     if !setup.monitor {
         assert_eq!(canaries(&ran.sent), 0, "arguments came out of {bytes}");
     }
-    let understood = matches!(setup.dialect, Dialect::Anthropic | Dialect::OpenAiChat);
+    let understood = !matches!(setup.dialect, Dialect::Unknown(_));
     if reply.honest && understood && !setup.tight && !setup.aborted {
         passes(&setup, &reply, &ran);
     }

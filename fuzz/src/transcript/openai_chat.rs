@@ -1,6 +1,6 @@
 //! Replies of OpenAI Chat Completions.
 
-use super::{Choices, NAMES, Reply, arguments, fragments, is_body, json_text};
+use super::{Choices, NAMES, Reply, arguments, fragments, is_body, json_text, said};
 use crate::machine::Setup;
 
 /// One choice being written.
@@ -18,7 +18,7 @@ struct Choice {
 pub(super) fn reply(setup: &Setup, choices: &mut Choices<'_>) -> Reply {
     let mut reply = Reply { honest: true, ..Reply::default() };
     let count = if setup.asked && choices.below(2) == 0 { 2 } else { 1 };
-    let written: Vec<Choice> = (0..count).map(|_| choice(choices, &mut reply.honest)).collect();
+    let written: Vec<Choice> = (0..count).map(|_| choice(setup, choices, &mut reply.honest)).collect();
     let reason = |choice: &Choice| match (choice.entries.is_empty(), &choice.legacy) {
         (false, _) => "tool_calls",
         (_, Some(_)) => "function_call",
@@ -69,13 +69,13 @@ fn body(index: usize, choice: &Choice, reason: &str) -> String {
 }
 
 /// One choice: text, calls, at most one of the old form, which no provider sends beside the others.
-fn choice(choices: &mut Choices<'_>, honest: &mut bool) -> Choice {
+fn choice(setup: &Setup, choices: &mut Choices<'_>, honest: &mut bool) -> Choice {
     let mut written = Choice::default();
     written.chunks.push(r#"{"role":"assistant","content":""}"#.to_owned());
     for _ in 0..choices.below(6) {
         match choices.below(6) {
             0 | 1 => {
-                let text = choices.pick(&["hello", "é😀 \"q\"\\", "tool_calls: {}"], "");
+                let text = said(setup, choices, honest);
                 for piece in fragments(text, choices) {
                     written.chunks.push(format!(r#"{{"content":{}}}"#, json_text(&piece, choices)));
                 }

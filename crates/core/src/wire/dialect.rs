@@ -92,9 +92,10 @@ impl Dialect {
         }
     }
 
-    /// Whether text of this dialect can be held. Responses says each text up to five times over.
+    /// Whether text of this dialect can be held. Responses says each text up to five times over; Completions is
+    /// no conversation.
     pub(crate) const fn holds_text(self) -> bool {
-        !matches!(self, Self::OpenAiResponses | Self::Unknown(_))
+        !matches!(self, Self::OpenAiResponses | Self::OpenAiCompletions | Self::Unknown(_))
     }
 
     /// What keeps a connection alive and says nothing, between two events.

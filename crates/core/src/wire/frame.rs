@@ -180,6 +180,8 @@ pub(crate) struct Calls {
     ended: Vec<CallId>,
     /// How many calls of each group are not ruled yet.
     unruled: HashMap<u32, u32>,
+    /// Whether nothing that is open can become complete any more.
+    abandoned: bool,
     limit: usize,
     /// How many of the list turned out to be no calls, and how many are other readings of one.
     waived: usize,
@@ -200,6 +202,7 @@ impl Calls {
             list: Vec::new(),
             ended: Vec::new(),
             unruled: HashMap::new(),
+            abandoned: false,
             limit,
             waived: 0,
             parts: 0,
@@ -447,10 +450,24 @@ impl Calls {
         }
     }
 
-    /// Whether this call and all of its group are ruled.
+    /// Whether this call and all of its group are ruled, or never will be because nothing more comes.
     pub fn settled(&self, id: CallId) -> bool {
-        let group = self.get(id).map(|call| call.group);
-        group.and_then(|group| self.unruled.get(&group)).is_some_and(|left| *left == 0)
+        let Some(call) = self.get(id).filter(|call| !matches!(call.state, CallState::Open)) else {
+            return false;
+        };
+        self.unruled.get(&call.group).is_some_and(|left| *left == 0)
+    }
+
+    /// Nothing more comes: what is still open stays so, and its siblings need not wait for it.
+    pub fn abandon_open(&mut self) {
+        if std::mem::replace(&mut self.abandoned, true) {
+            return;
+        }
+        for call in self.list.iter().filter(|call| matches!(call.state, CallState::Open)) {
+            if let Some(left) = self.unruled.get_mut(&call.group) {
+                *left = left.saturating_sub(1);
+            }
+        }
     }
 
     /// How many calls of `group` that were numbered below `slot` have been blocked.

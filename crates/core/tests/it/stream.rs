@@ -1,5 +1,6 @@
 //! What fuzzing found in the stream machine, one test for each.
 
+use doorward_core::Coverage;
 use doorward_core::stream::{Context, Dialect, Framing, Input, Limits, Machine, Output, Ruling};
 use doorward_core::wire::request::Declared;
 use doorward_core::wire::text_tools::TextTools;
@@ -129,4 +130,32 @@ fn a_piece_of_a_call_under_a_key_in_camel_case_is_a_stray_call() {
     let mut machine = Machine::new(Dialect::OpenAiChat, Framing::Events, context(false), Limits::default());
     let (sent, ended) = run(&mut machine, vec![Input::Bytes(stream.as_bytes()), Input::End]);
     assert_eq!((sent.as_str(), ended), ("", Some(Some("openai.stray-call"))));
+}
+
+#[test]
+fn text_that_is_not_held_is_not_said_to_be() {
+    let body = r#"{"object":"text_completion","choices":[{"index":0,"text":"x","finish_reason":"stop"}]}"#;
+    let context = Context { text_tools: TextTools::Xml, ..context(false) };
+    let mut machine = Machine::new(Dialect::OpenAiCompletions, Framing::Json, context, Limits::default());
+    let mut out = Vec::new();
+    machine.step(Input::Bytes(body.as_bytes()), &mut out);
+    machine.step(Input::End, &mut out);
+    let partial = |output: &Output| matches!(output, Output::Finish(outcome) if outcome.coverage == Coverage::Partial("text-tools".to_owned()));
+    assert!(out.iter().any(partial), "{out:?}");
+}
+
+#[test]
+fn a_call_in_a_refused_event_does_not_keep_its_siblings_waiting() {
+    let call = r#"{"functionCall":{"name":"Bash","args":{}}}"#;
+    let chunk = format!("data: {{\"candidates\":[{{\"content\":{{\"parts\":[{call}]}},\"index\":0}}]}}\n\n");
+    // The second call is one too many; the first was complete before.
+    let limits = Limits { calls: 1, ..Limits::default() };
+    for size in [chunk.len(), 2 * chunk.len()] {
+        let mut machine = Machine::new(Dialect::Gemini, Framing::Events, context(false), limits);
+        let stream = chunk.repeat(2);
+        let pieces = stream.as_bytes().chunks(size).map(Input::Bytes);
+        let (sent, ended) = run(&mut machine, pieces.chain([Input::End]).collect());
+        assert_eq!(ended, Some(Some("hold.calls")), "it must come to its end");
+        assert!(sent.starts_with(&chunk), "{sent}");
+    }
 }

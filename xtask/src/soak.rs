@@ -1,0 +1,40 @@
+//! `cargo xtask soak`: an hour of steady load through the release binary; memory must stay flat.
+
+use std::process::{Command, ExitCode};
+
+use crate::process::{self, Places};
+use crate::{python, report};
+
+/// Runs the soak with `arguments`; `--help` among them says which there are.
+pub fn run(arguments: &[String]) -> ExitCode {
+    match soaked(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::complain(&format!("xtask: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn soaked(arguments: &[String]) -> Result<bool, String> {
+    let places = Places::find()?;
+    let build = ["build", "--quiet", "--release", "--bins", "-p", "doorward", "-p", "doorward-testkit"];
+    let (built, output) = process::capture(&mut places.cargo(&build))?;
+    if !built.success() {
+        return Err(format!("the binaries do not compile\n{output}"));
+    }
+    let program =
+        |name: &str| places.target.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    let mut command = Command::new(python::environment(&places)?);
+    command
+        .arg("e2e/soak.py")
+        .args(arguments)
+        .current_dir(&places.root)
+        .env("DOORWARD_BIN", program("doorward"))
+        .env("SCRIPTED_PROVIDER_BIN", program("scripted-provider"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    // Not captured: an hour's run says every minute how it stands.
+    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    Ok(status.success())
+}
