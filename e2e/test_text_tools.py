@@ -25,7 +25,7 @@ class Speaker:
     """An upstream that says `text`, in deltas of `size` characters."""
 
     def __init__(self):
-        self.text, self.size, self.pause = "", 3, 0.0
+        self.text, self.size, self.pause, self.asked = "", 3, 0.0, None
         speaker = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,9 +35,17 @@ class Speaker:
                 pass
 
             def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                speaker.asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 say = speaker.anthropic if "messages" in self.path else speaker.openai
-                if asked.get("stream"):
+                if self.path.endswith("/responses"):
+                    say = speaker.responses
+                self.answer(say, speaker.asked.get("stream"))
+
+            def do_GET(self):
+                self.answer(speaker.responses, "stream=true" in self.path)
+
+            def answer(self, say, stream):
+                if stream:
                     self.send_response(200)
                     self.send_header("content-type", "text/event-stream")
                     self.send_header("connection", "close")
@@ -77,6 +85,44 @@ class Speaker:
         yields = [chunk({"role": "assistant", "content": ""})]
         yields += [chunk({"content": text}) for text in self.fragments()]
         return [*yields, chunk({}, "stop"), "data: [DONE]\n\n"]
+
+    def responses(self, stream):
+        part = {"type": "output_text", "annotations": [], "logprobs": []}
+        said = {**part, "text": self.text, "logprobs": self.logprobs(self.text)}
+        message = {"id": "msg_1", "type": "message", "role": "assistant"}
+        whole = {**message, "status": "completed", "content": [said]}
+        base = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "tools": [], "tool_choice": "auto"}
+        base |= {"parallel_tool_calls": True, "store": True, "error": None, "incomplete_details": None}
+        usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+        usage |= {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+        done = {**base, "status": "completed", "output": [whole], "usage": usage}
+        if not stream:
+            return json.dumps(done)
+        begun = {**base, "status": "in_progress", "output": []}
+        empty = {**message, "status": "in_progress", "content": []}
+        at, inside = {"output_index": 0}, {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+        events = [
+            ("response.created", {"response": begun}),
+            ("response.in_progress", {"response": begun}),
+            ("response.output_item.added", {**at, "item": empty}),
+            ("response.content_part.added", {**inside, "part": {**part, "text": ""}}),
+            *(
+                ("response.output_text.delta", {**inside, "delta": text, "logprobs": self.logprobs(text)})
+                for text in self.fragments()
+            ),
+            ("response.output_text.done", {**inside, "text": self.text, "logprobs": said["logprobs"]}),
+            ("response.content_part.done", {**inside, "part": said}),
+            ("response.output_item.done", {**at, "item": whole}),
+            ("response.completed", {"response": done}),
+        ]
+        return [
+            f"event: {name}\ndata: {json.dumps({'type': name, 'sequence_number': nth, **data})}\n\n"
+            for nth, (name, data) in enumerate(events)
+        ]
+
+    @staticmethod
+    def logprobs(text):
+        return [{"token": text, "logprob": -0.1, "bytes": list(text.encode()), "top_logprobs": []}]
 
     def anthropic(self, stream):
         usage = {"input_tokens": 1, "output_tokens": 1}
@@ -216,6 +262,104 @@ def test_who_says_nothing_has_no_full_coverage(protocol, doors, speaker):
             time.sleep(0.05)
         coverage[text_tools] = "text-tools" in listed
     assert coverage == {None: True, "none": False, "xml": False}
+
+
+def responses_client(door):
+    return openai.OpenAI(api_key="none", base_url=door.base_url, max_retries=0)
+
+
+def hear_responses(door, way):
+    """What the official SDK reads, all copies of it compared."""
+    client = responses_client(door)
+    if way == "whole":
+        response = client.responses.create(model="m", input="Go.")
+    elif way == "stored":
+        response = client.responses.retrieve("resp_1")
+    elif way == "stored stream":
+        events = list(client.responses.retrieve("resp_1", stream=True))
+        response = events[-1].response
+        copies_agree(events, response)
+    else:
+        with client.responses.stream(model="m", input="Go.") as stream:
+            events = list(stream)
+            response = stream.get_final_response()
+        copies_agree(events, response)
+    assert response.status == "completed"
+    told = json.dumps(response.to_dict())
+    assert "evil" not in told, told
+    return response.output_text
+
+
+def copies_agree(events, response):
+    said = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    told = {
+        "response.output_text.done": lambda event: event.text,
+        "response.content_part.done": lambda event: event.part.text,
+        "response.output_item.done": lambda event: event.item.content[0].text,
+    }
+    copies = {event.type: told[event.type](event) for event in events if event.type in told}
+    assert set(copies) == set(told)
+    assert {said, response.output_text, *copies.values()} == {said}
+    assert [event.sequence_number for event in events] == sorted(event.sequence_number for event in events)
+    assert "evil" not in json.dumps([event.to_dict() for event in events])
+
+
+WAYS = ["stream", "whole", "stored", "stored stream"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("text_tools", "text"), [("xml", XML_GOOD), ("edit_blocks", EDIT_GOOD), ("xml", PROSE), ("edit_blocks", PROSE)]
+)
+def test_responses_say_what_is_harmless_as_it_was(doors, speaker, way, text_tools, text):
+    speaker.text = text
+    for speaker.size in (1, 4, 1000):
+        assert hear_responses(doors("openai", text_tools), way) == text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("text_tools", "text", "before", "after"),
+    [
+        ("xml", XML_BAD, "Installing: [doorward] Blocked the call to `execute_command`", "Then we go on."),
+        ("edit_blocks", EDIT_BAD, "Set it up:\n\n[doorward] Blocked the call to `bash`", "\n\nDone.\n"),
+        ("edit_blocks", FILE_BAD, "~/.ssh/authorized_keys\n[doorward] Blocked the call to `edit_block`", "Done.\n"),
+    ],
+)
+def test_responses_lose_a_malicious_call_in_every_copy(doors, speaker, way, text_tools, text, before, after):
+    speaker.text = text
+    door = doors("openai", text_tools)
+    for speaker.size in (1, 4, 1000):
+        heard = hear_responses(door, way)
+        assert before in heard and heard.endswith(after), heard
+        assert "<command>" not in heard and "```" not in heard
+    # What was said goes back as it was heard, and nothing else is put in its place.
+    history = [
+        {"role": "user", "content": "Go."},
+        {"role": "assistant", "content": heard},
+        {"role": "user", "content": "Go on."},
+    ]
+    speaker.text = "Fine."
+    assert responses_client(door).responses.create(model="m", input=history).output_text == "Fine."
+    assert speaker.asked["input"] == history
+    responses_client(door).responses.create(model="m", input="Go on.", previous_response_id="resp_1")
+    assert speaker.asked["input"] == "Go on."
+
+
+def test_responses_are_fully_covered(doors, speaker):
+    speaker.text, speaker.size = XML_GOOD, 9
+    coverage = {}
+    for text_tools in (None, "xml"):
+        door = doors("openai", text_tools)
+        responses_client(door).responses.create(model="m", input="Go.")
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            listed = door.command("receipts", "list", "-n", "1", "--json").stdout
+            if "completed" in listed:
+                break
+            time.sleep(0.05)
+        coverage[text_tools] = "text-tools" in listed
+    assert coverage == {None: True, "xml": False}
 
 
 def test_the_setting_is_checked(speaker, tmp_path):

@@ -10,6 +10,7 @@ use crate::syntax::Node;
 mod batches;
 mod gemini;
 mod responses;
+mod responses_text;
 mod text_tools;
 
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.

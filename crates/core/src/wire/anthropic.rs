@@ -148,7 +148,7 @@ impl Reader {
         let node = reply(raw)?;
         self.phase = Phase::Done;
         saw_usage(&node, saw);
-        let Heard { entries, leads } = self.content(&node, raw, calls, saw)?;
+        let Heard { entries, leads, .. } = self.content(&node, raw, calls, saw)?;
         self.text_ends(calls, saw);
         let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
         frame.whole = true;
@@ -176,7 +176,7 @@ impl Reader {
             return Err(order("message_start without a message"));
         };
         saw_usage(message, saw);
-        let Heard { entries, leads } =
+        let Heard { entries, leads, .. } =
             self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw)?;
         if entries.is_empty() {
             return Ok(Frame::plain(raw.clone()));

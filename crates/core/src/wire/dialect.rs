@@ -92,10 +92,9 @@ impl Dialect {
         }
     }
 
-    /// Whether text of this dialect can be held. Responses says each text up to five times over; Completions is
-    /// no conversation.
+    /// Whether calls in its text are held: nobody reads them from plain completions.
     pub(crate) const fn holds_text(self) -> bool {
-        !matches!(self, Self::OpenAiResponses | Self::OpenAiCompletions | Self::Unknown(_))
+        !matches!(self, Self::OpenAiCompletions | Self::Unknown(_))
     }
 
     /// What keeps a connection alive and says nothing, between two events.
@@ -141,7 +140,7 @@ impl Reader {
             Dialect::Anthropic => Self::Anthropic(anthropic::Reader::new(declared, trusted, text_tools)),
             Dialect::OpenAiChat => Self::OpenAiChat(openai_chat::Reader::new(declared, text_tools)),
             Dialect::OpenAiResponses => {
-                Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted)))
+                Self::OpenAiResponses(Box::new(openai_responses::Reader::new(declared, trusted, text_tools)))
             }
             Dialect::Gemini => Self::Gemini(gemini::Reader::new(declared, trusted, text_tools)),
             Dialect::OpenAiCompletions => Self::OpenAiCompletions(completions::Reader::default()),

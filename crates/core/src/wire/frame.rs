@@ -10,7 +10,7 @@ use super::dialect::Dialect;
 use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
 use super::template::Varying;
-use super::text_tools::{Heard, Reading};
+use super::text_tools::{Heard, List, Reading};
 use crate::decision::Coverage;
 use crate::syntax::{Kind, Node, Span, json};
 
@@ -104,6 +104,8 @@ pub(crate) struct Call {
     pub refused: Option<String>,
     /// For a stretch of text: whether it turned out to be no call.
     pub waived: bool,
+    /// For a stretch of text: how often its number was used before, for what turned out to be no call.
+    pub life: u32,
     /// The name it is declared by, if that is not its own.
     pub declared_as: Option<String>,
     /// Its bytes as upstream sent them, where a later request may have to repeat them.
@@ -315,6 +317,7 @@ impl Calls {
             part_of: None,
             refused: None,
             waived: false,
+            life: 0,
             declared_as: None,
             origin: None,
             place: None,
@@ -355,6 +358,7 @@ impl Calls {
         let Some(call) = self.get_mut(id).filter(gone) else { return false };
         call.state = CallState::Open;
         call.waived = false;
+        call.life = call.life.wrapping_add(1);
         let group = call.group;
         self.waived = self.waived.saturating_sub(1);
         *self.unruled.entry(group).or_default() += 1;
@@ -540,6 +544,10 @@ pub(crate) struct Frame {
     pub entries: Vec<(CallId, Span)>,
     /// The calls that begin in it.
     pub leads: Vec<CallId>,
+    /// Where entries stand at which the text of a call begins, in order; none: those of `leads`.
+    pub heads: Vec<u32>,
+    /// What stands beside its texts.
+    pub lists: Vec<List>,
     /// Whether it is a whole reply rather than an event of a stream.
     pub whole: bool,
     /// Whether it is the upstream's own error: it ends the stream and passes whatever was withheld.
@@ -563,6 +571,8 @@ impl Frame {
             shape: Shape::Other,
             entries: Vec::new(),
             leads: Vec::new(),
+            heads: Vec::new(),
+            lists: Vec::new(),
             whole: false,
             error: false,
             of: None,
@@ -597,6 +607,8 @@ impl Frame {
             shape,
             entries: vec![(call, span)],
             leads: if matches!(shape, Shape::Begins(_)) { vec![call] } else { Vec::new() },
+            heads: Vec::new(),
+            lists: Vec::new(),
             whole: false,
             error: false,
             of: None,
@@ -640,6 +652,8 @@ impl Frame {
             shape: Shape::Other,
             entries,
             leads,
+            heads: Vec::new(),
+            lists: Vec::new(),
             whole: false,
             error: false,
             of: None,
@@ -657,6 +671,8 @@ impl Frame {
         // The places are all a repair needs.
         frame.node = None;
         frame.shape = Shape::Text;
+        frame.heads = heard.heads.into_iter().map(|head| head.saturating_add(at)).collect();
+        frame.lists = heard.lists.into_iter().map(|list| list.shifted(at)).collect();
         Ok(frame)
     }
 
@@ -677,7 +693,7 @@ impl Frame {
 
     /// Whether it carries no call and needs no repair.
     pub fn is_plain(&self) -> bool {
-        self.node.is_none() && self.entries.is_empty()
+        self.node.is_none() && self.entries.is_empty() && self.lists.is_empty()
     }
 
     /// What keeping it costs, in bytes: its own, and what we keep beside them.

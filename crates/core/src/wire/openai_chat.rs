@@ -118,7 +118,7 @@ impl Reader {
             });
         }
         if !found.calls && !found.finishes {
-            let heard = Heard { entries: found.entries, leads: found.leads };
+            let heard = Heard { entries: found.entries, leads: found.leads, ..Heard::default() };
             return Frame::of_text(&event.raw, span.start, heard, calls);
         }
         let piece = piece_shape(&node, &found, span.start);

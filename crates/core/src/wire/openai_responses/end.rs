@@ -4,14 +4,16 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::copies::{self, Said, digest_of};
+use super::copies::{self, digest_of};
 use super::held::{CallItem, Held};
 use super::items::{self, Item, ItemKind, Sort};
+use super::message::frame_of;
 use super::{ECHO, Phase, Reader, Step, list, saw_usage};
-use crate::syntax::{Node, Span};
+use crate::syntax::Node;
 use crate::wire::Fault;
-use crate::wire::frame::{CallId, Frame, Observation};
+use crate::wire::frame::{Frame, Observation};
 use crate::wire::stray::check_rest;
+use crate::wire::text_tools::Heard;
 
 impl Reader {
     /// The end of the reply, with all of its items once more.
@@ -28,25 +30,30 @@ impl Reader {
         check_rest(response, &consumed)?;
         saw_usage(response, step.saw);
         self.phase = Phase::Done;
-        for item in self.items.values_mut() {
+        let mut open = Vec::new();
+        for (index, item) in &mut self.items {
             if let ItemKind::Message(parts) = &mut item.kind {
                 parts.values_mut().for_each(|said| said.flush(step.saw));
-                self.texts.extend(parts.values().map(Said::digest));
+                open.push((*index, std::mem::take(parts)));
             }
+        }
+        open.into_iter().for_each(|(index, parts)| self.message_done(index, parts));
+        if let Some(lanes) = &mut self.lanes {
+            lanes.last();
         }
         let output = list(response, "output")?;
         let streamed = !self.items.is_empty();
-        let mut entries = Vec::new();
-        let mut leads = Vec::new();
+        let mut heard = Heard::default();
         let mut taken = HashSet::new();
         for copy in output {
             if !streamed || self.declared.resumed && !self.known(copy) {
-                let entry = self.whole_item(copy, &raw, at, step)?;
-                leads.extend(entry.map(|(call, _)| call));
-                entries.extend(entry);
+                heard.add(self.whole_item(copy, &raw, at, step)?);
                 continue;
             }
-            entries.extend(self.copy(copy, &raw, at, &mut taken, step)?);
+            heard.add(self.copy(copy, &raw, at, &mut taken, step)?);
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.end(response, raw.get(at as usize..).unwrap_or_default(), &mut heard, step)?;
         }
         // What never came whole.
         let named = self.named == Some(true);
@@ -64,11 +71,11 @@ impl Reader {
                 step.calls.end(held.call);
             }
         }
-        if entries.is_empty() {
+        if heard.is_empty() {
             let failed = unsuccessful && !open && response.some("error").is_some();
             return Ok(if failed { Frame::error(raw) } else { Frame::plain(raw) });
         }
-        Frame::cut(&raw, node, at, entries, leads, step.calls)
+        frame_of(&raw, node, at, heard, step.calls)
     }
 
     /// Whether an item of this id or call id was streamed.
@@ -77,7 +84,7 @@ impl Reader {
         self.items.values().any(|item| !id.is_empty() && item.id == id)
     }
 
-    /// A copy at the end of the reply of an item that was streamed; where it stands, if it is a call.
+    /// A copy at the end of the reply of an item that was streamed; what of it is held.
     pub(super) fn copy(
         &mut self,
         copy: &Node,
@@ -85,14 +92,20 @@ impl Reader {
         at: u32,
         taken: &mut HashSet<u64>,
         step: &mut Step<'_>,
-    ) -> Result<Option<(CallId, Span)>, Fault> {
+    ) -> Result<Heard, Fault> {
         let sort = Sort::of(copy, &self.declared, self.trusted);
+        let source = raw.get(at as usize..).unwrap_or_default();
         let Sort::Call(what) = sort else {
+            let mut heard = Heard::default();
             match sort {
                 Sort::Message => {
                     check_rest(copy, &[])?;
-                    for text in items::texts(copy).filter(|text| !text.as_wtf8().is_empty()) {
-                        if !self.texts.contains(&digest_of(text.as_wtf8())) {
+                    if let Some(lanes) = &mut self.lanes {
+                        lanes.repeat(copy, source, step.calls, &mut heard)?;
+                        return Ok(heard);
+                    }
+                    for saying in items::texts(copy).filter(|saying| !saying.is_empty()) {
+                        if !self.texts.contains(&digest_of(saying.text.as_wtf8())) {
                             return Err(copies::differ("a message at the end of the reply"));
                         }
                     }
@@ -102,15 +115,13 @@ impl Reader {
                 _ => {
                     check_rest(copy, &["tools", "arguments", "action"])?;
                     if !self.known(copy) {
-                        let source = raw.get(at as usize..).unwrap_or_default();
                         let (name, input) = (items::provider_name(copy), items::provider_input(copy, source));
                         step.saw.push(Observation::ProviderCall { name, input });
                     }
                 }
             }
-            return Ok(None);
+            return Ok(heard);
         };
-        let source = raw.get(at as usize..).unwrap_or_default();
         let origin = self.origin(copy, raw, at);
         let named = self.named == Some(true);
         let wanted = CallItem::of(what, copy);
@@ -140,6 +151,6 @@ impl Reader {
         } else if held.essence != Some(wanted.essence) {
             return Err(copies::differ("a call at the end of the reply"));
         }
-        Ok(Some((held.call, copy.span)))
+        Ok(Heard::call(held.call, copy.span, false))
     }
 }

@@ -6,6 +6,7 @@ use super::copies::Said;
 use super::held::Held;
 use super::text_of;
 use crate::syntax::{Node, Str};
+use crate::wire::Fault;
 use crate::wire::request::Declared;
 
 /// The most bytes of a provider's call that are recorded.
@@ -116,13 +117,62 @@ impl Sort {
     }
 }
 
+/// A text of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Saying<'a> {
+    /// The part or the event that says it.
+    pub part: &'a Node,
+    /// Where it stands there.
+    pub node: &'a Node,
+    pub text: &'a Str,
+    /// Whether it is a refusal.
+    pub refusal: bool,
+}
+
+impl<'a> Saying<'a> {
+    /// What `part` says under `key`.
+    pub fn under(part: &'a Node, key: &str, refusal: bool) -> Option<Self> {
+        let node = part.some(key)?;
+        Some(Self { part, node, text: node.as_string()?, refusal })
+    }
+
+    /// What a part of a message says.
+    pub fn of_part(part: &'a Node) -> Option<Self> {
+        match part.some("text") {
+            Some(_) => Self::under(part, "text", false),
+            None => Self::under(part, "refusal", true),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.text.as_wtf8().is_empty()
+    }
+}
+
 /// The texts of an item's content, in order.
-pub(super) fn texts(item: &Node) -> impl Iterator<Item = &Str> {
-    let content = item.get("content").map(Node::elements).unwrap_or_default();
-    content.iter().filter_map(|part| {
-        let said = part.get("text").or_else(|| part.get("refusal"));
-        said.and_then(Node::as_string)
-    })
+pub(super) fn texts(item: &Node) -> impl Iterator<Item = Saying<'_>> {
+    item.get("content").map(Node::elements).unwrap_or_default().iter().filter_map(Saying::of_part)
+}
+
+/// Refuses a message whose text stands where only some readers look for it: for agents that read calls from text.
+pub(super) fn check_plain(message: &Node) -> Result<(), Fault> {
+    let aside = message.some("text").is_some() || message.some("refusal").is_some();
+    if aside || message.some("content").is_some_and(|content| !content.is_array()) {
+        return Err(odd());
+    }
+    message.get("content").map(Node::elements).unwrap_or_default().iter().try_for_each(check_plain_part)
+}
+
+/// The same of one part of a message.
+pub(super) fn check_plain_part(part: &Node) -> Result<(), Fault> {
+    let (text, refusal) = (part.some("text"), part.some("refusal"));
+    let strings = [text, refusal].into_iter().flatten().all(|said| said.as_string().is_some());
+    let twice = text.is_some() && refusal.is_some();
+    if part.is_object() && strings && !twice { Ok(()) } else { Err(odd()) }
+}
+
+fn odd() -> Fault {
+    super::order("a message's text is not in the documented shape")
 }
 
 /// What a call that the provider runs is called in receipts.
@@ -180,6 +230,12 @@ pub(super) fn belongs_to_item(kind: &str) -> bool {
 /// Whether an event of this type carries what a model says to the user.
 pub(super) fn is_text(kind: &str) -> bool {
     kind.starts_with("response.output_text.") || kind.starts_with("response.refusal.")
+}
+
+/// Whether an event says, or repeats, something to the user.
+pub(super) fn is_said(kind: &str, node: &Node) -> bool {
+    let thought = || node.get("part").and_then(|part| part.text("type")) == Some("reasoning_text");
+    is_text(kind) || kind.starts_with("response.content_part.") && !thought()
 }
 
 /// Whether an event of this type carries a piece of a call.

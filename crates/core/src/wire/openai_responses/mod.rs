@@ -14,6 +14,8 @@ mod copies;
 mod end;
 mod held;
 mod items;
+mod lanes;
+mod message;
 mod partial;
 mod repair;
 mod request;
@@ -26,15 +28,18 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 
 use super::Fault;
-use super::frame::{CallId, CallKind, Calls, Frame, Observation, Origin, Shape, object};
+use super::frame::{CallKind, Calls, Frame, Observation, Origin, Shape, object};
 use super::request::Declared;
 use super::sse::Event;
 use super::stray::{check_keys_of, check_rest, looks_like_call};
 use super::template::{Slot, Varying};
+use super::text_tools::{Heard, TextTools};
 use crate::syntax::{Kind, Node, Span, json};
-use copies::{Digest, Said, digest_of};
+use copies::Digest;
 use held::Held;
 use items::{Item, ItemKind, Sort};
+use lanes::Lanes;
+use message::{frame_of, hearing, text_frame};
 
 /// The most items one reply may have.
 const MOST_ITEMS: usize = 4096;
@@ -68,8 +73,10 @@ const STRUCTURE: &[&str] = &[
     "operation",
     "output",
     "output_index",
+    "output_text",
     "part",
     "path",
+    "refusal",
     "response",
     "role",
     "server_label",
@@ -108,6 +115,8 @@ pub(crate) struct Reader {
     number: Option<Box<str>>,
     /// What has been said in full, for comparing later copies.
     texts: HashSet<Digest>,
+    /// The same and more, if calls may stand in it.
+    lanes: Option<Lanes>,
     /// How many parts messages have had so far.
     parts: usize,
 }
@@ -128,7 +137,7 @@ struct Step<'a> {
 }
 
 impl Reader {
-    pub fn new(declared: &Declared, trusted: bool) -> Self {
+    pub fn new(declared: &Declared, trusted: bool, text_tools: TextTools) -> Self {
         Self {
             phase: Phase::Start,
             items: BTreeMap::new(),
@@ -138,6 +147,7 @@ impl Reader {
             named: None,
             number: None,
             texts: HashSet::new(),
+            lanes: Lanes::new(text_tools),
             parts: 0,
         }
     }
@@ -204,7 +214,7 @@ impl Reader {
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.last(raw, node, span.start, &mut step)
             }
-            "response.output_item.added" => self.added(raw, &node, &mut step),
+            "response.output_item.added" => self.added(raw, &node, span.start, &mut step),
             "response.output_item.done" => self.done(raw, &node, span.start, &mut step),
             _ => self.within(raw, &node, span.start, kind, &mut step),
         }
@@ -238,55 +248,47 @@ impl Reader {
         check_rest(&node, &consumed)?;
         saw_usage(&node, saw);
         let mut step = Step { calls, saw };
-        let mut entries = Vec::new();
+        let mut heard = Heard::default();
         for key in ["output", "data"] {
             for item in list(&node, key)? {
-                entries.extend(self.whole_item(item, raw, 0, &mut step)?);
+                heard.add(self.whole_item(item, raw, 0, &mut step)?);
+                if let Some(lanes) = self.lanes.as_mut().filter(|_| key == "data") {
+                    lanes.next(step.calls, step.saw);
+                }
             }
         }
-        entries.sort_by_key(|(_, span): &(CallId, Span)| span.start);
-        let leads = entries.iter().map(|(call, _)| *call).collect();
-        let mut frame = Frame::cut(raw, node, 0, entries, leads, step.calls)?;
+        if let Some(lanes) = &mut self.lanes {
+            lanes.end(&node, raw, &mut heard, &mut step)?;
+        }
+        let mut frame = frame_of(raw, node, 0, heard, step.calls)?;
         frame.whole = true;
         Ok(frame)
     }
 
-    /// An item that comes once and whole; a call is opened and complete.
-    fn whole_item(
-        &mut self,
-        node: &Node,
-        raw: &Bytes,
-        at: u32,
-        step: &mut Step<'_>,
-    ) -> Result<Option<(CallId, Span)>, Fault> {
+    /// An item that comes once and whole; a call is opened and complete. Gives what of it is held.
+    fn whole_item(&mut self, node: &Node, raw: &Bytes, at: u32, step: &mut Step<'_>) -> Result<Heard, Fault> {
         let index = self.next_index()?;
         let source = raw.get(at as usize..).unwrap_or_default();
         let mut item = self.begin(node, step)?;
         item.open = false;
-        let call = match &mut item.kind {
+        let heard = match &mut item.kind {
             ItemKind::Call(held) => {
                 held.finish(node, source, step.calls);
                 step.calls.set_origin(held.call, self.origin(node, raw, at));
                 step.calls.set_place(held.call, held.place(&item.id, false));
                 step.calls.end(held.call);
-                Some((held.call, node.span))
+                Heard::call(held.call, node.span, true)
             }
-            ItemKind::Message(_) => {
-                for text in items::texts(node) {
-                    self.texts.insert(digest_of(text.as_wtf8()));
-                    step.saw.push(Observation::Text(text.as_str().to_owned()));
-                }
-                None
-            }
+            ItemKind::Message(_) => self.whole_message(index, node, source, step)?,
             ItemKind::Provider(name) => {
                 let (name, input) = (name.clone(), items::provider_input(node, source));
                 step.saw.push(Observation::ProviderCall { name, input });
-                None
+                Heard::default()
             }
-            ItemKind::Reasoning | ItemKind::Result => None,
+            ItemKind::Reasoning | ItemKind::Result => Heard::default(),
         };
         self.items.insert(index, item);
-        Ok(call)
+        Ok(heard)
     }
 
     /// The bytes of a call as they came, and whose they are.
@@ -310,9 +312,19 @@ impl Reader {
         self.phase = Phase::Output;
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
         check_rest(response, &consumed)?;
+        if self.lanes.is_some() && response.some("output_text").is_some_and(|text| text.as_str() != Some(""))
+        {
+            return Err(order("text before the items begin"));
+        }
         for item in list(response, "output")? {
             if looks_like_call(item) {
                 return Err(order("a call before the items begin"));
+            }
+            if self.lanes.is_some() {
+                items::check_plain(item)?;
+                if items::texts(item).any(|saying| !saying.is_empty()) {
+                    return Err(order("text before the items begin"));
+                }
             }
             item.each_string(&mut |text, _| saw.push(Observation::Text(text.to_owned())));
         }
@@ -364,9 +376,9 @@ impl Reader {
         Ok(Item { id, kind, open: true })
     }
 
-    fn added(&mut self, raw: Bytes, node: &Node, step: &mut Step<'_>) -> Result<Frame, Fault> {
+    fn added(&mut self, raw: Bytes, node: &Node, at: u32, step: &mut Step<'_>) -> Result<Frame, Fault> {
         check_rest(node, &["item"])?;
-        let Some(item) = node.some("item") else {
+        let Some(begun) = node.some("item") else {
             // Some servers announce an item without saying which; it cannot be one to act on.
             return Ok(Frame::plain(raw));
         };
@@ -376,7 +388,7 @@ impl Reader {
             Some(Some(index)) if index == next || self.items.is_empty() && self.declared.resumed => index,
             Some(_) => return Err(order("an item's index is not the next one")),
         };
-        let mut item = self.begin(item, step)?;
+        let mut item = self.begin(begun, step)?;
         let frame = match &mut item.kind {
             ItemKind::Call(held) => {
                 // Some clients add every delta to the call that began last, whatever its index says.
@@ -388,10 +400,18 @@ impl Reader {
                 Frame::of_call(raw, Shape::Begins(index), held.call, step.calls)
             }
             ItemKind::Message(parts) => {
-                for (place, text) in items::texts(node.get("item").unwrap_or(node)).enumerate() {
-                    parts.entry(place as u64).or_default().add(text.as_wtf8(), step.saw);
+                self.count_parts(items::texts(begun).count())?;
+                let source = raw.get(at as usize..).unwrap_or_default();
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                if hearing.holds() {
+                    items::check_plain(begun)?;
                 }
-                Frame::plain(raw)
+                for (place, saying) in items::texts(begun).enumerate() {
+                    let place = place as u64;
+                    parts.entry(place).or_default().say(saying, (index, place), &mut hearing, step)?;
+                }
+                let heard = hearing.heard;
+                text_frame(raw, at, heard, step.calls)?
             }
             ItemKind::Reasoning | ItemKind::Result | ItemKind::Provider(_) => Frame::plain(raw),
         };
@@ -432,6 +452,7 @@ impl Reader {
         }
         item.open = false;
         let source = raw.get(at as usize..).unwrap_or_default();
+        let mut heard = Heard::default();
         match &mut item.kind {
             ItemKind::Call(held) => {
                 held.number(number);
@@ -450,9 +471,12 @@ impl Reader {
                 for said in parts.values_mut() {
                     said.flush(step.saw);
                 }
-                copies::check_message(copy, parts, step.saw)?;
-                self.texts.extend(parts.values().map(Said::digest));
-                parts.clear();
+                let mut parts = std::mem::take(parts);
+                self.count_parts(items::texts(copy).count().saturating_sub(parts.len()))?;
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                copies::check_message(copy, index, &mut parts, &mut hearing, step)?;
+                heard = hearing.heard;
+                self.message_done(index, parts);
             }
             ItemKind::Provider(name) => {
                 check_rest(copy, &["tools", "arguments", "action"])?;
@@ -463,14 +487,12 @@ impl Reader {
                 check_rest(copy, &["tools"])?;
                 // Of a message that was resumed only this copy says what it is.
                 if sort == Sort::Message {
-                    self.texts.extend(items::texts(copy).map(|text| digest_of(text.as_wtf8())));
-                    step.saw
-                        .extend(items::texts(copy).map(|text| Observation::Text(text.as_str().to_owned())));
+                    heard = self.whole_message(index, copy, source, step)?;
                 }
             }
             ItemKind::Reasoning => check_rest(copy, &[])?,
         }
-        Ok(Frame::plain(raw))
+        text_frame(raw, at, heard, step.calls)
     }
 
     /// An event within an item.
@@ -518,14 +540,21 @@ impl Reader {
             return Ok(unknown(raw, node, kind, step.calls));
         }
         check_rest(node, &[])?;
+        let holds = self.lanes.is_some();
         match &mut item.kind {
             ItemKind::Message(parts) => {
                 let before = parts.len();
-                copies::message_event(kind, node, item.open, parts, step.saw)?;
-                self.parts += parts.len() - before;
-                if self.parts > MOST_PARTS {
-                    return Err(order("more than 16384 parts of messages"));
+                let source = raw.get(at as usize..).unwrap_or_default();
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                copies::message_event(kind, node, (index, item.open), parts, &mut hearing, step)?;
+                let (heard, more) = (hearing.heard, parts.len().saturating_sub(before));
+                self.count_parts(more)?;
+                if holds && items::is_text(kind) || !heard.is_empty() {
+                    return text_frame(raw, at, heard, step.calls);
                 }
+            }
+            ItemKind::Result if holds && self.declared.resumed && items::is_said(kind, node) => {
+                return Err(lanes::resumed());
             }
             // Of a message that was resumed only its whole copy says what it is.
             ItemKind::Result if self.declared.resumed => {}

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::held::Held;
 use super::items::{self, Item, ItemKind};
-use super::{Reader, Step, order};
+use super::message::text_frame;
+use super::{Reader, Step, lanes, order};
 use crate::syntax::Node;
 use crate::wire::Fault;
 use crate::wire::frame::{Frame, Shape};
@@ -33,22 +34,24 @@ impl Reader {
             return Err(order("an item is done inside another"));
         }
         let number = self.number.clone();
-        let entry = self.whole_item(copy, &raw, at, step)?;
+        let heard = self.whole_item(copy, &raw, at, step)?;
         // `whole_item` counts from what it knows; a resumed stream begins anywhere.
         let counted = self.items.keys().next_back().copied();
         let Some(mut item) = counted.and_then(|counted| self.items.remove(&counted)) else {
             return Err(order("no such item"));
         };
-        if let (ItemKind::Call(held), Some((call, _))) = (&mut item.kind, entry) {
+        let mut call = None;
+        if let ItemKind::Call(held) = &mut item.kind {
             held.index = node.some("output_index").and_then(Node::as_u64);
             held.number(number);
-            step.calls.set_place(call, held.place(&item.id, self.named == Some(true)));
+            step.calls.set_place(held.call, held.place(&item.id, self.named == Some(true)));
+            call = Some(held.call);
         }
         self.items.insert(index, item);
-        Ok(match entry {
-            Some((call, _)) => Frame::of_call(raw, Shape::Begins(index), call, step.calls),
-            None => Frame::plain(raw),
-        })
+        match call {
+            Some(call) => Ok(Frame::of_call(raw, Shape::Begins(index), call, step.calls)),
+            None => text_frame(raw, at, heard, step.calls),
+        }
     }
 
     /// A message of which only the text is told.
@@ -80,6 +83,9 @@ impl Reader {
         }
         if !items::adds_to_call(kind) {
             check_rest(node, &[])?;
+            if self.lanes.is_some() && items::is_said(kind, node) {
+                return Err(lanes::resumed());
+            }
             let id = node.text("item_id").unwrap_or_default().to_owned();
             self.items.insert(index, Item { id, kind: ItemKind::Result, open: true });
             return Ok(Frame::plain(raw));

@@ -3,16 +3,13 @@
 use bytes::Bytes;
 
 use crate::syntax::json;
-use crate::wire::frame::{Calls, Frame, Place, Repair, Shape};
+use crate::wire::frame::{CallKind, Calls, Frame, Place, Repair, Shape};
 use crate::wire::splice::Edit;
 
 /// How a frame is emitted, now that its calls are ruled.
 pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
-    let blocked = |entry: usize| {
-        let (call, _) = frame.entries.get(entry)?;
-        Some((calls.blocked(*call)?, calls.place(*call)))
-    };
-    match (frame.shape, blocked(0)) {
+    let blocked = |call| Some((calls.blocked(call)?, calls.place(call)));
+    match (frame.shape, frame.entries.first().and_then(|(call, _)| blocked(*call))) {
         (Shape::Begins(index), Some((notice, place))) => {
             return Repair::Replace(message_events(index, place, notice));
         }
@@ -20,10 +17,13 @@ pub(crate) fn repair(frame: &Frame, calls: &Calls) -> Repair {
         (Shape::Other, _) => {}
         _ => return Repair::Keep,
     }
-    let edits: Vec<Edit> = (0..frame.entries.len())
-        .filter_map(|entry| {
-            let (notice, place) = blocked(entry)?;
-            let (_, span) = frame.entries.get(entry)?;
+    // What stands in text is replaced there.
+    let in_text = |call| calls.get(call).is_some_and(|call| call.kind == CallKind::Text);
+    let items = frame.entries.iter().filter(|(call, _)| !in_text(*call));
+    let edits: Vec<Edit> = items
+        .enumerate()
+        .filter_map(|(entry, (call, span))| {
+            let (notice, place) = blocked(*call)?;
             Some(Edit::replace(*span, message(&id_of(place, entry), "completed", Some(notice))))
         })
         .collect();

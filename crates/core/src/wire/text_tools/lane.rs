@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::beside::List;
 use super::{Mark, Scanner, TextTools};
 use crate::decision::Coverage;
 use crate::syntax::{Node, Span, json};
@@ -27,13 +28,50 @@ pub(crate) struct Heard {
     pub entries: Vec<(CallId, Span)>,
     /// Those that begin in it.
     pub leads: Vec<CallId>,
+    /// Where entries stand at which a call's text begins, here or in a copy: there the notice goes.
+    pub heads: Vec<u32>,
+    /// The same as `entries`, in bytes of what the string says.
+    pub stretches: Vec<Stretch>,
+    /// What stands beside the string and goes by what it says.
+    pub lists: Vec<List>,
+}
+
+/// A piece of a string that is held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch {
+    pub call: CallId,
+    /// Where it begins and ends, in bytes of what the string says (WTF-8).
+    pub from: usize,
+    pub to: usize,
+    /// Whether the call begins here.
+    pub begins: bool,
 }
 
 impl Heard {
+    /// A call that is no text, and where it stands.
+    pub fn call(call: CallId, span: Span, leads: bool) -> Self {
+        let leads = if leads { vec![call] } else { Vec::new() };
+        Self { entries: vec![(call, span)], leads, ..Self::default() }
+    }
+
     /// Adds what was heard in another string of the same frame.
     pub fn add(&mut self, more: Self) {
         self.entries.extend(more.entries);
         self.leads.extend(more.leads);
+        self.heads.extend(more.heads);
+        self.stretches.extend(more.stretches);
+        self.lists.extend(more.lists);
+    }
+
+    /// Puts the entries in the order in which they stand.
+    pub fn sort(&mut self) {
+        self.entries.sort_by_key(|(_, span)| span.start);
+        self.heads.sort_unstable();
+    }
+
+    /// Whether nothing of it has to wait or to be told apart.
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.lists.is_empty()
     }
 }
 
@@ -81,40 +119,46 @@ impl Lane {
         if self.ended {
             return Err(Fault::new("text.late", "text after the end of its message"));
         }
-        let inside = Span::new(span.start.saturating_add(1), span.end.saturating_sub(1));
-        let mut raw = Raw { literal: inside.of(source), decoded: 0, at: 0 };
-        let mut place = |decoded: usize| {
-            inside.start.saturating_add(u32::try_from(raw.offset(decoded)).unwrap_or(u32::MAX))
-        };
+        let mut raw = Raw::new(span, source);
         // Where what is held begins in this string, and whether it began before.
-        let mut held = self.held.take().map(|call| (inside.start, Some(call)));
+        let mut held = self.held.take().map(|call| (0, Some(call)));
         let mut at = 0;
         while let Some(mark) = self.scanner.next(text, &mut at) {
             match mark {
-                Mark::Hold(from) => held = Some((place(from), None)),
+                Mark::Hold(from) => held = Some((from, None)),
                 Mark::Free(_) => {
                     if let Some((_, Some(call))) = held.take() {
+                        // What began in this frame has no bytes yet that could tell when they are gone.
+                        let kept = calls.get(call).is_some_and(|call| !call.pieces.is_empty());
                         calls.waive(call);
-                        self.spare.push_back(call);
+                        self.spare.extend(kept.then_some(call));
                     }
                 }
                 Mark::Call(to, readings) => {
                     let Some((from, known)) = held.take() else { continue };
                     let call = known.unwrap_or_else(|| self.suspect(calls));
-                    heard.put(call, Span::new(from, place(to)), known.is_none());
+                    heard.put(Stretch { call, from, to, begins: known.is_none() }, &mut raw);
                     calls.settle(call, readings);
                     if calls.too_many() {
-                        return Err(Fault::new("hold.calls", "too many calls in one reply"));
+                        return Err(too_many());
                     }
                 }
             }
         }
         if let Some((from, known)) = held {
             let call = known.unwrap_or_else(|| self.suspect(calls));
-            heard.put(call, Span::new(from, inside.end), known.is_none());
+            heard.put(Stretch { call, from, to: text.len(), begins: known.is_none() }, &mut raw);
             self.held = Some(call);
+            if calls.too_many() {
+                return Err(too_many());
+            }
         }
         Ok(heard)
+    }
+
+    /// Whether the end of what was heard is held.
+    pub const fn holds(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Another block begins: clients join texts in different ways there.
@@ -148,26 +192,53 @@ impl Lane {
     }
 }
 
+fn too_many() -> Fault {
+    Fault::new("hold.calls", "too many calls in one reply")
+}
+
 impl Heard {
-    fn put(&mut self, call: CallId, span: Span, begins: bool) {
-        if span.start < span.end {
-            self.entries.push((call, span));
+    fn put(&mut self, stretch: Stretch, raw: &mut Raw<'_>) {
+        if stretch.begins {
+            self.leads.push(stretch.call);
         }
-        if begins {
-            self.leads.push(call);
+        self.repeat(stretch, raw);
+    }
+
+    /// The same of a copy: no call begins in it, but its text may.
+    pub(super) fn repeat(&mut self, stretch: Stretch, raw: &mut Raw<'_>) {
+        let span = Span::new(raw.place(stretch.from), raw.place(stretch.to));
+        if span.start >= span.end {
+            return;
+        }
+        self.entries.push((stretch.call, span));
+        self.stretches.push(stretch);
+        if stretch.begins {
+            self.heads.push(span.start);
         }
     }
 }
 
 /// Finds the places of decoded text in the inside of a JSON string, in ascending order.
-struct Raw<'a> {
+pub(super) struct Raw<'a> {
     literal: &'a [u8],
+    start: u32,
     decoded: usize,
     at: usize,
 }
 
-impl Raw<'_> {
-    /// Where the byte `wanted` of the decoded text stands.
+impl<'a> Raw<'a> {
+    /// Of the string at `span` of `source`, quotes included.
+    pub fn new(span: Span, source: &'a [u8]) -> Self {
+        let inside = Span::new(span.start.saturating_add(1), span.end.saturating_sub(1));
+        Self { literal: inside.of(source), start: inside.start, decoded: 0, at: 0 }
+    }
+
+    /// Where the byte `decoded` of the decoded text stands in the source.
+    fn place(&mut self, decoded: usize) -> u32 {
+        self.start.saturating_add(u32::try_from(self.offset(decoded)).unwrap_or(u32::MAX))
+    }
+
+    /// The same in the inside of the string.
     fn offset(&mut self, wanted: usize) -> usize {
         while self.decoded < wanted && self.at < self.literal.len() {
             let rest = self.literal.get(self.at..).unwrap_or_default();
@@ -212,7 +283,11 @@ pub(crate) fn join_edits(repair: Repair, frame: &Frame, calls: &Calls) -> Repair
     let blocked = |(call, span): &(CallId, Span)| {
         let in_text = calls.get(*call).is_some_and(|call| call.kind == CallKind::Text);
         let notice = calls.blocked(*call).filter(|_| in_text)?;
-        if !frame.leads.contains(call) {
+        let begins = match frame.heads.as_slice() {
+            [] => frame.leads.contains(call),
+            heads => heads.binary_search(&span.start).is_ok(),
+        };
+        if !begins {
             return Some(Edit::remove(*span));
         }
         let mut text = Vec::new();
@@ -221,7 +296,11 @@ pub(crate) fn join_edits(repair: Repair, frame: &Frame, calls: &Calls) -> Repair
         text.extend_from_slice(b"\\n");
         Some(Edit::replace(*span, text))
     };
-    let mut texts = frame.entries.iter().filter_map(blocked).peekable();
+    if frame.lists.iter().any(|list| list.drops_its_frame(calls)) {
+        return Repair::Drop;
+    }
+    let lists = frame.lists.iter().flat_map(|list| list.edits(calls));
+    let mut texts = frame.entries.iter().filter_map(blocked).chain(lists).peekable();
     if texts.peek().is_none() {
         return repair;
     }

@@ -9,15 +9,19 @@
 //! The scanner does no I/O and keeps no text but a stretch that is open. Its work is linear in the text, and
 //! any cut of the same text into fragments gives the same stretches and readings.
 
+mod beside;
 mod edit_blocks;
 mod lane;
 mod readings;
 mod tags;
+mod told;
 mod xml;
 
 use std::collections::VecDeque;
 
-pub(crate) use lane::{Heard, Lane, join_edits};
+pub(crate) use beside::List;
+pub(crate) use lane::{Heard, Lane, Stretch, join_edits};
+pub(crate) use told::Told;
 
 /// The longest call: what the arguments of one reply may take altogether.
 const MOST_TEXT: usize = 4 << 20;
