@@ -2,6 +2,7 @@
 place of what is, and sessions that go on afterwards, whether the client keeps the history or the provider."""
 
 import json
+import time
 
 import openai
 import pytest
@@ -197,6 +198,70 @@ def test_a_conversation_is_answered_once(own_responses_door):
     for turn in ("2", "3"):
         more = {"conversation": "conv_1", "metadata": {"turn": turn}, "input": "go on"}
         assert whole(door.base_url, "one_evil" if turn == "2" else "text", **more)["status"] == "completed"
+
+
+def restart(door, how):
+    if how == "kill -9":
+        # The store gathers records for some milliseconds; nobody waits for that.
+        time.sleep(0.1)
+        door.kill_9()
+    else:
+        door.stop()
+    door.start()
+
+
+ENDS = ["stop", "kill -9"]
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize("scenario", ["one_evil", "reasoning_both", "all_bad", "shell_evil", "patch_evil", "approval_evil"])
+def test_a_session_outlives_a_restart(own_responses_door, scenario, how):
+    """Without the blocked call's output the provider says "No tool output found", and the session is dead."""
+    door = own_responses_door
+    first, _ = final(door.base_url, scenario)
+    assert any(is_notice(item) for item in first["output"])
+    for _ in range(2):
+        restart(door, how)
+        kept = [*results(first), {"role": "user", "content": "go on"}]
+        after = whole(door.base_url, scenario, input=kept, previous_response_id=first["id"])
+        assert after["output"][0]["content"][0]["text"] == HELLO
+        own = [*USER, *items(first), *results(first), {"role": "user", "content": "go on"}]
+        after = whole(door.base_url, scenario, input=own, store=False)
+        assert after["output"][0]["content"][0]["text"] == HELLO
+        sent = json.loads(door.provider.log()[-1]["body"])["input"]
+        assert not [item for item in sent if "[doorward]" in json.dumps(item) and item.get("role") == "assistant"]
+    duties = [receipt.get("decision", {}).get("duties", []) for receipt in door.receipts()]
+    blocked = sum(is_notice(item) for item in first["output"])
+    assert duties.count([f"restore {blocked}"]) == 4
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_conversation_outlives_a_restart(own_responses_door, how):
+    door = own_responses_door
+    whole(door.base_url, "one_evil", conversation="conv_1")
+    for turn in ("2", "3"):
+        restart(door, how)
+        more = {"conversation": "conv_1", "metadata": {"turn": turn}, "input": "go on"}
+        assert whole(door.base_url, "one_evil" if turn == "2" else "text", **more)["status"] == "completed"
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_declared_tools_of_a_stored_reply_outlive_a_restart(own_responses_door, how):
+    door = own_responses_door
+    first = whole(door.base_url, "tool")
+    restart(door, how)
+    with sdk.openai_client(door.base_url) as client:
+        assert client.responses.retrieve(first["id"]).to_dict()["output"] == first["output"]
+
+
+def test_what_is_remembered_lies_sealed(own_responses_door):
+    door = own_responses_door
+    whole(door.base_url, "one_evil")
+    time.sleep(0.1)
+    for path in (door.home / ".doorward").rglob("*"):
+        if path.is_file():
+            for secret in (*POISON, b"resp_one_evil", b"get_weather"):
+                assert secret not in path.read_bytes(), path
 
 
 def test_nobody_elses_words_bring_a_call_back(own_responses_door):

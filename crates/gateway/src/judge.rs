@@ -59,7 +59,7 @@ impl Gateway {
         Self {
             engine: ArcSwap::new(engine),
             sessions: Sessions::default(),
-            replies: Replies::default(),
+            replies: Replies::open(store.clone()),
             hold: Hold,
             budgets: Budgets,
             recorder,

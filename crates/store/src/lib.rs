@@ -6,7 +6,7 @@
 //! destroyed while the log stays whole.
 //!
 //! - [`home`]: the directory everything lies in, its files, their privacy, one process at a time.
-//! - [`Store`]: recorded actions on SQLite, written in batches by a thread of their own.
+//! - [`Store`]: recorded actions and memos on SQLite, written in batches by a thread of their own.
 //! - [`Agents`]: a token per agent, resolved without a lock.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
 //! - [`kill`] and [`watch`]: what is stopped, by an act or by the file `kill`.
@@ -24,6 +24,7 @@ pub mod watch;
 
 mod agents;
 mod error;
+mod memo;
 mod private;
 mod record;
 mod schema;
@@ -36,6 +37,7 @@ pub use agents::{AgentName, Agents};
 pub use error::StoreError;
 pub use home::{Home, HomeLock, Warning, write_atomic};
 pub use kill::{KillSet, Scope, Stop, Stops};
+pub use memo::{MAX_MEMO, Memo};
 pub use record::{MAX_CONTENT, MAX_LISTED, RecordedAction, RecordedEffect};
 pub use secret::{Secret32, Token, TokenKind, fill_random};
 pub use signals::{Signal, Signals};

@@ -11,7 +11,8 @@ use crate::private;
 use crate::seal::{Column, Sealer};
 
 /// Step `n` leads from schema `n` to `n + 1`. Steps are never changed once released, only added.
-const MIGRATIONS: &[&str] = &["
+pub(crate) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     -- Everything but the receipt's id and its time is encrypted. Salt and content go when purged.
     CREATE TABLE actions (
@@ -30,7 +31,16 @@ const MIGRATIONS: &[&str] = &["
         reason TEXT NOT NULL,
         since  INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE memos (
+        id   INTEGER PRIMARY KEY,
+        time INTEGER NOT NULL,
+        used INTEGER NOT NULL,
+        body BLOB NOT NULL
+    ) STRICT;
+",
+];
 
 /// What the key check says once it is decrypted.
 const KEY_CHECK: &[u8] = b"doorward store";

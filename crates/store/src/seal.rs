@@ -20,6 +20,7 @@ pub(crate) enum Column {
     Action,
     Salt,
     Content,
+    Memo,
 }
 
 impl Column {
@@ -29,6 +30,7 @@ impl Column {
             Self::Action => "actions.action",
             Self::Salt => "actions.salt",
             Self::Content => "actions.content",
+            Self::Memo => "memos.body",
         }
     }
 }

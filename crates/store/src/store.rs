@@ -10,6 +10,7 @@ use crate::agents::Agents;
 use crate::error::{StoreError, at};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
+use crate::memo::{self, Change, Memo, Outbox};
 use crate::record::RecordedAction;
 use crate::schema;
 use crate::signals::Signals;
@@ -45,6 +46,9 @@ struct Shared {
     commands: mpsc::Sender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     trouble: Arc<Trouble>,
+    outbox: Arc<Outbox>,
+    /// What earlier processes left, until somebody takes it.
+    memos: Mutex<Vec<Memo>>,
     agents: Agents,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
@@ -69,7 +73,11 @@ impl Store {
         let agents = Agents::open(&home)?;
         let (connection, sealer) = schema::open(&home)?;
         let trouble = Arc::new(Trouble::default());
-        let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&trouble));
+        let memos = memo::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
+        let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
+        let outbox = Arc::new(Outbox::new(newest + 1));
+        let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&outbox), Arc::clone(&trouble));
         let signals = Arc::new(Signals::default());
         let acts = worker.kill_acts()?;
         signals.set_kill_acts(|now| *now = acts);
@@ -84,6 +92,8 @@ impl Store {
             commands,
             thread: Mutex::new(Some(thread)),
             trouble,
+            outbox,
+            memos: Mutex::new(memos),
             agents,
             signals,
             acting: tokio::sync::Mutex::new(()),
@@ -136,6 +146,43 @@ impl Store {
         self.shared.commands.send(command).await.map_err(|_| StoreError::Closed)
     }
 
+    /// What earlier processes left to be remembered, used longest ago first. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_memos(&self) -> Vec<Memo> {
+        std::mem::take(&mut *self.shared.memos.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a memo that says `body` until it is forgotten or purged; returns its number. Never waits: it is
+    /// written with the next batch of records. While nothing can be written, or if it is longer than
+    /// [`MAX_MEMO`](crate::MAX_MEMO), a restart may forget it.
+    pub fn remember(&self, time: Millis, body: Vec<u8>) -> u64 {
+        let id = self.shared.outbox.number();
+        self.change(Change::Keep(Memo { id, time, used: time, body }));
+        id
+    }
+
+    /// Lets a memo say something else, if it is still kept. Never waits.
+    pub fn rewrite_memo(&self, id: u64, body: Vec<u8>) {
+        self.change(Change::Rewrite(id, body));
+    }
+
+    /// Notes that a memo was of use. Never waits.
+    pub fn memo_used(&self, id: u64, time: Millis) {
+        self.change(Change::Used(id, time));
+    }
+
+    /// Destroys a memo. Never waits.
+    pub fn forget(&self, id: u64) {
+        self.change(Change::Forget(id));
+    }
+
+    fn change(&self, change: Change) {
+        if self.shared.outbox.put(change) {
+            // If the queue is full, the thread has a batch to end, and looks into the outbox then.
+            let _ = self.shared.commands.try_send(Command::Memos);
+        }
+    }
+
     /// Returns once everything recorded before is written.
     ///
     /// # Errors
@@ -166,7 +213,7 @@ impl Store {
         self.ask(move |worker| worker.latest(count, before.as_deref())).await
     }
 
-    /// Destroys salts and content of everything older than `before`; returns of how many actions.
+    /// Destroys salts, content and memos of everything older than `before`; returns of how many actions.
     /// Their receipts stay valid, what their digests are of can no longer be shown or guessed.
     ///
     /// # Errors
@@ -182,6 +229,7 @@ impl Store {
                 break;
             }
         }
+        while self.ask(move |worker| worker.purge_memos(before)).await? > 0 {}
         self.ask(|worker| worker.take_over()).await?;
         Ok(purged)
     }

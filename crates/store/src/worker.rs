@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::StoreError;
 use crate::home::Home;
 use crate::kill::{Stop, Stops};
+use crate::memo::{self, Change, Outbox};
 use crate::record::{MAX_CONTENT, RecordedAction};
 use crate::seal::{Column, Sealer};
 use crate::secret::Secret32;
@@ -38,6 +39,8 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What the thread is asked for.
 pub(crate) enum Command {
     Record(Box<RecordedAction>),
+    /// Memos have changed: there is something in the outbox.
+    Memos,
     /// Runs after everything that was recorded before it has been tried.
     Run(Box<dyn FnOnce(&mut Worker) + Send>),
     /// Writes what came before, closes the database, answers and ends.
@@ -52,6 +55,9 @@ pub(crate) struct Worker {
     connection: Connection,
     sealer: Sealer,
     pending: Vec<RecordedAction>,
+    /// Changes of memos, taken out of the outbox.
+    changes: Vec<Change>,
+    outbox: Arc<Outbox>,
     /// When the first of them came.
     first: Option<Instant>,
     trouble: Arc<Trouble>,
@@ -62,9 +68,19 @@ impl Worker {
         home: Home,
         connection: Connection,
         sealer: Sealer,
+        outbox: Arc<Outbox>,
         trouble: Arc<Trouble>,
     ) -> Self {
-        Self { home, connection, sealer, pending: Vec::new(), first: None, trouble }
+        Self {
+            home,
+            connection,
+            sealer,
+            pending: Vec::new(),
+            changes: Vec::new(),
+            outbox,
+            first: None,
+            trouble,
+        }
     }
 
     /// Serves until it is told to end or all senders are gone; what is left is tried once more.
@@ -73,7 +89,8 @@ impl Worker {
         self.write_pending();
         let result = self.flushed();
         if result.is_err() {
-            tracing::error!(lost = self.pending.len(), "the store closed with records it could not write");
+            let (records, memos) = (self.pending.len(), self.changes.len());
+            tracing::error!(lost = records, memos, "the store closed with records it could not write");
         }
         // Leaves one file instead of three; the database is complete without it.
         let _ = checkpoint(&self.connection);
@@ -89,10 +106,16 @@ impl Worker {
             while let Some(command) = next.take() {
                 match command {
                     Command::Record(record) => {
-                        if self.pending.is_empty() {
+                        if self.is_idle() {
                             self.first = Some(Instant::now());
                         }
                         self.pending.push(*record);
+                    }
+                    Command::Memos => {
+                        if self.is_idle() {
+                            self.first = Some(Instant::now());
+                        }
+                        self.collect();
                     }
                     Command::Run(job) => {
                         self.write_pending();
@@ -109,6 +132,18 @@ impl Worker {
         None
     }
 
+    /// Takes what lies in the outbox; not while it cannot be written, since only there it is bounded.
+    fn collect(&mut self) {
+        if self.changes.is_empty() || self.trouble.load().is_none() {
+            self.changes.append(&mut self.outbox.take());
+        }
+    }
+
+    /// Whether nothing waits to be written.
+    const fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.changes.is_empty()
+    }
+
     /// The next command of a batch: what is there, and what comes within [`GATHER`] of the first record.
     fn gathered(&self, commands: &mut Receiver<Command>) -> Option<Command> {
         let until = self.first.map(|first| first + GATHER);
@@ -118,7 +153,7 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => {}
             }
-            if self.pending.is_empty() || until.is_none_or(|until| Instant::now() >= until) {
+            if self.is_idle() || until.is_none_or(|until| Instant::now() >= until) {
                 return None;
             }
             std::thread::sleep(NAP);
@@ -127,7 +162,7 @@ impl Worker {
 
     /// The next command, or `None` at the end. While a batch is failing it is tried again in between.
     fn next(&mut self, commands: &mut Receiver<Command>) -> Option<Command> {
-        while !self.pending.is_empty() {
+        while !self.is_idle() {
             match commands.try_recv() {
                 Ok(command) => return Some(command),
                 Err(TryRecvError::Disconnected) => return None,
@@ -140,17 +175,12 @@ impl Worker {
     }
 
     fn write_pending(&mut self) {
-        if self.pending.is_empty() {
-            return;
-        }
-        match insert(&mut self.connection, &self.sealer, &self.pending) {
-            Ok(()) => {
-                self.pending.clear();
-                if self.trouble.swap(None).is_some() {
-                    tracing::info!("the store writes again");
-                }
+        loop {
+            self.collect();
+            if self.is_idle() {
+                return;
             }
-            Err(error) => {
+            if let Err(error) = write(&mut self.connection, &self.sealer, &self.pending, &self.changes) {
                 let error = match error {
                     Failed::Sql(error) => self.failed(error),
                     Failed::Other(error) => error,
@@ -158,7 +188,15 @@ impl Worker {
                 if self.trouble.swap(Some(Arc::new(error.to_string()))).is_none() {
                     tracing::error!(%error, "the store cannot write");
                 }
+                return;
             }
+            self.pending.clear();
+            self.changes.clear();
+            if self.trouble.swap(None).is_none() {
+                return;
+            }
+            tracing::info!("the store writes again");
+            // And now what was left in the outbox meanwhile.
         }
     }
 
@@ -169,7 +207,7 @@ impl Worker {
     /// `Ok` if everything recorded before has been written.
     pub(crate) fn flushed(&self) -> Result<(), StoreError> {
         match self.trouble.load_full() {
-            Some(why) if !self.pending.is_empty() => Err(StoreError::Unavailable(why.as_str().to_owned())),
+            Some(why) if !self.is_idle() => Err(StoreError::Unavailable(why.as_str().to_owned())),
             _ => Ok(()),
         }
     }
@@ -209,6 +247,11 @@ impl Worker {
                        WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL) LIMIT 1000)";
         let before = i64::try_from(before).unwrap_or(i64::MAX);
         self.connection.execute(sql, [before]).map_err(|error| self.failed(error))
+    }
+
+    /// Destroys some memos that are older; returns how many, 0 at the end.
+    pub(crate) fn purge_memos(&mut self, before: u64) -> Result<usize, StoreError> {
+        memo::purge(&self.connection, before).map_err(|error| self.failed(error))
     }
 
     /// Takes the write-ahead log over into the database and empties it: old pages lie on in it until then.
@@ -287,7 +330,8 @@ fn key(scope: &Scope) -> &str {
     }
 }
 
-enum Failed {
+/// Why a batch could not be written.
+pub(crate) enum Failed {
     Sql(rusqlite::Error),
     Other(StoreError),
 }
@@ -304,8 +348,14 @@ impl From<StoreError> for Failed {
     }
 }
 
-fn insert(connection: &mut Connection, sealer: &Sealer, records: &[RecordedAction]) -> Result<(), Failed> {
+fn write(
+    connection: &mut Connection,
+    sealer: &Sealer,
+    records: &[RecordedAction],
+    changes: &[Change],
+) -> Result<(), Failed> {
     let transaction = connection.transaction()?;
+    memo::write(&transaction, sealer, changes)?;
     {
         // The same id twice is a fault of the caller; failing would keep the batch from ever being
         // written, and the first record is the one its receipt speaks of.

@@ -330,8 +330,10 @@ impl Run {
                 let _ = gateway.pass(action, Nothing).await;
             }
             Observation::Reply { id } => {
-                if let Some(Remembering { memory, declared: Some(declared), .. }) = &self.relay.remembering {
-                    memory.declared(&id, declared);
+                if let Some(Remembering { memory, declared: Some(declared), stored, .. }) =
+                    &self.relay.remembering
+                {
+                    memory.declared(&id, declared, *stored);
                 }
             }
             Observation::Usage { .. } | Observation::Coverage(_) => {}

@@ -49,9 +49,10 @@ pub struct Door {
     pub token: String,
     /// The requests the upstream got, as they came.
     pub asked: Arc<Mutex<Vec<String>>>,
-    _scratch: Scratch,
-    _stop: watch::Sender<bool>,
-    _lock: HomeLock,
+    scratch: Scratch,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+    lock: HomeLock,
 }
 
 impl Door {
@@ -88,13 +89,26 @@ impl Door {
 
     /// The same with other settings of the listener.
     pub async fn served(upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
-        let scratch = Scratch::new();
+        Self::at_home(Scratch::new(), upstream, mode, settings).await
+    }
+
+    /// Ends in order and starts again on the same home, before this upstream.
+    pub async fn restart(self, upstream: UpstreamSettings, mode: Mode) -> Self {
+        let Self { gateway, store, scratch, stop, serving, lock, .. } = self;
+        stop.send_replace(true);
+        serving.await.unwrap();
+        drop(gateway);
+        store.close().await.unwrap();
+        drop(lock);
+        Self::at_home(scratch, upstream, mode, Settings::default()).await
+    }
+
+    async fn at_home(scratch: Scratch, upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
         let store = Store::open(&lock, Options::default()).unwrap();
         let token = store.agents().token(&AgentName::new("tester").unwrap()).unwrap().expose().to_owned();
-        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
-        let log = Log::open(&home.log_dir(), key, Durability::Os).unwrap();
+        let log = open_log(&home).await;
         let around =
             Surroundings { doorward_home: home.root().display().to_string(), ..Surroundings::default() };
         let engine = Arc::new(Engine::shipped(around).unwrap());
@@ -107,9 +121,9 @@ impl Door {
         let address = listener.local_addr().unwrap();
         let server = Server::new(Arc::clone(&gateway), [upstream.unwrap()], settings, address);
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
+        let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
         let asked = Arc::default();
-        Self { gateway, store, address, token, asked, _scratch: scratch, _stop: stop, _lock: lock }
+        Self { gateway, store, address, token, asked, scratch, stop, serving, lock }
     }
 
     /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.
@@ -157,6 +171,19 @@ impl Door {
     /// Sends one request and reads the reply to its end.
     pub async fn send(&self, method: &str, target: &str, body: &str) -> Reply {
         send(self.address, method, target, "", body).await
+    }
+}
+
+/// The log of this home; the thread that had it before may take a moment to end.
+async fn open_log(home: &Home) -> Log {
+    let begin = std::time::Instant::now();
+    loop {
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        match Log::open(&home.log_dir(), key, Durability::Os) {
+            Ok(log) => return log,
+            Err(error) => assert!(begin.elapsed() < Duration::from_secs(5), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

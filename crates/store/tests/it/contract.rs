@@ -44,6 +44,9 @@ contract! {
     a_kill_does_not_wait_for_an_act_before_it,
     a_long_purge_reaches_everything,
     a_closed_store_says_so,
+    a_memo_is_kept_until_it_is_forgotten,
+    a_memo_goes_with_the_content_of_its_time,
+    an_enormous_memo_is_not_kept,
     signals_move_alone,
 }
 
@@ -239,4 +242,61 @@ async fn signals_move_alone<B: Backend>() {
             assert_eq!(signals.revision(signal), before + u64::from(signal == moved), "{signal:?}");
         }
     }
+}
+
+async fn a_memo_is_kept_until_it_is_forgotten<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(Options::default());
+    assert!(store.take_memos().is_empty());
+    let ids: Vec<u64> = (1..=5).map(|n| store.remember(n * 10, vec![n as u8; 3])).collect();
+    store.rewrite_memo(ids[1], b"another".to_vec());
+    store.memo_used(ids[0], 45);
+    store.forget(ids[2]);
+    // What is not there is not made.
+    store.rewrite_memo(999, b"nobody".to_vec());
+    store.memo_used(999, 1);
+    store.forget(999);
+    store.close().await.unwrap();
+
+    let store = backend.open(Options::default());
+    let memo = |at: usize, used: u64, body: &[u8]| doorward_store::Memo {
+        id: ids[at],
+        time: (at as u64 + 1) * 10,
+        used,
+        body: body.to_vec(),
+    };
+    let (two, one) = (memo(1, 20, b"another"), memo(0, 45, &[1; 3]));
+    let expected = [two, memo(3, 40, &[4; 3]), one, memo(4, 50, &[5; 3])];
+    assert_eq!(store.take_memos(), expected);
+    assert!(store.take_memos().is_empty(), "they were given away");
+    assert!(!ids.contains(&store.remember(60, vec![6])), "a number is not used twice");
+    store.close().await.unwrap();
+    assert_eq!(backend.open(Options::default()).take_memos().len(), 5);
+}
+
+async fn a_memo_goes_with_the_content_of_its_time<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(CONTENT);
+    let old = store.remember(100, b"old".to_vec());
+    let new = store.remember(200, b"new".to_vec());
+    // Used later, but said then.
+    store.memo_used(old, 300);
+    store.record(action("old", 100)).await.unwrap();
+    assert_eq!(store.purge(200).await.unwrap(), 1, "actions are counted");
+    store.memo_used(old, 400);
+    store.rewrite_memo(old, b"again".to_vec());
+    store.close().await.unwrap();
+    let left = backend.open(CONTENT).take_memos();
+    assert_eq!(left.iter().map(|memo| memo.id).collect::<Vec<_>>(), [new]);
+}
+
+async fn an_enormous_memo_is_not_kept<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(Options::default());
+    store.remember(1, vec![0; doorward_store::MAX_MEMO]);
+    store.remember(2, vec![0; doorward_store::MAX_MEMO / 2]);
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    let left = backend.open(Options::default()).take_memos();
+    assert_eq!(left.iter().map(|memo| memo.time).collect::<Vec<_>>(), [2]);
 }

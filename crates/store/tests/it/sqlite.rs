@@ -12,6 +12,7 @@ async fn nothing_recorded_can_be_read_without_the_key() {
     let store = place.store(CONTENT);
     for n in 0..50 {
         store.record(action(&format!("receipt-{n}"), 1)).await.unwrap();
+        store.remember(1, b"plaintext-memo".to_vec());
     }
     store.flush().await.unwrap();
     for when in ["open", "closed"] {
@@ -30,11 +31,12 @@ async fn a_purge_leaves_no_trace_on_disk() {
     let store = place.store(CONTENT);
     for n in 0..100 {
         store.record(action(&format!("r{n}"), 1)).await.unwrap();
+        store.remember(1, vec![n; 100]);
     }
     store.flush().await.unwrap();
     let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
-    let mut statement =
-        connection.prepare("SELECT salt FROM actions UNION SELECT content FROM actions").unwrap();
+    let sql = "SELECT salt FROM actions UNION SELECT content FROM actions UNION SELECT body FROM memos";
+    let mut statement = connection.prepare(sql).unwrap();
     let sealed: Vec<Vec<u8>> =
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     drop(statement);
@@ -70,13 +72,97 @@ async fn what_was_flushed_survives_a_crash() {
     let place = Place::new();
     let store = place.store(CONTENT);
     store.record(action("r1", 1)).await.unwrap();
+    store.remember(1, b"memo".to_vec());
     store.flush().await.unwrap();
     let copy = Place::new();
     for file in ["store.db", "store.db-wal", "store.key"] {
         std::fs::create_dir_all(copy.root()).unwrap();
         std::fs::copy(place.root().join(file), copy.root().join(file)).unwrap();
     }
-    assert_eq!(copy.store(CONTENT).action("r1").await.unwrap(), Some(action("r1", 1)));
+    let store = copy.store(CONTENT);
+    assert_eq!(store.action("r1").await.unwrap(), Some(action("r1", 1)));
+    assert_eq!(store.take_memos()[0].body, b"memo");
+}
+
+/// Nobody has to ask for it: a memo is written as soon as records are.
+#[tokio::test]
+async fn a_memo_is_written_within_milliseconds() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    let count =
+        || -> i64 { connection.query_row("SELECT count(*) FROM memos", [], |row| row.get(0)).unwrap() };
+    for n in 1..=20 {
+        store.remember(1, b"memo".to_vec());
+        let begin = std::time::Instant::now();
+        while count() < n {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(2), "memo {n} was not written");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn memos_that_cannot_be_written_are_kept_in_order() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    let fault = "CREATE TRIGGER full BEFORE INSERT ON memos BEGIN SELECT raise(ABORT, 'disk full'); END";
+    connection.execute(fault, []).unwrap();
+    let first = store.remember(1, b"one".to_vec());
+    assert!(matches!(store.flush().await, Err(StoreError::Unavailable(_))));
+    // While it fails, more comes than one batch has.
+    let second = store.remember(2, b"two".to_vec());
+    store.forget(first);
+    let third = store.remember(3, b"three".to_vec());
+    assert!(store.record(action("r1", 3)).await.is_err(), "like any record that cannot be written");
+    connection.execute("DROP TRIGGER full", []).unwrap();
+    for _ in 0..100 {
+        if store.trouble().is_none() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    // Without a further command: what lay in the outbox meanwhile must not wait for one.
+    drop(connection);
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    let mut statement = connection.prepare("SELECT id FROM memos ORDER BY id").unwrap();
+    let ids: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(ids, [second, third].map(|id| i64::try_from(id).unwrap()));
+}
+
+#[tokio::test]
+async fn a_memo_moved_to_another_row_is_dropped() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.remember(1, b"one".to_vec());
+    store.remember(2, b"two".to_vec());
+    store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection.execute("UPDATE memos SET body = (SELECT body FROM memos WHERE time = 2)", []).unwrap();
+    drop(connection);
+    let store = place.store(CONTENT);
+    assert_eq!(store.take_memos().iter().map(|memo| memo.body.as_slice()).collect::<Vec<_>>(), [b"two"]);
+    store.close().await.unwrap();
+    assert_eq!(place.store(CONTENT).take_memos().len(), 1);
+}
+
+/// A home of before memos is taken over as it is.
+#[tokio::test]
+async fn a_store_of_schema_1_is_migrated() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.close().await.unwrap();
+    let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
+    connection.execute_batch("DROP TABLE memos; PRAGMA user_version = 1").unwrap();
+    drop(connection);
+    let store = place.store(CONTENT);
+    assert_eq!(store.action("r1").await.unwrap(), Some(action("r1", 1)));
+    store.remember(1, b"memo".to_vec());
+    store.close().await.unwrap();
+    assert_eq!(place.store(CONTENT).take_memos().len(), 1);
 }
 
 /// While records cannot be written their callers are told so, and none is lost once they can again.

@@ -69,6 +69,8 @@ pub struct Links {
     pub previous: Option<String>,
     /// The conversation it belongs to.
     pub conversation: Option<String>,
+    /// Whether it asks for a reply that the upstream keeps (`store`, true unless said otherwise).
+    pub stored: bool,
 }
 
 /// What the request `node` says of the history it goes on from.
@@ -78,6 +80,7 @@ pub(crate) fn links(node: &Node) -> Links {
     Links {
         previous: node.text("previous_response_id").map(str::to_owned),
         conversation: conversation.and_then(id),
+        stored: node.get("store").and_then(Node::as_bool) != Some(false),
     }
 }
 
@@ -324,6 +327,13 @@ mod tests {
                 "{item}"
             );
         }
+    }
+
+    #[test]
+    fn a_reply_is_stored_unless_it_is_said_not_to_be() {
+        let stored = |request: Value| links(&object(request.to_string().as_bytes()).unwrap()).stored;
+        assert!(stored(json!({})) && stored(json!({ "store": null })) && stored(json!({ "store": true })));
+        assert!(!stored(json!({ "store": false })));
     }
 
     #[test]

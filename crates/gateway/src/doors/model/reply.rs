@@ -86,7 +86,7 @@ impl Crossing {
                 let Either::Left(body) = body else {
                     return Err(Answer::upstream("broken", "no reply to read"));
                 };
-                let remembering = self.remembering(endpoint, &request, history.conversation);
+                let remembering = self.remembering(endpoint, &request, history.conversation, history.stored);
                 let machine = self.machine(endpoint, framing, request.declared, monitor);
                 let decoder = coding.map(Decoder::new).transpose();
                 let decoder = decoder.map_err(|fault| Answer::upstream(fault.code, fault.message))?;
@@ -110,13 +110,14 @@ impl Crossing {
         endpoint: Endpoint,
         request: &Request,
         conversation: Option<Arc<str>>,
+        stored: bool,
     ) -> Option<Remembering> {
         let declared = match endpoint {
             Endpoint::Conversation(Dialect::OpenAiResponses) => Some(Arc::new(request.declared.clone())),
             Endpoint::Stored(Dialect::OpenAiResponses) => None,
             _ => return None,
         };
-        Some(Remembering { memory: self.remembered(), conversation, declared })
+        Some(Remembering { memory: self.remembered(), conversation, declared, stored })
     }
 
     fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {

@@ -34,6 +34,8 @@ pub(super) struct Asked {
 pub(super) struct History {
     /// The conversation that the upstream keeps, if it does.
     pub conversation: Option<Arc<str>>,
+    /// Whether the upstream keeps the reply.
+    pub stored: bool,
     /// How many calls that were blocked have been put back.
     pub restored: usize,
     /// The conversation whose calls have been given their outputs.
@@ -117,6 +119,7 @@ impl Crossing {
     fn inherit(&self, dialect: Dialect, body: &[u8], request: &mut Request, history: &mut History) {
         let links = dialect.links(body);
         history.conversation = links.conversation.map(Arc::from);
+        history.stored = links.stored;
         let searches =
             ["tool_search", "tool_search (hosted)"].iter().any(|name| request.declared.tools.contains(*name));
         if let Some(before) =

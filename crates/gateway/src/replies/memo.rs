@@ -1,0 +1,177 @@
+//! What is remembered, as bytes in the side store.
+//!
+//! ```text
+//! 1  agent  upstream  response  conversation  notice  item     a call that was blocked
+//! 2  agent  upstream  response  numbers  name  name  …         the tools declared for a reply
+//! ```
+//!
+//! One byte says what it is, then fields: four bytes of length (little-endian), and that many bytes.
+//! Doorward alone reads it; a memo of another shape is forgotten.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::wire::openai_responses::restore::Suppressed;
+use doorward_core::wire::request::Declared;
+
+use super::Whose;
+
+const CALL: u8 = 1;
+const TOOLS: u8 = 2;
+
+/// A call that was blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub response: Arc<str>,
+    /// The conversation it belongs to, until the upstream was given an output.
+    pub conversation: Option<Arc<str>>,
+    pub suppressed: Suppressed,
+}
+
+/// The tools declared for a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tools {
+    pub response: Arc<str>,
+    pub declared: Arc<Declared>,
+}
+
+/// What a memo says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Call(Call),
+    Tools(Tools),
+}
+
+impl Call {
+    pub fn write(&self, whose: &Whose) -> Vec<u8> {
+        let conversation = self.conversation.as_deref().unwrap_or_default();
+        let Suppressed { item, notice } = &self.suppressed;
+        let texts = [&*whose.0, &*whose.1, &*self.response, conversation, notice];
+        let mut out = vec![CALL];
+        texts.iter().for_each(|text| push(&mut out, text.as_bytes()));
+        push(&mut out, item);
+        out
+    }
+
+    /// Roughly what it takes in memory.
+    pub fn size(&self) -> usize {
+        self.suppressed.item.len() + self.suppressed.notice.len() + self.response.len() + 256
+    }
+}
+
+impl Tools {
+    pub fn write(&self, whose: &Whose) -> Vec<u8> {
+        let Declared { tools, provider_tools, choices, .. } = &*self.declared;
+        let mut out = vec![TOOLS];
+        [&*whose.0, &*whose.1, &*self.response].iter().for_each(|text| push(&mut out, text.as_bytes()));
+        let mut numbers = choices.to_le_bytes().to_vec();
+        numbers.push(u8::from(*provider_tools));
+        push(&mut out, &numbers);
+        tools.iter().for_each(|name| push(&mut out, name.as_bytes()));
+        out
+    }
+
+    /// Roughly what it takes in memory, were nothing shared.
+    pub fn size(&self) -> usize {
+        self.response.len() + self.declared.tools.iter().map(|name| name.len() + 48).sum::<usize>() + 128
+    }
+}
+
+fn push(out: &mut Vec<u8>, field: &[u8]) {
+    // What is longer than 4 GiB was refused long before.
+    out.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(field);
+}
+
+/// What was written, and whose it is; `None` if it is something else.
+pub(super) fn read(memo: &[u8]) -> Option<(Whose, Said)> {
+    let (kind, rest) = memo.split_first()?;
+    let mut fields = Fields(rest);
+    let whose = (fields.text()?.into(), fields.text()?.into());
+    let response = fields.text()?.into();
+    let said = match *kind {
+        CALL => {
+            let conversation = Some(fields.text()?).filter(|id| !id.is_empty()).map(Arc::from);
+            let notice = fields.text()?.to_owned();
+            let item = Bytes::copy_from_slice(fields.next()?);
+            Said::Call(Call { response, conversation, suppressed: Suppressed { item, notice } })
+        }
+        TOOLS => {
+            let (choices, flags) = fields.next()?.split_first_chunk::<8>()?;
+            let provider_tools = match flags {
+                [0] => false,
+                [1] => true,
+                _ => return None,
+            };
+            let mut tools = HashSet::new();
+            while !fields.0.is_empty() {
+                tools.insert(fields.text()?.to_owned());
+            }
+            let choices = u64::from_le_bytes(*choices);
+            let declared = Declared { tools, provider_tools, choices, ..Declared::default() };
+            Said::Tools(Tools { response, declared: Arc::new(declared) })
+        }
+        _ => return None,
+    };
+    fields.0.is_empty().then_some((whose, said))
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (field, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some(field)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.next()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whose() -> Whose {
+        ("an agent".into(), "openai".into())
+    }
+
+    fn call(conversation: Option<&str>) -> Call {
+        let item = Bytes::from_static(b"{\"type\":\"function_call\",\"id\":\"fc_\xc3\xa9\"}");
+        let suppressed = Suppressed { item, notice: "[doorward] \"no\"\n".into() };
+        Call { response: "resp_1".into(), conversation: conversation.map(Arc::from), suppressed }
+    }
+
+    fn tools() -> Tools {
+        let names = ["Bash", "get_weather", "", "with \u{1f980}"];
+        let tools = names.iter().map(|name| (*name).to_owned()).collect();
+        let declared = Declared { tools, provider_tools: true, choices: 3, ..Declared::default() };
+        Tools { response: "resp_2".into(), declared: Arc::new(declared) }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        for call in [call(None), call(Some("conv_1"))] {
+            assert_eq!(read(&call.write(&whose())), Some((whose(), Said::Call(call))));
+        }
+        assert_eq!(read(&tools().write(&whose())), Some((whose(), Said::Tools(tools()))));
+        let none = Tools { declared: Arc::default(), ..tools() };
+        assert_eq!(read(&none.write(&whose())), Some((whose(), Said::Tools(none))));
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        let call = call(None).write(&whose());
+        for at in 0..call.len() {
+            assert_eq!(read(&call[..at]), None, "cut at {at}");
+        }
+        assert_eq!(read(&[&call[..], &[0]].concat()), None, "more than was written");
+        assert_eq!(read(&[&[9], &call[1..]].concat()), None, "another kind");
+        assert_eq!(read(b"\x01\xff\xff\xff\xff"), None);
+    }
+}
