@@ -285,7 +285,7 @@ def hear_responses(door, way):
             response = stream.get_final_response()
         copies_agree(events, response)
     assert response.status == "completed"
-    told = json.dumps(response.to_dict())
+    told = json.dumps(response.to_dict(warnings=False))
     assert "evil" not in told, told
     return response.output_text
 
@@ -301,7 +301,7 @@ def copies_agree(events, response):
     assert set(copies) == set(told)
     assert {said, response.output_text, *copies.values()} == {said}
     assert [event.sequence_number for event in events] == sorted(event.sequence_number for event in events)
-    assert "evil" not in json.dumps([event.to_dict() for event in events])
+    assert "evil" not in json.dumps([event.to_dict(warnings=False) for event in events])
 
 
 WAYS = ["stream", "whole", "stored", "stored stream"]

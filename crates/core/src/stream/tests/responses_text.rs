@@ -532,6 +532,26 @@ fn texts_come_one_behind_the_other() {
     let ran = run(&told.stream());
     assert_eq!(ran.fault(), Some("text.order"));
     assert!(!ran.text().contains("bad"));
+    // One part to who goes by indices, two messages to who goes by names.
+    let mut named = Told::new();
+    named.events.extend_from_slice(&told.events[1..2]);
+    for (id, text) in [("a", "<exec"), ("b", "x"), ("a", "ute_command><command>bad")] {
+        let mut rest = delta(0, text);
+        rest["item_id"] = json!(id);
+        named.event("response.output_text.delta", rest);
+    }
+    let ran = run(&named.stream());
+    assert_eq!((ran.fault(), ran.text().contains("bad")), (Some("text.order"), false));
+    // What began as something else is no message.
+    for item in [
+        json!({ "id": "rs_0", "type": "reasoning", "summary": [] }),
+        json!({ "id": "cm_0", "type": "compaction", "encrypted_content": "x" }),
+    ] {
+        let mut turned = Told::new();
+        turned.event("response.output_item.added", json!({ "output_index": 0, "item": item }));
+        turned.done(message(BAD));
+        assert!(!run(&turned.end()).text().contains("bad"));
+    }
     let mut early = Told::default();
     early.event("response.created", json!({ "response": response("in_progress", &[message(BAD)]) }));
     let ran = run(&early.stream());

@@ -23,6 +23,8 @@ pub(super) struct Lanes {
     refusals: Lane,
     /// Where the newest text stands: its item, its number there; and whether it is a refusal.
     newest: Option<((u64, u64), bool)>,
+    /// What the newest message is called in the events that bring its text.
+    name: Option<(u64, Option<String>)>,
     /// All texts but refusals as one, for those who repeat them so.
     joined: (Sum, Told),
     /// The texts of messages that are done, by item and number.
@@ -48,6 +50,7 @@ impl Lanes {
             texts: Lane::new(text_tools)?,
             refusals: Lane::new(text_tools)?,
             newest: None,
+            name: None,
             joined: Default::default(),
             spoken: BTreeMap::new(),
             expected: VecDeque::new(),
@@ -85,6 +88,21 @@ impl Lanes {
             self.joined.1.add(text, &heard.stretches, calls);
         }
         Ok(heard)
+    }
+
+    /// More text of the message `item` comes, which the event calls `name`: who goes by names must read the same.
+    /// Some servers use another name than at its beginning, but none uses two.
+    pub fn named(&mut self, item: u64, name: Option<&str>) -> Result<(), Fault> {
+        match &self.name {
+            Some((newest, known)) if *newest == item => match known.as_deref() == name {
+                true => Ok(()),
+                false => Err(Fault::new("text.order", "pieces of one text name different items")),
+            },
+            _ => {
+                self.name = Some((item, name.map(str::to_owned)));
+                Ok(())
+            }
+        }
     }
 
     /// The message `item` is done: keeps what later copies are held to.

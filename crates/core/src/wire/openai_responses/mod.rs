@@ -478,17 +478,18 @@ impl Reader {
                 heard = hearing.heard;
                 self.message_done(index, parts);
             }
-            ItemKind::Provider(name) => {
-                check_rest(copy, &["tools", "arguments", "action"])?;
-                let (name, input) = (name.clone(), items::provider_input(copy, source));
-                step.saw.push(Observation::ProviderCall { name, input });
-            }
             ItemKind::Result => {
                 check_rest(copy, &["tools"])?;
                 // Of a message that was resumed only this copy says what it is.
                 if sort == Sort::Message {
                     heard = self.whole_message(index, copy, source, step)?;
                 }
+            }
+            _ if sort == Sort::Message => return Err(order("an item turns into a message")),
+            ItemKind::Provider(name) => {
+                check_rest(copy, &["tools", "arguments", "action"])?;
+                let (name, input) = (name.clone(), items::provider_input(copy, source));
+                step.saw.push(Observation::ProviderCall { name, input });
             }
             ItemKind::Reasoning => check_rest(copy, &[])?,
         }
@@ -545,6 +546,9 @@ impl Reader {
             ItemKind::Message(parts) => {
                 let before = parts.len();
                 let source = raw.get(at as usize..).unwrap_or_default();
+                if let Some(lanes) = self.lanes.as_mut().filter(|_| kind.ends_with(".delta")) {
+                    lanes.named(index, id)?;
+                }
                 let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
                 copies::message_event(kind, node, (index, item.open), parts, &mut hearing, step)?;
                 let (heard, more) = (hearing.heard, parts.len().saturating_sub(before));

@@ -22,6 +22,12 @@ pub(crate) enum List {
 }
 
 impl List {
+    /// Whether there are such lists in `part`.
+    pub fn has(part: &Node) -> bool {
+        let filled = |key: &str| part.get(key).is_some_and(|list| !list.elements().is_empty());
+        filled("logprobs") || filled("annotations")
+    }
+
     /// The lists that stand in `part` beside its text, in which these calls stand.
     pub fn beside(part: &Node, held: &Before) -> impl Iterator<Item = Self> {
         let filled = |key: &str| part.get(key).filter(|list| !list.elements().is_empty() && !held.is_empty());

@@ -66,7 +66,8 @@ impl Told {
 
     /// What stands in `part` beside a fragment in which `stretches` are held.
     pub fn beside(&self, part: &Node, stretches: &[Stretch], calls: &Calls) -> impl Iterator<Item = List> {
-        let held = among(self.before(calls), stretches);
+        let none = stretches.is_empty() || !List::has(part);
+        let held = if none { Before::new() } else { among(self.before(calls), stretches) };
         List::beside(part, &held).collect::<Vec<_>>().into_iter()
     }
 
