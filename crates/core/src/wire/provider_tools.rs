@@ -55,11 +55,14 @@ pub(crate) fn anthropic(request: &Node) -> Vec<Effect> {
 /// What an OpenAI Chat Completions request asks for, in its own form and in those of resellers.
 pub(crate) fn openai_chat(request: &Node) -> Vec<Effect> {
     let mut asked = Asked::default();
-    for tool in list(request, "tools").iter().filter(|tool| tool.some("function").is_none()) {
+    for tool in list(request, "tools") {
         asked.tool(tool);
     }
-    if let Some(options) = request.some("web_search_options") {
-        asked.search("web_search", Capability::NetworkFetch, options);
+    // OpenAI's field, xAI's.
+    for key in ["web_search_options", "search_parameters"] {
+        if let Some(options) = request.some(key).filter(|options| options.text("mode") != Some("off")) {
+            asked.search("web_search", Capability::NetworkFetch, options);
+        }
     }
     for plugin in list(request, "plugins") {
         let by = plugin.text("id").unwrap_or("plugin");
@@ -91,13 +94,14 @@ pub(crate) fn openai_responses(request: &Node) -> Vec<Effect> {
         for tool in list(item, "tools") {
             asked.tool(tool);
         }
-        for key in ["content", "output"] {
-            for part in item.get(key).map(Node::elements).unwrap_or_default() {
-                for key in ["image_url", "file_url"] {
-                    asked.fetched(key, part.text(key).unwrap_or_default());
-                }
-            }
+        for part in ["content", "output"].iter().filter_map(|key| item.get(key)).flat_map(each) {
+            asked.inputs(part);
         }
+    }
+    // What a stored prompt is filled in with.
+    let variables = request.get("prompt").and_then(|prompt| prompt.get("variables"));
+    for member in variables.map(Node::members).unwrap_or_default() {
+        asked.inputs(&member.value);
     }
     asked.0
 }
@@ -122,25 +126,37 @@ where
     I: Iterator<Item = &'n Node>,
 {
     let mut asked = Asked::default();
-    for tool in fields(request, "tools").flat_map(Node::elements) {
+    for tool in fields(request, "tools").flat_map(each) {
         for (name, capability) in GEMINI {
             for options in fields(tool, name) {
                 asked.search(name, *capability, options);
             }
         }
-        for server in fields(tool, "mcpServers").flat_map(Node::elements) {
+        for server in fields(tool, "mcpServers").flat_map(each) {
             let transport = fields(server, "streamableHttpTransport").next();
             let url = transport.and_then(|transport| transport.text("url")).unwrap_or_default();
             asked.url(server.text("name").unwrap_or("mcp"), Capability::McpInvoke, url);
         }
     }
-    let parts = fields(request, "contents").flat_map(Node::elements).flat_map(|said| fields(said, "parts"));
-    for part in parts.flat_map(Node::elements) {
-        for uri in fields(part, "fileData").flat_map(|data| fields(data, "fileUri")) {
-            asked.fetched("fileData", uri.as_str().unwrap_or_default());
+    let said = ["contents", "content", "systemInstruction"]
+        .into_iter()
+        .flat_map(|key| fields(request, key))
+        .flat_map(each);
+    for part in said.flat_map(|said| fields(said, "parts").flat_map(each).chain(std::iter::once(said))) {
+        // What a function gave back has parts of its own.
+        let given = fields(part, "functionResponse").flat_map(|given| fields(given, "parts")).flat_map(each);
+        for data in std::iter::once(part).chain(given).flat_map(|part| fields(part, "fileData")) {
+            for uri in fields(data, "fileUri") {
+                asked.fetched("fileData", uri.as_str().unwrap_or_default());
+            }
         }
     }
     asked.0
+}
+
+/// The elements of a list, or what stands there instead of one: some providers take either.
+fn each(node: &Node) -> &[Node] {
+    if node.is_array() { node.elements() } else { std::slice::from_ref(node) }
 }
 
 fn list<'n>(node: &'n Node, key: &str) -> &'n [Node] {
@@ -189,6 +205,22 @@ impl Asked {
             list(tool, "tools").iter().for_each(|tool| self.tool(tool));
             return;
         }
+        if kind == "shell" {
+            let environment = tool.some("environment").and_then(|e| e.text("type")).unwrap_or_default();
+            if environment.starts_with("container") {
+                self.add("shell", Capability::Execute, Target::Other("the provider's container".into()));
+            }
+            return;
+        }
+        // Moonshot's own functions go by a name that no client's has.
+        if kind == "builtin_function" {
+            let name = tool.get("function").and_then(|function| function.text("name")).unwrap_or(kind);
+            return self.add(
+                name,
+                Capability::NetworkFetch,
+                Target::Other("what the provider chooses".into()),
+            );
+        }
         let Some((_, capability)) = TOOLS.iter().find(|(name, _)| kind.starts_with(name)) else { return };
         if kind == "mcp" {
             let by = tool.text("server_label").unwrap_or("mcp");
@@ -223,23 +255,22 @@ impl Asked {
         }
     }
 
-    /// The sources of Anthropic content blocks, those inside of tool results included.
+    /// The URLs of one of Responses' inputs.
+    fn inputs(&mut self, part: &Node) {
+        for key in ["image_url", "file_url"] {
+            self.fetched(key, part.text(key).unwrap_or_default());
+        }
+    }
+
+    /// The sources of Anthropic content blocks, those inside of tool results and documents included.
     fn sources(&mut self, content: &Node) {
         for block in content.elements() {
-            if let Some(source) = block.get("source").filter(|source| source.text("type") == Some("url")) {
+            if let Some(source) = block.get("source") {
                 self.fetched(block.text("type").unwrap_or("source"), source.text("url").unwrap_or_default());
+                // A document may be made of blocks.
+                source.get("content").into_iter().for_each(|inner| self.sources(inner));
             }
-            if let Some(inner) = block.get("content") {
-                // One level: results hold blocks, blocks of results hold none.
-                for block in inner.elements() {
-                    if let Some(source) = block.get("source") {
-                        self.fetched(
-                            block.text("type").unwrap_or("source"),
-                            source.text("url").unwrap_or_default(),
-                        );
-                    }
-                }
-            }
+            block.get("content").into_iter().for_each(|inner| self.sources(inner));
         }
     }
 }
@@ -324,6 +355,82 @@ mod tests {
                 "fileData network:fetch https://a.example/x.pdf",
             ]
         );
+    }
+
+    /// Each of these is something providers take, in a place or a shape beside the usual one.
+    #[test]
+    fn nothing_hides_what_a_provider_is_asked_to_do() {
+        type Reading = fn(&Node) -> Vec<Effect>;
+        for (reading, body, effect) in [
+            (
+                openai_chat as Reading,
+                r#"{"tools":[{"type":"web_search","function":{"name":"f"}}]}"#,
+                "web_search network:fetch what the provider chooses",
+            ),
+            (
+                openai_chat,
+                r#"{"tools":[{"type":"builtin_function","function":{"name":"$web_search"}}]}"#,
+                "$web_search network:fetch what the provider chooses",
+            ),
+            (
+                openai_chat,
+                r#"{"search_parameters":{"mode":"auto"}}"#,
+                "web_search network:fetch what the provider chooses",
+            ),
+            (
+                openai_responses,
+                r#"{"tools":[{"type":"shell","environment":{"type":"container_auto"}}]}"#,
+                "shell execute:shell the provider's container",
+            ),
+            (
+                openai_responses,
+                r#"{"input":[{"type":"computer_call_output","output":{"type":"computer_screenshot","image_url":"https://a.example/x.png"}}]}"#,
+                "image_url network:fetch https://a.example/x.png",
+            ),
+            (
+                openai_responses,
+                r#"{"prompt":{"id":"p","variables":{"v":{"type":"input_image","image_url":"https://a.example/x.png"}}}}"#,
+                "image_url network:fetch https://a.example/x.png",
+            ),
+            (
+                anthropic,
+                r#"{"messages":[{"content":[{"type":"document","source":{"type":"content","content":[{"type":"image","source":{"type":"url","url":"https://a.example/x.png"}}]}}]}]}"#,
+                "image network:fetch https://a.example/x.png",
+            ),
+            (
+                anthropic,
+                r#"{"messages":[{"content":[{"type":"tool_result","content":[{"type":"document","source":{"type":"content","content":[{"type":"image","source":{"type":"url","url":"https://a.example/x.png"}}]}}]}]}]}"#,
+                "image network:fetch https://a.example/x.png",
+            ),
+        ] {
+            assert_eq!(tell(&reading(&json::parse(body.as_bytes()).unwrap())), [effect], "{body}");
+        }
+        for (body, effect) in [
+            (
+                r#"{"tools":{"google_search":{}},"contents":{"parts":{"text":"x"}}}"#,
+                "googleSearch network:fetch what the provider chooses",
+            ),
+            (
+                r#"{"contents":{"parts":{"file_data":{"file_uri":"https://a.example/x.pdf"}}}}"#,
+                "fileData network:fetch https://a.example/x.pdf",
+            ),
+            (
+                r#"{"systemInstruction":{"parts":[{"fileData":{"fileUri":"https://a.example/x.pdf"}}]}}"#,
+                "fileData network:fetch https://a.example/x.pdf",
+            ),
+            (
+                r#"{"contents":[{"parts":[{"functionResponse":{"name":"f","parts":[{"fileData":{"fileUri":"https://a.example/x.pdf"}}]}}]}]}"#,
+                "fileData network:fetch https://a.example/x.pdf",
+            ),
+        ] {
+            let request = crate::wire::dialect::Dialect::Gemini.read_request(body.as_bytes()).unwrap();
+            assert_eq!(tell(&request.effects), [effect], "{body}");
+        }
+        // A shell of the client's own, a search that is off.
+        let own = json::parse(br#"{"tools":[{"type":"shell","environment":{"type":"local"}}]}"#).unwrap();
+        assert!(openai_responses(&own).is_empty());
+        let off = json::parse(br#"{"search_parameters":{"mode":"off"}}"#).unwrap();
+        assert!(openai_chat(&off).is_empty());
     }
 
     #[test]

@@ -295,7 +295,12 @@ impl Fill<'_> {
     /// Free text given to a tool: a command for those that run commands, a patch for those that patch.
     fn free_text(&mut self, text: &str) {
         match self.capability {
-            Capability::Execute if let Some(script) = script::read(text) => self.script(&script),
+            Capability::Execute if let Some(script) = script::read(text) => {
+                if script.doubtful {
+                    self.command(text, self.shell());
+                }
+                self.script(&script);
+            }
             Capability::Execute if self.plain.contains("python") || self.plain.contains("code") => {
                 self.code(text)
             }
