@@ -542,6 +542,30 @@ fn anthropic_arguments_that_are_not_one_strict_object_block_the_call_not_the_str
     }
 }
 
+/// A toolset is declared without a name; its tools say whose they are.
+#[test]
+fn anthropic_tools_of_a_declared_toolset_are_declared() {
+    let request = br#"{"model":"m","tools":[{"type":"browser_toolset_20260801"}],"messages":[]}"#;
+    let declared = Dialect::Anthropic.read_request(request).unwrap().declared;
+    for (toolset, passes) in [(r#""browser""#, true), (r#""computer""#, false), ("null", false), ("1", false)]
+    {
+        let block = format!(
+            r#","index":0,"content_block":{{"type":"tool_use","id":"t","name":"navigate","input":{{}},"toolset_name":{toolset}}}"#
+        );
+        let stream = [
+            start(),
+            ev("content_block_start", &block),
+            tool_delta(0, r#"{"url":"https://a.example/"}"#),
+            tool_stop(0),
+            stop("tool_use"),
+        ]
+        .concat();
+        let context = Context { declared: declared.clone(), ..context(false) };
+        let ran = run_with(Protocol::Anthropic, Framing::Events, &[stream.as_bytes()], Input::End, context);
+        assert_eq!(ran.sent == stream.as_bytes(), passes, "{toolset}: {}", ran.text());
+    }
+}
+
 #[test]
 fn anthropic_unknown_blocks_and_events_are_held() {
     let unknown = ev("content_block_start", r#","index":0,"content_block":{"type":"hologram","x":"bad"}"#)

@@ -266,6 +266,12 @@ impl Reader {
             kind if kind.ends_with("_tool_result") && !holds_call(block) => BlockKind::Result,
             "tool_use" => {
                 let id = calls.open(CallKind::Tool, None, name, wire_id);
+                if let (Some(call), Some(toolset)) = (calls.get_mut(id), block.some("toolset_name")) {
+                    match toolset.as_str() {
+                        Some(toolset) => call.declared_as = Some(toolset_of(toolset)),
+                        None => call.spoil("its toolset is not a name"),
+                    }
+                }
                 if let (Some(call), Some(input)) = (calls.get_mut(id), block.some("input")) {
                     if !input.is_object() {
                         call.spoil("its input is not an object");
@@ -468,6 +474,11 @@ fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
     frame
 }
 
+/// What the tools of a toolset are declared as; no tool has such a name.
+fn toolset_of(family: &str) -> String {
+    format!("toolset:{family}")
+}
+
 /// Whether what a provider's tool gave back holds something an agent could take for a call of its own.
 fn holds_call(block: &Node) -> bool {
     block.members().iter().any(|member| looks_like_call(&member.value))
@@ -578,6 +589,10 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();
+        // `browser_toolset_20260801` declares a family of tools, and no name.
+        if let Some((family, _)) = kind.split_once("_toolset_") {
+            request.declared.tools.insert(toolset_of(family));
+        }
         let run_by_provider =
             ["web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor"];
         request.declared.provider_tools |= run_by_provider.iter().any(|tool| kind.starts_with(tool));
