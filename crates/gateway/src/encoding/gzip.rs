@@ -11,6 +11,10 @@ pub const MEMORY: usize = 48 * 1024;
 /// The longest header: a file's name and a comment, which nobody sends over HTTP.
 const LONGEST_HEADER: usize = 1024;
 
+/// The most members of one body. HTTP's have one; each costs a window to begin, whatever it holds, so that a
+/// megabyte of empty ones would keep a thread for seconds.
+const MOST_MEMBERS: u32 = 1024;
+
 /// The beginning of every member.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
@@ -86,6 +90,9 @@ impl Gzip {
             } else {
                 corrupt("it does not begin as gzip does")
             });
+        }
+        if self.members >= MOST_MEMBERS {
+            return Err(corrupt("it has more than 1024 members"));
         }
         if self.held.len() > LONGEST_HEADER {
             return Err(corrupt("its header does not end"));

@@ -138,6 +138,17 @@ fn exactly_one_known_coding_is_read() {
     }
 }
 
+/// An empty member has 20 bytes and costs a window: 64 MiB of them kept a thread busy for many seconds.
+#[test]
+fn many_empty_members_are_no_body() {
+    let few = gzip(b"").repeat(1000);
+    assert_eq!(whole(Coding::Gzip, &few).unwrap(), b"");
+    let many = gzip(b"").repeat(1 << 20);
+    let begun = std::time::Instant::now();
+    assert_eq!(code(whole(Coding::Gzip, &many)), "encoding.corrupt");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn each_flushed_piece_is_given_at_once() {
     let pieces: Vec<Vec<u8>> =

@@ -64,6 +64,7 @@ pub async fn serve(server: Arc<Server>, stream: TcpStream, stop: watch::Receiver
 /// Whether the client speaks HTTP/2. Nothing is taken off the connection.
 async fn wants_http2(stream: &TcpStream) -> std::io::Result<bool> {
     let mut seen = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(5);
     loop {
         let read = stream.peek(&mut seen).await?;
         let seen = seen.get(..read).unwrap_or_default();
@@ -73,8 +74,10 @@ async fn wants_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if read == PREFACE.len() {
             return Ok(true);
         }
-        // A client that writes so little at a time is rare, and what is only peeked at wakes nobody again.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // A client that writes so little at a time is rare, and what is only peeked at wakes nobody again. The
+        // longer it takes, the rarer it is looked: thousands that send one byte and wait must cost nothing.
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 
