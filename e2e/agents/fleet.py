@@ -10,7 +10,9 @@ KEY = "dummy-client-key"
 
 
 class Agent:
-    """What the tests ask of an agent."""
+    """What the tests ask of an agent. Each has `task(scene, words)`, the command line that gives it a task, and
+    if it resumes, `next_task(scene, words)`, the one that gives the same session another.
+    """
 
     name = family = package = ""
     # What the upstream speaks.
@@ -26,14 +28,6 @@ class Agent:
 
     def settle(self, scene):
         """Writes its settings into its home."""
-
-    def task(self, scene, words):
-        """The command line that gives it a task."""
-        raise NotImplementedError
-
-    def next_task(self, scene, words):
-        """The command line that gives the same session another one."""
-        raise NotImplementedError
 
 
 class Node(Agent):
