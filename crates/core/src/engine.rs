@@ -280,14 +280,25 @@ fn source(action: &Action) -> Option<Reason> {
                 "ask for the reply through Doorward, or mark the upstream as trusted",
             )
         }),
-        ActionKind::ToolCall if undeclared(action) => Some(reason(
-            "source.undeclared-tool",
-            Layer::Policy,
-            Verdict::Block,
-            90,
-            "the provider sent a call of a tool that the agent never declared",
-            "use only the tools declared in the request",
-        )),
+        ActionKind::ToolCall if undeclared(action) => Some(match &action.unknown_toolset {
+            Some(kind) => reason(
+                "source.unknown-toolset",
+                Layer::Policy,
+                Verdict::Block,
+                90,
+                format!("the agent declared the toolset `{kind}` by its type alone, and this version of Doorward does \
+                         not know which calls that admits"),
+                "declare the tools by name in the request, or leave the toolset out; a newer Doorward may know it",
+            ),
+            None => reason(
+                "source.undeclared-tool",
+                Layer::Policy,
+                Verdict::Block,
+                90,
+                "the provider sent a call of a tool that the agent never declared",
+                "use only the tools declared in the request",
+            ),
+        }),
         ActionKind::ToolCall if action.source == Source::Provider => Some(reason(
             "source.unasked-call",
             Layer::Policy,

@@ -239,7 +239,10 @@ impl Machine {
         }
         // An agent that declares no tools may read calls from text: nobody has said.
         let unsaid = match context.text_tools {
-            TextTools::Unset => context.declared.tools.is_empty() && !context.declared.unseen,
+            TextTools::Unset => {
+                let Declared { tools, toolsets, unseen, .. } = &context.declared;
+                tools.is_empty() && toolsets.is_empty() && !unseen
+            }
             TextTools::None => false,
             TextTools::Xml | TextTools::EditBlocks => !dialect.holds_text(),
         };
@@ -568,8 +571,17 @@ impl Machine {
         action.peer = context.peer.clone();
         action.peer_trusted = context.trusted;
         // Tools that are described in prose are declared there, out of our sight.
+        let toolset = call.toolset.as_deref();
         let declared = call.kind == CallKind::Text
-            || context.declared.tools.contains(call.declared_as.as_ref().unwrap_or(&call.name));
+            || context.declared.admits(toolset, call.declared_as.as_ref().unwrap_or(&call.name));
+        if !declared {
+            action.unknown_toolset = context.declared.toolsets.unknown(toolset).map(Arc::from);
+        }
+        let name = match toolset {
+            // Another tool may have the member's name.
+            Some(family) => format!("{family}.{}", call.name).into(),
+            None => Arc::from(call.name.as_str()),
+        };
         action.source = match declared {
             true => Source::Model,
             false if context.declared.unseen => Source::Unknown,
@@ -578,11 +590,7 @@ impl Machine {
         if action.source == Source::Unknown {
             action.coverage = Coverage::Partial("declared tools unknown".to_owned());
         }
-        action.tool = Some(ToolUse {
-            name: call.name.as_str().into(),
-            declared,
-            call_id: call.wire_id.as_str().into(),
-        });
+        action.tool = Some(ToolUse { name, declared, call_id: call.wire_id.as_str().into() });
         let arguments = call.arguments();
         let length = arguments.as_ref().map_or(0, String::len);
         let apart = matches!(self.dialect, Dialect::Batch(_));

@@ -180,6 +180,9 @@ pub struct Action {
     pub peer_trusted: bool,
     /// The tool, for calls and their results.
     pub tool: Option<ToolUse>,
+    /// For an undeclared call: the type of a toolset that the agent declared and that may admit the call, were
+    /// it known here which tools it stands for.
+    pub unknown_toolset: Option<Arc<str>>,
     /// What it would do, symbolic: variables and directories not yet resolved.
     pub effects: Vec<Effect>,
     /// What it says.
@@ -204,6 +207,7 @@ impl Action {
             peer: Arc::from(""),
             peer_trusted: false,
             tool: None,
+            unknown_toolset: None,
             effects: Vec::new(),
             parts: Vec::new(),
             coverage: Coverage::Full,

@@ -12,6 +12,7 @@ mod gemini;
 mod responses;
 mod responses_text;
 mod text_tools;
+mod toolsets;
 
 /// A stream as upstream sends it, with a tool `Bash` and a tool `Read` declared.
 fn context(monitor: bool) -> Context {

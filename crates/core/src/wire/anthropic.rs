@@ -268,8 +268,8 @@ impl Reader {
                 let id = calls.open(CallKind::Tool, None, name, wire_id);
                 if let (Some(call), Some(toolset)) = (calls.get_mut(id), block.some("toolset_name")) {
                     match toolset.as_str() {
-                        Some(toolset) => call.declared_as = Some(toolset_of(toolset)),
-                        None => call.spoil("its toolset is not a name"),
+                        Some(family) => call.toolset = Some(family.to_owned()),
+                        None => call.spoil("its toolset_name is not text"),
                     }
                 }
                 if let (Some(call), Some(input)) = (calls.get_mut(id), block.some("input")) {
@@ -474,11 +474,6 @@ fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
     frame
 }
 
-/// What the tools of a toolset are declared as; no tool has such a name.
-fn toolset_of(family: &str) -> String {
-    format!("toolset:{family}")
-}
-
 /// Whether what a provider's tool gave back holds something an agent could take for a call of its own.
 fn holds_call(block: &Node) -> bool {
     block.members().iter().any(|member| looks_like_call(&member.value))
@@ -589,13 +584,13 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();
-        // `browser_toolset_20260801` declares a family of tools, and no name.
-        if let Some((family, _)) = kind.split_once("_toolset_") {
-            request.declared.tools.insert(toolset_of(family));
-        }
         let run_by_provider =
             ["web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset", "advisor"];
-        request.declared.provider_tools |= run_by_provider.iter().any(|tool| kind.starts_with(tool));
+        if run_by_provider.iter().any(|tool| kind.starts_with(tool)) {
+            request.declared.provider_tools = true;
+        } else {
+            request.declared.toolsets.declare(tool);
+        }
     }
     request.declared.provider_tools |=
         node.get("mcp_servers").is_some_and(|servers| !servers.elements().is_empty());

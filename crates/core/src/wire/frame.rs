@@ -108,6 +108,8 @@ pub(crate) struct Call {
     pub life: u32,
     /// The name it is declared by, if that is not its own.
     pub declared_as: Option<String>,
+    /// The toolset it says it is of.
+    pub toolset: Option<String>,
     /// Its bytes as upstream sent them, where a later request may have to repeat them.
     pub origin: Option<Origin>,
     /// What a message in its place has to say of where it stands.
@@ -319,6 +321,7 @@ impl Calls {
             waived: false,
             life: 0,
             declared_as: None,
+            toolset: None,
             origin: None,
             place: None,
             signature: None,

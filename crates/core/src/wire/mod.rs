@@ -20,6 +20,8 @@ pub mod splice;
 
 pub mod request;
 
+pub mod toolset;
+
 pub mod dialect;
 
 mod anthropic;

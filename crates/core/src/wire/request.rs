@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::toolset::Toolsets;
 use crate::action::{Effect, Part, PartKind};
 use crate::decision::Coverage;
 use crate::syntax::Node;
@@ -11,6 +12,8 @@ use crate::syntax::Node;
 pub struct Declared {
     /// Their names, exactly as written.
     pub tools: HashSet<String>,
+    /// Families of tools, declared by their types.
+    pub toolsets: Toolsets,
     /// Whether the request asks for tools the provider runs itself.
     pub provider_tools: bool,
     /// How many choices the request asks for, where the protocol knows choices; 0 stands for 1.
@@ -26,6 +29,15 @@ impl Declared {
     #[must_use]
     pub fn unseen() -> Self {
         Self { unseen: true, ..Self::default() }
+    }
+
+    /// Whether a call of `tool` is declared: of that name, or as a member of the toolset `family`.
+    #[must_use]
+    pub fn admits(&self, family: Option<&str>, tool: &str) -> bool {
+        match family {
+            Some(family) => self.toolsets.admit(family, tool),
+            None => self.tools.contains(tool),
+        }
     }
 }
 
@@ -69,6 +81,7 @@ impl Request {
         self.parts.extend(other.parts);
         self.effects.extend(other.effects);
         self.declared.tools.extend(other.declared.tools);
+        self.declared.toolsets.extend(other.declared.toolsets);
         self.declared.provider_tools |= other.declared.provider_tools;
         self.coverage = std::mem::take(&mut self.coverage).and(other.coverage);
     }

@@ -61,6 +61,21 @@ fn an_undeclared_call_is_blocked() {
     assert_eq!(decision.decisive().unwrap().layer, Layer::Policy);
 }
 
+/// Which tools the toolset stands for is not known, so nothing of it passes; but people are told why.
+#[test]
+fn a_call_of_an_unknown_toolset_is_blocked_by_name() {
+    let mut undeclared = call("mail.send", false);
+    undeclared.source = Source::Provider;
+    undeclared.peer_trusted = true;
+    undeclared.unknown_toolset = Some("mail_toolset_20270101".into());
+    let decision = engine().decide(&undeclared, &Facts::default());
+    assert_eq!(decision.verdict, Verdict::Block);
+    let reason = decision.decisive().unwrap();
+    assert_eq!(reason.rule, "source.unknown-toolset");
+    assert!(reason.message.contains("`mail_toolset_20270101`"), "{}", reason.message);
+    assert!(reason.advice.contains("declare the tools by name"), "{}", reason.advice);
+}
+
 #[test]
 fn a_call_whose_request_was_not_seen_depends_on_who_sent_it() {
     let mut call = call("Bash", false);

@@ -25,6 +25,9 @@ mod routes;
 mod support;
 
 #[cfg(test)]
+mod toolsets;
+
+#[cfg(test)]
 mod transcripts;
 
 /// A permit cannot be made, copied or opened by anyone but `record.rs` and `forward.rs`: what tries does

@@ -208,6 +208,13 @@ impl Fill<'_> {
         if text.is_empty() || editor_verb {
             return;
         }
+        // Of Anthropic's browser toolset, as its documentation has them.
+        match (self.name, key, text) {
+            ("browser.javascript_exec", "text", _) => return self.code(text),
+            // The history of the tab, not hosts of the local network.
+            ("browser.navigate", "url", "back" | "forward" | "reload") => return,
+            _ => {}
+        }
         if COMMAND_KEYS.contains(&key) {
             self.command(text, self.shell());
         } else if CODE_KEYS.contains(&key) && self.capability != Capability::WriteFile {
@@ -393,6 +400,11 @@ impl Fill<'_> {
             if on_paths == Capability::ReadFile {
                 read.extend(flow);
             }
+        }
+        if self.name == "browser.file_upload" && !read.is_empty() {
+            // To whatever page is open.
+            let page = Target::Program(self.name.to_owned());
+            self.effect(Capability::NetworkPost, page, AssetClass::External, read.clone());
         }
         for url in &urls {
             let (target, class) = (Target::Url(url.clone()), asset::classify_host(url));

@@ -44,6 +44,13 @@ fn names_map_to_capabilities() {
         ("web_search", NetworkFetch),
         ("browser_navigate", BrowserNavigate),
         ("computer", UiAutomation),
+        ("browser.navigate", BrowserNavigate),
+        ("browser.find", UiAutomation),
+        ("find", ReadFile),
+        ("computer.left_mouse_down", UiAutomation),
+        ("left_mouse_down", Unknown),
+        ("browser.javascript_exec", Execute),
+        ("browser.file_upload", NetworkPost),
         ("mcp__slack__slack_post_message", NetworkPost),
         ("delete_file", DeleteFile),
         ("frobnicate", Unknown),
@@ -52,6 +59,24 @@ fn names_map_to_capabilities() {
     ] {
         assert_eq!(capability_of(name), capability, "{name}");
     }
+}
+
+/// The members of Anthropic's toolsets, with the arguments of its documentation.
+#[test]
+fn calls_of_toolsets_are_read() {
+    let metadata = "browser:navigate http://169.254.169.254/latest/ (cloud-metadata)";
+    does("browser.navigate", r#"{"url":"http://169.254.169.254/latest/"}"#, &[metadata]);
+    does("browser.navigate", r#"{"url":"back"}"#, &["browser:navigate browser.navigate (external)"]);
+    does("browser.type", r#"{"text":"hello","tab_id":"tab-1"}"#, &["ui:automation browser.type (unknown)"]);
+    does("browser.find", r#"{"query":"Next button"}"#, &["ui:automation browser.find (unknown)"]);
+    does("computer.left_click", r#"{"coordinate":[7,9]}"#, &["ui:automation computer.left_click (unknown)"]);
+    let upload = r#"{"target":{"type":"ref","ref":"ref_2"},"paths":["/home/u/.ssh/id_rsa"]}"#;
+    let uploaded = ["read ~/.ssh/id_rsa (credential)", "post browser.file_upload (external) <- 0"];
+    does("browser.file_upload", upload, &uploaded);
+    // Code of a page, not a command line.
+    let code = call("browser.javascript_exec", r#"{"text":"document.title + ' | sh'"}"#);
+    assert!(code.parts.iter().any(|part| part.kind == PartKind::Command));
+    assert!(code.effects.iter().all(|effect| effect.by.contains("javascript")), "{:?}", code.effects);
 }
 
 #[test]
