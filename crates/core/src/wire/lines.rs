@@ -2,7 +2,8 @@
 //!
 //! Clients split lines in different ways: at LF, at CR as well, or wherever Python's `splitlines` does. A line
 //! that is another line to one of them is a fault. In a `loose` source, which may be any file, only lines that
-//! begin as a JSON object are lines; the rest passes as it comes.
+//! begin as a JSON object are lines; the rest passes as it comes, unless what only some take for the beginning
+//! of a line may be a call.
 
 use bytes::{Bytes, BytesMut};
 
@@ -17,14 +18,41 @@ pub(crate) enum Piece {
     Raw(Bytes),
 }
 
+/// How much of what could be the beginning of an object stands at the end of what has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// None of it.
+    Not,
+    /// The place for it: a line begins here to somebody, or will when spaces are taken off.
+    Place,
+    /// Its bracket.
+    Bracket,
+    /// An object: what follows is kept until its line has come.
+    Object,
+}
+
+impl Begun {
+    /// With one more byte. Beyond ASCII every byte may belong to a separator, or to a space.
+    const fn with(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Object, _) | (Self::Bracket, b'"') => Self::Object,
+            (Self::Place, b'{') => Self::Bracket,
+            (Self::Bracket, b' ' | b'\t' | b'\r') => Self::Bracket,
+            (_, b'\r' | 0x0b | 0x0c | 0x1c..=0x1f | 0x80..) => Self::Place,
+            (Self::Place, b' ' | b'\t') => Self::Place,
+            _ => Self::Not,
+        }
+    }
+}
+
 /// Cuts bytes into [`Piece`]s. Every split of the same bytes gives the same lines.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     buffer: BytesMut,
     /// How far the buffer has been searched for a line's end.
     searched: usize,
-    /// Inside a line that is not read.
-    passing: bool,
+    /// Inside a line that is not read, and how far an object has begun in it to somebody.
+    passing: Option<Begun>,
     loose: bool,
     limit: usize,
 }
@@ -32,7 +60,7 @@ pub(crate) struct Splitter {
 impl Splitter {
     /// A splitter that refuses lines of more than `limit` bytes.
     pub fn new(limit: usize, loose: bool) -> Self {
-        Self { buffer: BytesMut::new(), searched: 0, passing: false, loose, limit }
+        Self { buffer: BytesMut::new(), searched: 0, passing: None, loose, limit }
     }
 
     /// Takes the next bytes.
@@ -42,16 +70,19 @@ impl Splitter {
 
     /// The next piece, or `None` until more bytes come.
     pub fn next_piece(&mut self) -> Result<Option<Piece>, Fault> {
-        if self.loose && !self.passing && self.searched == 0 && !self.begins_as_object() {
+        if self.loose && self.passing.is_none() && self.searched == 0 && !self.begins_as_object() {
             // Whether it does must not depend on how many bytes have come.
             if self.undecided() && self.buffer.len() <= self.limit {
                 return Ok(None);
             }
             if self.undecided() {
                 let raw = self.buffer.split().freeze();
-                return self.oversize(raw);
+                return self.oversize(&raw);
             }
-            self.passing = true;
+            self.passing = Some(Begun::Place);
+        }
+        if let Some(begun) = self.passing {
+            return self.pass(begun);
         }
         let unread = self.buffer.get(self.searched..).unwrap_or_default();
         let end = unread.iter().position(|byte| *byte == b'\n').map(|at| self.searched + at + 1);
@@ -59,21 +90,14 @@ impl Splitter {
             Some(end) => {
                 let raw = self.buffer.split_to(end).freeze();
                 self.searched = 0;
-                if std::mem::take(&mut self.passing) {
-                    return Ok(Some(Piece::Raw(raw)));
-                }
                 if raw.len() > self.limit {
-                    return self.oversize(raw);
+                    return self.oversize(&raw);
                 }
                 self.checked(raw).map(Some)
             }
-            None if self.passing => {
-                let raw = self.buffer.split().freeze();
-                Ok((!raw.is_empty()).then_some(Piece::Raw(raw)))
-            }
             None if self.buffer.len() > self.limit => {
                 let raw = self.buffer.split().freeze();
-                self.oversize(raw)
+                self.oversize(&raw)
             }
             None => {
                 self.searched = self.buffer.len();
@@ -82,14 +106,70 @@ impl Splitter {
         }
     }
 
+    /// More of a line that is not read: all that has come, up to what may be an object.
+    fn pass(&mut self, begun: Begun) -> Result<Option<Piece>, Fault> {
+        let (mut begun, mut end) = (begun, None);
+        let unread = self.buffer.get(self.searched..).unwrap_or_default();
+        for (at, byte) in unread.iter().enumerate() {
+            let next = begun.with(*byte);
+            if *byte == b'\n' || next == Begun::Object && begun != Begun::Object {
+                end = Some((self.searched + at, *byte == b'\n'));
+                break;
+            }
+            begun = next;
+        }
+        match end {
+            Some((at, true)) => {
+                let raw = self.buffer.split_to(at + 1).freeze();
+                (self.searched, self.passing) = (0, None);
+                self.unheld(begun, raw).map(Some)
+            }
+            // The quote stays with what follows it.
+            Some((at, false)) => {
+                let raw = self.buffer.split_to(at).freeze();
+                (self.searched, self.passing) = (0, Some(Begun::Object));
+                if raw.is_empty() { self.next_piece() } else { Ok(Some(Piece::Raw(raw))) }
+            }
+            None if begun == Begun::Object => {
+                self.searched = self.buffer.len();
+                if self.buffer.len() > self.limit {
+                    let raw = self.buffer.split().freeze();
+                    return self.oversize(&raw);
+                }
+                Ok(None)
+            }
+            None => {
+                self.passing = Some(begun);
+                let raw = self.buffer.split().freeze();
+                Ok((!raw.is_empty()).then_some(Piece::Raw(raw)))
+            }
+        }
+    }
+
+    /// The end of a line that was not read, unless an object in it may be a call.
+    fn unheld(&mut self, begun: Begun, raw: Bytes) -> Result<Piece, Fault> {
+        if begun != Begun::Object || !speaks_of_calls(&raw) {
+            return Ok(Piece::Raw(raw));
+        }
+        self.give_back(&raw);
+        let message = "what some readers take for a line of its own may hold a call";
+        Err(Fault::new("lines.hidden-line", message))
+    }
+
     /// What has come since the last line's end; a last line need not have one.
     pub fn last(&mut self) -> Result<Option<Piece>, Fault> {
-        let passing = self.passing || self.loose && !self.begins_as_object();
+        if self.passing.is_none() && self.loose && !self.begins_as_object() {
+            self.passing = Some(Begun::Place);
+        }
+        let passing = self.passing;
         let raw = self.rest();
-        match raw.is_empty() {
-            true => Ok(None),
-            false if passing => Ok(Some(Piece::Raw(raw))),
-            false => self.checked(raw).map(Some),
+        match passing {
+            _ if raw.is_empty() => Ok(None),
+            Some(begun) => {
+                let begun = raw.iter().fold(begun, |begun, byte| begun.with(*byte));
+                self.unheld(begun, raw).map(Some)
+            }
+            None => self.checked(raw).map(Some),
         }
     }
 
@@ -119,11 +199,15 @@ impl Splitter {
             || MARK.starts_with(&self.buffer)
     }
 
-    fn oversize(&mut self, raw: Bytes) -> Result<Option<Piece>, Fault> {
-        // Back where monitor mode finds it.
-        let mut whole = BytesMut::from(&raw[..]);
+    /// Puts `raw` back where monitor mode finds it.
+    fn give_back(&mut self, raw: &[u8]) {
+        let mut whole = BytesMut::from(raw);
         whole.unsplit(self.buffer.split());
         self.buffer = whole;
+    }
+
+    fn oversize(&mut self, raw: &[u8]) -> Result<Option<Piece>, Fault> {
+        self.give_back(raw);
         Err(Fault::new("lines.oversize", format!("a line is larger than {} bytes", self.limit)))
     }
 
@@ -144,9 +228,7 @@ impl Splitter {
         match fault {
             None => Ok(Piece::Line(raw)),
             Some(fault) => {
-                let mut whole = BytesMut::from(&raw[..]);
-                whole.unsplit(self.buffer.split());
-                self.buffer = whole;
+                self.give_back(&raw);
                 Err(fault)
             }
         }
@@ -159,6 +241,14 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 fn after_spaces(line: &[u8]) -> &[u8] {
     let spaces = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
     line.get(spaces..).unwrap_or_default()
+}
+
+/// Whether `text` may name a call, in a key or a type; an escape may spell anything.
+fn speaks_of_calls(text: &[u8]) -> bool {
+    const WORDS: [&[u8]; 7] =
+        [b"_call", b"-call", b"functioncall", b"toolcall", b"tool_use", b"tooluse", b"\\u"];
+    let lower = text.to_ascii_lowercase();
+    WORDS.iter().any(|word| lower.windows(word.len()).any(|window| window == *word))
 }
 
 /// Whether a separator that Python's `splitlines` knows stands before what could be an object.
@@ -209,6 +299,40 @@ mod tests {
         );
         assert!(run(&["{\"a\":\"x\u{2028}y\"}\n".as_bytes()], false).is_ok());
         assert_eq!(run(&[&[b'x'; 100]], false), Err("lines.oversize"));
+    }
+
+    /// Readers that take spaces off, split at every separator Unicode has, or at CR, take these for lines. Who
+    /// reads results as the provider's own examples do (`json.loads(line.strip())`) is one of them.
+    #[test]
+    fn no_call_hides_in_a_line_that_is_not_read() {
+        let call = r#"{"response":{"tool_calls":1}}"#;
+        let places = [
+            "\u{b}",
+            " \u{c}\t",
+            "\u{1f}",
+            "\u{a0}",
+            "\u{3000}",
+            "{}\r",
+            "x\u{2028} ",
+            "x\r\u{feff}",
+            "[]\u{1c}",
+        ];
+        for before in places {
+            for text in [
+                format!("{before}{call}\n"),
+                format!("x\n{before}{call}"),
+                format!("{before}{{ {}", &call[1..]),
+            ] {
+                let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+                for chunks in [&[text.as_bytes()][..], &single] {
+                    assert_eq!(run(chunks, true), Err("lines.hidden-line"), "{text:?}");
+                }
+            }
+            let text = format!("{before}{{\"a\":1}}\n\n");
+            assert_eq!(run(&[text.as_bytes()], true).unwrap().1, text.as_bytes(), "a file of another kind");
+        }
+        let array = format!("[{call},{call}]\n");
+        assert_eq!(run(&[array.as_bytes()], true).unwrap().1, array.as_bytes());
     }
 
     #[test]
