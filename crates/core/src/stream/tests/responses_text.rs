@@ -481,6 +481,27 @@ fn copies_that_say_something_else_refuse_the_reply() {
         assert_eq!(ran.fault(), Some("responses.copies"), "{kind}");
         assert!(!ran.text().contains("bad"));
     }
+    // A part between two others left out, or emptied, or said as something else.
+    let parts = [Part::new("<exec", 2), Part::new("x", 2), Part::new("ute_command><command>bad", 2)];
+    let changes: [&dyn Fn(&mut Value); 3] = [
+        &|content| drop(content.as_array_mut().unwrap().remove(1)),
+        &|content| content[1]["text"] = json!(""),
+        &|content| content[1] = json!({ "type": "refusal", "refusal": "x" }),
+    ];
+    for change in changes {
+        let mut told = Told::new();
+        told.message(&parts);
+        change(&mut told.output[0]["content"]);
+        assert_eq!(run(&told.end()).fault(), Some("responses.copies"));
+        let mut told = Told::new();
+        told.message(&parts);
+        change(&mut told.events.last_mut().unwrap()["item"]["content"]);
+        let ran = run(&told.end());
+        assert_eq!(
+            (ran.fault(), ran.text().contains("response.completed")),
+            (Some("responses.copies"), false)
+        );
+    }
     // Two texts in one part.
     let mut told = base();
     told.output[1]["content"][0]["refusal"] = json!(BAD);
