@@ -9,10 +9,10 @@ use crate::action::{
     Action, ActionKind, AssetClass, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse, tools,
 };
 use crate::decision::Decision;
-use crate::detect::address::{Host, authority};
 use crate::engine::Engine;
 use crate::session::Facts;
 use crate::syntax::{Node, json};
+use crate::url::{Host, authority};
 
 /// The longest `id` that is echoed, in bytes.
 const LONGEST_ID: usize = 1024;

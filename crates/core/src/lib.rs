@@ -22,6 +22,8 @@ pub mod stream;
 
 pub mod action;
 
+pub mod url;
+
 pub mod detect;
 
 pub mod session;

@@ -6,8 +6,6 @@
 
 use crate::syntax::Span;
 
-pub mod address;
-
 pub mod glob;
 
 pub mod normalize;

@@ -4,7 +4,7 @@ use super::index::Known;
 use super::{Default, PathPattern, Policy, Rule, Verb};
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Target};
 use crate::decision::{Layer, Reason, Verdict};
-use crate::detect::address::{self, covers};
+use crate::url::{self, covers};
 
 /// What is known of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ fn denied_by_default() -> Reason {
 /// What is known of the host an effect reaches.
 fn reached(kind: ActionKind, effect: &Effect) -> Known {
     match &effect.target {
-        Target::Url(text) | Target::Host(text) => match address::authority(text) {
+        Target::Url(text) | Target::Host(text) => match url::authority(text) {
             Some(authority) => Known::Host(authority.host),
             None => Known::Unknown,
         },
@@ -231,7 +231,7 @@ fn asset(rule: &Rule, effect: &Effect) -> Truth {
         && match &effect.target {
             Target::Path { exact, .. } => !exact,
             Target::None | Target::Input | Target::Other(_) => effect.capability != Capability::Execute,
-            Target::Url(text) | Target::Host(text) => address::authority(text).is_none(),
+            Target::Url(text) | Target::Host(text) => url::authority(text).is_none(),
             Target::Program(_) | Target::Process(_) | Target::Code(_) => false,
         };
     Truth::from(unknown).min(Truth::Unknown)

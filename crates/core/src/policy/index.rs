@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::Rule;
 use crate::action::{Action, Capability, Effect};
-use crate::detect::address::Host;
+use crate::url::Host;
 
 /// Rules by key, as indices.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::{Default, PathPattern, Profile, Rule, Verb};
 use crate::action::{AssetClass, Capability};
-use crate::detect::address::{Host, host_of};
 use crate::detect::glob::Glob;
 use crate::session::Mode;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
+use crate::url::{Host, host_of};
 
 /// The most rules in one policy.
 const MOST_RULES: usize = 10_000;

@@ -1,6 +1,7 @@
 //! Conditions over effects, data flow included.
 
-use super::{AssetClass, Capability, Effect, Glob, Target, address, bit};
+use super::{AssetClass, Capability, Effect, Glob, Target, bit};
+use crate::url;
 
 /// What one effect must be. Every list that is not empty must hold one that fits.
 #[derive(Debug, Default)]
@@ -120,8 +121,8 @@ impl EffectCondition {
 
     fn fits_host(&self, target: &Target) -> bool {
         let (Target::Url(text) | Target::Host(text)) = target else { return false };
-        let Some(authority) = address::authority(text) else { return false };
-        self.host.iter().any(|pattern| address::covers(pattern, &authority.host))
+        let Some(authority) = url::authority(text) else { return false };
+        self.host.iter().any(|pattern| url::covers(pattern, &authority.host))
     }
 }
 

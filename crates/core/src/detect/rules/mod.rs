@@ -6,8 +6,8 @@
 //! comparison of words.
 
 use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
+use crate::detect::Finding;
 use crate::detect::glob::Glob;
-use crate::detect::{Finding, address};
 use crate::syntax::{Diagnostic, Source, Span};
 
 mod decode;
@@ -193,7 +193,7 @@ const fn bit(capability: Capability) -> u32 {
 fn shown(effect: &Effect) -> String {
     let target = match &effect.target {
         Target::Path { path, .. } => path.clone(),
-        Target::Url(url) => address::authority(url).map(|at| at.host.to_string()).unwrap_or_default(),
+        Target::Url(url) => crate::url::authority(url).map(|at| at.host.to_string()).unwrap_or_default(),
         Target::Host(host) | Target::Program(host) => host.clone(),
         Target::None | Target::Input | Target::Process(_) | Target::Code(_) | Target::Other(_) => {
             String::new()

@@ -306,7 +306,7 @@ impl Floor {
             end.and_then(|end| rest.split_at_checked(end)).map_or(rest, |(address, _)| address)
         });
         let ours = |address: &str| {
-            crate::detect::address::authority(address).is_some_and(|at| {
+            crate::url::authority(address).is_some_and(|at| {
                 let port = at.port.map(|port| port.to_string());
                 at.host.is_this_machine() && port.is_some_and(|port| self.ports.contains(&port))
             })

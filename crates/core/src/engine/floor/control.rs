@@ -4,7 +4,7 @@ use super::Case;
 use super::commands::base_name;
 use crate::action::Target;
 use crate::action::shell::Word;
-use crate::detect::address::{Host, authority};
+use crate::url::{Host, authority};
 
 /// The listener, as it is compared.
 #[derive(Debug)]
