@@ -651,7 +651,11 @@ fn bodies_are_read_alike() {
         let sent: Value = serde_json::from_slice(&ran.sent).unwrap();
         assert_eq!((&sent["data"][0]["content"][0]["text"], &sent["data"][1]), (&json!(wanted), &asked));
     }
+    let listed = json!({ "data": [message("x <execute_command><command>ls"), message("</command> y")] });
+    let ran = run_body(TextTools::Xml, &listed);
+    assert_eq!((ran.text(), ran.judged.len()), (listed.to_string().as_str(), 1), "each for itself");
     for odd in [
+        json!({ "id": "msg_0", "type": "message", "role": "assistant", "text": BAD }),
         json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": BAD }),
         json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": [BAD] }),
         json!({ "id": "msg_0", "type": "message", "role": "assistant", "content": [{ "type": "refusal", "text": "x", "refusal": BAD }] }),
