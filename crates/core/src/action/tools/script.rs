@@ -98,6 +98,7 @@ pub(super) fn read(source: &str) -> Option<Script> {
         tokens: &tokens,
         at: 0,
         known: HashMap::new(),
+        once: HashMap::new(),
         spent: vec![false; tokens.len()],
         script: Script { whole: true, ..Script::default() },
         doubts: &doubts,
@@ -108,6 +109,10 @@ pub(super) fn read(source: &str) -> Option<Script> {
     // A call that was not come by stands where nobody expects one.
     let all = script.calls.len() == doubts.calls;
     script.whole &= sure && doubts.plain && all && (!raw || doubts.keeps_raw());
+    if doubts.computed && script.whole {
+        // What is reached so has to be put together first: no string by itself says what it does.
+        (script.whole, script.strings) = (false, Vec::new());
+    }
     if !sure {
         script.strings.extend(stretches(source));
     }
@@ -140,6 +145,8 @@ struct Reader<'a> {
     at: usize,
     /// Constants: names given a value once.
     known: HashMap<String, Value>,
+    /// Where those stand that are used once.
+    once: HashMap<String, std::ops::Range<usize>>,
     /// Which tokens stand in a call that was understood.
     spent: Vec<bool>,
     script: Script,
@@ -182,8 +189,12 @@ impl Reader<'_> {
         let (Some(Token::Word(name)), true) = (self.peek(0), self.sign(1, '=')) else { return };
         let name = name.clone();
         self.at += 2;
+        let start = self.at;
         let value = self.value(0);
         if self.doubts.keeps(&name, matches!(value, Value::Text(..) | Value::Plain)) {
+            if self.doubts.keeps(&name, false) {
+                self.once.insert(name.clone(), start..self.at);
+            }
             self.known.insert(name, value);
         }
     }
@@ -217,11 +228,25 @@ impl Reader<'_> {
         let mut json = Vec::new();
         let whole = write(&value, &mut json) && matches!(self.peek(0), Some(Token::Sign(')' | ',')));
         if whole {
-            self.spent.iter_mut().take(self.at).skip(start).for_each(|spent| *spent = true);
+            self.spend(start..self.at);
         }
         self.script.whole &= whole;
         let arguments = String::from_utf8_lossy(&json).into_owned();
         self.script.calls.push((name, arguments));
+    }
+
+    /// Notes that the strings in `range`, and those of constants that stand nowhere else, are in a call that was
+    /// understood.
+    fn spend(&mut self, range: std::ops::Range<usize>) {
+        let words = self.tokens.get(range.clone()).unwrap_or_default();
+        for token in words {
+            if let Token::Word(word) = token
+                && let Some(constant) = self.once.remove(word)
+            {
+                self.spent.get_mut(constant).into_iter().flatten().for_each(|spent| *spent = true);
+            }
+        }
+        self.spent.get_mut(range).into_iter().flatten().for_each(|spent| *spent = true);
     }
 
     /// An expression, up to what ends it.
@@ -644,6 +669,24 @@ mod tests {
             assert!(whole, "{source}");
             let cmd = json::quoted(cmd);
             assert!(calls[0].1.contains(&*String::from_utf8_lossy(&cmd)), "{source}: {calls:?}");
+        }
+    }
+
+    /// Strings that are no commands must not be judged as some.
+    #[test]
+    fn only_strings_that_may_be_commands_count_as_some() {
+        let patch = "'*** Begin Patch\\n*** Add File: a\\n+x\\n*** End Patch'";
+        for (source, left) in [
+            (format!("const p = {patch}; await tools.apply_patch(p); const r = list[i]; text('a')"), &[][..]),
+            (
+                format!("const p = {patch}; await tools.apply_patch(p); await tools.run({{cmd: f('b')}})"),
+                &["b"],
+            ),
+            (format!("const p = {patch}; await tools.apply_patch(p); const t = tools; t.run('b')"), &["b"]),
+        ] {
+            let script = read(&source).unwrap();
+            assert!(!script.whole, "{source}");
+            assert_eq!(script.strings, left, "{source}");
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Doubts<'a> {
     pub calls: usize,
     /// Whether tools are called by their names only, and nothing is reached that is not named.
     pub plain: bool,
+    /// Whether a member is taken by a name that is worked out, which may be any.
+    pub computed: bool,
 }
 
 impl<'a> Doubts<'a> {
@@ -79,7 +81,7 @@ impl<'a> Doubts<'a> {
                     *doubts.counts.entry(text).or_default() += 1;
                     doubts.plain &= !REACHES.contains(&text.as_str());
                 }
-                Token::Sign('[') => doubts.plain &= !computed(tokens, at),
+                Token::Sign('[') => doubts.computed |= computed(tokens, at),
                 Token::Sign(_) | Token::Number => {}
             }
         }
