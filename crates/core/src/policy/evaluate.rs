@@ -1,24 +1,11 @@
 //! A policy on one action.
 
 use super::index::Known;
+use super::truth::Truth;
 use super::{Default, PathPattern, Policy, Rule, Verb};
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Target};
 use crate::decision::{Layer, Reason, Verdict};
-use crate::url::{self, covers};
-
-/// What is known of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Truth {
-    No,
-    Unknown,
-    Yes,
-}
-
-impl From<bool> for Truth {
-    fn from(value: bool) -> Self {
-        if value { Self::Yes } else { Self::No }
-    }
-}
+use crate::url::{self, Url, covers};
 
 impl Policy {
     /// The reasons this policy gives for `action`, whose effects are `effects`. `home` is the user's
@@ -30,7 +17,9 @@ impl Policy {
             return if answers { vec![denied_by_default()] } else { Vec::new() };
         }
         let hosts: Vec<Known> = effects.iter().map(|effect| reached(action.kind, effect)).collect();
-        let case = Case { action, effects, hosts: &hosts, home };
+        let urls: Vec<Option<Url>> =
+            if self.index.asks_for_urls() { effects.iter().map(fetched).collect() } else { Vec::new() };
+        let case = Case { action, effects, hosts: &hosts, urls: &urls, home };
         let mut reasons = Vec::new();
         let mut allowing = Vec::new();
         for at in self.index.candidates(action, effects, &hosts) {
@@ -84,6 +73,14 @@ fn reached(kind: ActionKind, effect: &Effect) -> Known {
     }
 }
 
+/// The URL an effect is about, if it is one that can be read.
+fn fetched(effect: &Effect) -> Option<Url> {
+    match &effect.target {
+        Target::Url(text) => Url::parse(text).ok(),
+        _ => None,
+    }
+}
+
 const fn reaches_hosts(capability: Capability) -> bool {
     use Capability::{BrowserDownload, BrowserNavigate, NetworkFetch, NetworkPost, Unknown};
     matches!(capability, NetworkFetch | NetworkPost | BrowserNavigate | BrowserDownload | Unknown)
@@ -94,6 +91,8 @@ struct Case<'a> {
     action: &'a Action,
     effects: &'a [Effect],
     hosts: &'a [Known],
+    /// Of each effect, if a rule asks for it.
+    urls: &'a [Option<Url>],
     home: &'a str,
 }
 
@@ -164,7 +163,25 @@ impl Case<'_> {
             .min(tool.into())
             .min(asset(rule, effect))
             .min(reaches(rule, host))
+            .min_with(|| self.url(rule, at, host))
             .min(self.path(&rule.path, effect))
+    }
+
+    fn url(&self, rule: &Rule, at: usize, host: &Known) -> Truth {
+        if rule.url.is_empty() {
+            return Truth::Yes;
+        }
+        match (host, self.urls.get(at)) {
+            (Known::Nothing, _) => Truth::No,
+            (Known::Unknown, _) => Truth::Unknown,
+            (_, Some(Some(url))) => {
+                rule.url.iter().map(|pattern| pattern.matches(url)).max().unwrap_or(Truth::No)
+            }
+            // A host is reached and nobody knows what for.
+            (Known::Host(host), _) => {
+                Truth::from(rule.url.iter().any(|pattern| pattern.is_at(host))).min(Truth::Unknown)
+            }
+        }
     }
 
     fn path(&self, patterns: &[PathPattern], effect: &Effect) -> Truth {
@@ -195,7 +212,11 @@ fn by(rule: &Rule, effect: &Effect) -> bool {
 
 impl Rule {
     const fn asks_about_effects(&self) -> bool {
-        !(self.capability.is_empty() && self.host.is_empty() && self.asset.is_empty() && self.path.is_empty())
+        !(self.capability.is_empty()
+            && self.host.is_empty()
+            && self.url.is_empty()
+            && self.asset.is_empty()
+            && self.path.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::Rule;
+use super::url::UrlPattern;
 use crate::action::{Action, Capability, Effect};
 use crate::url::Host;
 
@@ -21,6 +22,7 @@ pub(super) struct Index {
     with_capability: Vec<usize>,
     /// Rules without a key.
     residual: Vec<usize>,
+    asks_for_urls: bool,
 }
 
 impl Index {
@@ -32,15 +34,16 @@ impl Index {
             capabilities: HashMap::new(),
             with_capability: Vec::new(),
             residual: Vec::new(),
+            asks_for_urls: rules.iter().any(|rule| !rule.url.is_empty()),
         };
         for (at, rule) in rules.iter().enumerate() {
             if let Some(names) = &rule.tool_names {
                 for name in names {
                     index.tools.entry(name.clone()).or_default().push(at);
                 }
-            } else if !rule.host.is_empty() {
+            } else if let Some(hosts) = hosts_of(rule) {
                 index.with_host.push(at);
-                for host in &rule.host {
+                for host in hosts {
                     let key = host.strip_prefix("*.").unwrap_or(host);
                     index.hosts.entry(key.to_owned()).or_default().push(at);
                 }
@@ -54,6 +57,11 @@ impl Index {
             }
         }
         index
+    }
+
+    /// Whether some rule has a pattern for URLs.
+    pub(super) const fn asks_for_urls(&self) -> bool {
+        self.asks_for_urls
     }
 
     /// The rules that could speak about `action`, in order. `hosts` are those of its effects; `None`
@@ -100,6 +108,15 @@ impl Index {
             }
         }
     }
+}
+
+/// The hosts that a rule is about; `None` if it may be about any.
+fn hosts_of(rule: &Rule) -> Option<Vec<&str>> {
+    if !rule.host.is_empty() {
+        return Some(rule.host.iter().map(String::as_str).collect());
+    }
+    let of_urls: Option<Vec<&str>> = rule.url.iter().map(UrlPattern::host).collect();
+    of_urls.filter(|hosts| !hosts.is_empty())
 }
 
 /// What is known of the host an effect reaches.

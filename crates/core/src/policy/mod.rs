@@ -19,6 +19,11 @@ use index::Index;
 
 mod parse;
 
+mod truth;
+
+mod url;
+use url::UrlPattern;
+
 /// The policy in force when an operator has none, with comments: `doorward init` writes this file.
 pub const SHIPPED: &str = include_str!("shipped.yaml");
 
@@ -82,6 +87,7 @@ struct Rule {
     tool_names: Option<Vec<String>>,
     capability: Vec<Capability>,
     host: Vec<String>,
+    url: Vec<UrlPattern>,
     asset: Vec<AssetClass>,
     path: Vec<PathPattern>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::url::UrlPattern;
 use super::{Default, PathPattern, Profile, Rule, Verb};
 use crate::action::{AssetClass, Capability};
 use crate::detect::glob::Glob;
@@ -135,6 +136,7 @@ fn matcher_of(name: &str, verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>)
     let asset = fields.choices("asset", &assets);
     let paths = patterns(&mut fields, "path");
     let hosts = patterns(&mut fields, "host");
+    let urls = patterns(&mut fields, "url");
     fields.finish();
     let has_wildcard = |text: &str| text.contains(['*', '?']);
     for (path, span) in &paths {
@@ -154,6 +156,7 @@ fn matcher_of(name: &str, verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>)
             .then(|| tools.iter().map(|(tool, _)| tool.to_lowercase()).collect()),
         capability,
         host: hosts.iter().filter_map(|(text, span)| host_pattern(text, *span, faults)).collect(),
+        url: urls.iter().flat_map(|(text, span)| url_patterns(text, *span, faults)).collect(),
         asset,
         path: paths
             .iter()
@@ -173,6 +176,13 @@ fn patterns<'a>(fields: &mut Fields<'a, '_>, key: &'static str) -> Vec<(&'a str,
         }
     }
     texts
+}
+
+fn url_patterns(text: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Vec<UrlPattern> {
+    UrlPattern::compile(text).unwrap_or_else(|wrong| {
+        faults.push(Diagnostic::error(span, wrong.message).advise(wrong.advice));
+        Vec::new()
+    })
 }
 
 /// A host pattern as it is compared, or why it could never match.

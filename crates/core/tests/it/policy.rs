@@ -129,6 +129,62 @@ fn hosts_match_by_name_suffix_and_every_spelling() {
 }
 
 #[test]
+fn urls_match_however_they_are_spelled() {
+    let charges = r#"{ version: 1, default: allow, rules: [{ name: a, deny: { url: "api.example.com/v1/charges/**" } }] }"#;
+    let allowed = charges.replace("default: allow", "default: deny").replace("deny: {", "allow: {");
+    let (deny, allow) = (policy(charges), policy(&allowed));
+    use Verdict::{Allow, Block};
+    for (url, denied, allowed) in [
+        ("https://api.example.com/v1/charges/1", Block, Allow),
+        ("https://api.example.com/v1//charges/%31?x", Block, Allow),
+        ("https://api.example.com/v1/refunds", Allow, Block),
+        ("https://other.example.com/v1/charges/1", Allow, Block),
+        ("https://other.example.com/?u=api.example.com/v1/charges/1", Allow, Block),
+        // Read differently by different servers: denied, and not allowed.
+        ("https://api.example.com/v1/x/..;/charges/1", Block, Block),
+        ("https://api.example.com:8443/v1/charges/1", Block, Block),
+        ("https://api.example.com@evil.test/v1/charges/1", Block, Block),
+        ("https://api.example.com/v1/charges/%00", Block, Block),
+    ] {
+        let act = call("Fetch", vec![fetch(url)]);
+        assert_eq!((verdict(&deny, &act), verdict(&allow, &act)), (denied, allowed), "{url}");
+    }
+    // A host without a URL: what is asked of it is not known.
+    let host = |name: &str| {
+        let target = Target::Host(name.into());
+        call("Bash", vec![effect(Capability::NetworkFetch, target, AssetClass::External)])
+    };
+    assert_eq!(verdict(&deny, &host("api.example.com:443")), Block);
+    assert_eq!(verdict(&allow, &host("api.example.com:443")), Block);
+    assert_eq!(verdict(&deny, &host("other.example.com")), Allow);
+    assert_eq!(verdict(&deny, &call("Read", vec![read("/v1/charges/1", true)])), Allow);
+}
+
+#[test]
+fn rules_for_urls_at_any_host_are_found() {
+    let admin = policy(
+        r#"{ version: 1, default: allow, rules: [{ name: a, deny: { url: ["*/admin/**", "a.test/x"] } }] }"#,
+    );
+    assert_eq!(verdict(&admin, &call("Fetch", vec![fetch("http://b.test/admin/1")])), Verdict::Block);
+    assert_eq!(verdict(&admin, &call("Fetch", vec![fetch("http://a.test/x")])), Verdict::Block);
+    assert_eq!(verdict(&admin, &call("Fetch", vec![fetch("http://b.test/x")])), Verdict::Allow);
+    let below =
+        policy(r#"{ version: 1, default: allow, rules: [{ name: a, deny: { url: "*.b.test/x" } }] }"#);
+    assert_eq!(verdict(&below, &call("Fetch", vec![fetch("http://a.b.test/x")])), Verdict::Block);
+    assert_eq!(verdict(&below, &call("Fetch", vec![fetch("http://b.test/x")])), Verdict::Allow);
+    let faults = faults(
+        "version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: { url: [api.example.com, \"a.test/{id}\"] }\n",
+    );
+    assert_eq!(
+        faults,
+        [
+            "5:19: a URL pattern without a path / write `api.example.com/**` for everything there, or `api.example.com/` for its root alone",
+            "5:36: `{id}` is no choice / one segment, whatever it is, is `*`",
+        ]
+    );
+}
+
+#[test]
 fn unknown_never_allows() {
     let rules =
         policy("version: 1\ndefault: deny\nrules:\n  - name: web\n    allow: {host: '*.good.test'}\n");
