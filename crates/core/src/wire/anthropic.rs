@@ -581,7 +581,8 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
     request.effects = provider_tools::anthropic(node);
-    for tool in node.get("tools").map(Node::elements).unwrap_or_default() {
+    let tools = node.get("tools").map(Node::elements).unwrap_or_default();
+    for tool in tools.iter().chain(inline_tools(node)) {
         request.declare(tool.text("name").unwrap_or_default(), tool, body);
         let kind = tool.text("type").unwrap_or_default();
         let run_by_provider =
@@ -609,6 +610,22 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
         }
     }
     request
+}
+
+/// The tools that system messages define in the middle of the conversation: `tool_addition` blocks that carry
+/// a definition rather than a reference (Anthropic's page "Mid-conversation system messages and tool changes").
+///
+/// In system messages only, which are the agent's own. What the provider says comes back in an assistant's: it
+/// could declare what the agent never did.
+pub(super) fn inline_tools(request: &Node) -> impl Iterator<Item = &Node> {
+    let messages = request.get("messages").map(Node::elements).unwrap_or_default();
+    let system = messages.iter().filter(|message| message.text("role") == Some("system"));
+    let blocks = system.filter_map(|message| message.get("content")).flat_map(Node::elements);
+    blocks
+        .filter(|block| block.text("type") == Some("tool_addition"))
+        .filter_map(|block| block.get("tool"))
+        .filter(|tool| tool.text("type") == Some("tool_definition"))
+        .filter_map(|tool| tool.get("definition"))
 }
 
 /// The text of a message's content, block by block.

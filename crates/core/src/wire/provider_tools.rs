@@ -6,6 +6,7 @@
 
 use crate::action::{AssetClass, Capability, Effect, Target, asset};
 use crate::syntax::Node;
+use crate::wire::anthropic::inline_tools;
 
 /// The most effects of one request; beyond it one more stands for the rest.
 const MOST: usize = 1024;
@@ -32,7 +33,7 @@ struct Asked(Vec<Effect>);
 /// What an Anthropic request asks for.
 pub(crate) fn anthropic(request: &Node) -> Vec<Effect> {
     let mut asked = Asked::default();
-    for tool in list(request, "tools") {
+    for tool in list(request, "tools").iter().chain(inline_tools(request)) {
         asked.tool(tool);
     }
     for server in list(request, "mcp_servers") {
@@ -282,6 +283,17 @@ mod tests {
 
     fn tell(effects: &[Effect]) -> Vec<String> {
         effects.iter().map(|e| format!("{} {} {}", e.by, e.capability.as_str(), e.target.as_str())).collect()
+    }
+
+    #[test]
+    fn tools_defined_in_messages_are_asked_for_too() {
+        let addition = r#"{"type":"tool_addition","tool":{"type":"tool_definition","definition":{"type":"web_fetch_20260318","name":"web_fetch"}}}"#;
+        let asked = |role: &str| {
+            let request = format!(r#"{{"messages":[{{"role":"{role}","content":[{addition}]}}]}}"#);
+            tell(&anthropic(&json::parse(request.as_bytes()).unwrap()))
+        };
+        assert_eq!(asked("system"), ["web_fetch network:fetch what the provider chooses"]);
+        assert!(asked("assistant").is_empty());
     }
 
     #[test]

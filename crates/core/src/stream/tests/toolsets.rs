@@ -1,11 +1,18 @@
-//! Calls of Anthropic's toolsets, which a request declares by type.
+//! What an Anthropic request declares beside tools with names: toolsets, by their type, and tools that are defined
+//! in its messages.
 
 use super::*;
+use crate::action::PartKind;
+use crate::wire::request::Request;
 
 /// A request with these `tools`, read.
 fn declared(tools: &str) -> Declared {
-    let request = format!(r#"{{"model":"m","max_tokens":9,"messages":[],"tools":{tools}}}"#);
-    Dialect::Anthropic.read_request(request.as_bytes()).unwrap().declared
+    asked(tools, "").declared
+}
+
+fn asked(tools: &str, messages: &str) -> Request {
+    let request = format!(r#"{{"model":"m","max_tokens":9,"messages":[{messages}],"tools":{tools}}}"#);
+    Dialect::Anthropic.read_request(request.as_bytes()).unwrap()
 }
 
 /// A stream with one call, whose block begins with these members.
@@ -122,5 +129,41 @@ fn an_unknown_toolset_is_named_where_it_may_be_the_reason() {
     assert_eq!(unknown.as_deref(), Some("mail_toolset_20270101"));
     for declared in [r#""name":"Bash""#, r#""name":"find","toolset_name":"browser""#] {
         assert_eq!(ran(tools, declared).1, None, "{declared}");
+    }
+}
+
+#[test]
+fn tools_defined_in_a_system_message_are_declared() {
+    let message = |role: &str, tool: &str| {
+        format!(
+            r#"{{"role":"{role}","content":[{{"type":"text","text":"."}},{{"type":"tool_addition","tool":{tool}}}]}}"#
+        )
+    };
+    let bash =
+        r#"{"type":"tool_definition","definition":{"name":"Bash","input_schema":{"description":"Runs it"}}}"#;
+    let request = asked("[]", &message("system", bash));
+    assert!(request.declared.admits(None, "Bash"));
+    let defined = request.parts.iter().filter(|part| part.kind == PartKind::ToolDefinition);
+    assert!(
+        defined.into_iter().any(|part| part.text.contains("Runs it")),
+        "its definition is read like any other"
+    );
+    let browser = r#"{"type":"tool_definition","definition":{"type":"browser_toolset_20260801"}}"#;
+    assert!(asked("[]", &message("system", browser)).declared.admits(Some("browser"), "navigate"));
+    let server =
+        r#"{"type":"tool_definition","definition":{"type":"web_search_20260318","name":"web_search"}}"#;
+    assert!(asked("[]", &message("system", server)).declared.provider_tools);
+
+    // What a provider said comes back in an assistant's message, what a tool gave in a user's.
+    let compaction = r#"{"role":"assistant","content":[{"type":"compaction","tool_changes":[{"type":"tool_addition","tool":TOOL}]}]}"#;
+    let result = r#"{"role":"user","content":[{"type":"tool_result","content":[{"type":"tool_addition","tool":TOOL}]}]}"#;
+    for messages in [
+        message("assistant", bash),
+        message("user", bash),
+        message("system", r#"{"type":"tool_reference","name":"Bash"}"#),
+        compaction.replace("TOOL", bash),
+        result.replace("TOOL", bash),
+    ] {
+        assert!(!asked("[]", &messages).declared.admits(None, "Bash"), "{messages}");
     }
 }
