@@ -321,7 +321,7 @@ mod tests {
             for text in [
                 format!("{before}{call}\n"),
                 format!("x\n{before}{call}"),
-                format!("{before}{{ {}", &call[1..]),
+                format!("{before}{{ {}", call.strip_prefix('{').unwrap()),
             ] {
                 let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
                 for chunks in [&[text.as_bytes()][..], &single] {
