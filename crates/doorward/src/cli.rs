@@ -46,6 +46,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// List, show, export and verify receipts
     Receipts(ReceiptsArgs),
+    /// Check and test policies
+    Policy(PolicyArgs),
     /// Stop everything, or one agent
     Kill(ScopeArgs),
     /// Let everything, or one agent, run again
@@ -134,6 +136,35 @@ pub struct InspectArgs {
     /// A file of JSON Lines, `-` for standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Say everything that is wrong with a policy
+    Check {
+        /// Policy files that are in force together; without any, this home's policy.yaml
+        files: Vec<PathBuf>,
+        /// Warnings are errors
+        #[arg(long)]
+        strict: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the tests that stand beside the rules
+    Test {
+        /// Policy files that are in force together; without any, this home's policy.yaml
+        files: Vec<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -529,6 +529,21 @@ pub fn engine(
     }
 }
 
+/// The engine over the shipped rules and `policy`, as no process runs it.
+///
+/// # Errors
+/// If the shipped rules do not compile, which a test keeps from happening.
+pub fn engine_of(home: &Path, policy: Policy) -> anyhow::Result<Engine> {
+    let rules = RuleSet::compile(rules::shipped());
+    let rules = rules.map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))?;
+    let around = Surroundings {
+        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        doorward_home: home.display().to_string(),
+        ..Surroundings::default()
+    };
+    Ok(Engine::new(rules.into(), policy.into(), around))
+}
+
 /// The engine as it is shipped, whatever this home's policy says: what `inspect` judges with.
 ///
 /// # Errors

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Run(ref command) => commands::run::run(&cli, command),
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
+        Command::Policy(ref command) => commands::policy::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

@@ -12,6 +12,9 @@ use crate::detect::glob::Glob;
 use crate::session::Mode;
 use crate::syntax::{Diagnostic, Severity, Source};
 
+mod case;
+pub use case::{Case, Surprise};
+
 mod evaluate;
 
 mod index;
@@ -35,6 +38,7 @@ pub struct Policy {
     profile: Profile,
     rules: Vec<Rule>,
     index: Index,
+    cases: Vec<Case>,
     revision: String,
     warnings: Vec<Diagnostic>,
 }
@@ -111,6 +115,7 @@ impl Policy {
         for source in sources {
             parsed.add(source);
         }
+        parsed.finish();
         let (faults, warnings): (Vec<_>, Vec<_>) =
             parsed.faults.into_iter().partition(|fault| fault.severity == Severity::Error);
         if !faults.is_empty() {
@@ -122,6 +127,7 @@ impl Policy {
             profile: parsed.profile.unwrap_or(Profile::Balanced),
             index: Index::of(&parsed.rules),
             rules: parsed.rules,
+            cases: parsed.cases,
             revision: revision(sources),
             warnings,
         })
@@ -149,6 +155,12 @@ impl Policy {
     #[must_use]
     pub const fn rules(&self) -> usize {
         self.rules.len()
+    }
+
+    /// The tests that stand beside the rules.
+    #[must_use]
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// The SHA-256 digest of what it was compiled from, in hexadecimal. The same sources have the same

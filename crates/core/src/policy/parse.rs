@@ -2,20 +2,24 @@
 
 use std::collections::HashMap;
 
+use super::case::{self, Case};
 use super::url::UrlPattern;
 use super::{Default, PathPattern, Profile, Rule, Verb};
 use crate::action::{AssetClass, Capability};
 use crate::detect::glob::Glob;
 use crate::session::Mode;
-use crate::syntax::decode::Fields;
+use crate::syntax::decode::{Fields, suggestion};
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 use crate::url::{Host, host_of};
 
 /// The most rules in one policy.
 const MOST_RULES: usize = 10_000;
 
+/// The most tests in one file.
+const MOST_TESTS: usize = 10_000;
+
 /// The longest name, in characters.
-const LONGEST_NAME: usize = 128;
+pub(super) const LONGEST_NAME: usize = 128;
 
 /// The longest pattern, in bytes.
 const LONGEST_PATTERN: usize = 1024;
@@ -29,14 +33,22 @@ pub(super) struct Parsed {
     pub(super) mode: Option<Mode>,
     pub(super) profile: Option<Profile>,
     pub(super) rules: Vec<Rule>,
+    pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
     names: HashMap<String, String>,
 }
 
 impl Parsed {
     pub(super) fn new() -> Self {
-        let (rules, faults) = (Vec::new(), Vec::new());
-        Self { default: None, mode: None, profile: None, rules, faults, names: HashMap::new() }
+        Self {
+            default: None,
+            mode: None,
+            profile: None,
+            rules: Vec::new(),
+            cases: Vec::new(),
+            faults: Vec::new(),
+            names: HashMap::new(),
+        }
     }
 
     pub(super) fn add(&mut self, source: &Source<'_>) {
@@ -49,6 +61,24 @@ impl Parsed {
         self.faults.extend(faults.into_iter().map(|fault| fault.in_origin(source.name)));
     }
 
+    /// What can be said only when every source is read: a test may name a rule of another file.
+    pub(super) fn finish(&mut self) {
+        for case in &self.cases {
+            for name in case.rules.iter().flatten() {
+                if name != "default" && !self.names.contains_key(name) {
+                    let known = self.names.keys().map(String::as_str);
+                    let advice =
+                        suggestion(name, known).unwrap_or_else(|| "name a rule, or `default`".into());
+                    let fault = Diagnostic::error(
+                        case.span,
+                        format!("the test \"{}\" expects a rule `{name}`, and there is none", case.name),
+                    );
+                    self.faults.push(fault.advise(advice).in_origin(&*case.origin));
+                }
+            }
+        }
+    }
+
     fn document(&mut self, node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) {
         let mut fields = Fields::of(node, "a policy", faults);
         fields.whole("version", 1..=1);
@@ -58,6 +88,7 @@ impl Parsed {
         let profile = fields.maybe_choice("profile", &profiles);
         fields.need("rules");
         let rules = fields.list("rules");
+        let tests = fields.list("tests");
         self.default = self.default.max(default);
         // A file that does not say is a file that enforces.
         self.mode = self.mode.max(Some(mode.unwrap_or(Mode::Block)));
@@ -70,6 +101,12 @@ impl Parsed {
                 let rule = self.rule(rule, origin, default, fields.faults());
                 self.rules.extend(rule);
             }
+        }
+        if tests.len() > MOST_TESTS {
+            let span = node.get("tests").map_or(node.span, |node| node.span);
+            fields.fault(span, format!("more than {MOST_TESTS} tests"), "");
+        } else {
+            self.cases.extend(tests.iter().filter_map(|test| case::read(test, origin, fields.faults())));
         }
         fields.finish();
     }

@@ -140,6 +140,38 @@ pub fn escape_into(text: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `node` as JSON, without spaces. Numbers keep their digits; half a surrogate pair becomes U+FFFD.
+pub fn write(node: &Node, out: &mut Vec<u8>) {
+    match &node.kind {
+        Kind::Null => out.extend_from_slice(b"null"),
+        Kind::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Kind::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+        Kind::String(text) => out.extend(quoted(text)),
+        Kind::Array(nodes) => {
+            out.push(b'[');
+            for (at, node) in nodes.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(node, out);
+            }
+            out.push(b']');
+        }
+        Kind::Object(members) => {
+            out.push(b'{');
+            for (at, member) in members.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                out.extend(quoted(&member.key));
+                out.push(b':');
+                write(&member.value, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
 /// `text` as a JSON string with its quotes.
 #[must_use]
 pub fn quoted(text: &str) -> Vec<u8> {

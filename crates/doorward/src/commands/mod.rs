@@ -8,6 +8,8 @@ pub mod inspect;
 
 pub mod kill;
 
+pub mod policy;
+
 pub mod receipts;
 
 pub mod run;

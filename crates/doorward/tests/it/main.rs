@@ -8,6 +8,7 @@ mod init;
 mod inspect;
 #[cfg(test)]
 mod kill;
+mod policy;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]

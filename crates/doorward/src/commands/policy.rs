@@ -1,0 +1,180 @@
+//! `doorward policy`: check policies, and run the tests that stand beside their rules.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use doorward_core::Engine;
+use doorward_core::policy::{Case, Policy, Surprise};
+use doorward_core::session::Facts;
+use doorward_core::syntax::json::quoted;
+use doorward_core::syntax::{Diagnostic, Severity, Source};
+
+use crate::cli::{Cli, PolicyArgs, PolicyCommand};
+use crate::config;
+use crate::terminal::{self, print, say};
+
+/// Runs the command: 0 if all is well, 1 if a policy is faulty or a test fails.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
+    match &args.command {
+        PolicyCommand::Check { files, strict, json } => check(&Files::read(cli, files)?, *strict, *json),
+        PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
+    }
+}
+
+/// Policy files that are in force together, as read.
+struct Files(Vec<(String, String)>);
+
+impl Files {
+    fn read(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<Self> {
+        let own = config::home(cli.home.as_deref())?.join("policy.yaml");
+        let files = if files.is_empty() { std::slice::from_ref(&own) } else { files };
+        let read = |file: &PathBuf| match std::fs::read_to_string(file) {
+            Ok(text) => Ok((file.display().to_string(), text)),
+            Err(error) => Err(terminal::config_error(format!("cannot read {}: {error}", file.display()))),
+        };
+        files.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
+        let sources: Vec<Source<'_>> = self.0.iter().map(|(name, text)| Source { name, text }).collect();
+        Policy::compile(&sources)
+    }
+
+    fn text(&self, origin: &str) -> &str {
+        self.0.iter().find(|(name, _)| name == origin).map_or("", |(_, text)| text)
+    }
+
+    fn show(&self, found: &[Diagnostic]) {
+        for diagnostic in found {
+            say(&terminal::render(&diagnostic.origin, self.text(&diagnostic.origin), diagnostic));
+        }
+    }
+
+    /// `file:line`.
+    fn place(&self, case: &Case) -> String {
+        let at = Diagnostic::error(case.span, "");
+        format!("{}:{}", case.origin, at.position(self.text(&case.origin).as_bytes()).0)
+    }
+}
+
+fn check(files: &Files, strict: bool, json: bool) -> anyhow::Result<ExitCode> {
+    let (policy, found) = match files.compile() {
+        Ok(policy) => {
+            let warnings = policy.warnings().to_vec();
+            (Some(policy), warnings)
+        }
+        Err(faults) => (None, faults),
+    };
+    let fine = policy.is_some() && (!strict || found.is_empty());
+    if json {
+        let faults: Vec<String> = found.iter().map(|diagnostic| fault_json(files, diagnostic)).collect();
+        let revision = policy.as_ref().map_or("null".to_owned(), |policy| text(policy.revision()));
+        let rules = policy.as_ref().map_or(0, Policy::rules);
+        let found = faults.join(",");
+        print(&format!("{{\"ok\":{fine},\"revision\":{revision},\"rules\":{rules},\"found\":[{found}]}}"));
+    } else {
+        files.show(&found);
+        match &policy {
+            Some(policy) if fine => print(&format!(
+                "ok: {}, {}; revision {}",
+                counted(policy.rules(), "rule"),
+                counted(policy.cases().len(), "test"),
+                policy.revision().get(..12).unwrap_or_default()
+            )),
+            Some(_) => say("not ok: --strict takes warnings for errors"),
+            None => say(&format!("not ok: {}", counted(found.len(), "fault"))),
+        }
+    }
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn test(cli: &Cli, files: &Files, json: bool) -> anyhow::Result<ExitCode> {
+    let policy = match files.compile() {
+        Ok(policy) => policy,
+        Err(faults) => {
+            files.show(&faults);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let cases = policy.cases().to_vec();
+    let engine = config::engine_of(&config::home(cli.home.as_deref())?, policy)?;
+    let failed: Vec<(&Case, Surprise)> =
+        cases.iter().filter_map(|case| Some((case, surprise(&engine, case)?))).collect();
+    if json {
+        let failed: Vec<String> =
+            failed.iter().map(|(case, surprise)| failure_json(case, surprise)).collect();
+        print(&format!(
+            "{{\"ok\":{},\"tests\":{},\"failed\":[{}]}}",
+            failed.is_empty(),
+            cases.len(),
+            failed.join(",")
+        ));
+    } else {
+        for (case, surprise) in &failed {
+            print(&format!("FAILED {} \"{}\"\n  {}", files.place(case), case.name, told(case, surprise)));
+        }
+        match (cases.len(), failed.len()) {
+            (0, _) => print("no tests: add `tests:` beside `rules:`"),
+            (all, 0) => print(&format!("ok: {}", counted(all, "test"))),
+            (all, failed) => print(&format!("{failed} of {} failed", counted(all, "test"))),
+        }
+    }
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn surprise(engine: &Engine, case: &Case) -> Option<Surprise> {
+    case.check(&engine.decide(&case.action, &Facts::default())).err()
+}
+
+/// What was expected and what came.
+fn told(case: &Case, surprise: &Surprise) -> String {
+    let by = |rules: &[String]| match rules {
+        [] => "by no rule".to_owned(),
+        rules => format!("by {}", rules.join(", ")),
+    };
+    let expected = case.rules.as_deref().map_or(String::new(), |rules| format!(" {}", by(rules)));
+    format!(
+        "expected {}{expected}, and it is {} {}",
+        case.expect.as_str(),
+        surprise.verdict.as_str(),
+        by(&surprise.rules)
+    )
+}
+
+fn failure_json(case: &Case, surprise: &Surprise) -> String {
+    let list = |rules: &[String]| rules.iter().map(|rule| text(rule)).collect::<Vec<_>>().join(",");
+    let expected = case.rules.as_deref().map_or("null".to_owned(), |rules| format!("[{}]", list(rules)));
+    format!(
+        "{{\"name\":{},\"file\":{},\"expect\":{{\"verdict\":\"{}\",\"rules\":{expected}}},\"is\":{{\"verdict\":\"{}\",\"rules\":[{}]}}}}",
+        text(&case.name),
+        text(&case.origin),
+        case.expect.as_str(),
+        surprise.verdict.as_str(),
+        list(&surprise.rules)
+    )
+}
+
+fn fault_json(files: &Files, diagnostic: &Diagnostic) -> String {
+    let (line, column) = diagnostic.position(files.text(&diagnostic.origin).as_bytes());
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    format!(
+        "{{\"severity\":\"{severity}\",\"file\":{},\"line\":{line},\"column\":{column},\"message\":{},\"advice\":{}}}",
+        text(&diagnostic.origin),
+        text(&diagnostic.message),
+        text(&diagnostic.advice)
+    )
+}
+
+fn text(text: &str) -> String {
+    String::from_utf8_lossy(&quoted(text)).into_owned()
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

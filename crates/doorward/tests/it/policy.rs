@@ -1,0 +1,121 @@
+//! `doorward policy`.
+
+use serde_json::{Value, json};
+
+use crate::support::User;
+
+const POLICY: &str = r#"version: 1
+default: deny
+rules:
+  - name: the-api
+    allow: { url: "https://api.example.com/v1/{charges,refunds}/**" }
+  - name: no-refunds
+    deny: { url: "api.example.com/v1/refunds/**" }
+  - name: shell
+    allow: { tool: Bash }
+  - name: payroll
+    deny: { path: "/srv/payroll/**" }
+tests:
+  - { name: charges are read, url: "https://api.example.com/v1/charges/1", expect: allow, rules: [] }
+  - { name: refunds are not, url: "https://api.example.com/v1/refunds/1", expect: block, rules: [no-refunds] }
+  - { name: nor anything else, url: "https://other.example.com/", expect: block, rules: [default] }
+  - { name: payroll, call: { tool: Bash, arguments: { command: "cat /srv/payroll/2026.csv" } }, expect: block, rules: [payroll] }
+  - { name: other files, command: "cat README.md", expect: block }
+"#;
+
+fn user(policy: &str) -> User {
+    let user = User::new();
+    std::fs::create_dir_all(user.home()).unwrap();
+    std::fs::write(user.home().join("policy.yaml"), policy).unwrap();
+    user
+}
+
+#[test]
+fn a_sound_policy_is_said_to_be_so() {
+    let user = user(POLICY);
+    let said = user.ok(&["policy", "check"]);
+    assert!(said.starts_with("ok: 4 rules, 5 tests; revision "), "{said}");
+    let said: Value = serde_json::from_str(&user.ok(&["policy", "check", "--json", "--strict"])).unwrap();
+    assert_eq!((&said["ok"], &said["rules"], &said["found"]), (&json!(true), &json!(4), &json!([])));
+}
+
+#[test]
+fn all_faults_of_all_files_are_told_at_once() {
+    let user = user(POLICY);
+    let other = user.work().join("team.yaml");
+    let text = "version: 1\ndefault: allow\nrules:\n  - name: a\n    deny: { url: example.com }\n  - name: payroll\n    deny: { tols: Bash }\n";
+    std::fs::write(&other, text).unwrap();
+    let own = user.home().join("policy.yaml");
+    let files = [own.to_str().unwrap(), other.to_str().unwrap()];
+    let done = user.run(&["policy", "check", files[0], files[1]]);
+    assert_eq!(done.code, 1, "{done:?}");
+    for said in [
+        "team.yaml:5:",
+        "without a path",
+        "team.yaml:7:",
+        "unknown key `tols`",
+        "a second rule of this name",
+        "3 faults",
+    ] {
+        assert!(done.stderr.contains(said), "{said}: {}", done.stderr);
+    }
+    let done = user.run(&["policy", "check", files[0], files[1], "--json"]);
+    let said: Value = serde_json::from_str(&done.stdout).unwrap();
+    let lines: Vec<&Value> = said["found"].as_array().unwrap().iter().map(|found| &found["line"]).collect();
+    assert_eq!((done.code, &said["ok"], json!(lines)), (1, &json!(false), json!([5, 6, 7])));
+    let missing = user.run(&["policy", "check", "nowhere.yaml"]);
+    assert_eq!(missing.code, 2);
+    assert!(missing.stderr.contains("cannot read nowhere.yaml"), "{missing:?}");
+}
+
+#[test]
+fn a_warning_is_an_error_if_asked_for() {
+    let user = user("version: 1\ndefault: allow\nrules:\n  - { name: a, allow: { tool: Bash } }\n");
+    let lax = user.run(&["policy", "check"]);
+    assert_eq!(lax.code, 0, "{lax:?}");
+    assert!(lax.stderr.contains("nothing to answer"), "{lax:?}");
+    assert_eq!(user.run(&["policy", "check", "--strict"]).code, 1);
+}
+
+#[test]
+fn tests_beside_the_rules_are_run() {
+    let user = user(POLICY);
+    assert_eq!(user.ok(&["policy", "test"]).trim(), "ok: 5 tests");
+    // Break the rules: the tests notice, and say what they saw.
+    std::fs::write(user.home().join("policy.yaml"), POLICY.replace("deny: { url", "audit: { url")).unwrap();
+    let done = user.run(&["policy", "test"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    for said in [
+        "policy.yaml:14 \"refunds are not\"",
+        "expected block by no-refunds, and it is audit by no-refunds",
+        "1 of 5 tests failed",
+    ] {
+        assert!(done.stdout.contains(said), "{said}: {}", done.stdout);
+    }
+    let done = user.run(&["policy", "test", "--json"]);
+    let said: Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&said["ok"], &said["tests"]), (&json!(false), &json!(5)));
+    assert_eq!(said["failed"][0]["name"], "refunds are not");
+    assert_eq!(said["failed"][0]["is"], json!({ "verdict": "audit", "rules": ["no-refunds"] }));
+}
+
+#[test]
+fn a_faulty_test_does_not_load() {
+    for (test, says) in [
+        ("{ name: a, expect: block }", "a test of nothing"),
+        ("{ name: a, url: \"https://a.test/\", command: ls, expect: block }", "more than one action"),
+        ("{ name: a, command: ls, expect: blocked }", "did you mean `block`?"),
+        ("{ name: a, command: ls, expect: block, rules: [pay-roll] }", "did you mean `payroll`?"),
+        ("{ name: a, command: ls, expect: block, rules: payroll }", "must be a list of names"),
+        ("{ name: a, command: ls, shell: fish, expect: block }", "sh, powershell or cmd"),
+        ("{ name: a, call: { tool: Bash, argument: {} }, expect: block }", "did you mean `arguments`?"),
+        ("{ name: a, command: ls, expect: block, because: x }", "unknown key `because`"),
+    ] {
+        let user = user(&format!("{POLICY}  - {test}\n"));
+        for command in ["check", "test"] {
+            let done = user.run(&["policy", command]);
+            assert_eq!(done.code, 1, "{test}");
+            assert!(done.stderr.contains(says), "{test}: {}", done.stderr);
+        }
+    }
+}
