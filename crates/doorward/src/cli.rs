@@ -157,6 +157,17 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say of one action which rules apply to it, which do not, and why
+    Explain {
+        /// A policy file, in force together with others given so; without any, this home's policy.yaml
+        #[arg(long = "policy", value_name = "FILE")]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        action: ActionArgs,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Run the tests that stand beside the rules
     Test {
         /// Policy files that are in force together; without any, this home's policy.yaml
@@ -165,6 +176,23 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("action").required(true).args(["command", "url", "call"])))]
+pub struct ActionArgs {
+    /// A command line
+    #[arg(long, value_name = "TEXT")]
+    pub command: Option<String>,
+    /// What reads it: `sh`, `powershell` or `cmd`
+    #[arg(long, value_name = "SHELL", requires = "command")]
+    pub shell: Option<String>,
+    /// A URL to be fetched
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// A tool call: `{"name": "Bash", "arguments": {…}}`
+    #[arg(long, value_name = "JSON")]
+    pub call: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -502,7 +502,7 @@ pub fn engine(
     pid: u32,
 ) -> anyhow::Result<Engine> {
     let around = Surroundings {
-        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        user_home: user_home_text(),
         doorward_home: home.display().to_string(),
         pid,
         program: "doorward".to_owned(),
@@ -529,6 +529,11 @@ pub fn engine(
     }
 }
 
+/// The user's home directory, as rules about paths need it; empty if there is none.
+pub fn user_home_text() -> String {
+    user_home().map(|home| home.display().to_string()).unwrap_or_default()
+}
+
 /// The engine over the shipped rules and `policy`, as no process runs it.
 ///
 /// # Errors
@@ -537,7 +542,7 @@ pub fn engine_of(home: &Path, policy: Policy) -> anyhow::Result<Engine> {
     let rules = RuleSet::compile(rules::shipped());
     let rules = rules.map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))?;
     let around = Surroundings {
-        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        user_home: user_home_text(),
         doorward_home: home.display().to_string(),
         ..Surroundings::default()
     };
@@ -550,7 +555,7 @@ pub fn engine_of(home: &Path, policy: Policy) -> anyhow::Result<Engine> {
 /// If what is shipped does not compile, which a test keeps from happening.
 pub fn shipped_engine(home: &Path) -> anyhow::Result<Engine> {
     let around = Surroundings {
-        user_home: user_home().map(|home| home.display().to_string()).unwrap_or_default(),
+        user_home: user_home_text(),
         doorward_home: home.display().to_string(),
         ..Surroundings::default()
     };

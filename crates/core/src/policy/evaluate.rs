@@ -1,6 +1,6 @@
 //! A policy on one action.
 
-use super::index::Known;
+pub(super) use super::index::Known;
 use super::truth::Truth;
 use super::{Default, PathPattern, Policy, Rule, Verb};
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Target};
@@ -16,9 +16,8 @@ impl Policy {
         if self.rules.is_empty() {
             return if answers { vec![denied_by_default()] } else { Vec::new() };
         }
-        let hosts: Vec<Known> = effects.iter().map(|effect| reached(action.kind, effect)).collect();
-        let urls: Vec<Option<Url>> =
-            if self.index.asks_for_urls() { effects.iter().map(fetched).collect() } else { Vec::new() };
+        let hosts = Case::hosts(action, effects);
+        let urls = if self.index.asks_for_urls() { Case::urls(effects) } else { Vec::new() };
         let case = Case { action, effects, hosts: &hosts, urls: &urls, home };
         let mut reasons = Vec::new();
         let mut allowing = Vec::new();
@@ -87,16 +86,24 @@ const fn reaches_hosts(capability: Capability) -> bool {
 }
 
 /// An action with what was derived from it.
-struct Case<'a> {
-    action: &'a Action,
-    effects: &'a [Effect],
-    hosts: &'a [Known],
+pub(super) struct Case<'a> {
+    pub(super) action: &'a Action,
+    pub(super) effects: &'a [Effect],
+    pub(super) hosts: &'a [Known],
     /// Of each effect, if a rule asks for it.
-    urls: &'a [Option<Url>],
-    home: &'a str,
+    pub(super) urls: &'a [Option<Url>],
+    pub(super) home: &'a str,
 }
 
 impl Case<'_> {
+    pub(super) fn hosts(action: &Action, effects: &[Effect]) -> Vec<Known> {
+        effects.iter().map(|effect| reached(action.kind, effect)).collect()
+    }
+
+    pub(super) fn urls(effects: &[Effect]) -> Vec<Option<Url>> {
+        effects.iter().map(fetched).collect()
+    }
+
     /// The reason a restricting rule gives, if it speaks about this action.
     fn restricts(&self, rule: &Rule) -> Option<Reason> {
         let truth = self.tool(rule).min(self.any_effect(rule));
@@ -135,7 +142,7 @@ impl Case<'_> {
             && (0..self.effects.len()).all(|at| rules.iter().any(|rule| self.effect(rule, at) == Truth::Yes))
     }
 
-    fn tool(&self, rule: &Rule) -> Truth {
+    pub(super) fn tool(&self, rule: &Rule) -> Truth {
         if rule.tool.is_empty() {
             return Truth::Yes;
         }
@@ -148,7 +155,14 @@ impl Case<'_> {
         }
     }
 
-    fn any_effect(&self, rule: &Rule) -> Truth {
+    pub(super) fn every_effect(&self, rule: &Rule) -> Truth {
+        if !rule.asks_about_effects() {
+            return Truth::Yes;
+        }
+        (0..self.effects.len()).map(|at| self.effect(rule, at)).min().unwrap_or(Truth::No)
+    }
+
+    pub(super) fn any_effect(&self, rule: &Rule) -> Truth {
         if !rule.asks_about_effects() {
             return Truth::Yes;
         }
@@ -167,7 +181,7 @@ impl Case<'_> {
             .min(self.path(&rule.path, effect))
     }
 
-    fn url(&self, rule: &Rule, at: usize, host: &Known) -> Truth {
+    pub(super) fn url(&self, rule: &Rule, at: usize, host: &Known) -> Truth {
         if rule.url.is_empty() {
             return Truth::Yes;
         }
@@ -184,7 +198,7 @@ impl Case<'_> {
         }
     }
 
-    fn path(&self, patterns: &[PathPattern], effect: &Effect) -> Truth {
+    pub(super) fn path(&self, patterns: &[PathPattern], effect: &Effect) -> Truth {
         if patterns.is_empty() {
             return Truth::Yes;
         }
@@ -236,14 +250,14 @@ fn known_prefix(path: &str) -> &str {
     path.split(['*', '?', '[', '$', '{', '`']).next().unwrap_or_default()
 }
 
-fn capability(rule: &Rule, effect: &Effect) -> Truth {
+pub(super) fn capability(rule: &Rule, effect: &Effect) -> Truth {
     if rule.capability.is_empty() || rule.capability.contains(&effect.capability) {
         return Truth::Yes;
     }
     Truth::from(effect.capability == Capability::Unknown).min(Truth::Unknown)
 }
 
-fn asset(rule: &Rule, effect: &Effect) -> Truth {
+pub(super) fn asset(rule: &Rule, effect: &Effect) -> Truth {
     if rule.asset.is_empty() || rule.asset.contains(&effect.asset) {
         return Truth::Yes;
     }
@@ -258,7 +272,7 @@ fn asset(rule: &Rule, effect: &Effect) -> Truth {
     Truth::from(unknown).min(Truth::Unknown)
 }
 
-fn reaches(rule: &Rule, host: &Known) -> Truth {
+pub(super) fn reaches(rule: &Rule, host: &Known) -> Truth {
     if rule.host.is_empty() {
         return Truth::Yes;
     }

@@ -17,12 +17,16 @@ pub use case::{Case, Surprise};
 
 mod evaluate;
 
+mod explain;
+pub use explain::{Condition, Explained};
+
 mod index;
 use index::Index;
 
 mod parse;
 
 mod truth;
+pub use truth::Truth;
 
 mod url;
 use url::UrlPattern;

@@ -1,15 +1,17 @@
-//! `doorward policy`: check policies, and run the tests that stand beside their rules.
+//! `doorward policy`: check policies, explain what they say, and run the tests that stand beside their rules.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use doorward_core::Engine;
-use doorward_core::policy::{Case, Policy, Surprise};
+use doorward_core::action::Effect;
+use doorward_core::decision::Reason;
+use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::json::quoted;
 use doorward_core::syntax::{Diagnostic, Severity, Source};
+use doorward_core::{Action, Decision, Engine, inspect};
 
-use crate::cli::{Cli, PolicyArgs, PolicyCommand};
+use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand};
 use crate::config;
 use crate::terminal::{self, print, say};
 
@@ -20,6 +22,9 @@ use crate::terminal::{self, print, say};
 pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
     match &args.command {
         PolicyCommand::Check { files, strict, json } => check(&Files::read(cli, files)?, *strict, *json),
+        PolicyCommand::Explain { files, action, json } => {
+            explain(cli, &Files::read(cli, files)?, action, *json)
+        }
         PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
     }
 }
@@ -123,6 +128,106 @@ fn test(cli: &Cli, files: &Files, json: bool) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::Result<ExitCode> {
+    let action = match (&args.command, &args.url, &args.call) {
+        (Some(command), _, _) => inspect::action("command", command, args.shell.as_deref()),
+        (_, Some(url), _) => inspect::action("url", url, None),
+        (_, _, call) => inspect::action("tool_call", call.as_deref().unwrap_or_default(), None),
+    };
+    let action = action.map_err(terminal::config_error)?;
+    let policy = match files.compile() {
+        Ok(policy) => policy,
+        Err(faults) => {
+            files.show(&faults);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let explained = policy.explain(&action, &action.effects, &config::user_home_text());
+    let decision =
+        config::engine_of(&config::home(cli.home.as_deref())?, policy)?.decide(&action, &Facts::default());
+    if json {
+        print(&explained_json(&action, &explained, &decision));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (at, effect) in action.effects.iter().enumerate() {
+        print(&format!(
+            "effect {}: {} {} ({})",
+            at + 1,
+            effect.capability.as_str(),
+            effect.target.as_str(),
+            effect.asset.as_str()
+        ));
+    }
+    if action.effects.is_empty() {
+        print("no effect worth naming");
+    }
+    for rule in &explained {
+        print(&format!("{:>8}  {} \"{}\"{}", rule.holds.as_str(), rule.verb, rule.rule, why(rule)));
+    }
+    print(&format!("decision: {}, risk {}", decision.verdict.as_str(), decision.risk));
+    for reason in &decision.reasons {
+        print(&format!("  {} {}: {}", reason.verdict.as_str(), reason.rule, reason.message));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The conditions of a rule and what is known of them, by effect.
+fn why(rule: &Explained) -> String {
+    let one = |condition: &Condition| {
+        let truths: Vec<&str> = condition.truths.iter().map(|truth| truth.as_str()).collect();
+        match truths.as_slice() {
+            [] => format!("{}: no effects", condition.name),
+            truths => format!("{}: {}", condition.name, truths.join(", ")),
+        }
+    };
+    match rule.conditions.as_slice() {
+        [] => "  (about everything)".to_owned(),
+        conditions => format!("  ({})", conditions.iter().map(one).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn explained_json(action: &Action, explained: &[Explained], decision: &Decision) -> String {
+    let effect = |effect: &Effect| {
+        format!(
+            "{{\"capability\":\"{}\",\"target\":{},\"asset\":\"{}\"}}",
+            effect.capability.as_str(),
+            text(effect.target.as_str()),
+            effect.asset.as_str()
+        )
+    };
+    let condition = |condition: &Condition| {
+        let truths: Vec<String> =
+            condition.truths.iter().map(|truth| format!("\"{}\"", truth.as_str())).collect();
+        format!("\"{}\":[{}]", condition.name, truths.join(","))
+    };
+    let rule = |rule: &Explained| {
+        format!(
+            "{{\"rule\":{},\"verb\":\"{}\",\"holds\":\"{}\",\"considered\":{},\"conditions\":{{{}}}}}",
+            text(&rule.rule),
+            rule.verb,
+            rule.holds.as_str(),
+            rule.considered,
+            rule.conditions.iter().map(condition).collect::<Vec<_>>().join(",")
+        )
+    };
+    let reason = |reason: &Reason| {
+        format!(
+            "{{\"verdict\":\"{}\",\"rule\":{},\"message\":{}}}",
+            reason.verdict.as_str(),
+            text(&reason.rule),
+            text(&reason.message)
+        )
+    };
+    format!(
+        "{{\"effects\":[{}],\"rules\":[{}],\"decision\":{{\"verdict\":\"{}\",\"risk\":{},\"reasons\":[{}]}}}}",
+        action.effects.iter().map(effect).collect::<Vec<_>>().join(","),
+        explained.iter().map(rule).collect::<Vec<_>>().join(","),
+        decision.verdict.as_str(),
+        decision.risk,
+        decision.reasons.iter().map(reason).collect::<Vec<_>>().join(",")
+    )
 }
 
 fn surprise(engine: &Engine, case: &Case) -> Option<Surprise> {

@@ -8,6 +8,7 @@ mod init;
 mod inspect;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod receipts;

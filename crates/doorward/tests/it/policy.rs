@@ -119,3 +119,41 @@ fn a_faulty_test_does_not_load() {
         }
     }
 }
+
+#[test]
+fn each_rule_is_explained() {
+    let user = user(POLICY);
+    let line = "cat /srv/payroll/a.csv && curl https://api.example.com/v1/refunds/1";
+    let said = user.ok(&["policy", "explain", "--command", line]);
+    for expected in [
+        "read:file /srv/payroll/a.csv",
+        "network:fetch https://api.example.com/v1/refunds/1",
+        "allow \"the-api\"  (url: ",
+        "yes  deny \"no-refunds\"",
+        "yes  deny \"payroll\"",
+        "no  allow \"shell\"  (tool: no)",
+        "block policy.payroll",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let json: Value = serde_json::from_str(&user.ok(&[
+        "policy",
+        "explain",
+        "--url",
+        "https://api.example.com/v1/x/..;/refunds/1",
+        "--json",
+    ]))
+    .unwrap();
+    let holds: Vec<&Value> = json["rules"].as_array().unwrap().iter().map(|rule| &rule["holds"]).collect();
+    assert_eq!(json!(holds), json!(["unknown", "unknown", "no", "no"]));
+    assert_eq!(json["rules"][0]["conditions"], json!({ "url": ["unknown"] }));
+    assert_eq!(json["rules"][2]["considered"], json!(false));
+    assert_eq!(json["decision"]["verdict"], "block");
+    let call = json!({ "name": "Bash", "arguments": { "command": "ls" } }).to_string();
+    assert!(user.ok(&["policy", "explain", "--call", &call]).contains("yes  allow \"shell\"  (tool: yes)"));
+    let nothing = user.run(&["policy", "explain"]);
+    assert_eq!(nothing.code, 2, "{nothing:?}");
+    let broken = user.run(&["policy", "explain", "--call", "{"]);
+    assert_eq!(broken.code, 2, "{broken:?}");
+    assert!(broken.stderr.contains("tool_call must be a JSON object"), "{broken:?}");
+}
