@@ -467,9 +467,7 @@ fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
     if let Some(call) = calls.get_mut(id) {
         call.call_like = looks_like_call(node);
     }
-    let mut frame = Frame::of_call(raw, Shape::Belongs, id, calls);
-    // It begins here as well: the outcome counts it.
-    frame.leads.push(id);
+    let frame = Frame::of_whole_call(raw, id, calls);
     calls.end(id);
     frame
 }

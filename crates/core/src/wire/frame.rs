@@ -619,6 +619,11 @@ impl Frame {
         }
     }
 
+    /// A frame that is all there is of a call: it belongs to it altogether, and the outcome counts it here.
+    pub fn of_whole_call(raw: Bytes, call: CallId, calls: &mut Calls) -> Self {
+        Self { leads: vec![call], ..Self::of_call(raw, Shape::Belongs, call, calls) }
+    }
+
     /// A frame with calls cut out: `entries` are in order and do not overlap, in the JSON's coordinates.
     pub fn cut(
         raw: &Bytes,

@@ -42,29 +42,42 @@ fn a_reply_that_breaks_off_after_a_fault_in_monitor_mode_comes_to_its_end() {
 
 #[test]
 fn what_nobody_knows_is_counted_as_what_was_ruled_on_it() {
-    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n";
+    let anthropic = [
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    ];
+    let response = r#"{"id":"r","object":"response","status":"completed","output":[]}"#;
+    let begins = response.replace("completed", "in_progress");
+    let responses = [
+        &*format!(
+            "event: response.created\ndata: {{\"type\":\"response.created\",\"response\":{begins}}}\n\n"
+        ),
+        &*format!(
+            "event: response.completed\ndata: {{\"type\":\"response.completed\",\"response\":{response}}}\n\n"
+        ),
+    ];
     let odd = "event: odd\ndata: {\"type\":\"odd\"}\n\n";
-    let end = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
-    for release in [true, false] {
-        let mut machine =
-            Machine::new(Dialect::Anthropic, Framing::Events, context(false), Limits::default());
-        let mut out = Vec::new();
-        machine.step(Input::Bytes(format!("{start}{odd}{end}").as_bytes()), &mut out);
-        let judged = out.into_iter().find_map(|output| match output {
-            Output::Judge(id, _, held) => Some((id, held)),
-            _ => None,
-        });
-        let (id, held) = judged.unwrap();
-        let ruling = if release { Ruling::Release(held) } else { Ruling::Replace("no".to_owned()) };
-        let (sent, _) = run(&mut machine, vec![Input::Ruled(id, ruling)]);
-        assert_eq!(sent.contains("event: odd"), release);
-        let mut out = Vec::new();
-        machine.step(Input::End, &mut out);
-        let counts = out.iter().find_map(|output| match output {
-            Output::Finish(outcome) => Some((outcome.released, outcome.blocked, outcome.withheld)),
-            _ => None,
-        });
-        assert_eq!(counts, Some((u32::from(release), u32::from(!release), 0)));
+    for (dialect, [start, end]) in [(Dialect::Anthropic, anthropic), (Dialect::OpenAiResponses, responses)] {
+        for release in [true, false] {
+            let mut machine = Machine::new(dialect, Framing::Events, context(false), Limits::default());
+            let mut out = Vec::new();
+            machine.step(Input::Bytes(format!("{start}{odd}{end}").as_bytes()), &mut out);
+            let judged = out.into_iter().find_map(|output| match output {
+                Output::Judge(id, _, held) => Some((id, held)),
+                _ => None,
+            });
+            let (id, held) = judged.unwrap();
+            let ruling = if release { Ruling::Release(held) } else { Ruling::Replace("no".to_owned()) };
+            let (sent, _) = run(&mut machine, vec![Input::Ruled(id, ruling)]);
+            assert_eq!(sent.contains("event: odd"), release);
+            let mut out = Vec::new();
+            machine.step(Input::End, &mut out);
+            let counts = out.iter().find_map(|output| match output {
+                Output::Finish(outcome) => Some((outcome.released, outcome.blocked, outcome.withheld)),
+                _ => None,
+            });
+            assert_eq!(counts, Some((u32::from(release), u32::from(!release), 0)), "{dialect:?}");
+        }
     }
 }
 

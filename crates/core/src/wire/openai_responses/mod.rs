@@ -612,7 +612,7 @@ fn unknown(raw: Bytes, node: &Node, name: &str, calls: &mut Calls) -> Frame {
     if let Some(call) = calls.get_mut(id) {
         call.call_like = node.members().iter().any(|member| looks_like_call(&member.value));
     }
-    let frame = Frame::of_call(raw, Shape::Belongs, id, calls);
+    let frame = Frame::of_whole_call(raw, id, calls);
     calls.end(id);
     frame
 }
