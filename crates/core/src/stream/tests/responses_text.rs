@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::wire::text_tools::TextTools;
+use crate::wire::text_tools::{Mark, Reading, Scanner, TextTools};
 
 const GOOD: &str = "Let me look.\n<execute_command>\n<command>ls</command>\n</execute_command>\nDone: a < b.";
 const BAD: &str =
@@ -355,17 +355,6 @@ fn text_may_come_in_copies_only() {
         // Never begun.
         let mut sudden = Told::new();
         sudden.done(message(text));
-        // Begun with some of it.
-        let (head, tail) = text.split_at(30);
-        let mut begun = Told::new();
-        let mut first = message(head);
-        first["content"][0]["logprobs"] = json!([]);
-        begun.event("response.output_item.added", json!({ "output_index": 0, "item": first }));
-        begun.event(
-            "response.output_text.delta",
-            json!({ "output_index": 0, "item_id": "msg_0", "content_index": 0, "delta": tail }),
-        );
-        begun.done(message(text));
         // In the part's own copy.
         let mut part = whole.clone();
         part.events.pop();
@@ -375,7 +364,7 @@ fn text_may_come_in_copies_only() {
         );
         part.output.clear();
         part.done(message(text));
-        for (what, told) in [("whole", &whole), ("sudden", &sudden), ("begun", &begun), ("part", &part)] {
+        for (what, told) in [("whole", &whole), ("sudden", &sudden), ("part", &part)] {
             for output in [&told.output[..], &[]] {
                 let stream = told.end_with("response.completed", output);
                 let ran = run(&stream);
@@ -572,6 +561,55 @@ fn texts_come_one_behind_the_other() {
         turned.event("response.output_item.added", json!({ "output_index": 0, "item": item }));
         turned.done(message(BAD));
         assert!(!run(&turned.end()).text().contains("bad"));
+    }
+    // Text where only some readers look: at the beginning of a part, and in no delta before others.
+    let begun = |nth: usize, place: &str| {
+        let mut told = Told::new();
+        told.say("<exec", 9).say("ute_command><command>bad", 99);
+        let text = if place == "item" {
+            json!([Part::new("x", 1).value()])
+        } else {
+            json!(Part::new("x", 1).value())
+        };
+        let event = told
+            .events
+            .iter_mut()
+            .filter(|event| event["type"].as_str().unwrap().ends_with(".added"))
+            .nth(nth)
+            .unwrap();
+        match place {
+            "item" => event["item"]["content"] = text,
+            _ => event["part"] = text,
+        }
+        told.end()
+    };
+    let mut silent = Told::new();
+    silent.say("<exec", 9).done(message("x")).say("ute_command><command>bad", 99);
+    for stream in [begun(2, "item"), begun(3, "part"), silent.end()] {
+        let ran = run(&stream);
+        assert_eq!((ran.fault(), ran.text().contains("bad")), (Some("text.order"), false));
+    }
+    // Copies of some of the texts only, and copies in another order.
+    for kind in ["response.output_text.done", "response.content_part.done", "response.output_item.done"] {
+        let mut told = Told::new();
+        told.say("<exec", 9).say("x", 9).say("ute_command><command>bad", 99);
+        let mut at =
+            told.events.iter().enumerate().filter(|(_, event)| event["type"] == kind).map(|(at, _)| at);
+        let (first, second) = (at.next().unwrap(), at.next().unwrap());
+        let mut missing = told.clone();
+        missing.events.remove(second);
+        let mut late = told.clone();
+        let event = late.events.remove(first);
+        late.events.insert(second, event);
+        for told in [missing, late] {
+            let ran = run(&told.end());
+            assert_eq!(ran.fault(), Some("text.order"), "{kind}");
+            assert!(!readers(&ran).iter().any(|(_, text)| runs_bad(text)), "{kind}");
+        }
+        // None at all is fine.
+        let mut none = told.clone();
+        none.events.retain(|event| event["type"] != kind);
+        assert_eq!(run(&none.end()).fault(), None, "{kind}");
     }
     let mut early = Told::default();
     early.event("response.created", json!({ "response": response("in_progress", &[message(BAD)]) }));
@@ -854,5 +892,139 @@ proptest! {
         let cut = run_dialect(Dialect::OpenAiResponses, Framing::Events, &chunks, Input::End, reading(mode));
         prop_assert_eq!(&cut.sent, &whole.sent);
         prop_assert_eq!(&cut.judged, &whole.judged);
+    }
+}
+
+/// Whether a client that reads `text` would run what is `bad`.
+fn runs_bad(text: &str) -> bool {
+    let mut scanner = Scanner::new(TextTools::Xml).unwrap();
+    let mut at = 0;
+    let mut marks: Vec<Mark> = std::iter::from_fn(|| scanner.next(text.as_bytes(), &mut at)).collect();
+    marks.extend(scanner.end());
+    let bad = |reading: &Reading| reading.arguments.as_ref().is_ok_and(|arguments| arguments.contains("bad"));
+    marks.iter().any(|mark| matches!(mark, Mark::Call(_, readings) if readings.iter().any(bad)))
+}
+
+/// What clients join that read a stream each in their own way.
+fn readers(ran: &Ran) -> Vec<(&'static str, String)> {
+    let mut arrival = String::new();
+    let mut by: [BTreeMap<String, String>; 2] = Default::default();
+    let mut by_done: [String; 3] = Default::default();
+    let mut found = Vec::new();
+    let joined = |item: &Value, between: &str| {
+        let parts = item["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let texts: Vec<&str> = parts.iter().filter_map(|part| part["text"].as_str()).collect();
+        texts.join(between)
+    };
+    for line in ran.text().lines().filter_map(|line| line.strip_prefix("data: ")) {
+        let data: Value = serde_json::from_str(line).unwrap();
+        match data["type"].as_str().unwrap() {
+            "response.output_text.delta" => {
+                let delta = data["delta"].as_str().unwrap();
+                arrival += delta;
+                *by[0].entry(data["output_index"].to_string()).or_default() += delta;
+                *by[1].entry(data["item_id"].to_string()).or_default() += delta;
+            }
+            "response.output_text.done" => by_done[0] += data["text"].as_str().unwrap(),
+            "response.content_part.done" => by_done[1] += data["part"]["text"].as_str().unwrap_or_default(),
+            "response.output_item.done" => {
+                by_done[2] += &joined(&data["item"], "");
+                found.push(("item", joined(&data["item"], "\n")));
+            }
+            "response.completed" => {
+                let output = data["response"]["output"].as_array().unwrap();
+                for between in ["", "\n"] {
+                    let texts: Vec<String> = output.iter().map(|item| joined(item, between)).collect();
+                    found.push(("output", texts.join(between)));
+                }
+            }
+            _ => {}
+        }
+    }
+    found.push(("arrival", arrival));
+    found.extend(by_done.map(|text| ("done", text)));
+    let [index, id] = by;
+    found.extend(index.into_values().map(|text| ("index", text)));
+    found.extend(id.into_values().map(|text| ("id", text)));
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// Whatever an upstream does with the events of messages: no client runs what is blocked.
+    #[test]
+    fn no_reader_finds_a_call_that_was_not_judged(
+        pieces in proptest::collection::vec((0..4_u8, 0..3_u64, 0..2_u64, 0..10_u8), 3..7),
+        dones in proptest::collection::vec(0..4_u8, 3),
+        (late, last) in (any::<bool>(), 0..6_u8),
+    ) {
+        const CALL: [&str; 3] = ["<exec", "ute_command>", "<command>bad"];
+        let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
+        let item = |index: u64, content: Vec<Value>| json!({ "id": format!("msg_{index}"), "type": "message", "role": "assistant", "content": content });
+        let mut told = Told::new();
+        let (mut said, mut next, mut words) = (vec![BTreeMap::<u64, String>::new(); 3], 0_u64, 0);
+        let begin = |told: &mut Told, index: u64| {
+            told.event("response.output_item.added", json!({ "output_index": index, "item": item(index, vec![]) }));
+        };
+        if late {
+            (0..3).for_each(|index| begin(&mut told, index));
+            next = 3;
+        }
+        for (how, index, place, word) in pieces {
+            // The call word by word, now and then something between.
+            let text = if word < 7 { CALL[words % 3] } else { ["x", "x", "<"][usize::from(word - 7)] };
+            words += usize::from(word < 7);
+            let index = index.min(next);
+            if index == next {
+                begin(&mut told, index);
+                next += 1;
+            }
+            let name = if how == 3 { 2 - index } else { index };
+            let at = |rest: Value| {
+                let mut data = json!({ "output_index": index, "item_id": format!("msg_{name}"), "content_index": place });
+                data.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+                data
+            };
+            let (kind, rest) = match (how, word) {
+                (_, 7) => ("response.refusal.delta", json!({ "delta": text })),
+                (1, 8) => ("response.content_part.done", json!({ "part": part("x") })),
+                (2, 8) => ("response.output_text.done", json!({ "text": "x" })),
+                (0, _) => ("response.content_part.added", json!({ "part": part(text) })),
+                _ => ("response.output_text.delta", json!({ "delta": text })),
+            };
+            told.event(kind, at(rest));
+            said[index as usize].entry(place).or_default().push_str(text);
+            if how == 2 {
+                let text = &said[index as usize][&place];
+                told.event("response.output_text.done", at(json!({ "text": text })));
+                told.event("response.content_part.done", at(json!({ "part": part(text) })));
+            }
+            if word == 6 {
+                let content = said[index as usize].values().map(|text| part(text)).collect();
+                told.event("response.output_item.done", json!({ "output_index": index, "item": item(index, content) }));
+            }
+        }
+        let whole = |index: u64| -> Vec<Value> { said[index as usize].values().map(|text| part(text)).collect() };
+        for index in 0..next {
+            let mut content = whole(index);
+            match dones[index as usize] {
+                0 => continue,
+                1 if content.len() > 1 => drop(content.remove(0)),
+                2 => content.reverse(),
+                _ => {}
+            }
+            told.event("response.output_item.done", json!({ "output_index": index, "item": item(index, content) }));
+        }
+        let mut output: Vec<Value> = (0..next).map(|index| item(index, whole(index))).collect();
+        match last {
+            0 => output.clear(),
+            1 => output.reverse(),
+            2 if output.len() > 1 => drop(output.remove(output.len() / 2)),
+            _ => {}
+        }
+        let ran = run(&told.end_with("response.completed", &output));
+        for (reader, text) in readers(&ran) {
+            prop_assert!(!runs_bad(&text), "{reader}: {text}\n{}\n{}", told.stream(), ran.text());
+        }
     }
 }

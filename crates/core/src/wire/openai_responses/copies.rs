@@ -176,7 +176,8 @@ pub(super) fn message_event(
         return said.say(saying, (item, place), hearing, step);
     }
     said.flush(step.saw);
-    said.check(saying, (item, place), hearing, step)
+    said.check(saying, (item, place), hearing, step)?;
+    if saying.is_empty() { Ok(()) } else { hearing.repeated((item, place)) }
 }
 
 /// Compares the whole copy of the message `item` with what its events said.
@@ -202,7 +203,7 @@ pub(super) fn check_message(
     if hearing.holds() && repeated > 0 && repeated != said {
         return Err(differ("a message"));
     }
-    Ok(())
+    if repeated == 0 { Ok(()) } else { hearing.repeated((item, 0)) }
 }
 
 /// Writes `node` so that two values that mean the same are written the same: keys in order, `null` left out.

@@ -5,7 +5,7 @@
 //! seams between; who interleaves them, or leaves one out where others are repeated, is refused. Refusals are a
 //! text of their own, because most readers join them with nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::Step;
 use super::copies::{Digest, Said, Sum, differ, digest_of};
@@ -23,8 +23,19 @@ pub(super) struct Lanes {
     refusals: Lane,
     /// Where the newest text stands: its item, its number there; and whether it is a refusal.
     newest: Option<((u64, u64), bool)>,
+    /// Whether it was repeated whole, so that nothing may be added.
+    closed: bool,
+    /// How many texts there are so far, and how many messages with text.
+    places: u64,
+    messages: u64,
+    /// How many of the texts were repeated by events of either kind, and how many of the messages.
+    copied: [u64; 3],
+    /// Whether some text came in no delta: those who read deltas only do not have it.
+    silent: bool,
     /// What the newest message is called in the events that bring its text.
-    name: Option<(u64, Option<String>)>,
+    name: Option<(u64, String)>,
+    /// What messages were called so far.
+    names: HashSet<String>,
     /// All texts but refusals as one, for those who repeat them so.
     joined: (Sum, Told),
     /// The texts of messages that are done, by item and number.
@@ -50,7 +61,13 @@ impl Lanes {
             texts: Lane::new(text_tools)?,
             refusals: Lane::new(text_tools)?,
             newest: None,
+            closed: false,
+            places: 0,
+            messages: 0,
+            copied: [0; 3],
+            silent: false,
             name: None,
+            names: HashSet::new(),
             joined: Default::default(),
             spoken: BTreeMap::new(),
             expected: VecDeque::new(),
@@ -62,12 +79,21 @@ impl Lanes {
         &mut self,
         saying: Saying<'_>,
         place: (u64, u64),
+        how: How,
         source: &[u8],
         calls: &mut Calls,
     ) -> Result<Heard, Fault> {
         let refusal = saying.refusal;
+        if how == How::Begun || how == How::Delta && self.silent {
+            return Err(Fault::new(
+                "text.order",
+                "text stands where only some readers of a stream look for it",
+            ));
+        }
+        self.silent |= how != How::Delta;
         if let Some((newest, was_refusal)) = self.newest {
-            if place < newest || place == newest && refusal != was_refusal {
+            let more = place == newest && (self.closed || refusal != was_refusal);
+            if place < newest || more {
                 return Err(Fault::new("text.order", "texts of a reply do not come one behind the other"));
             }
             if place > newest {
@@ -79,7 +105,10 @@ impl Lanes {
                 return Err(Fault::new("text.order", "a refusal cuts what may be a call"));
             }
         }
-        self.newest = Some((place, refusal));
+        self.closed = false;
+        let before = self.newest.replace((place, refusal)).map(|(before, _)| before);
+        self.places += u64::from(before != Some(place));
+        self.messages += u64::from(before.map(|(item, _)| item) != Some(place.0));
         let lane = if refusal { &mut self.refusals } else { &mut self.texts };
         let heard = lane.hear_node(saying.node, source, calls)?;
         if !refusal {
@@ -91,17 +120,42 @@ impl Lanes {
     }
 
     /// More text of the message `item` comes, which the event calls `name`: who goes by names must read the same.
-    /// Some servers use another name than at its beginning, but none uses two.
+    /// Some servers use another name than at its beginning, or one for all messages.
     pub fn named(&mut self, item: u64, name: Option<&str>) -> Result<(), Fault> {
-        match &self.name {
-            Some((newest, known)) if *newest == item => match known.as_deref() == name {
-                true => Ok(()),
-                false => Err(Fault::new("text.order", "pieces of one text name different items")),
-            },
-            _ => {
-                self.name = Some((item, name.map(str::to_owned)));
-                Ok(())
-            }
+        let name = name.unwrap_or_default();
+        let newest = self.name.as_ref().filter(|(newest, _)| *newest == item);
+        let fits = match newest {
+            Some((_, known)) => known == name,
+            None => self.names.len() < 2 || !self.names.contains(name),
+        };
+        if !fits {
+            return Err(Fault::new("text.order", "pieces of one text name different items"));
+        }
+        if newest.is_none() {
+            self.names.insert(name.to_owned());
+            self.name = Some((item, name.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// An event repeats the text at `place`. Who reads these events only must have all texts, in their order.
+    fn repeated_by(&mut self, how: How, place: (u64, u64)) -> Result<(), Fault> {
+        let newest = self.newest.map(|(newest, _)| newest);
+        let (same, most, kind) = match how {
+            How::Text => (newest == Some(place), self.places, 0),
+            How::Part => (newest == Some(place), self.places, 1),
+            How::Item => (newest.map(|(item, _)| item) == Some(place.0), self.messages, 2),
+            How::Begun | How::Delta | How::Whole => return Ok(()),
+        };
+        let Some(copied) = self.copied.get_mut(kind) else { return Ok(()) };
+        *copied += 1;
+        self.closed = true;
+        match same && *copied == most {
+            true => Ok(()),
+            false => Err(Fault::new(
+                "text.order",
+                "a copy of a text does not follow it, or that of another is missing",
+            )),
         }
     }
 
@@ -182,8 +236,25 @@ impl Lanes {
     }
 }
 
+/// How a text is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// At the beginning of its message or part.
+    Begun,
+    Delta,
+    /// Whole, by an event of its own (`output_text.done`, `refusal.done`).
+    Text,
+    /// Whole, with its part (`content_part.done`).
+    Part,
+    /// Whole, with its message (`output_item.done`).
+    Item,
+    /// Whole, with the reply.
+    Whole,
+}
+
 /// What the texts of one event or body are heard with.
 pub(super) struct Hearing<'a> {
+    pub how: How,
     pub lanes: Option<&'a mut Lanes>,
     /// The JSON they stand in.
     pub source: &'a [u8],
@@ -209,7 +280,12 @@ impl Hearing<'_> {
         if self.resumed {
             return Err(resumed());
         }
-        lanes.hear(saying, place, self.source, step.calls).map(Some)
+        lanes.hear(saying, place, self.how, self.source, step.calls).map(Some)
+    }
+
+    /// An event repeats the text at `place`, or says it first; of a message, any of its texts.
+    pub fn repeated(&mut self, place: (u64, u64)) -> Result<(), Fault> {
+        self.lanes.as_deref_mut().map_or(Ok(()), |lanes| lanes.repeated_by(self.how, place))
     }
 
     /// Hears a copy of `told`.

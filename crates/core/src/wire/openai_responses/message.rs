@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::copies::Said;
 use super::items;
-use super::lanes::{Hearing, Lanes};
+use super::lanes::{Hearing, How, Lanes};
 use super::{MOST_PARTS, Phase, Reader, Step, order};
 use crate::syntax::Node;
 use crate::wire::Fault;
@@ -24,8 +24,9 @@ impl Reader {
     ) -> Result<Heard, Fault> {
         self.count_parts(items::texts(node).count())?;
         let mut parts = BTreeMap::new();
-        let mut hearing =
-            hearing(&mut self.lanes, source, self.declared.resumed && self.phase != Phase::Done);
+        let done = self.phase == Phase::Done;
+        let how = if done { How::Whole } else { How::Item };
+        let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed && !done, how);
         if hearing.holds() {
             items::check_plain(node)?;
         }
@@ -38,6 +39,9 @@ impl Reader {
                 false => said.say(saying, (index, place as u64), &mut hearing, step)?,
             }
             said.flush(step.saw);
+        }
+        if parts.values().any(|said| !said.sum.is_empty()) {
+            hearing.repeated((index, 0))?;
         }
         let heard = hearing.heard;
         self.message_done(index, parts);
@@ -62,8 +66,13 @@ impl Reader {
 }
 
 /// What texts of an event, or of a body, are heard with.
-pub(super) fn hearing<'a>(lanes: &'a mut Option<Lanes>, source: &'a [u8], resumed: bool) -> Hearing<'a> {
-    Hearing { lanes: lanes.as_mut(), source, resumed, heard: Heard::default() }
+pub(super) fn hearing<'a>(
+    lanes: &'a mut Option<Lanes>,
+    source: &'a [u8],
+    resumed: bool,
+    how: How,
+) -> Hearing<'a> {
+    Hearing { how, lanes: lanes.as_mut(), source, resumed, heard: Heard::default() }
 }
 
 /// The frame of an event of which nothing but text is held.

@@ -38,7 +38,7 @@ use crate::syntax::{Kind, Node, Span, json};
 use copies::Digest;
 use held::Held;
 use items::{Item, ItemKind, Sort};
-use lanes::Lanes;
+use lanes::{How, Lanes};
 use message::{frame_of, hearing, text_frame};
 
 /// The most items one reply may have.
@@ -402,7 +402,7 @@ impl Reader {
             ItemKind::Message(parts) => {
                 self.count_parts(items::texts(begun).count())?;
                 let source = raw.get(at as usize..).unwrap_or_default();
-                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed, How::Begun);
                 if hearing.holds() {
                     items::check_plain(begun)?;
                 }
@@ -473,7 +473,7 @@ impl Reader {
                 }
                 let mut parts = std::mem::take(parts);
                 self.count_parts(items::texts(copy).count().saturating_sub(parts.len()))?;
-                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed, How::Item);
                 copies::check_message(copy, index, &mut parts, &mut hearing, step)?;
                 heard = hearing.heard;
                 self.message_done(index, parts);
@@ -546,10 +546,16 @@ impl Reader {
             ItemKind::Message(parts) => {
                 let before = parts.len();
                 let source = raw.get(at as usize..).unwrap_or_default();
-                if let Some(lanes) = self.lanes.as_mut().filter(|_| kind.ends_with(".delta")) {
+                let how = match kind.rsplit('.').next() {
+                    Some("delta") => How::Delta,
+                    Some("added") => How::Begun,
+                    _ if kind.starts_with("response.content_part.") => How::Part,
+                    _ => How::Text,
+                };
+                if let Some(lanes) = self.lanes.as_mut().filter(|_| how == How::Delta) {
                     lanes.named(index, id)?;
                 }
-                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed);
+                let mut hearing = hearing(&mut self.lanes, source, self.declared.resumed, how);
                 copies::message_event(kind, node, (index, item.open), parts, &mut hearing, step)?;
                 let (heard, more) = (hearing.heard, parts.len().saturating_sub(before));
                 self.count_parts(more)?;
