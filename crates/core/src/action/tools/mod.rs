@@ -294,7 +294,10 @@ impl Fill<'_> {
         }
         if !script.whole {
             self.partial("tool: a script that works out what it calls");
-            script.strings.iter().take(MAX_STRINGS).for_each(|text| self.command(text, None));
+            script.strings.iter().for_each(|text| self.command(text, None));
+        }
+        if script.beyond {
+            self.partial("tool: too many arguments");
         }
         self.acted = true;
     }

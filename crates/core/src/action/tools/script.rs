@@ -61,6 +61,13 @@ const KEYWORDS: [&str; 40] = [
     "yield",
 ];
 
+/// The most bytes that constants, sums and lists may come to in one script: each line can double what the line
+/// before it made.
+const MOST_TEXT: usize = 4 << 20;
+
+/// The most strings of a script that are looked at one by one.
+const MOST_STRINGS: usize = 4096;
+
 /// What a script does with its tools.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Script {
@@ -72,6 +79,8 @@ pub(super) struct Script {
     pub whole: bool,
     /// Whether it may be something else than a script.
     pub doubtful: bool,
+    /// Whether there is more to it than is looked at.
+    pub beyond: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +109,7 @@ pub(super) fn read(source: &str) -> Option<Script> {
         known: HashMap::new(),
         once: HashMap::new(),
         spent: vec![false; tokens.len()],
+        left: MOST_TEXT,
         script: Script { whole: true, ..Script::default() },
         doubts: &doubts,
     };
@@ -114,9 +124,9 @@ pub(super) fn read(source: &str) -> Option<Script> {
         (script.whole, script.strings) = (false, Vec::new());
     }
     if !sure {
-        script.strings.extend(stretches(source));
+        script.strings.extend(stretches(source).take(MOST_STRINGS + 1));
     }
-    Some(script)
+    Some(bounded(script))
 }
 
 /// Whether what is no script to us may be one to an engine.
@@ -127,7 +137,15 @@ fn may_be_one(source: &str) -> bool {
 
 /// A script that cannot be cut into tokens: a command line as well, and so is whatever stands between quotes.
 fn doubtful(source: &str) -> Script {
-    Script { strings: stretches(source).collect(), doubtful: true, ..Script::default() }
+    let strings = stretches(source).take(MOST_STRINGS + 1).collect();
+    bounded(Script { strings, doubtful: true, ..Script::default() })
+}
+
+/// The script with as many strings as are looked at.
+fn bounded(mut script: Script) -> Script {
+    script.beyond |= script.strings.len() > MOST_STRINGS;
+    script.strings.truncate(MOST_STRINGS);
+    script
 }
 
 /// What stands between two quotes of a kind, and so every string of a script, whatever else is cut wrong.
@@ -149,6 +167,8 @@ struct Reader<'a> {
     once: HashMap<String, std::ops::Range<usize>>,
     /// Which tokens stand in a call that was understood.
     spent: Vec<bool>,
+    /// How many bytes may still be made.
+    left: usize,
     script: Script,
     doubts: &'a Doubts<'a>,
 }
@@ -231,8 +251,29 @@ impl Reader<'_> {
             self.spend(start..self.at);
         }
         self.script.whole &= whole;
-        let arguments = String::from_utf8_lossy(&json).into_owned();
-        self.script.calls.push((name, arguments));
+        if self.afford(json.len()) {
+            let arguments = String::from_utf8_lossy(&json).into_owned();
+            self.script.calls.push((name, arguments));
+        }
+    }
+
+    /// Takes what `bytes` cost; without, the script is read no further.
+    const fn afford(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => {
+                self.script.beyond = true;
+                self.at = self.tokens.len();
+            }
+        }
+        !self.script.beyond
+    }
+
+    /// The value of the constant `name`.
+    fn constant(&mut self, name: &str) -> Value {
+        let Some(value) = self.known.get(name) else { return Value::Unknown };
+        let value = value.clone();
+        if self.afford(value.size()) { value } else { Value::Unknown }
     }
 
     /// Notes that the strings in `range`, and those of constants that stand nowhere else, are in a call that was
@@ -258,7 +299,11 @@ impl Reader<'_> {
         let mut sum = self.term(depth);
         while self.sign(0, '+') && !self.sign(1, '+') && !self.sign(1, '=') {
             self.at += 1;
-            sum = match (sum, self.term(depth)) {
+            let more = self.term(depth);
+            if !self.afford(more.size()) {
+                return Value::Unknown;
+            }
+            sum = match (sum, more) {
                 (Value::Text(a, x), Value::Text(b, y)) => Value::Text(a + &b, x && y),
                 (Value::Text(a, _), _) => Value::Text(a + "$_", false),
                 (_, Value::Text(b, _)) => Value::Text("$_".to_owned() + &b, false),
@@ -338,8 +383,9 @@ impl Reader<'_> {
             }
             Token::Word(word) => {
                 self.at += 1;
-                if let Some(list @ Value::List(_)) = self.known.get(&word) {
-                    return self.joined(list.clone(), depth);
+                if matches!(self.known.get(&word), Some(Value::List(_))) {
+                    let list = self.constant(&word);
+                    return self.joined(list, depth);
                 }
                 // A member or a call of it is another value.
                 if matches!(self.peek(0), Some(Token::Sign('.' | '(' | '[' | '?'))) {
@@ -347,7 +393,7 @@ impl Reader<'_> {
                 }
                 match word.as_str() {
                     "true" | "false" | "null" | "undefined" => Value::Plain,
-                    _ => self.known.get(&word).cloned().unwrap_or(Value::Unknown),
+                    _ => self.constant(&word),
                 }
             }
             Token::Number => {
@@ -370,6 +416,10 @@ impl Reader<'_> {
             return Value::Unknown;
         };
         self.at += 1;
+        let between = with.len().saturating_mul(parts.len());
+        if !self.afford(between.saturating_add(parts.iter().map(Value::size).sum())) {
+            return Value::Unknown;
+        }
         let mut whole = sure;
         let texts: Vec<String> = parts
             .into_iter()
@@ -405,7 +455,8 @@ impl Reader<'_> {
                 // `{cmd}` stands for `{cmd: cmd}`.
                 (Some(Token::Word(key)), Some(Token::Sign(',' | '}'))) => {
                     self.at += 1;
-                    members.push((key.clone(), self.known.get(&key).cloned().unwrap_or(Value::Unknown)));
+                    let value = self.constant(&key);
+                    members.push((key, value));
                 }
                 // A spread, a method, a computed key.
                 _ => {
@@ -436,6 +487,18 @@ impl Reader<'_> {
                     self.at += usize::from(self.at == before);
                 }
             }
+        }
+    }
+}
+
+impl Value {
+    /// What it takes, roughly.
+    fn size(&self) -> usize {
+        match self {
+            Self::Text(text, _) => text.len() + 8,
+            Self::Object(members) => members.iter().map(|(key, value)| key.len() + value.size() + 8).sum(),
+            Self::List(elements) => elements.iter().map(|value| value.size() + 8).sum(),
+            Self::Plain | Self::Unknown => 8,
         }
     }
 }
@@ -694,6 +757,20 @@ mod tests {
     fn reading_stays_linear() {
         for piece in ["a/[", "/[", "(", "`${", "tools.a(", "(c)=>", "x[k]", "const c='ls';"] {
             let _ = read(&format!("tools.a({{}});{}", piece.repeat(30_000)));
+        }
+        let doubled: String = (1..60).map(|at| format!("const c{at} = c{} + c{};", at - 1, at - 1)).collect();
+        let quotes = format!("x y; tools.a({})", "'\"`".repeat(100_000));
+        for source in [
+            format!("const c0 = 'xxxxxxxx';{doubled}tools.a(c59)"),
+            format!("tools.a([{}].join('{}'))", "'',".repeat(20_000), "x".repeat(20_000)),
+            format!("const c = '{}';{}", "x".repeat(100_000), "tools.a(c);".repeat(10_000)),
+            format!("const t = tools;{}", "t.a('b');".repeat(5_000)),
+            quotes,
+        ] {
+            let script = read(&source).unwrap();
+            let made: usize = script.calls.iter().map(|(_, arguments)| arguments.len()).sum();
+            assert!(script.beyond && !script.whole && made <= MOST_TEXT, "{:.60}", source);
+            assert!(script.strings.len() <= MOST_STRINGS);
         }
     }
 

@@ -163,6 +163,18 @@ const TABLE: &[Line] = &[
 
 /// Which endpoint this is.
 pub(super) fn endpoint(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
+    let found = find(protocol, method, path);
+    if found != Unknown {
+        return found;
+    }
+    // Servers that do not look at the case take this for what it spells; none of it becomes readable so.
+    match find(protocol, method, &path.to_ascii_lowercase()) {
+        refused @ Refused(_) => refused,
+        _ => Unknown,
+    }
+}
+
+fn find(protocol: Protocol, method: &Method, path: &str) -> Endpoint {
     let path = below_version(protocol, path);
     let fits = |line: &&Line| {
         line.protocol == protocol
@@ -240,6 +252,9 @@ mod tests {
         assert_eq!(post(Anthropic, "v1/messages/count_tokens"), Asked(Dialect::Anthropic, "token count"));
         assert_eq!(endpoint(OpenAi, &Method::GET, "v1/models/x"), NoCalls("models"));
         assert_eq!(post(OpenAi, "v1/organization/admin_api_keys"), Refused(ADMIN));
+        assert_eq!(post(OpenAi, "V1/Organization/Admin_Api_Keys"), Refused(ADMIN));
+        assert_eq!(post(Anthropic, "v1/ORGANIZATIONS/api_keys"), Refused(ADMIN));
+        assert_eq!(post(OpenAi, "v1/Chat/Completions"), Unknown);
         for path in [
             "v1/threads",
             "v1/files/chat/completions",
