@@ -552,6 +552,28 @@ fn texts_come_one_behind_the_other() {
     }
     let ran = run(&named.stream());
     assert_eq!((ran.fault(), ran.text().contains("bad")), (Some("text.order"), false));
+    // A name used again behind another, and more of a text behind its copy.
+    let mut again = Told::new();
+    let mut behind = Told::new();
+    for (index, id, text) in [(0, "a", "<exec"), (1, "b", "x"), (2, "a", "ute_command><command>bad")] {
+        let begun = json!({ "output_index": index, "item": { "id": format!("msg_{index}"), "type": "message", "role": "assistant", "content": [] } });
+        again.event("response.output_item.added", begun.clone());
+        let mut rest = delta(index, text);
+        behind.event("response.output_item.added", begun);
+        if index != 1 {
+            behind.event("response.output_text.delta", rest.clone());
+            let place = json!({ "output_index": index, "item_id": rest["item_id"], "content_index": 0, "text": text });
+            behind.event("response.output_text.done", place);
+        } else {
+            behind.event("response.output_text.delta", delta(0, text));
+        }
+        rest["item_id"] = json!(id);
+        again.event("response.output_text.delta", rest);
+    }
+    for told in [again, behind] {
+        let ran = run(&told.stream());
+        assert_eq!((ran.fault(), ran.text().contains("bad")), (Some("text.order"), false));
+    }
     // What began as something else is no message.
     for item in [
         json!({ "id": "rs_0", "type": "reasoning", "summary": [] }),
