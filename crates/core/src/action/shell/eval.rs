@@ -595,7 +595,10 @@ pub(super) fn destination(text: &str) -> (Target, AssetClass) {
 
 /// Several words as one.
 pub(super) fn concat(words: impl IntoIterator<Item = Word>) -> Word {
-    let mut out = Word { exact: true, ..Word::default() };
+    let mut words = words.into_iter();
+    // The first is taken as it is: a word that grows piece by piece must not be put together anew each time.
+    let first = words.next().unwrap_or_else(|| Word { exact: true, ..Word::default() });
+    let mut out = Word { stream: None, ..first };
     for word in words {
         out.text.push_str(&word.text);
         out.exact &= word.exact;
