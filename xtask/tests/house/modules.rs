@@ -1,18 +1,19 @@
-//! Which module of `core` may know which: `syntax` is below all; `wire -> action <- detect`; `session` and
+//! Which module of `core` may know which: `syntax` and `url` are below all; `wire -> action <- detect`; `session` and
 //! `policy` see actions and findings, never wire formats; only `engine` (and `stream` and `inspect`, which
 //! drive it) see all.
 
 use crate::source::{Source, line, rust};
 
 /// `None` means: all of them.
-const LAW: [(&str, Option<&[&str]>); 11] = [
+const LAW: [(&str, Option<&[&str]>); 12] = [
     ("syntax", Some(&[])),
+    ("url", Some(&[])),
     ("decision", Some(&["syntax"])),
-    ("action", Some(&["syntax", "decision"])),
-    ("wire", Some(&["syntax", "decision", "action"])),
-    ("detect", Some(&["syntax", "decision", "action"])),
-    ("session", Some(&["syntax", "decision", "action", "detect"])),
-    ("policy", Some(&["syntax", "decision", "action", "detect", "session"])),
+    ("action", Some(&["syntax", "url", "decision"])),
+    ("wire", Some(&["syntax", "url", "decision", "action"])),
+    ("detect", Some(&["syntax", "url", "decision", "action"])),
+    ("session", Some(&["syntax", "url", "decision", "action", "detect"])),
+    ("policy", Some(&["syntax", "url", "decision", "action", "detect", "session"])),
     ("routes", Some(&["syntax", "decision", "action", "wire"])),
     ("engine", None),
     ("stream", None),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::decision::Coverage;
 
+pub mod alone;
+
 pub mod asset;
 
 pub mod shell;

@@ -1,9 +1,8 @@
 //! `tests:` of a policy: actions, and what its rules are to say about them.
 
 use super::parse::LONGEST_NAME;
-use crate::action::Action;
+use crate::action::{Action, alone};
 use crate::decision::{Decision, Verdict};
-use crate::inspect;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span, json};
 
@@ -79,9 +78,9 @@ pub(super) fn read(node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) -> O
         faults.push(Diagnostic::error(node.span, format!("a name has at most {LONGEST_NAME} characters")));
     }
     let action = match (command, url, call) {
-        (Some(command), None, None) => inspect::action("command", command, shell),
-        (None, Some(url), None) => inspect::action("url", url, None),
-        (None, None, Some(call)) => inspect::action("tool_call", &called(call, faults)?, None),
+        (Some(command), None, None) => alone::read("command", command, shell),
+        (None, Some(url), None) => alone::read("url", url, None),
+        (None, None, Some(call)) => alone::read("tool_call", &called(call, faults)?, None),
         _ => return None,
     };
     let action = match action {

@@ -1,7 +1,8 @@
 //! What no policy can lift: an agent reaching for Doorward itself, in every spelling we know.
 
+use doorward_core::action::alone;
 use doorward_core::engine::Surroundings;
-use doorward_core::{Decision, Engine, Facts, Layer, Verdict, inspect};
+use doorward_core::{Decision, Engine, Facts, Layer, Verdict};
 
 fn engine() -> Engine {
     Engine::shipped(Surroundings {
@@ -14,7 +15,7 @@ fn engine() -> Engine {
 }
 
 fn decide(engine: &Engine, kind: &str, text: &str, shell: Option<&str>) -> Decision {
-    engine.decide(&inspect::action(kind, text, shell).unwrap(), &Facts::default())
+    engine.decide(&alone::read(kind, text, shell).unwrap(), &Facts::default())
 }
 
 fn floor<'d>(decision: &'d Decision, rule: &str) -> Option<&'d doorward_core::Reason> {

@@ -1,5 +1,6 @@
 //! One JSON object in, one line out.
 
+use doorward_core::action::alone::NoAction;
 use doorward_core::engine::Surroundings;
 use doorward_core::inspect::{LineError, judge_line, write_answer, write_error};
 use doorward_core::{Engine, Verdict};
@@ -57,12 +58,15 @@ fn bad_lines_say_what_is_wrong() {
     assert_eq!(error("[]"), LineError::NotAnObject);
     assert_eq!(error(r#"{"kind":"command"}"#), LineError::Member("text", "text"));
     assert_eq!(error(r#"{"kind":1,"text":""}"#), LineError::Member("kind", "text"));
-    assert_eq!(error(r#"{"kind":"x","text":""}"#), LineError::Kind);
-    assert!(matches!(error(r#"{"kind":"command","text":"","shell":"fish"}"#), LineError::Member("shell", _)));
-    assert!(matches!(error(r#"{"kind":"tool_call","text":"ls"}"#), LineError::Call(_)));
+    assert_eq!(error(r#"{"kind":"x","text":""}"#), LineError::Action(NoAction::Kind));
+    assert!(matches!(
+        error(r#"{"kind":"command","text":"","shell":"fish"}"#),
+        LineError::Action(NoAction::Shell)
+    ));
+    assert!(matches!(error(r#"{"kind":"tool_call","text":"ls"}"#), LineError::Action(NoAction::Call(_))));
     assert!(matches!(
         error(r#"{"kind":"tool_call","text":"{\"name\":\"x\",\"arguments\":1}"}"#),
-        LineError::Call(_)
+        LineError::Action(NoAction::Call(_))
     ));
     let mut out = Vec::new();
     write_error(7, &LineError::NotAnObject, &mut out);

@@ -1,9 +1,10 @@
 //! The shipped rules: the list, every example, every near miss; and what a rule file may not say.
 
+use doorward_core::action::alone;
 use doorward_core::detect::rules::{Example, RuleSet, shipped};
 use doorward_core::engine::Surroundings;
 use doorward_core::syntax::{Diagnostic, Source};
-use doorward_core::{Decision, Engine, Facts, Verdict, inspect};
+use doorward_core::{Decision, Engine, Facts, Verdict};
 
 fn engine() -> Engine {
     Engine::shipped(Surroundings::default()).unwrap_or_else(|faults| panic!("{}", told(&faults)))
@@ -50,7 +51,7 @@ fn the_list_of_shipped_rules_is_the_folder() {
 }
 
 fn judge(engine: &Engine, example: &Example) -> Decision {
-    let action = inspect::action(example.kind, &example.text, example.shell)
+    let action = alone::read(example.kind, &example.text, example.shell)
         .unwrap_or_else(|error| panic!("{}: {error}", example.text));
     engine.decide(&action, &Facts::default())
 }
@@ -100,7 +101,7 @@ fn ordinary_work_is_never_interrupted() {
     let engine = engine();
     let mut stopped = Vec::new();
     for line in ORDINARY.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let action = inspect::action("command", line, None).unwrap();
+        let action = alone::read("command", line, None).unwrap();
         let decision = engine.decide(&action, &Facts::default());
         if decision.verdict > Verdict::Audit {
             stopped.push(format!("{line}\n    {:?}", decision.decisive().map(|reason| &reason.rule)));

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use doorward_core::action::Effect;
+use doorward_core::action::{Effect, alone};
 use doorward_core::decision::Reason;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::json::quoted;
 use doorward_core::syntax::{Diagnostic, Severity, Source};
-use doorward_core::{Action, Decision, Engine, inspect};
+use doorward_core::{Action, Decision, Engine};
 
 use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand};
 use crate::config;
@@ -132,9 +132,9 @@ fn test(cli: &Cli, files: &Files, json: bool) -> anyhow::Result<ExitCode> {
 
 fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::Result<ExitCode> {
     let action = match (&args.command, &args.url, &args.call) {
-        (Some(command), _, _) => inspect::action("command", command, args.shell.as_deref()),
-        (_, Some(url), _) => inspect::action("url", url, None),
-        (_, _, call) => inspect::action("tool_call", call.as_deref().unwrap_or_default(), None),
+        (Some(command), _, _) => alone::read("command", command, args.shell.as_deref()),
+        (_, Some(url), _) => alone::read("url", url, None),
+        (_, _, call) => alone::read("tool_call", call.as_deref().unwrap_or_default(), None),
     };
     let action = action.map_err(terminal::config_error)?;
     let policy = match files.compile() {
