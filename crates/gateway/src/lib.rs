@@ -33,6 +33,8 @@ pub mod forward;
 
 pub mod upstream;
 
+mod memory;
+
 mod encoding;
 
 pub mod answer;

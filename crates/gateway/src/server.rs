@@ -16,11 +16,11 @@ use crate::answer::{Answer, Body};
 use crate::doors::model::Crossing;
 use crate::forward::Patience;
 use crate::judge::Gateway;
+use crate::memory;
 use crate::upstream::Upstream;
 
-/// What all requests together may take while they are read and sent on, in MiB. A request of less than one
-/// is not counted: the number of connections bounds those.
-const REQUEST_MEMORY: usize = 512;
+/// What all requests together may take while they are read and sent on, in bytes.
+const REQUEST_MEMORY: usize = 1 << 30;
 
 mod connection;
 
@@ -71,7 +71,7 @@ impl Server {
             upstreams,
             settings,
             address,
-            memory: Arc::new(Semaphore::new(REQUEST_MEMORY)),
+            memory: Arc::new(memory::of(REQUEST_MEMORY)),
             shares: Mutex::default(),
         }
     }
@@ -185,7 +185,7 @@ impl Server {
     fn share_of(&self, agent: &Arc<str>) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let share =
-            shares.entry(Arc::clone(agent)).or_insert_with(|| Arc::new(Semaphore::new(REQUEST_MEMORY / 2)));
+            shares.entry(Arc::clone(agent)).or_insert_with(|| Arc::new(memory::of(REQUEST_MEMORY / 2)));
         Arc::clone(share)
     }
 

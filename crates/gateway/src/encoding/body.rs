@@ -8,9 +8,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Decoder, Progress, STEP};
-
-/// The unit in which memory is shared.
-const UNIT: usize = 1 << 20;
+use crate::memory::UNIT;
 
 /// Why a body yields no more although it has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,18 +13,19 @@ use tokio::time::{Instant, timeout_at};
 use super::bad_request;
 use crate::answer::Answer;
 use crate::encoding::{Broke, Coding, Decoder, Decoding, Progress, STEP};
+use crate::memory::{self, UNIT};
 
 /// The largest request: prompts carry images.
 const LARGEST: usize = 64 << 20;
-
-/// The unit in which requests share memory.
-const UNIT: usize = 1 << 20;
 
 /// How long a client may send nothing in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// How long a whole body may take: 64 MiB over a line of 1 Mbit/s.
 const WHOLE: Duration = Duration::from_secs(600);
+
+/// The largest window of a decoder, with what else it keeps.
+const WINDOW: usize = 18 << 20;
 
 /// How long an error reply may take.
 const GATHER: Duration = Duration::from_secs(60);
@@ -196,8 +197,30 @@ where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
     // Room for the body and the largest window of a decoder: what one error reply may take.
-    let own = Semaphore::new(2 * (most / UNIT + 18));
+    let own = memory::of(2 * (most + WINDOW));
     let mut body = Decoding::new(body, decoder);
     let until = Instant::now() + GATHER;
     gather(&mut body, most, &mut Shares::new([&own, &own]), |_| until).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_arrived_is_counted_and_given_back() {
+        let (all, own) = (memory::of(16 * UNIT), memory::of(8 * UNIT));
+        let mut first = Shares::new([&all, &own]);
+        assert!(first.cover(UNIT - 1).is_ok());
+        assert_eq!((all.available_permits(), own.available_permits()), (16, 8));
+        assert!(first.cover(8 * UNIT).is_ok());
+        assert_eq!((all.available_permits(), own.available_permits()), (8, 0));
+        // Its own agent waits for it, another does not.
+        let mut second = Shares::new([&all, &own]);
+        assert_eq!(second.cover(UNIT).map_err(|answer| answer.code), Err("overloaded"));
+        let others = memory::of(8 * UNIT);
+        assert!(Shares::new([&all, &others]).cover(UNIT).is_ok());
+        drop(first);
+        assert!(second.cover(UNIT).is_ok());
+    }
 }

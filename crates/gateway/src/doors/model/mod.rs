@@ -40,7 +40,7 @@ pub struct Crossing {
     pub door: Arc<str>,
     /// Path below the upstream's base, and query.
     pub rest: String,
-    /// What all requests together, and those of this agent, may take, in MiB.
+    /// What all requests together, and those of this agent, may take ([`crate::memory`]).
     pub memory: [Arc<Semaphore>; 2],
     /// How long the upstream and the client are waited for.
     pub patience: Patience,
