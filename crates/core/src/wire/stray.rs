@@ -48,7 +48,20 @@ fn is_call(members: &[Member]) -> bool {
             })
     });
     let named = has(&["name", "toolname", "tool_name"]) && has(&["input", "arguments", "args", "parameters"]);
-    typed || named || has(CALLS)
+    typed || named || has(CALLS) || members.iter().any(is_piece_of_call)
+}
+
+/// Whether a member by the name of some kind of call (`custom_tool_call`) holds what calls hold. A stream gives the
+/// name first and then pieces of arguments without it.
+fn is_piece_of_call(member: &Member) -> bool {
+    let key: String =
+        member.key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    let named = ["call", "calls", "tooluse", "tooluses"].iter().any(|word| key.ends_with(word));
+    let holds = |node: &Node| {
+        let parts = ["arguments", "args", "function", "input", "name", "parameters"];
+        node.members().iter().any(|member| parts.iter().any(|part| folds_to(&member.key, part)))
+    };
+    named && (holds(&member.value) || member.value.elements().iter().any(holds))
 }
 
 /// Whether some part of `node` that stands in none of `inner`, which are in order and apart, is what an agent could take for a call.
@@ -73,7 +86,9 @@ pub(crate) fn looks_like_call_outside(node: &Node, inner: &[(Dialect, Span)]) ->
 /// it holds.
 pub(crate) fn member_looks_like_call(member: &Member) -> bool {
     let filled = !member.value.elements().is_empty() || !member.value.members().is_empty();
-    filled && CALLS.iter().any(|key| folds_to(&member.key, key)) || looks_like_call(&member.value)
+    filled && CALLS.iter().any(|key| folds_to(&member.key, key))
+        || is_piece_of_call(member)
+        || looks_like_call(&member.value)
 }
 
 /// Whether `key` is `known`, or would be to a reader that ignores case. Go's folds two letters beyond

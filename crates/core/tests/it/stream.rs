@@ -172,3 +172,22 @@ fn a_call_in_a_refused_event_does_not_keep_its_siblings_waiting() {
         assert!(sent.starts_with(&chunk), "{sent}");
     }
 }
+
+#[test]
+fn a_piece_of_a_call_under_the_name_of_another_kind_is_a_stray_call() {
+    for (piece, refused) in [
+        (r#"{"custom_tool_call":{"arguments":"x"}}"#, true),
+        (r#"{"mcp_calls":[{"input":"x"}]}"#, true),
+        (r#"{"browserToolUse":{"name":"x"}}"#, true),
+        // A provider's count of its own tools.
+        (r#"{"server_tool_use":{"web_search_requests":1}}"#, false),
+        (r#"{"content":"x","calls":2}"#, false),
+    ] {
+        let chunk = format!("data: {{\"id\":\"c\",\"choices\":[{{\"index\":0,\"delta\":{piece}}}]}}\n\n");
+        let mut machine =
+            Machine::new(Dialect::OpenAiChat, Framing::Events, context(false), Limits::default());
+        let (sent, ended) = run(&mut machine, vec![Input::Bytes(chunk.as_bytes())]);
+        let stray = ended.flatten().is_some_and(|code| code.contains("stray"));
+        assert_eq!((stray, sent.is_empty()), (refused, refused), "{piece}: {ended:?}");
+    }
+}

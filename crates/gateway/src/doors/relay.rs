@@ -162,7 +162,7 @@ impl Run {
             let flow = tokio::select! {
                 biased;
                 () = revocation.moved() => if self.killed() { Flow::Killed } else { Flow::On },
-                () = client_gone(&mut self.first, &self.reply) => Flow::Ended(gone()),
+                () = client_gone(&mut self.first, &self.reply) => Flow::Ended(self.gone()),
                 piece = body.next() => {
                     heard = Instant::now();
                     match piece {
@@ -214,6 +214,19 @@ impl Run {
         Ending { result: "revoked", outcome }
     }
 
+    /// Ends a reply that nobody reads any more. The outcome says what had been looked at and what went on until
+    /// then: a client may close its connection as soon as it has the last event.
+    fn gone(&mut self) -> Ending {
+        let mut outputs = Vec::new();
+        let fault = Fault::new("client.gone", "the client closed its connection");
+        self.relay.machine.step(Input::Revoked(fault), &mut outputs);
+        let finished = outputs.into_iter().find_map(|output| match output {
+            Output::Finish(outcome) => Some(outcome),
+            _ => None,
+        });
+        Ending { result: "client_gone", outcome: finished.unwrap_or_default() }
+    }
+
     /// One step of the machine, and everything that follows from it.
     async fn step(&mut self, input: Input<'_>) -> Flow {
         let mut outputs = Vec::new();
@@ -229,7 +242,7 @@ impl Run {
             match output {
                 Output::Send(bytes) | Output::KeepAlive(bytes) => match self.send(bytes).await {
                     Ok(()) => {}
-                    Err(Halt::ClientGone) => return Flow::Ended(gone()),
+                    Err(Halt::ClientGone) => return Flow::Ended(self.gone()),
                     Err(Halt::Killed) => return Flow::Killed,
                 },
                 Output::Saw(observation) => self.saw(observation).await,
@@ -436,11 +449,6 @@ fn silent(patience: Patience) -> Fault {
 fn endless(patience: Patience) -> Fault {
     let why = format!("the reply took longer than {} s (setting `total_timeout`)", patience.total.as_secs());
     Fault::new("reply.timeout", why)
-}
-
-fn gone() -> Ending {
-    let fault = Fault::new("client.gone", "the client closed its connection");
-    Ending { result: "client_gone", outcome: Outcome { fault: Some(fault), ..Outcome::default() } }
 }
 
 fn millis(since: Instant) -> u64 {

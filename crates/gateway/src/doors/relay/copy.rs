@@ -6,7 +6,7 @@ use doorward_core::Coverage;
 use doorward_core::stream::Input;
 use doorward_core::wire::Fault;
 
-use super::{Ending, Flow, Halt, Run, gone};
+use super::{Ending, Flow, Halt, Run};
 use crate::encoding::{Broke, Decoder, Meter, Progress, STEP};
 
 /// What is read while the client gets something else.
@@ -112,7 +112,7 @@ impl Run {
         for bytes in waiting {
             match self.write(bytes).await {
                 Ok(()) => {}
-                Err(Halt::ClientGone) => return Flow::Ended(gone()),
+                Err(Halt::ClientGone) => return Flow::Ended(self.gone()),
                 Err(Halt::Killed) => return Flow::Killed,
             }
         }
