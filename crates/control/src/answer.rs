@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use crate::desk::{Approver, Fault, FaultKind, Status};
+use crate::desk::{Approver, Fault, FaultKind, PolicyStatus, Status};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -96,6 +96,26 @@ fn json_answer(status: StatusCode, mut body: Vec<u8>) -> Answer {
     answer
 }
 
+/// Most faults of a refused policy that are told; the log has them all.
+const MOST_FAULTS: usize = 50;
+
+fn policy(policy: &PolicyStatus) -> Vec<u8> {
+    let refused = policy.refused.as_ref().map_or_else(
+        || b"null".to_vec(),
+        |refused| {
+            let faults = refused.faults.iter().take(MOST_FAULTS).map(|fault| json::quoted(fault));
+            let count = refused.faults.len() as u64;
+            Object::new().number("at", refused.at).number("count", count).array("faults", faults).end()
+        },
+    );
+    Object::new()
+        .text("revision", &policy.revision)
+        .number("rules", policy.rules as u64)
+        .number("since", policy.since)
+        .raw("refused", &refused)
+        .end()
+}
+
 /// What is stopped, by whom and why.
 fn kill(set: &KillSet) -> Vec<u8> {
     Object::new()
@@ -135,6 +155,7 @@ pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
     ok(Object::new()
         .text("version", &status.version)
         .text("mode", &status.mode)
+        .raw("policy", &policy(&status.policy))
         .number("started", status.started)
         .truth("ready", ready.is_ok())
         .raw("not_ready", &reason)

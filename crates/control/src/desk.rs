@@ -35,6 +35,28 @@ pub struct Act {
     pub approver: Approver,
 }
 
+/// The policy in force, and whether its files say something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyStatus {
+    /// `Policy::revision`.
+    pub revision: String,
+    /// How many rules it has.
+    pub rules: usize,
+    /// Since when it is in force, in milliseconds since the Unix epoch.
+    pub since: Millis,
+    /// What its files say since, if that cannot be put in force.
+    pub refused: Option<RefusedPolicy>,
+}
+
+/// A policy that cannot be put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedPolicy {
+    /// When it was refused, in milliseconds since the Unix epoch.
+    pub at: Millis,
+    /// All its faults, each with its place.
+    pub faults: Vec<String>,
+}
+
 /// What is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -42,6 +64,8 @@ pub struct Status {
     pub version: String,
     /// `Mode::as_str`.
     pub mode: String,
+    /// What is judged by.
+    pub policy: PolicyStatus,
     /// Since when this process runs, in milliseconds since the Unix epoch.
     pub started: Millis,
     /// How many receipts the ledger holds.

@@ -48,6 +48,8 @@ pub enum Command {
     Receipts(ReceiptsArgs),
     /// Check and test policies
     Policy(PolicyArgs),
+    /// What the running process does, and whether all is well
+    Status(StatusArgs),
     /// Stop everything, or one agent
     Kill(ScopeArgs),
     /// Let everything, or one agent, run again
@@ -77,6 +79,9 @@ pub struct RunArgs {
     /// `block`, or `monitor`: judge and record, alter nothing [env: `DOORWARD_MODE`]
     #[arg(long, value_name = "MODE")]
     pub mode: Option<String>,
+    /// A policy file; several are in force together [default: policy.yaml] [env: `DOORWARD_POLICY`, separated by commas]
+    #[arg(long = "policy", value_name = "FILE")]
+    pub policy: Vec<String>,
     /// The model provider to stand in front of, in the place of the official one [env: `DOORWARD_UPSTREAM`]
     #[arg(long, value_name = "URL", requires = "protocol")]
     pub upstream: Option<String>,
@@ -127,6 +132,13 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct InitArgs {
     /// Say what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// As JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use doorward_core::Engine;
 use doorward_core::detect::rules::{self, RuleSet};
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::{Policy, SHIPPED};
+use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::decode::{Fields, suggestion};
-use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
+use doorward_core::syntax::{Diagnostic, Node, yaml};
 use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
 use doorward_gateway::{KeyHeader, Patience, UpstreamSettings};
@@ -35,6 +35,8 @@ pub struct Config {
     pub control: SocketAddr,
     /// The mode of the process.
     pub mode: Mode,
+    /// The files of the policy; none: `policy.yaml` or what is shipped.
+    pub policy: Vec<PathBuf>,
     /// Further host names of the data listener.
     pub hosts: Vec<String>,
     /// How long upstreams and clients are waited for.
@@ -115,6 +117,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7878)),
             control: SocketAddr::from(([127, 0, 0, 1], 7879)),
             mode: Mode::Block,
+            policy: Vec::new(),
             hosts: Vec::new(),
             patience: Patience::default(),
             durability: Durability::Os,
@@ -169,6 +172,9 @@ impl Config {
         let own = |setting: &&Setting| !setting.of_upstream && setting.key != "text_tools";
         for setting in SETTINGS.iter().filter(own) {
             let Some(node) = fields.maybe(setting.key) else { continue };
+            if setting.key == "policy" {
+                self.policy.clear();
+            }
             for value in if node.is_array() { node.elements() } else { std::slice::from_ref(node) } {
                 let text = value.scalar().unwrap_or_default();
                 if let Err((message, advice)) = self.set(setting.key, &text) {
@@ -233,6 +239,10 @@ impl Config {
             |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.of_upstream);
         let (upstream, own): (Vec<_>, Vec<_>) = layer.into_iter().partition(|(key, ..)| of_upstream(key));
         for (key, origin, value) in own {
+            // The strongest layer that names any names all.
+            if key == "policy" {
+                self.policy.clear();
+            }
             if let Err((message, advice)) = self.set(key, &value) {
                 faults.add_plain(&origin, &message, &advice);
             }
@@ -274,6 +284,14 @@ impl Config {
             "listen" => self.listen = address(text)?,
             "control" => self.control = address(text)?,
             "mode" => self.mode = choice(text, &[("block", Mode::Block), ("monitor", Mode::Monitor)])?,
+            "policy" => {
+                let files: Vec<&str> = text.split(',').map(str::trim).collect();
+                if files.iter().any(|file| file.is_empty()) {
+                    let advice = "name files of the home directory or absolute ones, separated by commas";
+                    return Err(("a policy file without a name".to_owned(), advice.to_owned()));
+                }
+                self.policy.extend(files.into_iter().map(PathBuf::from));
+            }
             "hosts" => self.hosts.extend(text.split(',').map(|host| host.trim().to_ascii_lowercase())),
             "durability" => {
                 self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?
@@ -376,6 +394,7 @@ const SETTINGS: &[Setting] = &[
     setting("listen", "DOORWARD_LISTEN", false),
     setting("control", "DOORWARD_CONTROL", false),
     setting("mode", "DOORWARD_MODE", false),
+    setting("policy", "DOORWARD_POLICY", false),
     setting("hosts", "DOORWARD_HOSTS", false),
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
@@ -427,10 +446,12 @@ fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
 /// What was typed.
 fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
     let hosts = (!args.hosts.is_empty()).then(|| args.hosts.join(","));
+    let policy = (!args.policy.is_empty()).then(|| args.policy.join(","));
     let given = [
         ("listen", &args.listen),
         ("control", &args.control),
         ("mode", &args.mode),
+        ("policy", &policy),
         ("hosts", &hosts),
         ("durability", &args.durability),
         ("content", &args.content),
@@ -488,44 +509,6 @@ fn read_optional(path: &Path) -> anyhow::Result<Option<String>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(anyhow::anyhow!("cannot read {}: {error}", path.display())),
-    }
-}
-
-/// The engine over the shipped rules and this home's policy, or the shipped one.
-///
-/// # Errors
-/// All faults of the policy.
-pub fn engine(
-    home: &Path,
-    listeners: &[SocketAddr],
-    control: Option<SocketAddr>,
-    pid: u32,
-) -> anyhow::Result<Engine> {
-    let around = Surroundings {
-        user_home: user_home_text(),
-        doorward_home: home.display().to_string(),
-        pid,
-        program: "doorward".to_owned(),
-        control: control.map(|address| address.to_string()).unwrap_or_default(),
-        listeners: listeners.iter().map(ToString::to_string).collect(),
-    };
-    let file = home.join("policy.yaml");
-    let mut faults = Faults::default();
-    let rules = RuleSet::compile(rules::shipped());
-    let policy = match read_optional(&file)? {
-        Some(text) => {
-            let name = file.display().to_string();
-            let compiled = Policy::compile(&[Source { name: &name, text: &text }]);
-            compiled.map_err(|found| faults.add(&name, &text, found))
-        }
-        None => Policy::compile(&[Source { name: "shipped policy", text: SHIPPED }])
-            .map_err(|found| faults.add("shipped policy", SHIPPED, found)),
-    };
-    let rules = rules.map_err(|found| faults.add("shipped rules", "", found));
-    faults.into_result()?;
-    match (rules, policy) {
-        (Ok(rules), Ok(policy)) => Ok(Engine::new(rules.into(), policy.into(), around)),
-        _ => Err(anyhow::anyhow!("rules or policy cannot be used")),
     }
 }
 

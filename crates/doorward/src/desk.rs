@@ -9,12 +9,14 @@ use doorward_gateway::Gateway;
 use doorward_ledger::{LogError, View};
 use doorward_store::{Home, KillSet, Scope, Stop};
 
+use crate::policies::Follower;
 use crate::serve::{now, signing_key};
 
 /// The desk of a running Doorward.
 pub struct Desk {
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
+    policy: Arc<Follower>,
     started: Millis,
 }
 
@@ -40,8 +42,9 @@ impl Ledger {
 
 impl Desk {
     /// A desk over `gateway`.
-    pub fn new(gateway: Arc<Gateway>, home: Home) -> Self {
-        Self { gateway, ledger: Arc::new(Ledger { home, view: Mutex::new(None) }), started: now() }
+    pub fn new(gateway: Arc<Gateway>, home: Home, policy: Arc<Follower>) -> Self {
+        let ledger = Arc::new(Ledger { home, view: Mutex::new(None) });
+        Self { gateway, ledger, policy, started: now() }
     }
 
     async fn read<T: Send + 'static>(
@@ -117,6 +120,7 @@ impl doorward_control::Desk for Desk {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             mode: self.gateway.mode().as_str().into(),
+            policy: self.policy.status(),
             started: self.started,
             receipts: newest,
             agents: self

@@ -2,7 +2,11 @@
 
 mod cli;
 
+mod client;
+
 mod config;
+
+mod policies;
 
 mod serve;
 
@@ -26,6 +30,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Status(ref command) => commands::status::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use doorward_control::Approver;
-use doorward_core::session::Mode;
+use doorward_core::engine::Surroundings;
 use doorward_gateway::{Gateway, Recorder, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{self, Config};
 use crate::desk::Desk;
+use crate::policies::{Ground, Loaded, PolicyFiles};
 use crate::terminal::config_error;
 
 /// How long running replies are given when the process ends.
@@ -82,12 +83,22 @@ impl Running {
         write_atomic(&control_address_file(&home), format!("{control_at}\n").as_bytes())?;
 
         let listeners = [data_at, control_at];
-        let engine = Arc::new(config::engine(home.root(), &listeners, Some(control_at), std::process::id())?);
-        let mode = weakest(config.mode, engine.policy().mode());
-        let recorder = recorder(&home, config, &store, engine.policy().revision())?;
+        let around = Surroundings {
+            user_home: config::user_home_text(),
+            doorward_home: home.root().display().to_string(),
+            pid: std::process::id(),
+            program: "doorward".to_owned(),
+            control: control_at.to_string(),
+            listeners: listeners.iter().map(ToString::to_string).collect(),
+        };
+        let files = PolicyFiles::new(home.root(), &config.policy);
+        let loaded = Loaded::read(files, Ground::new(around)?, config.mode)?;
+        let recorder = recorder(&home, config, &store)?;
         let text_tools = config.text_tools.iter().map(|(agent, how)| (agent.clone(), *how)).collect();
-        let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_text_tools(text_tools);
+        let gateway = Gateway::new(Arc::clone(&loaded.engine), recorder, store.clone(), loaded.mode)
+            .with_text_tools(text_tools);
         let gateway = Arc::new(gateway);
+        let follower = Arc::new(loaded.follow(Arc::clone(&gateway))?);
 
         let settings = doorward_gateway::Settings {
             hosts: config.hosts.clone(),
@@ -104,7 +115,7 @@ impl Running {
             hosts: Vec::new(),
             timeout: doorward_control::Settings::TIMEOUT,
         };
-        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone()));
+        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower)));
         let steering = steer(control, desk, settings, stopped.clone())?;
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
@@ -185,11 +196,6 @@ fn connections() -> usize {
     usize::try_from((files.saturating_sub(KEPT) / 2).clamp(16, MOST)).unwrap_or(16)
 }
 
-/// The effective mode is the weaker of what the process and the policy say.
-fn weakest(process: Mode, policy: Mode) -> Mode {
-    process.min(policy)
-}
-
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
@@ -200,7 +206,7 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
     }
 }
 
-fn recorder(home: &Home, config: &Config, store: &Store, policy: &str) -> anyhow::Result<Recorder> {
+fn recorder(home: &Home, config: &Config, store: &Store) -> anyhow::Result<Recorder> {
     let key = signing_key(home)?;
     let node = key.public().name().to_owned();
     let seen = home.checkpoint_seen()?;
@@ -224,7 +230,7 @@ fn recorder(home: &Home, config: &Config, store: &Store, policy: &str) -> anyhow
         let id = doorward_gateway::fresh_id(time)?;
         log.append_reserved(&[Draft::new(Kind::Control, &id, time, &node).control(record).seal()?])?;
     }
-    Ok(Recorder::start(log, store.clone(), &node, policy)?)
+    Ok(Recorder::start(log, store.clone(), &node)?)
 }
 
 /// Keeps the newest checkpoint outside of the log, so that going back to an older log is found.

@@ -30,22 +30,54 @@ impl Faults {
         self.add(name, "", vec![diagnostic]);
     }
 
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Each in one line: where it is and what.
+    pub fn lines(&self) -> Vec<String> {
+        let one = |name: &str, text: &str, diagnostic: &Diagnostic| {
+            let place = if text.is_empty() {
+                String::new()
+            } else {
+                let (line, column) = diagnostic.position(text.as_bytes());
+                format!(":{line}:{column}")
+            };
+            let advice = if diagnostic.advice.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", diagnostic.advice)
+            };
+            format!("{name}{place}: {}{advice}", diagnostic.message)
+        };
+        self.each(one)
+    }
+
+    /// Each with the line it stands in.
+    pub fn rendered(&self) -> Vec<String> {
+        self.each(render)
+    }
+
+    fn each(&self, one: impl Fn(&str, &str, &Diagnostic) -> String) -> Vec<String> {
+        let found = self
+            .sources
+            .iter()
+            .flat_map(|(name, text, found)| found.iter().map(move |diagnostic| (name, text, diagnostic)));
+        found.map(|(name, text, diagnostic)| one(name, text, diagnostic)).collect()
+    }
+
+    /// All of them as one error.
+    pub fn into_error(self) -> ConfigError {
+        ConfigError(self.rendered().join("\n"))
+    }
+
     /// `Err` with everything rendered if there was any error.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub fn into_result(self) -> Result<(), ConfigError> {
-        if !self.errors {
-            return Ok(());
-        }
-        let rendered: Vec<String> = self
-            .sources
-            .iter()
-            .flat_map(|(name, text, found)| {
-                found.iter().map(move |diagnostic| render(name, text, diagnostic))
-            })
-            .collect();
-        Err(ConfigError(rendered.join("\n")))
+        if self.errors { Err(self.into_error()) } else { Ok(()) }
     }
 }
 
@@ -93,6 +125,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// A line to standard error.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// `text` without what a terminal would obey: the names in receipts are a stranger's words.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 /// A line to standard output. A reader that has gone is no error of ours.

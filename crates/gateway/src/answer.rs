@@ -47,6 +47,15 @@ impl Answer {
         Self { status: StatusCode::BAD_GATEWAY, code, message: message.into(), receipt: None }
     }
 
+    /// A person changed the mode while this was on its way: half of it would be done in the one and half in the
+    /// other.
+    #[must_use]
+    pub fn moved() -> Self {
+        let message = "the policy's mode was changed while this was on its way; try again".to_owned();
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self { status, code: "policy_changed", message, receipt: None }
+    }
+
     /// The same, recorded under `receipt`.
     #[must_use]
     pub fn under(mut self, receipt: impl Into<String>) -> Self {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use doorward_core::decision::Epoch;
 use doorward_core::session::{Mode, Now};
 use doorward_core::wire::text_tools::TextTools;
 use doorward_core::{Action, Decision, Engine};
@@ -12,6 +12,7 @@ use doorward_store::Store;
 
 use crate::budgets::Budgets;
 use crate::hold::Hold;
+use crate::in_force::{Holder, InForce};
 use crate::record::{Content, Permit, Recorder, StreamPermit};
 use crate::replies::Replies;
 use crate::sessions::{Seen, Sessions};
@@ -19,14 +20,13 @@ use crate::sessions::{Seen, Sessions};
 /// What judges every crossing. One per process; doors share it.
 #[derive(Debug)]
 pub struct Gateway {
-    engine: ArcSwap<Engine>,
+    in_force: Holder,
     sessions: Sessions,
     replies: Replies,
     hold: Hold,
     budgets: Budgets,
     recorder: Recorder,
     store: Store,
-    mode: Mode,
     text_tools: HashMap<String, TextTools>,
 }
 
@@ -53,18 +53,17 @@ pub enum Why {
 }
 
 impl Gateway {
-    /// A gateway that judges with `engine` and records with `recorder`.
+    /// A gateway that judges with `engine`, enforces what `mode` says, and records with `recorder`.
     #[must_use]
     pub fn new(engine: Arc<Engine>, recorder: Recorder, store: Store, mode: Mode) -> Self {
         Self {
-            engine: ArcSwap::new(engine),
+            in_force: Holder::new(engine, mode, store.signals()),
             sessions: Sessions::default(),
             replies: Replies::open(store.clone()),
             hold: Hold,
             budgets: Budgets,
             recorder,
             store,
-            mode,
             text_tools: HashMap::new(),
         }
     }
@@ -112,23 +111,23 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] if it may no longer go on.
     pub(crate) async fn renew<B: Content>(&self, permit: Permit<B>) -> Result<Permit<B>, Refusal> {
-        if permit.epoch() == self.store.signals().epoch() {
+        if permit.epoch() == self.epoch() {
             return Ok(permit);
         }
         let (action, body) = permit.withdraw();
         Box::pin(self.pass(action, body)).await
     }
 
-    /// Puts another engine in the place of the one in force, whole.
-    pub fn replace_engine(&self, engine: Arc<Engine>) {
-        self.engine.store(engine);
-        self.store.signals().bump(doorward_store::Signal::Policy);
+    /// Puts another engine and mode in the place of those in force, whole: what begins from now on is judged by
+    /// them, and what has a permit and has not gone yet is judged again. Returns what was in force.
+    pub fn put_in_force(&self, engine: Arc<Engine>, mode: Mode) -> Arc<InForce> {
+        self.in_force.replace(engine, mode, self.store.signals())
     }
 
-    /// The engine in force.
+    /// What is in force: engine, mode and policy of one moment.
     #[must_use]
-    pub fn engine(&self) -> Arc<Engine> {
-        self.engine.load_full()
+    pub fn in_force(&self) -> Arc<InForce> {
+        self.in_force.load_full()
     }
 
     /// What later requests may need of earlier replies.
@@ -148,27 +147,34 @@ impl Gateway {
         &self.store
     }
 
-    /// The mode this process was started in.
+    /// The mode in force.
     #[must_use]
-    pub const fn mode(&self) -> Mode {
-        self.mode
+    pub fn mode(&self) -> Mode {
+        self.in_force.load().mode
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch { policy: self.in_force.load().number, ..self.store.signals().epoch() }
     }
 
     fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
         let signals = self.store.signals();
         // One loaded state: its revision and what it says about the agent agree.
         let kill = signals.kill_set();
-        let epoch = doorward_core::decision::Epoch { kill: kill.revision, ..signals.epoch() };
-        let now = Now { millis: now(), epoch, mode: self.mode, kill: kill.for_agent(&action.agent) };
-        self.sessions.begin(action, now).map_err(|why| Refusal {
+        let in_force = self.in_force();
+        let epoch = Epoch { kill: kill.revision, policy: in_force.number, ..signals.epoch() };
+        let kill = kill.for_agent(&action.agent);
+        let now = Now { millis: now(), epoch, mode: in_force.mode, kill };
+        self.sessions.begin(action, now, in_force).map_err(|why| Refusal {
             decision: Box::default(),
             receipt: None,
             why: Why::LedgerUnavailable(why),
         })
     }
 
+    #[expect(clippy::unused_self, reason = "it reads as one of the steps of `pass`")]
     fn decide(&self, action: &Action, seen: &Seen) -> Decision {
-        let engine = self.engine.load();
+        let engine = &seen.in_force.engine;
         let size: usize = action.parts.iter().map(|part| part.text.len()).sum();
         if size > LARGE {
             tokio::task::block_in_place(|| engine.decide(action, &seen.facts))

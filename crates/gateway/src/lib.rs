@@ -19,6 +19,8 @@ pub mod doors;
 
 pub mod judge;
 
+pub mod in_force;
+
 mod sessions;
 
 mod hold;
@@ -44,6 +46,7 @@ mod id;
 pub use id::fresh_id;
 
 pub use forward::Patience;
+pub use in_force::InForce;
 pub use judge::{Gateway, Refusal, Why};
 pub use record::{Permit, Recorder, StreamPermit};
 pub use server::{Server, Settings};

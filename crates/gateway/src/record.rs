@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::forward::Key;
 use crate::id::id_and_salt;
+use crate::in_force::InForce;
 use crate::judge::{Refusal, Why, now};
 use crate::sessions::Seen;
 
@@ -111,6 +112,7 @@ impl<B> Permit<B> {
 pub struct StreamPermit {
     action: Action,
     decision: Decision,
+    mode: Mode,
     receipt: Arc<str>,
     revoked: watch::Receiver<u64>,
 }
@@ -125,6 +127,11 @@ impl StreamPermit {
     /// Tells when the kill switch moves, from the moment the reply was opened.
     pub(crate) fn revocation(&self) -> Revocation {
         Revocation(self.revoked.clone())
+    }
+
+    /// The mode in which it was opened.
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Whose reply it is.
@@ -184,7 +191,6 @@ struct Shared {
     waiting: AtomicUsize,
     store: Store,
     node: String,
-    policy: String,
     trouble: Arc<ArcSwapOption<String>>,
     checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
 }
@@ -206,11 +212,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Recorder {
-    /// Starts the thread that owns `log`. `node` names the signing key, `policy` the policy in force.
+    /// Starts the thread that owns `log`. `node` names the signing key.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(log: Log, store: Store, node: &str, policy: &str) -> std::io::Result<Self> {
+    pub fn start(log: Log, store: Store, node: &str) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(ArcSwapOption::from_pointee(log.trouble()));
         let newest = log.checkpoint().cloned().map(Arc::new);
@@ -223,17 +229,8 @@ impl Recorder {
             .name("doorward-ledger".into())
             .spawn(move || writer::run(&thread, jobs))?;
         let waiting = AtomicUsize::new(0);
-        let shared = Shared {
-            queue,
-            writer,
-            quick,
-            waiting,
-            store,
-            node: node.to_owned(),
-            policy: policy.to_owned(),
-            trouble,
-            checkpoint,
-        };
+        let shared =
+            Shared { queue, writer, quick, waiting, store, node: node.to_owned(), trouble, checkpoint };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -285,8 +282,9 @@ impl Recorder {
         decision: Decision,
         revoked: watch::Receiver<u64>,
     ) -> Result<StreamPermit, Refusal> {
+        let mode = seen.facts.mode;
         match self.decide(Kind::Opened, &action, seen, &decision, (Nothing::PART, &[]), Vec::new()).await {
-            Ok((receipt, true)) => Ok(StreamPermit { action, decision, receipt, revoked }),
+            Ok((receipt, true)) => Ok(StreamPermit { action, decision, mode, receipt, revoked }),
             Ok((receipt, false)) => Err(Refusal {
                 decision: Box::new(decision),
                 receipt: Some(receipt.to_string()),
@@ -320,7 +318,7 @@ impl Recorder {
             };
             let draft =
                 self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
-            let record = decision_record(decision, &self.shared.policy, mode, enforced);
+            let record = decision_record(decision, seen.in_force.policy(), mode, enforced);
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
             let duties: Vec<String> = decision.duties.0.iter().map(duty_line).chain(notes).collect();
@@ -385,14 +383,22 @@ impl Recorder {
     }
 
     /// Records what was seen in text that had already gone on.
-    pub(crate) async fn audit(&self, permit: &StreamPermit, reasons: Vec<Reason>, text: &str, mode: Mode) {
-        let decision = Decision::from_reasons(reasons, Coverage::Full, permit.decision.epoch);
+    pub(crate) async fn audit(
+        &self,
+        permit: &StreamPermit,
+        reasons: Vec<Reason>,
+        text: &str,
+        in_force: &InForce,
+    ) {
+        let InForce { mode, number, .. } = *in_force;
+        let epoch = Epoch { policy: number, ..permit.decision.epoch };
+        let decision = Decision::from_reasons(reasons, Coverage::Full, epoch);
         let time = now();
         let Ok((id, salt_bytes)) = id_and_salt(time) else { return };
         let salt = Salt::new(&salt_bytes);
         let digest = salt.digest("text", text.as_bytes());
         let parts = vec![PartRecord { part: "text", bytes: text.len() as u64, digest }];
-        let record = decision_record(&decision, &self.shared.policy, mode, mode == Mode::Block);
+        let record = decision_record(&decision, in_force.policy(), mode, mode == Mode::Block);
         let coverage = decision.coverage.to_string();
         let epoch = epoch_pairs(decision.epoch);
         let draft = self

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use doorward_core::session::{self, Ending, Now, Seq, State};
 use doorward_core::{Action, Decision, Engine, Facts};
 
+use crate::in_force::InForce;
+
 /// Sessions by name. Until sessions have a life of their own there is one per agent.
 #[derive(Debug, Default)]
 pub struct Sessions {
@@ -17,6 +19,8 @@ pub struct Sessions {
 pub struct Seen {
     /// What was known when it began.
     pub facts: Facts,
+    /// What was in force then, and judges it.
+    pub in_force: Arc<InForce>,
     state: Arc<Mutex<State>>,
     seq: Seq,
     ended: bool,
@@ -27,10 +31,10 @@ impl Sessions {
     ///
     /// # Errors
     /// In words, if the system gives no random bytes for a new session's key.
-    pub fn begin(&self, action: &Action, now: Now) -> Result<Seen, String> {
+    pub fn begin(&self, action: &Action, now: Now, in_force: Arc<InForce>) -> Result<Seen, String> {
         let state = self.state(&action.session)?;
         let (seq, facts) = session::begin(&mut lock(&state), action, now);
-        Ok(Seen { facts, state, seq, ended: false })
+        Ok(Seen { facts, in_force, state, seq, ended: false })
     }
 
     fn state(&self, name: &Arc<str>) -> Result<Arc<Mutex<State>>, String> {
@@ -51,7 +55,7 @@ impl Seen {
     pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) {
         self.ended = true;
         let found = Engine::found(action, &self.facts, decision);
-        session::end(&mut lock(&self.state), self.seq, ending, action, &found);
+        session::end(&mut lock(&self.state), self.seq, ending, action, &self.facts, &found);
     }
 }
 

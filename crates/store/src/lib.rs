@@ -9,7 +9,7 @@
 //! - [`Store`]: recorded actions and memos on SQLite, written in batches by a thread of their own.
 //! - [`Agents`]: a token per agent, resolved without a lock.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
-//! - [`kill`] and [`watch`]: what is stopped, by an act or by the file `kill`.
+//! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
 //!
 //! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
 //! If any of them fails, nothing is served.
@@ -42,4 +42,4 @@ pub use record::{MAX_CONTENT, MAX_LISTED, RecordedAction, RecordedEffect};
 pub use secret::{Secret32, Token, TokenKind, fill_random};
 pub use signals::{Signal, Signals};
 pub use store::{Options, Store};
-pub use watch::KillWatch;
+pub use watch::{FileWatch, KillWatch};

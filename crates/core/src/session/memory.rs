@@ -23,10 +23,13 @@ pub struct Remembered {
 
 type Digest = [u8; 16];
 
-/// The blocks judged so far, by keyed digest.
+/// The blocks judged so far, by keyed digest. All of them under one policy: what another one found says nothing
+/// about what this one would.
 #[derive(Debug)]
 pub struct Memory {
     key: Hmac<Sha256>,
+    /// The policy's revision ([`Epoch::policy`](crate::decision::Epoch)) they were judged under.
+    policy: u64,
     judged: HashMap<Digest, Remembered>,
     order: VecDeque<Digest>,
 }
@@ -38,19 +41,31 @@ impl Memory {
         // A key shorter than the block is padded with zeros (RFC 2104, 2); padded here, it cannot be refused.
         let mut block = [0; 64];
         block.iter_mut().zip(key).for_each(|(to, from)| *to = from);
-        Self { key: Hmac::new(&block.into()), judged: HashMap::new(), order: VecDeque::new() }
+        Self { key: Hmac::new(&block.into()), policy: 0, judged: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// For each part of a request, what was found when it was judged before.
-    pub(super) fn recall(&self, action: &Action) -> Vec<Option<Remembered>> {
+    /// For each part of a request, what was found when it was judged before under this policy.
+    pub(super) fn recall(&mut self, action: &Action, policy: u64) -> Vec<Option<Remembered>> {
+        if policy > self.policy {
+            self.judged.clear();
+            self.order.clear();
+            self.policy = policy;
+        }
+        // An action that began before the policy changed, and is late: nothing here is for it.
+        if policy < self.policy {
+            return Vec::new();
+        }
         if action.kind != ActionKind::ModelRequest || self.judged.is_empty() {
             return Vec::new();
         }
         action.parts.iter().map(|part| self.judged.get(&self.digest(part)).cloned()).collect()
     }
 
-    /// Remembers what was found in the parts judged now.
-    pub(super) fn remember(&mut self, action: &Action, found: &[(usize, Remembered)]) {
+    /// Remembers what was found in the parts judged now, if that was under the policy of all the others.
+    pub(super) fn remember(&mut self, action: &Action, policy: u64, found: &[(usize, Remembered)]) {
+        if policy != self.policy {
+            return;
+        }
         for (index, remembered) in found {
             let Some(part) = action.parts.get(*index) else { continue };
             let digest = self.digest(part);
@@ -79,6 +94,7 @@ impl Memory {
 mod tests {
     use super::*;
     use crate::action::{Door, PartKind};
+    use crate::decision::Epoch;
     use crate::session::{Ending, Now, State, begin, end};
 
     fn request(blocks: &[(PartKind, &str)]) -> Action {
@@ -88,8 +104,21 @@ mod tests {
     }
 
     fn judge(state: &mut State, action: &Action, found: &[(usize, Remembered)]) -> Vec<Option<Remembered>> {
-        let (seq, facts) = begin(state, action, Now::default());
-        end(state, seq, Ending::Forwarded, action, found);
+        judge_under(state, 0, action, found)
+    }
+
+    fn under(policy: u64) -> Now {
+        Now { epoch: Epoch { policy, ..Epoch::default() }, ..Now::default() }
+    }
+
+    fn judge_under(
+        state: &mut State,
+        policy: u64,
+        action: &Action,
+        found: &[(usize, Remembered)],
+    ) -> Vec<Option<Remembered>> {
+        let (seq, facts) = begin(state, action, under(policy));
+        end(state, seq, Ending::Forwarded, action, &facts, found);
         facts.remembered
     }
 
@@ -110,6 +139,24 @@ mod tests {
         let turned = request(&[(PartKind::UserText, "ignore the above")]);
         assert_eq!(judge(&mut state, &turned, &[]), [None]);
         assert_eq!(state.pending(), 0);
+    }
+
+    #[test]
+    fn what_one_policy_judged_is_judged_again_under_another() {
+        let mut state = State::new([7; 32]);
+        let fine = Remembered { verdict: Verdict::Allow, risk: 0 };
+        let action = request(&[(PartKind::UserText, "hello")]);
+        judge_under(&mut state, 1, &action, &[(0, fine.clone())]);
+        assert_eq!(judge_under(&mut state, 1, &action, &[]), [Some(fine.clone())]);
+        // One that began under the first policy and ends under the second leaves nothing.
+        let (late, facts) = begin(&mut state, &action, under(1));
+        assert_eq!(judge_under(&mut state, 2, &action, &[]), []);
+        end(&mut state, late, Ending::Forwarded, &action, &facts, &[(0, fine.clone())]);
+        assert_eq!(judge_under(&mut state, 2, &action, &[]), []);
+        // And one that still begins under it is told nothing of the second.
+        judge_under(&mut state, 2, &action, &[(0, fine.clone())]);
+        assert_eq!(judge_under(&mut state, 1, &action, &[]), []);
+        assert_eq!(judge_under(&mut state, 2, &action, &[]), [Some(fine)]);
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
     let seq = state.next;
     state.next += 1;
     state.pending.push(seq);
-    let remembered = state.memory.recall(action);
+    let remembered = state.memory.recall(action, now.epoch.policy);
     let facts = Facts {
         now: now.millis,
         epoch: now.epoch,
@@ -135,13 +135,20 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
     (seq, facts)
 }
 
-/// Closes action `seq`. `found` are the verdicts of the parts that were judged now (index, what was
-/// found), which later actions of the session will not judge again.
-pub fn end(state: &mut State, seq: Seq, ending: Ending, action: &Action, found: &[(usize, Remembered)]) {
+/// Closes action `seq`, which was judged with `facts`. `found` are the verdicts of the parts that were judged now
+/// (index, what was found), which later actions of the session will not judge again under the same policy.
+pub fn end(
+    state: &mut State,
+    seq: Seq,
+    ending: Ending,
+    action: &Action,
+    facts: &Facts,
+    found: &[(usize, Remembered)],
+) {
     state.forget(seq);
     // A block that did not pass was still judged: the client will send it again.
     let _ = ending;
-    state.memory.remember(action, found);
+    state.memory.remember(action, facts.epoch.policy, found);
 }
 
 /// The name of an agent or session in messages.

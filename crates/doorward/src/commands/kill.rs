@@ -1,14 +1,11 @@
 //! `doorward kill` and `doorward resume`: through the running process, or on its store if there is none.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use doorward_control::{Approver, acted_json};
-use doorward_core::syntax::json::{self, quoted};
+use doorward_core::syntax::json::quoted;
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Durability, Log};
 use doorward_store::kill::read_kill_file;
@@ -16,10 +13,7 @@ use doorward_store::{AgentName, Home, HomeLock, KillSet, Options, Scope, Stop, S
 
 use crate::cli::{Cli, ScopeArgs};
 use crate::terminal::print;
-use crate::{config, serve};
-
-/// How long the running process may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::{client, config, serve};
 
 /// Stops everything, or one agent.
 ///
@@ -68,43 +62,13 @@ fn through_the_process(
     agent: Option<&AgentName>,
     reason: &str,
 ) -> anyhow::Result<String> {
-    let file = serve::control_address_file(home);
-    let address = std::fs::read_to_string(&file).with_context(|| {
-        format!("a process has this home, but {} does not say where it listens", file.display())
-    })?;
-    let address: SocketAddr = address.trim().parse().context("the control address on file is not one")?;
-    let token = home.operator_token()?;
     let name = agent.map_or_else(|| b"null".to_vec(), |agent| quoted(agent.as_str()));
     let mut body = b"{\"agent\":".to_vec();
     body.extend_from_slice(&name);
     body.extend_from_slice(b",\"reason\":");
     body.extend_from_slice(&quoted(reason));
     body.push(b'}');
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
-        .with_context(|| format!("cannot reach the control listener at {address}"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "POST /v1/{verb} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        token.expose(),
-        body.len()
-    )?;
-    stream.write_all(&body)?;
-    let mut answer = Vec::new();
-    stream.take(1 << 20).read_to_end(&mut answer).context("the control listener did not answer")?;
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    if head.starts_with("HTTP/1.1 200") {
-        return Ok(body.to_owned());
-    }
-    let told = json::parse(body.as_bytes()).ok();
-    let message = told.as_ref().and_then(|node| node.get("error")?.text("message"));
-    anyhow::bail!(
-        "the running process refused: {}",
-        message.unwrap_or(head.lines().next().unwrap_or_default())
-    )
+    client::ask(home, "POST", &format!("/v1/{verb}"), &body)
 }
 
 /// Nobody is running: the act is written where the next process finds it, and recorded.

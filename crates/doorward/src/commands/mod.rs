@@ -13,3 +13,5 @@ pub mod policy;
 pub mod receipts;
 
 pub mod run;
+
+pub mod status;

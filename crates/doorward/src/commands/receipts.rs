@@ -11,7 +11,7 @@ use doorward_ledger::{Receipt, Report, VerifyingKey, View, project, verify_bundl
 use doorward_store::Home;
 
 use crate::cli::{Cli, ReceiptsArgs, ReceiptsCommand};
-use crate::terminal::print;
+use crate::terminal::{clean, print};
 use crate::{config, serve};
 
 /// Runs the command.
@@ -185,13 +185,6 @@ fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let node = json::parse(&entry)?;
     pretty(&node, 1);
     Ok(ExitCode::SUCCESS)
-}
-
-/// `text` without what a terminal would obey: the names in receipts are a stranger's words.
-fn clean(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }
 
 /// Prints a tree as indented lines.

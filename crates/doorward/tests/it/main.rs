@@ -13,6 +13,8 @@ mod policy;
 #[cfg(test)]
 mod receipts;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod settings;

@@ -68,9 +68,9 @@ impl Relay {
         copy: Option<Box<Copy>>,
     ) -> Result<Response<Body>, Answer> {
         let receipt = Arc::clone(permit.receipt());
+        let whole_reply = self.framing == Framing::Json && permit.mode() == Mode::Block;
         let (reply, client) = Reply::new(permit);
         let (first, begun) = oneshot::channel();
-        let whole_reply = self.framing == Framing::Json && self.gateway.mode() == Mode::Block;
         let status = head.status.as_u16();
         let run = Run {
             relay: self,
@@ -148,9 +148,9 @@ impl Run {
     }
 
     /// Whether the reply is sent whole, with its length. Not in monitor mode, where it may be longer than
-    /// what we read.
+    /// what we read. As it was when the reply was opened: it cannot change its shape in the middle.
     fn gathers(&self) -> bool {
-        self.relay.framing == Framing::Json && self.relay.gateway.mode() == Mode::Block
+        self.relay.framing == Framing::Json && self.reply.permit().mode() == Mode::Block
     }
 
     async fn run(&mut self, body: &mut Decoding<UpstreamBody>) -> Ending {
@@ -325,9 +325,10 @@ impl Run {
         let gateway = &self.relay.gateway;
         match observation {
             Observation::Text(text) => {
-                let reasons = gateway.engine().audit_text(PartKind::AssistantText, &text);
+                let in_force = gateway.in_force();
+                let reasons = in_force.engine.audit_text(PartKind::AssistantText, &text);
                 if !reasons.is_empty() {
-                    gateway.recorder().audit(self.reply.permit(), reasons, &text, gateway.mode()).await;
+                    gateway.recorder().audit(self.reply.permit(), reasons, &text, &in_force).await;
                 }
             }
             Observation::ProviderCall { name, input } => {

@@ -112,8 +112,7 @@ impl Door {
         let around =
             Surroundings { doorward_home: home.root().display().to_string(), ..Surroundings::default() };
         let engine = Arc::new(Engine::shipped(around).unwrap());
-        let recorder =
-            Recorder::start(log, store.clone(), "doorward/test", engine.policy().revision()).unwrap();
+        let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
         let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
 
         let upstream = Upstream::new(upstream);

@@ -111,6 +111,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
     let upstreams =
         [("anthropic", upstream(Protocol::Anthropic, "")), ("openai", upstream(Protocol::OpenAi, ""))];
     Config {
+        policy: Vec::new(),
         home,
         listen: any,
         control: any,

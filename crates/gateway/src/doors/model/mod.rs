@@ -57,18 +57,20 @@ impl Crossing {
     }
 
     async fn cross(self, mut head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
+        // Once: what is sent must have the shape that was judged, whatever becomes of the policy meanwhile.
+        let mode = self.gateway.mode();
         let memory = self.memory.clone();
         let Gathered { bytes, read, shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
         let Asked { endpoint, request, action, wrong, body, history } =
             if read.as_ref().is_ok_and(|read| read.len() > LARGE) {
-                tokio::task::block_in_place(|| self.read(&head, read.as_ref()))
+                tokio::task::block_in_place(|| self.read(&head, read.as_ref(), mode))
             } else {
-                self.read(&head, read.as_ref())
+                self.read(&head, read.as_ref(), mode)
             };
         let body = match body {
             // What was judged is what goes on, not what another decoder could make of the coded bytes.
-            Some(body) if self.gateway.mode() == Mode::Block => {
+            Some(body) if mode == Mode::Block => {
                 head.headers.remove(header::CONTENT_ENCODING);
                 body
             }
@@ -87,6 +89,9 @@ impl Crossing {
             }
             Err(refusal) => return Err(refusal.into()),
         };
+        if self.gateway.mode() != mode {
+            return Err(Answer::moved().under(permit.receipt()));
+        }
         let receipt = permit.receipt().to_owned();
         // Monitor lets pass what is wrong, but an odd path could leave the upstream's base and take the
         // configured key along, and nobody is there to speak WebSocket.

@@ -19,6 +19,7 @@ use super::request::History;
 use crate::answer::{Answer, Body};
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
+use crate::record::Closing;
 use crate::replies::Remembering;
 use crate::upstream::{UpstreamBody, forwarded_headers};
 
@@ -72,6 +73,12 @@ impl Crossing {
             _ => Either::Left(body),
         };
         let permit = self.gateway.open(action).await?;
+        if (permit.mode() == Mode::Monitor) != monitor {
+            // Read in one mode and opened in another: a person changed the policy between these lines.
+            let answer = Answer::moved().under(&**permit.receipt());
+            self.gateway.recorder().close(permit, Closing { result: "failed", ..Closing::default() }).await;
+            return Err(answer);
+        }
         if let Some(conversation) = history.answered.filter(|_| head.status.is_success()) {
             self.remembered().answered(&conversation);
         }

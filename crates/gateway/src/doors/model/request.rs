@@ -49,8 +49,8 @@ fn unread(coverage: Coverage) -> Request {
 impl Crossing {
     /// What the agent asks for, as an action. What is wrong with it is a fault of the action, so that it is
     /// judged and recorded like anything else (in monitor mode it passes, unread).
-    /// `body` is what the body says, or why that cannot be known.
-    pub(super) fn read(&self, head: &Parts, body: Result<&Bytes, &Fault>) -> Asked {
+    /// `body` is what the body says, or why that cannot be known; `mode` the mode of the whole crossing.
+    pub(super) fn read(&self, head: &Parts, body: Result<&Bytes, &Fault>, mode: Mode) -> Asked {
         let path = self.rest.split('?').next().unwrap_or_default();
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
@@ -67,7 +67,7 @@ impl Crossing {
         let body = self.routable(head, endpoint, path).and_then(|()| body.map_err(undecodable));
         let read = body.and_then(|body| match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
-                let body = self.restored(dialect, body, &mut history);
+                let body = self.restored(dialect, body, &mut history, mode);
                 let mut request =
                     dialect.read_request(&body).map_err(|fault| bad_request(fault.code, fault.message))?;
                 self.inherit(dialect, &body, &mut request, &mut history);
@@ -98,9 +98,9 @@ impl Crossing {
 
     /// The request with calls that were blocked put back where its protocol asks for them. In monitor mode
     /// nothing was blocked, and nothing is altered.
-    fn restored(&self, dialect: Dialect, body: &Bytes, history: &mut History) -> Bytes {
+    fn restored(&self, dialect: Dialect, body: &Bytes, history: &mut History, mode: Mode) -> Bytes {
         let memory = self.remembered();
-        if memory.is_empty() || self.gateway.mode() == Mode::Monitor {
+        if memory.is_empty() || mode == Mode::Monitor {
             return body.clone();
         }
         // What is not strict JSON is refused when it is read.

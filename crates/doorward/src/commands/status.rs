@@ -1,0 +1,109 @@
+//! `doorward status`: what the running process does, in the words of its control listener.
+
+use std::process::ExitCode;
+
+use doorward_core::syntax::{Node, json};
+use doorward_store::{Home, StoreError};
+
+use crate::cli::{Cli, StatusArgs};
+use crate::terminal::{clean, print};
+use crate::{client, config};
+
+/// Runs the command: 0 if all is well, 1 if no process runs, if it cannot record, if something is stopped, or if
+/// the policy's files hold something that was refused.
+///
+/// # Errors
+/// If there is no home directory, or the process does not answer.
+pub fn run(cli: &Cli, args: &StatusArgs) -> anyhow::Result<ExitCode> {
+    let root = config::home(cli.home.as_deref())?;
+    anyhow::ensure!(
+        root.is_dir(),
+        "there is no Doorward home at {}; `doorward run` makes one",
+        root.display()
+    );
+    let home = Home::open(root)?;
+    match home.lock() {
+        Ok(_) => {
+            print(if args.json { "{\"running\":false}" } else { "not running; start it with: doorward run" });
+            return Ok(ExitCode::FAILURE);
+        }
+        Err(StoreError::Locked { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let answer = client::ask(&home, "GET", "/v1/status", b"")?;
+    let status = json::parse(answer.as_bytes())?;
+    let fine = is_fine(&status);
+    if args.json {
+        print(answer.trim_end());
+    } else {
+        tell(&status);
+    }
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn refused(status: &Node) -> Option<&Node> {
+    status.get("policy")?.some("refused")
+}
+
+fn stopped(status: &Node) -> bool {
+    let stops = |source: &str| {
+        let of = status.get("kill").and_then(|kill| kill.get(source));
+        of.is_some_and(|of| {
+            of.some("all").is_some() || of.get("agents").is_some_and(|agents| !agents.members().is_empty())
+        })
+    };
+    stops("acts") || stops("file")
+}
+
+fn is_fine(status: &Node) -> bool {
+    status.get("ready").and_then(Node::as_bool) == Some(true) && refused(status).is_none() && !stopped(status)
+}
+
+fn tell(status: &Node) {
+    let text = |node: Option<&Node>, key: &str| {
+        clean(&node.and_then(|node| node.get(key)?.scalar()).unwrap_or_default())
+    };
+    let status_text = |key| text(Some(status), key);
+    print(&format!(
+        "doorward {} is up, mode {}, {} receipts",
+        status_text("version"),
+        status_text("mode"),
+        status_text("receipts")
+    ));
+    if status.get("ready").and_then(Node::as_bool) != Some(true) {
+        print(&format!("NOT READY: {}", status_text("not_ready")));
+    }
+    let policy = status.get("policy");
+    let revision = text(policy, "revision");
+    let short = revision.get(..12).unwrap_or(&revision);
+    print(&format!("policy {short}: {} rules", text(policy, "rules")));
+    if let Some(refused) = refused(status) {
+        print(&format!(
+            "REFUSED: its files say something else since, with {} faults; the policy above stays in force",
+            text(Some(refused), "count")
+        ));
+        for fault in refused.get("faults").map(Node::elements).unwrap_or_default() {
+            print(&format!("  {}", clean(&fault.scalar().unwrap_or_default())));
+        }
+    }
+    let kill = status.get("kill");
+    for source in ["acts", "file"] {
+        let Some(of) = kill.and_then(|kill| kill.get(source)) else { continue };
+        if let Some(all) = of.some("all") {
+            print(&format!(
+                "STOPPED: everything, by {}: {}",
+                text(Some(all), "by"),
+                text(Some(all), "reason")
+            ));
+        }
+        for member in of.get("agents").map(Node::members).unwrap_or_default() {
+            let stop = Some(&member.value);
+            print(&format!(
+                "STOPPED: {}, by {}: {}",
+                clean(&member.key),
+                text(stop, "by"),
+                text(stop, "reason")
+            ));
+        }
+    }
+}
