@@ -223,6 +223,15 @@ impl Decision {
         Self { verdict, risk, reasons, coverage, epoch, ..Self::default() }
     }
 
+    /// Whether the action goes on as it is. One that must be redacted does not, unless its duties say what is taken
+    /// out: a rule is never weaker than it reads.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let redacted = || self.duties.0.iter().any(|duty| matches!(duty, Duty::Edit(..)));
+        let to_redact = || self.reasons.iter().any(|reason| reason.verdict == Verdict::Redact);
+        self.verdict.passes() && (!to_redact() || redacted())
+    }
+
     /// The reason that decided, if there is any.
     #[must_use]
     pub fn decisive(&self) -> Option<&Reason> {
@@ -287,6 +296,19 @@ mod tests {
         assert_eq!(decision.reasons.len(), 3);
         assert_eq!(decision.risk, 94);
         assert_eq!(Decision::default().and(reason("x", Verdict::Ask, 61)).verdict, Verdict::Ask);
+    }
+
+    #[test]
+    fn what_must_be_redacted_passes_only_with_something_taken_out() {
+        let redact = vec![reason("a", Verdict::Redact, 50), reason("b", Verdict::Audit, 30)];
+        let mut decision = Decision::from_reasons(redact, Coverage::Full, Epoch::default());
+        assert!(decision.verdict.passes() && !decision.passes());
+        decision.duties.0.push(Duty::Limit(1));
+        assert!(!decision.passes());
+        decision.duties.0.push(Duty::Edit(Span::new(0, 1), Bytes::from_static(b"x")));
+        assert!(decision.passes());
+        assert!(!decision.and(reason("c", Verdict::Ask, 60)).passes());
+        assert!(Decision::default().passes());
     }
 
     #[test]

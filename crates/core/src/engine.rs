@@ -8,7 +8,7 @@ use crate::action::{Action, ActionKind, Effect, PartKind, Source};
 use crate::decision::{Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
 use crate::detect::rules::{MOST_AUDITED, RuleSet, shipped};
-use crate::policy::{Policy, Profile, SHIPPED};
+use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Kill, Remembered};
 use crate::syntax::{self, Diagnostic};
 
@@ -108,11 +108,9 @@ impl Engine {
         if acts(action.kind) {
             self.floor.judge(action, effects, &readings, &mut reasons);
         }
-        reasons.extend(self.policy.evaluate(action, effects, &self.home));
-        let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
-        let spoken: Vec<(usize, String)> =
-            readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
-        let findings = self.rules.findings(action, effects, &spoken, &remembered);
+        let findings = self.findings(action, effects, &readings, facts);
+        let given = Given { effects, home: &self.home, findings: &findings, facts };
+        reasons.extend(self.policy.evaluate(action, &given));
         reasons.extend(findings.into_iter().filter_map(|finding| self.reason(finding)));
         reasons.extend(recalled(facts));
         reasons.extend(self.unread(action));
@@ -122,6 +120,15 @@ impl Engine {
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
         decision.reasons.truncate(MOST_REASONS);
         decision
+    }
+
+    /// What each rule of the policy says about `action`.
+    #[must_use]
+    pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
+        let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
+        let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
+        let findings = self.findings(action, effects, &readings, facts);
+        self.policy.explain(action, &Given { effects, home: &self.home, findings: &findings, facts })
     }
 
     /// What is seen in text that is already on its way and can only be audited.
@@ -148,6 +155,20 @@ impl Engine {
             Remembered { verdict: verdicts.max().unwrap_or_default(), risk: risks.max().unwrap_or(0) }
         };
         parts.map(|part| (part, about(part))).collect()
+    }
+
+    /// What detectors find in the parts that were not judged before, and in the effects.
+    fn findings(
+        &self,
+        action: &Action,
+        effects: &[Effect],
+        readings: &[(usize, Reading)],
+        facts: &Facts,
+    ) -> Vec<Finding> {
+        let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
+        let spoken: Vec<(usize, String)> =
+            readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
+        self.rules.findings(action, effects, &spoken, &remembered)
     }
 
     fn reason(&self, finding: Finding) -> Option<Reason> {

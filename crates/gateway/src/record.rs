@@ -535,7 +535,7 @@ impl Recorder {
 
 /// Whether an action goes on. In monitor mode everything does but what the kill switch stops.
 fn goes_on(decision: &Decision, mode: Mode, kill: Kill) -> bool {
-    decision.verdict.passes() || mode == Mode::Monitor && kill == Kill::Running
+    decision.passes() || mode == Mode::Monitor && kill == Kill::Running
 }
 
 fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt) -> ActionRecord<'a> {

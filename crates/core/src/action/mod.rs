@@ -63,6 +63,18 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source, for tables and messages.
+    pub const ALL: [Self; 8] = [
+        Self::User,
+        Self::Model,
+        Self::Provider,
+        Self::Web,
+        Self::Mcp,
+        Self::LocalFile,
+        Self::Internal,
+        Self::Unknown,
+    ];
+
     /// The word in policies and receipts.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

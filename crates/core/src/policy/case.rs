@@ -51,8 +51,14 @@ impl Case {
     }
 }
 
-const VERDICTS: [(&str, Verdict); 4] =
-    [("allow", Verdict::Allow), ("audit", Verdict::Audit), ("ask", Verdict::Ask), ("block", Verdict::Block)];
+const VERDICTS: [(&str, Verdict); 6] = [
+    ("allow", Verdict::Allow),
+    ("audit", Verdict::Audit),
+    ("redact", Verdict::Redact),
+    ("ask", Verdict::Ask),
+    ("quarantine", Verdict::Quarantine),
+    ("block", Verdict::Block),
+];
 
 /// Reads one test. `names` are those of all rules, with `default`.
 pub(super) fn read(node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) -> Option<Case> {

@@ -1,8 +1,10 @@
 //! Why each rule applies to an action, or does not.
 
-use super::evaluate::{Case, Known, asset, capability, reaches};
+use super::Policy;
+use super::evaluate::Given;
+use super::judged::{Judged, asset, capability, target};
+use super::rule::{Place, Rule};
 use super::truth::Truth;
-use super::{Policy, Rule, Verb};
 use crate::action::{Action, Effect};
 
 /// What one rule says about an action.
@@ -10,6 +12,8 @@ use crate::action::{Action, Effect};
 pub struct Explained {
     /// The rule's name.
     pub rule: String,
+    /// Where it was written.
+    pub place: Place,
     /// Its verb.
     pub verb: &'static str,
     /// Whether all of its conditions are fulfilled for one and the same effect; of an `allow`: for each effect. What
@@ -32,47 +36,54 @@ pub struct Condition {
 }
 
 impl Policy {
-    /// What each rule says about `action`, whose effects are `effects`, in the order of the rules. `home` as in
-    /// [`Policy::evaluate`].
+    /// What each rule says about `action`, in the order of the rules.
     #[must_use]
-    pub fn explain(&self, action: &Action, effects: &[Effect], home: &str) -> Vec<Explained> {
-        let hosts = Case::hosts(action, effects);
-        let urls = Case::urls(effects);
-        let case = Case { action, effects, hosts: &hosts, urls: &urls, home };
-        let candidates = self.index.candidates(action, effects, &hosts);
-        let rules = self.rules.iter().enumerate();
-        rules.map(|(at, rule)| case.explained(rule, candidates.binary_search(&at).is_ok())).collect()
+    pub fn explain(&self, action: &Action, given: &Given<'_>) -> Vec<Explained> {
+        let judged = self.judged(action, given);
+        let mut considered = vec![false; self.rules.len()];
+        for at in self.index.candidates(action, given.effects, &judged.hosts) {
+            considered.get_mut(at).into_iter().for_each(|slot| *slot = true);
+        }
+        let rules = self.rules.iter().zip(considered);
+        rules.map(|(rule, considered)| judged.explained(rule, considered)).collect()
     }
 }
 
-impl Case<'_> {
+impl Judged<'_> {
     fn explained(&self, rule: &Rule, considered: bool) -> Explained {
-        let mut conditions = Vec::new();
-        if !rule.tool.is_empty() {
-            conditions.push(Condition { name: "tool", truths: vec![self.tool(rule)] });
-        }
-        let mut add = |name, given: bool, truth: &dyn Fn(&Effect, usize, &Known) -> Truth| {
+        let matcher = &rule.matcher;
+        let whole = [
+            ("door", !matcher.door.is_empty(), self.door(matcher)),
+            ("tool", !matcher.tool.is_empty(), self.tool(matcher)),
+            ("principal", !matcher.principal.is_empty(), self.principal(matcher)),
+            ("direction", !matcher.direction.is_empty(), self.direction(matcher)),
+            ("source", !matcher.source.is_empty(), self.source(matcher)),
+            ("tainted", matcher.tainted.is_some(), self.tainted(matcher)),
+            ("coverage", !matcher.coverage.is_empty(), self.coverage(matcher)),
+            ("finding", !matcher.finding.is_empty(), self.finding(matcher)),
+        ];
+        let whole = whole.into_iter().filter(|(_, given, _)| *given);
+        let mut conditions: Vec<Condition> =
+            whole.map(|(name, _, truth)| Condition { name, truths: vec![truth] }).collect();
+        let mut add = |name, given: bool, truth: &dyn Fn(&Effect, usize) -> Truth| {
             if given {
-                let each = self.effects.iter().zip(self.hosts).enumerate();
-                let truths = each.map(|(at, (effect, host))| truth(effect, at, host)).collect();
-                conditions.push(Condition { name, truths });
+                let each = self.given.effects.iter().zip(0..);
+                conditions
+                    .push(Condition { name, truths: each.map(|(effect, at)| truth(effect, at)).collect() });
             }
         };
-        add("capability", !rule.capability.is_empty(), &|effect, _, _| capability(rule, effect));
-        add("asset", !rule.asset.is_empty(), &|effect, _, _| asset(rule, effect));
-        add("host", !rule.host.is_empty(), &|_, _, host| reaches(rule, host));
-        add("url", !rule.url.is_empty(), &|_, at, host| self.url(rule, at, host));
-        add("path", !rule.path.is_empty(), &|effect, _, _| self.path(&rule.path, effect));
-        let verb = match rule.verb {
-            Verb::Allow => "allow",
-            Verb::Deny => "deny",
-            Verb::Ask => "ask",
-            Verb::Audit => "audit",
-        };
-        let holds = match rule.verb {
-            Verb::Allow => self.tool(rule).min(self.every_effect(rule)),
-            Verb::Deny | Verb::Ask | Verb::Audit => self.tool(rule).min(self.any_effect(rule)),
-        };
-        Explained { rule: rule.name.clone(), verb, holds, considered, conditions }
+        add("capability", !matcher.capability.is_empty(), &|effect, _| capability(matcher, effect));
+        add("asset", !matcher.asset.is_empty(), &|effect, _| asset(matcher, effect));
+        add("host", !matcher.host.is_empty(), &|_, at| self.host(matcher, at));
+        add("url", !matcher.url.is_empty(), &|_, at| self.url(matcher, at));
+        add("path", !matcher.path.is_empty(), &|effect, _| self.path(&matcher.path, effect));
+        add("target", !matcher.target.is_empty(), &|effect, _| target(&matcher.target, effect));
+        let mut holds = if rule.verb.restricts() { self.some(matcher) } else { self.all(matcher) };
+        if rule.has_ended(self.given.facts.now) {
+            conditions.push(Condition { name: "expires", truths: vec![Truth::No] });
+            holds = Truth::No;
+        }
+        let place = rule.place.clone();
+        Explained { rule: rule.name.clone(), place, verb: rule.verb.as_str(), holds, considered, conditions }
     }
 }

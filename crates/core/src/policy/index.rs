@@ -1,62 +1,93 @@
 //! Which rules could speak about an action: by tool, by host, by capability. The cost of judging does
-//! not grow with rules whose key is not there.
+//! not grow with rules whose key is not there, and nothing is allocated to find those whose key is.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use super::Rule;
-use super::url::UrlPattern;
+use super::rule::{HostPattern, Matcher, Rule};
 use crate::action::{Action, Capability, Effect};
 use crate::url::Host;
 
-/// Rules by key, as indices.
-#[derive(Debug)]
+/// Rules by key, as their numbers in order.
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    /// By the tool's name in lower case.
-    tools: HashMap<String, Vec<usize>>,
+    /// By the tool's name, case aside.
+    tools: Keyed,
     /// By host, or by what stands behind `*.`.
-    hosts: HashMap<String, Vec<usize>>,
-    /// Every rule in `hosts`: for effects whose host is not known.
-    with_host: Vec<usize>,
-    capabilities: HashMap<Capability, Vec<usize>>,
+    hosts: Keyed,
+    /// Those with a range of addresses.
+    with_range: Vec<u32>,
+    /// Every rule in `hosts` and `with_range`: for effects whose host is not known.
+    with_host: Vec<u32>,
+    capabilities: HashMap<Capability, Vec<u32>>,
     /// Every rule in `capabilities`: for effects whose capability is not known.
-    with_capability: Vec<usize>,
+    with_capability: Vec<u32>,
     /// Rules without a key.
-    residual: Vec<usize>,
+    residual: Vec<u32>,
+    asks_for_hosts: bool,
     asks_for_urls: bool,
+}
+
+/// Rules by the digest of a name. Two names of one digest only make for more candidates: each rule looks at the
+/// name itself.
+type Keyed = HashMap<u64, Vec<u32>, BuildHasherDefault<AsItIs>>;
+
+/// A hasher for what is a digest already.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = step(self.0, u32::from(*byte)));
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
 }
 
 impl Index {
     pub(super) fn of(rules: &[Rule]) -> Self {
-        let mut index = Self {
-            tools: HashMap::new(),
-            hosts: HashMap::new(),
-            with_host: Vec::new(),
-            capabilities: HashMap::new(),
-            with_capability: Vec::new(),
-            residual: Vec::new(),
-            asks_for_urls: rules.iter().any(|rule| !rule.url.is_empty()),
-        };
-        for (at, rule) in rules.iter().enumerate() {
-            if let Some(names) = &rule.tool_names {
-                for name in names {
-                    index.tools.entry(name.clone()).or_default().push(at);
-                }
-            } else if let Some(hosts) = hosts_of(rule) {
-                index.with_host.push(at);
-                for host in hosts {
-                    let key = host.strip_prefix("*.").unwrap_or(host);
-                    index.hosts.entry(key.to_owned()).or_default().push(at);
-                }
-            } else if !rule.capability.is_empty() {
-                index.with_capability.push(at);
-                for capability in &rule.capability {
-                    index.capabilities.entry(*capability).or_default().push(at);
-                }
-            } else {
-                index.residual.push(at);
-            }
+        let mut index = Self::default();
+        for (at, rule) in (0u32..).zip(rules) {
+            index.add(at, &rule.matcher);
         }
         index
+    }
+
+    fn add(&mut self, at: u32, matcher: &Matcher) {
+        self.asks_for_hosts |= matcher.asks_about_hosts();
+        self.asks_for_urls |= !matcher.url.is_empty();
+        if let Some(names) = &matcher.tool_names {
+            names.iter().for_each(|name| put(self.tools.entry(folded(name)).or_default(), at));
+        } else if let Some(hosts) = hosts_of(matcher) {
+            put(&mut self.with_host, at);
+            for host in hosts {
+                match host {
+                    Some(name) => {
+                        let key = folded(name.strip_prefix("*.").unwrap_or(name));
+                        put(self.hosts.entry(key).or_default(), at);
+                    }
+                    None => put(&mut self.with_range, at),
+                }
+            }
+        } else if !matcher.capability.is_empty() {
+            put(&mut self.with_capability, at);
+            for capability in &matcher.capability {
+                put(self.capabilities.entry(*capability).or_default(), at);
+            }
+        } else {
+            put(&mut self.residual, at);
+        }
+    }
+
+    /// Whether some rule asks where effects lead.
+    pub(super) const fn asks_for_hosts(&self) -> bool {
+        self.asks_for_hosts
     }
 
     /// Whether some rule has a pattern for URLs.
@@ -64,59 +95,158 @@ impl Index {
         self.asks_for_urls
     }
 
-    /// The rules that could speak about `action`, in order. `hosts` are those of its effects; `None`
-    /// where one could be anything.
-    pub(super) fn candidates(&self, action: &Action, effects: &[Effect], hosts: &[Known]) -> Vec<usize> {
-        let mut found = self.residual.clone();
-        if let Some(tool) = &action.tool
-            && !self.tools.is_empty()
-        {
-            found.extend(self.tools.get(&tool.name.to_lowercase()).into_iter().flatten());
-        }
-        for effect in effects {
-            if action.tool.is_none() && !self.tools.is_empty() {
-                found.extend(self.tools.get(&effect.by.to_lowercase()).into_iter().flatten());
-            }
-            found.extend(self.capabilities.get(&effect.capability).into_iter().flatten());
-            if effect.capability == Capability::Unknown {
-                found.extend(&self.with_capability);
+    /// The rules that could speak about `action`, in order. `hosts` are those of its effects.
+    pub(super) fn candidates(&self, action: &Action, effects: &[Effect], hosts: &[Known]) -> Candidates<'_> {
+        let mut found = Candidates::default();
+        found.add(&self.residual);
+        if !self.tools.is_empty() {
+            match &action.tool {
+                Some(tool) => found.add_keyed(&self.tools, folded(&tool.name)),
+                None => effects.iter().for_each(|effect| found.add_keyed(&self.tools, folded(&effect.by))),
             }
         }
-        for host in hosts {
-            match host {
-                Known::Nothing => {}
-                Known::Unknown => found.extend(&self.with_host),
-                Known::Host(host) => self.by_host(host, &mut found),
+        if !self.with_capability.is_empty() {
+            for effect in effects {
+                if effect.capability == Capability::Unknown {
+                    found.add(&self.with_capability);
+                } else if let Some(rules) = self.capabilities.get(&effect.capability) {
+                    found.add(rules);
+                }
             }
         }
-        found.sort_unstable();
-        found.dedup();
+        if !self.with_host.is_empty() {
+            hosts.iter().for_each(|host| self.by_host(host, &mut found));
+        }
         found
     }
 
-    fn by_host(&self, host: &Host, found: &mut Vec<usize>) {
-        if self.hosts.is_empty() {
-            return;
-        }
-        let name = host.to_string();
-        let mut rest = name.as_str();
-        loop {
-            found.extend(self.hosts.get(rest).into_iter().flatten());
-            match (host, rest.split_once('.')) {
-                (Host::Name(_), Some((_, parent))) => rest = parent,
-                _ => return,
+    fn by_host<'i>(&'i self, host: &Known, found: &mut Candidates<'i>) {
+        match host {
+            Known::Nothing => {}
+            Known::Unknown => found.add(&self.with_host),
+            Known::Host(Host::Ip(ip)) => {
+                found.add(&self.with_range);
+                found.add_keyed(&self.hosts, folded(&ip.to_string()));
+            }
+            Known::Host(Host::Name(name)) => {
+                let mut rest = Some(name.as_str());
+                while let Some(suffix) = rest {
+                    found.add_keyed(&self.hosts, folded(suffix));
+                    rest = suffix.split_once('.').map(|(_, parent)| parent);
+                }
             }
         }
     }
 }
 
-/// The hosts that a rule is about; `None` if it may be about any.
-fn hosts_of(rule: &Rule) -> Option<Vec<&str>> {
-    if !rule.host.is_empty() {
-        return Some(rule.host.iter().map(String::as_str).collect());
+/// Rules come in order, so a rule that is there already is the last.
+fn put(rules: &mut Vec<u32>, at: u32) {
+    if rules.last() != Some(&at) {
+        rules.push(at);
     }
-    let of_urls: Option<Vec<&str>> = rule.url.iter().map(UrlPattern::host).collect();
-    of_urls.filter(|hosts| !hosts.is_empty())
+}
+
+/// The hosts that a rule is about, `None` for ranges of them; `None` altogether if it may be about any.
+fn hosts_of(matcher: &Matcher) -> Option<Vec<Option<&str>>> {
+    if matcher.host.is_empty() {
+        let of_urls: Option<Vec<_>> = matcher.url.iter().map(|url| url.host().map(Some)).collect();
+        return of_urls.filter(|hosts| !hosts.is_empty());
+    }
+    let each = matcher.host.iter().map(|pattern| match pattern {
+        HostPattern::Named(name) => Some(name.as_str()),
+        HostPattern::Range(_) => None,
+    });
+    Some(each.collect())
+}
+
+/// A digest of `text`, case aside (FNV-1a over its letters, and a last round so that all bits count).
+fn folded(text: &str) -> u64 {
+    let lower =
+        |c: char| if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) };
+    let digest = text.chars().fold(0xcbf2_9ce4_8422_2325, |digest, c| step(digest, u32::from(lower(c))));
+    digest ^ (digest >> 32)
+}
+
+const fn step(digest: u64, value: u32) -> u64 {
+    (digest ^ value as u64).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// How many lists of rules are merged as they are; an action with more kinds of effects than that has its
+/// candidates gathered as a set.
+const LISTS: usize = 12;
+
+/// The numbers of rules, each once, in order.
+#[derive(Debug, Default)]
+pub(super) struct Candidates<'i> {
+    lists: [&'i [u32]; LISTS],
+    used: usize,
+    /// The rest, a bit for each rule.
+    more: Vec<u64>,
+    /// From which word on they are still to come.
+    word: usize,
+}
+
+impl<'i> Candidates<'i> {
+    fn add_keyed(&mut self, keyed: &'i Keyed, key: u64) {
+        if let Some(rules) = keyed.get(&key) {
+            self.add(rules);
+        }
+    }
+
+    fn add(&mut self, rules: &'i [u32]) {
+        let known = self.lists.iter().take(self.used).any(|list| std::ptr::eq(*list, rules));
+        if rules.is_empty() || known {
+            return;
+        }
+        if let Some(free) = self.lists.get_mut(self.used) {
+            *free = rules;
+            self.used += 1;
+            return;
+        }
+        for rule in rules {
+            let word = *rule as usize / 64;
+            if self.more.len() <= word {
+                self.more.resize(word + 1, 0);
+            }
+            if let Some(bits) = self.more.get_mut(word) {
+                *bits |= 1 << (rule % 64);
+            }
+        }
+    }
+
+    /// The first of `more`.
+    fn first_of_more(&mut self) -> Option<u32> {
+        while let Some(bits) = self.more.get(self.word) {
+            if *bits != 0 {
+                return u32::try_from(self.word * 64).ok()?.checked_add(bits.trailing_zeros());
+            }
+            self.word += 1;
+        }
+        None
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let more = self.first_of_more();
+        let heads = self.lists.iter().take(self.used).filter_map(|list| list.first().copied());
+        let least = heads.chain(more).min()?;
+        for list in self.lists.iter_mut().take(self.used) {
+            if let Some((first, rest)) = list.split_first()
+                && *first == least
+            {
+                *list = rest;
+            }
+        }
+        if more == Some(least)
+            && let Some(bits) = self.more.get_mut(self.word)
+        {
+            *bits &= *bits - 1;
+        }
+        usize::try_from(least).ok()
+    }
 }
 
 /// What is known of the host an effect reaches.
@@ -128,4 +258,23 @@ pub(super) enum Known {
     Unknown,
     /// This one.
     Host(Host),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_come_in_order_and_once_however_many_lists_there_are() {
+        for count in [1usize, 3, LISTS, 40] {
+            let lists: Vec<Vec<u32>> =
+                (0..count).map(|list| (0..300u32).filter(|n| n % (list as u32 + 2) == 1).collect()).collect();
+            let mut found = Candidates::default();
+            lists.iter().chain(&lists).for_each(|list| found.add(list));
+            let mut expected: Vec<usize> = lists.iter().flatten().map(|n| *n as usize).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(found.collect::<Vec<_>>(), expected, "{count} lists");
+        }
+    }
 }

@@ -6,16 +6,16 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::action::{AssetClass, Capability};
-use crate::decision::Verdict;
-use crate::detect::glob::Glob;
 use crate::session::Mode;
 use crate::syntax::{Diagnostic, Severity, Source};
 
 mod case;
 pub use case::{Case, Surprise};
 
+mod date;
+
 mod evaluate;
+pub use evaluate::Given;
 
 mod explain;
 pub use explain::{Condition, Explained};
@@ -23,13 +23,20 @@ pub use explain::{Condition, Explained};
 mod index;
 use index::Index;
 
+mod judged;
+
 mod parse;
+
+mod range;
+
+mod rule;
+use rule::Rule;
+pub use rule::{Place, Verb};
 
 mod truth;
 pub use truth::Truth;
 
 mod url;
-use url::UrlPattern;
 
 /// The policy in force when an operator has none, with comments: `doorward init` writes this file.
 pub const SHIPPED: &str = include_str!("shipped.yaml");
@@ -63,49 +70,6 @@ pub enum Profile {
     Balanced,
     /// Asked.
     Strict,
-}
-
-/// What a rule asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verb {
-    Allow,
-    Deny,
-    Ask,
-    Audit,
-}
-
-impl Verb {
-    const fn verdict(self) -> Verdict {
-        match self {
-            Self::Allow => Verdict::Allow,
-            Self::Audit => Verdict::Audit,
-            Self::Ask => Verdict::Ask,
-            Self::Deny => Verdict::Block,
-        }
-    }
-}
-
-/// One rule. Every list that is not empty must hold something that fits.
-#[derive(Debug)]
-struct Rule {
-    name: String,
-    verb: Verb,
-    tool: Vec<Glob>,
-    /// The tools by name, if none of them has a wildcard.
-    tool_names: Option<Vec<String>>,
-    capability: Vec<Capability>,
-    host: Vec<String>,
-    url: Vec<UrlPattern>,
-    asset: Vec<AssetClass>,
-    path: Vec<PathPattern>,
-}
-
-/// A pattern for paths and what it begins with.
-#[derive(Debug)]
-struct PathPattern {
-    glob: Glob,
-    /// What stands before the first wildcard.
-    literal: String,
 }
 
 impl Policy {

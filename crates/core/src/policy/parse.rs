@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use std::sync::Arc;
+
 use super::case::{self, Case};
-use super::url::UrlPattern;
-use super::{Default, PathPattern, Profile, Rule, Verb};
-use crate::action::{AssetClass, Capability};
-use crate::detect::glob::Glob;
-use crate::session::Mode;
+use super::rule::{Place, Rule, Verb};
+use super::{Default, Profile, date};
+use crate::session::{Millis, Mode};
 use crate::syntax::decode::{Fields, suggestion};
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
-use crate::url::{Host, host_of};
+
+mod matcher;
 
 /// The most rules in one policy.
 const MOST_RULES: usize = 10_000;
@@ -21,11 +22,8 @@ const MOST_TESTS: usize = 10_000;
 /// The longest name, in characters.
 pub(super) const LONGEST_NAME: usize = 128;
 
-/// The longest pattern, in bytes.
-const LONGEST_PATTERN: usize = 1024;
-
-const VERBS: [(&str, Verb); 4] =
-    [("allow", Verb::Allow), ("deny", Verb::Deny), ("ask", Verb::Ask), ("audit", Verb::Audit)];
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 512;
 
 /// What all sources said so far.
 pub(super) struct Parsed {
@@ -35,7 +33,40 @@ pub(super) struct Parsed {
     pub(super) rules: Vec<Rule>,
     pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
-    names: HashMap<String, String>,
+    names: HashMap<String, Arc<str>>,
+}
+
+/// The source being read.
+struct Text<'a> {
+    origin: Arc<str>,
+    text: &'a str,
+    /// Where each line begins.
+    lines: Vec<u32>,
+}
+
+impl<'a> Text<'a> {
+    fn of(source: &Source<'a>) -> Self {
+        let ends = source.text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, at)| at);
+        Self {
+            origin: source.name.into(),
+            text: source.text,
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let line = self.lines.partition_point(|start| *start <= span.start);
+        let start =
+            line.checked_sub(1).and_then(|before| self.lines.get(before)).copied().unwrap_or_default();
+        let before = self.text.get(start as usize..span.start as usize).unwrap_or_default();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place {
+            origin: Arc::clone(&self.origin),
+            line: count(line),
+            column: count(before.chars().count() + 1),
+            span,
+        }
+    }
 }
 
 impl Parsed {
@@ -54,7 +85,7 @@ impl Parsed {
     pub(super) fn add(&mut self, source: &Source<'_>) {
         let mut faults = Vec::new();
         match yaml::parse(source.text.as_bytes()) {
-            Ok(node) => self.document(&node, source.name, &mut faults),
+            Ok(node) => self.document(&node, &Text::of(source), &mut faults),
             Err(found) => faults = found,
         }
         faults.sort_by_key(|fault| fault.span);
@@ -79,9 +110,16 @@ impl Parsed {
         }
     }
 
-    fn document(&mut self, node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) {
+    fn document(&mut self, node: &Node, text: &Text<'_>, faults: &mut Vec<Diagnostic>) {
         let mut fields = Fields::of(node, "a policy", faults);
-        fields.whole("version", 1..=1);
+        fields.maybe_whole("version", 1..=1);
+        if let (Some(_), Some(member)) = (fields.maybe_text("agent"), node.member("agent")) {
+            let warning = Diagnostic::warning(
+                member.key_span,
+                "`agent` restricts nothing: the rules are for every agent",
+            );
+            fields.faults().push(warning.advise("remove it; whom a rule is about is said with `principal`"));
+        }
         let default = fields.choice("default", &[("allow", Default::Allow), ("deny", Default::Deny)]);
         let mode = fields.maybe_choice("mode", &[("enforce", Mode::Block), ("dry_run", Mode::Monitor)]);
         let profiles = [("balanced", Profile::Balanced), ("strict", Profile::Strict)];
@@ -98,7 +136,7 @@ impl Parsed {
             fields.fault(span, format!("more than {MOST_RULES} rules"), "");
         } else {
             for rule in rules {
-                let rule = self.rule(rule, origin, default, fields.faults());
+                let rule = self.rule(rule, text, default, fields.faults());
                 self.rules.extend(rule);
             }
         }
@@ -106,7 +144,8 @@ impl Parsed {
             let span = node.get("tests").map_or(node.span, |node| node.span);
             fields.fault(span, format!("more than {MOST_TESTS} tests"), "");
         } else {
-            self.cases.extend(tests.iter().filter_map(|test| case::read(test, origin, fields.faults())));
+            self.cases
+                .extend(tests.iter().filter_map(|test| case::read(test, &text.origin, fields.faults())));
         }
         fields.finish();
     }
@@ -114,137 +153,98 @@ impl Parsed {
     fn rule(
         &mut self,
         node: &Node,
-        origin: &str,
+        text: &Text<'_>,
         default: Option<Default>,
         faults: &mut Vec<Diagnostic>,
     ) -> Option<Rule> {
         let mut fields = Fields::of(node, "a rule", faults);
         let name = fields.text("name");
-        let given = fields.present(&VERBS.map(|(word, _)| word));
+        let reason = fields.maybe_text("reason");
+        let expires = fields.maybe_text("expires").map(|text| expiry(text, node, &mut fields));
+        let words = Verb::ALL.map(Verb::as_str);
+        let given = fields.present(&words);
         let matchers: Vec<_> =
-            VERBS.iter().filter_map(|(word, verb)| Some((*verb, fields.maybe(word)?))).collect();
+            Verb::ALL.iter().filter_map(|verb| Some((*verb, fields.maybe(verb.as_str())?))).collect();
         if node.is_object() && given.len() != 1 {
-            let words = VERBS.map(|(word, _)| word).join(", ");
             let what = if given.is_empty() { "no verb" } else { "more than one verb" };
             let span = given.get(1).map_or(node.span, |(_, span)| *span);
-            fields.fault(span, format!("a rule with {what}"), format!("give it exactly one of: {words}"));
+            fields.fault(
+                span,
+                format!("a rule with {what}"),
+                format!("give it exactly one of: {}", words.join(", ")),
+            );
         } else if let (Some((word, span)), true) = (given.first(), matchers.is_empty()) {
             fields.fault(*span, format!("`{word}` says nothing"), "write `{}` if it is about everything");
         }
         fields.finish();
         if let (Some(name), Some(at)) = (name, node.get("name")) {
-            self.check_name(name, at.span, origin, faults);
+            self.check_name(name, at.span, &text.origin, faults);
+        }
+        if let (Some(reason), Some(at)) = (reason, node.get("reason")) {
+            check_reason(reason, at.span, faults);
         }
         let (verb, _) = matchers.first().copied()?;
-        if verb == Verb::Allow && default == Some(Default::Allow) {
-            faults.push(
-                Diagnostic::warning(node.span, "`allow` has nothing to answer: the default is `allow`")
-                    .advise("it lifts no finding; remove it, or write `default: deny`"),
-            );
-        }
+        check_verb(verb, node, default, faults);
         // Every matcher is read, so that the faults of a second one are told as well.
-        let rules =
-            matchers.iter().map(|(verb, node)| matcher_of(name.unwrap_or_default(), *verb, node, faults));
-        let rule = rules.collect::<Vec<_>>().into_iter().next()?;
-        name.map(|_| rule)
+        let read: Vec<_> = matchers.iter().map(|(verb, node)| matcher::read(*verb, node, faults)).collect();
+        Some(Rule {
+            name: name?.to_owned(),
+            verb,
+            matcher: read.into_iter().next()?,
+            reason: reason.map(str::to_owned),
+            expires: expires.flatten(),
+            place: text.place(node.span),
+        })
     }
 
-    fn check_name(&mut self, name: &str, span: Span, origin: &str, faults: &mut Vec<Diagnostic>) {
+    fn check_name(&mut self, name: &str, span: Span, origin: &Arc<str>, faults: &mut Vec<Diagnostic>) {
         if name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
             faults.push(Diagnostic::error(
                 span,
                 format!("a name has at most {LONGEST_NAME} printable characters"),
             ));
         }
-        if let Some(first) = self.names.insert(name.to_owned(), origin.to_owned()) {
+        if let Some(first) = self.names.insert(name.to_owned(), Arc::clone(origin)) {
             let message = format!("a second rule of this name; the first is in {first}");
             faults.push(Diagnostic::error(span, message).advise("names tell rules apart in receipts"));
         }
     }
 }
 
-fn matcher_of(name: &str, verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>) -> Rule {
-    let capabilities = Capability::ALL.map(|capability| (capability.as_str(), capability));
-    let assets = AssetClass::ALL.map(|asset| (asset.as_str(), asset));
-    let glob = if verb == Verb::Allow { Glob::exact_case } else { Glob::any_case };
-    let mut fields = Fields::of(node, "a matcher", faults);
-    let tools = patterns(&mut fields, "tool");
-    let capability = fields.choices("capability", &capabilities);
-    let asset = fields.choices("asset", &assets);
-    let paths = patterns(&mut fields, "path");
-    let hosts = patterns(&mut fields, "host");
-    let urls = patterns(&mut fields, "url");
-    fields.finish();
-    let has_wildcard = |text: &str| text.contains(['*', '?']);
-    for (path, span) in &paths {
-        if !path.starts_with(['/', '~', '*'])
-            || path.contains("//")
-            || path.split('/').any(|part| part == "..")
-        {
-            let advice = "begin with `/`, `~/` or `**/`, without `..`";
-            faults.push(Diagnostic::error(*span, "a path pattern that could match nothing").advise(advice));
-        }
+/// When a rule ends. One without a time that can be read never began.
+fn expiry(text: &str, node: &Node, fields: &mut Fields<'_, '_>) -> Option<Millis> {
+    let end = date::end_of(text);
+    if end.is_none() {
+        let span = node.get("expires").map_or(node.span, |at| at.span);
+        fields.fault(
+            span,
+            "`expires` is no date",
+            "write a day as `2026-12-31` or a time as `2026-12-31T18:00:00Z`",
+        );
     }
-    Rule {
-        name: name.to_owned(),
-        verb,
-        tool: tools.iter().map(|(tool, _)| glob(tool)).collect(),
-        tool_names: (!tools.is_empty() && !tools.iter().any(|(tool, _)| has_wildcard(tool)))
-            .then(|| tools.iter().map(|(tool, _)| tool.to_lowercase()).collect()),
-        capability,
-        host: hosts.iter().filter_map(|(text, span)| host_pattern(text, *span, faults)).collect(),
-        url: urls.iter().flat_map(|(text, span)| url_patterns(text, *span, faults)).collect(),
-        asset,
-        path: paths
-            .iter()
-            .map(|(path, _)| PathPattern {
-                glob: glob(path),
-                literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
-            })
-            .collect(),
+    end
+}
+
+fn check_reason(reason: &str, span: Span, faults: &mut Vec<Diagnostic>) {
+    if reason.chars().count() > LONGEST_REASON || reason.contains(char::is_control) {
+        let message = format!("a reason has at most {LONGEST_REASON} printable characters");
+        faults.push(Diagnostic::error(span, message).advise("write it in one line"));
     }
 }
 
-fn patterns<'a>(fields: &mut Fields<'a, '_>, key: &'static str) -> Vec<(&'a str, Span)> {
-    let texts = fields.texts(key);
-    for (text, span) in &texts {
-        if text.len() > LONGEST_PATTERN {
-            fields.fault(*span, format!("a pattern longer than {LONGEST_PATTERN} bytes"), "");
-        }
+/// What a verb needs beside its matcher, and what it must not have.
+fn check_verb(verb: Verb, node: &Node, default: Option<Default>, faults: &mut Vec<Diagnostic>) {
+    if verb == Verb::Allow && default == Some(Default::Allow) {
+        faults.push(
+            Diagnostic::warning(node.span, "`allow` has nothing to answer: the default is `allow`")
+                .advise("it lifts no finding; remove it, or write `default: deny`"),
+        );
     }
-    texts
-}
-
-fn url_patterns(text: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Vec<UrlPattern> {
-    UrlPattern::compile(text).unwrap_or_else(|wrong| {
-        faults.push(Diagnostic::error(span, wrong.message).advise(wrong.advice));
-        Vec::new()
-    })
-}
-
-/// A host pattern as it is compared, or why it could never match.
-fn host_pattern(text: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Option<String> {
-    let mut refuse = |message: &str, advice: &str| {
-        faults.push(Diagnostic::error(span, message).advise(advice));
-        None
-    };
-    if text.contains("://") {
-        return refuse("a host pattern with a scheme", "write the host alone: `api.example.com`");
-    }
-    if text.contains('/') {
-        return refuse("a host pattern with a path", "write the host alone: `api.example.com`");
-    }
-    let (below, name) = match text.strip_prefix("*.") {
-        Some(name) => (true, name),
-        None => (false, text),
-    };
-    if name.contains('*') {
-        return refuse("`*` in a host pattern stands only in front, as `*.`", "write `*.example.com`");
-    }
-    match host_of(name.trim_matches(['[', ']'])) {
-        Some(Host::Name(name)) if below => Some(format!("*.{name}")),
-        Some(Host::Ip(_)) if below => refuse("nothing is below an address", "remove `*.`"),
-        Some(host) => Some(host.to_string()),
-        None => refuse("not a host", "write a name or an address, without port and user"),
+    if let (true, Some(member)) = (verb.restricts(), node.member("expires")) {
+        let message = format!("`{}` does not expire: what restricts does not end by itself", verb.as_str());
+        faults.push(
+            Diagnostic::error(member.key_span, message)
+                .advise("remove `expires`, and the rule when its time has come"),
+        );
     }
 }

@@ -63,6 +63,8 @@ pub struct Facts {
     pub resolved: Vec<Effect>,
     /// For each part of the action that this session has judged before, what was found then.
     pub remembered: Vec<Option<Remembered>>,
+    /// Whether untrusted content shaped the action; `None` if nobody knows.
+    pub tainted: Option<bool>,
 }
 
 /// Number of an action within its session.
@@ -131,6 +133,7 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
         kill: now.kill,
         resolved: Vec::new(),
         remembered,
+        tainted: None,
     };
     (seq, facts)
 }

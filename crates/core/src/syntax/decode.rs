@@ -46,6 +46,12 @@ impl<'a, 'd> Fields<'a, 'd> {
         self.node.span
     }
 
+    /// Where `key` stands, if it is there.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Option<Span> {
+        self.node.member(key).map(|member| member.key_span)
+    }
+
     /// The list of faults, for decoding what lies deeper or for faults of one's own.
     pub const fn faults(&mut self) -> &mut Vec<Diagnostic> {
         self.faults

@@ -12,6 +12,7 @@ mod engine_floor;
 mod engine_judging;
 mod inspect;
 mod policy;
+mod policy_matchers;
 mod rules;
 mod shell;
 mod stream;

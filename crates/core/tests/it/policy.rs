@@ -2,15 +2,16 @@
 
 use doorward_core::action::{Action, ActionKind, AssetClass, Capability, Door, Effect, Target, ToolUse};
 use doorward_core::decision::{Reason, Verdict};
-use doorward_core::policy::{Default, Policy, Profile, SHIPPED};
-use doorward_core::session::Mode;
+use doorward_core::detect::Finding;
+use doorward_core::policy::{Default, Given, Policy, Profile, SHIPPED};
+use doorward_core::session::{Facts, Mode};
 use doorward_core::syntax::Source;
 
-fn policy(text: &str) -> Policy {
+pub fn policy(text: &str) -> Policy {
     Policy::compile(&[Source { name: "policy.yaml", text }]).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
-fn faults(text: &str) -> Vec<String> {
+pub fn faults(text: &str) -> Vec<String> {
     let found = Policy::compile(&[Source { name: "policy.yaml", text }]).map(|_| ()).unwrap_err();
     let told = found.iter().map(|fault| {
         let (line, column) = fault.position(text.as_bytes());
@@ -19,30 +20,34 @@ fn faults(text: &str) -> Vec<String> {
     told.collect()
 }
 
-fn call(tool: &str, effects: Vec<Effect>) -> Action {
+pub fn call(tool: &str, effects: Vec<Effect>) -> Action {
     let mut action = Action::new(Door::Model, ActionKind::ToolCall, "agent".into(), "session".into());
     action.tool = Some(ToolUse { name: tool.into(), declared: true, call_id: "".into() });
     action.effects = effects;
     action
 }
 
-fn effect(capability: Capability, target: Target, asset: AssetClass) -> Effect {
+pub fn effect(capability: Capability, target: Target, asset: AssetClass) -> Effect {
     Effect { capability, target, asset, from: Vec::new(), by: "curl".into() }
 }
 
-fn fetch(url: &str) -> Effect {
+pub fn fetch(url: &str) -> Effect {
     effect(Capability::NetworkFetch, Target::Url(url.into()), AssetClass::External)
 }
 
-fn read(path: &str, exact: bool) -> Effect {
+pub fn read(path: &str, exact: bool) -> Effect {
     effect(Capability::ReadFile, Target::Path { path: path.into(), exact }, AssetClass::Project)
 }
 
-fn reasons(policy: &Policy, action: &Action) -> Vec<Reason> {
-    policy.evaluate(action, &action.effects, "/home/dev")
+pub fn reasons(policy: &Policy, action: &Action) -> Vec<Reason> {
+    reasons_given(policy, action, &[], &Facts::default())
 }
 
-fn verdict(policy: &Policy, action: &Action) -> Verdict {
+pub fn reasons_given(policy: &Policy, action: &Action, findings: &[Finding], facts: &Facts) -> Vec<Reason> {
+    policy.evaluate(action, &Given { effects: &action.effects, home: "/home/dev", findings, facts })
+}
+
+pub fn verdict(policy: &Policy, action: &Action) -> Verdict {
     reasons(policy, action).iter().map(|reason| reason.verdict).max().unwrap_or_default()
 }
 

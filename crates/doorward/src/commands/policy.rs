@@ -144,9 +144,9 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
             return Ok(ExitCode::FAILURE);
         }
     };
-    let explained = policy.explain(&action, &action.effects, &config::user_home_text());
-    let decision =
-        config::engine_of(&config::home(cli.home.as_deref())?, policy)?.decide(&action, &Facts::default());
+    let engine = config::engine_of(&config::home(cli.home.as_deref())?, policy)?;
+    let explained = engine.explain(&action, &Facts::default());
+    let decision = engine.decide(&action, &Facts::default());
     if json {
         print(&explained_json(&action, &explained, &decision));
         return Ok(ExitCode::SUCCESS);

@@ -1,0 +1,195 @@
+//! From YAML to a matcher. What could match nothing is a fault: a rule that never speaks protects nobody.
+
+use super::super::range::Range;
+use super::super::rule::{Direction, Extent, HostPattern, Matcher, PathPattern, Verb};
+use super::super::url::UrlPattern;
+use crate::action::{AssetClass, Capability, Door, Source};
+use crate::detect::glob::Glob;
+use crate::syntax::decode::Fields;
+use crate::syntax::{Diagnostic, Node, Span};
+use crate::url::{Host, host_of};
+
+/// The longest pattern, in bytes.
+const LONGEST_PATTERN: usize = 1024;
+
+/// The most values in one list.
+const MOST_VALUES: usize = 1000;
+
+const DOORS: [(&str, Door); 4] = [
+    (Door::Model.as_str(), Door::Model),
+    (Door::Tools.as_str(), Door::Tools),
+    (Door::Egress.as_str(), Door::Egress),
+    (Door::Library.as_str(), Door::Library),
+];
+
+/// Reads the matcher of a rule with `verb`.
+pub(super) fn read(verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>) -> Matcher {
+    let mut fields = Fields::of(node, "a matcher", faults);
+    let matcher = conditions(verb, &mut fields);
+    fields.finish();
+    matcher
+}
+
+/// The conditions among `fields`.
+fn conditions(verb: Verb, fields: &mut Fields<'_, '_>) -> Matcher {
+    let glob = if verb.restricts() { Glob::any_case } else { Glob::exact_case };
+    let globs = |found: Vec<(&str, Span)>| found.iter().map(|(text, _)| glob(text)).collect::<Vec<_>>();
+    let has_wildcard = |text: &str| text.contains(['*', '?']);
+    let tools = patterns(fields, "tool");
+    let matcher = Matcher {
+        tool_names: (!tools.is_empty() && !tools.iter().any(|(tool, _)| has_wildcard(tool)))
+            .then(|| tools.iter().map(|(tool, _)| (*tool).to_owned()).collect()),
+        tool: globs(tools),
+        capability: fields.choices("capability", &Capability::ALL.map(|word| (word.as_str(), word))),
+        asset: fields.choices("asset", &AssetClass::ALL.map(|word| (word.as_str(), word))),
+        path: paths(fields, glob),
+        host: hosts(fields),
+        url: urls(fields),
+        target: globs(patterns(fields, "target")),
+        source: fields.choices("source", &Source::ALL.map(|word| (word.as_str(), word))),
+        tainted: fields.maybe_bool("tainted"),
+        finding: globs(patterns(fields, "finding")),
+        direction: fields.choices("direction", &Direction::WORDS),
+        door: fields.choices("door", &DOORS),
+        coverage: fields.choices("coverage", &Extent::WORDS),
+        principal: globs(patterns(fields, "principal")),
+    };
+    check_meeting(&matcher, fields);
+    if let (Some(_), Some(at)) = (matcher.tainted, fields.place("tainted")) {
+        let warning =
+            Diagnostic::warning(at, "no session knows yet what shaped an action, unless its source tells");
+        fields.faults().push(
+            warning
+                .advise("where it is not known the rule applies if it restricts, and does not if it allows"),
+        );
+    }
+    matcher
+}
+
+/// Texts that are patterns, each with its place.
+fn patterns<'a>(fields: &mut Fields<'a, '_>, key: &'static str) -> Vec<(&'a str, Span)> {
+    let texts = fields.texts(key);
+    if let Some((_, span)) = texts.get(MOST_VALUES) {
+        fields.fault(*span, format!("more than {MOST_VALUES} values of `{key}`"), "write several rules");
+    }
+    for (text, span) in &texts {
+        if text.len() > LONGEST_PATTERN {
+            fields.fault(*span, format!("a pattern longer than {LONGEST_PATTERN} bytes"), "");
+        }
+    }
+    texts
+}
+
+fn paths(fields: &mut Fields<'_, '_>, glob: fn(&str) -> Glob) -> Vec<PathPattern> {
+    let paths = patterns(fields, "path");
+    for (path, span) in &paths {
+        if !path.starts_with(['/', '~', '*'])
+            || path.contains("//")
+            || path.split('/').any(|part| part == "..")
+        {
+            let advice = "begin with `/`, `~/` or `**/`, without `..`";
+            fields.fault(*span, "a path pattern that could match nothing", advice);
+        }
+    }
+    let pattern = |(path, _): &(&str, Span)| PathPattern {
+        glob: glob(path),
+        literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
+    };
+    paths.iter().map(pattern).collect()
+}
+
+fn urls(fields: &mut Fields<'_, '_>) -> Vec<UrlPattern> {
+    let mut found = Vec::new();
+    for (text, span) in patterns(fields, "url") {
+        match UrlPattern::compile(text) {
+            Ok(patterns) => found.extend(patterns),
+            Err(wrong) => fields.fault(span, wrong.message, wrong.advice),
+        }
+    }
+    found
+}
+
+fn hosts(fields: &mut Fields<'_, '_>) -> Vec<HostPattern> {
+    let mut found = Vec::new();
+    for (text, span) in patterns(fields, "host") {
+        match host_pattern(text) {
+            Ok(pattern) => found.push(pattern),
+            Err((message, advice)) => fields.fault(span, message, advice),
+        }
+    }
+    found
+}
+
+/// A host pattern as it is compared, or why it could never match.
+fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
+    let refuse = |message: &str, advice: &str| Err((message.to_owned(), advice.to_owned()));
+    if text.contains("://") {
+        return refuse("a host pattern with a scheme", "write the host alone: `api.example.com`");
+    }
+    if let Some((address, _)) = text.split_once('/') {
+        let is_address = matches!(host_of(address.trim_matches(['[', ']'])), Some(Host::Ip(_)));
+        if is_address {
+            return Range::parse(text).map(HostPattern::Range);
+        }
+        return refuse("a host pattern with a path", "write the host alone: `api.example.com`");
+    }
+    let (below, name) = match text.strip_prefix("*.") {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    if name.contains('*') {
+        return refuse("`*` in a host pattern stands only in front, as `*.`", "write `*.example.com`");
+    }
+    match host_of(name.trim_matches(['[', ']'])) {
+        Some(Host::Name(name)) if below => Ok(HostPattern::Named(format!("*.{name}"))),
+        Some(Host::Ip(_)) if below => refuse("nothing is below an address", "remove `*.`"),
+        Some(host) => Ok(HostPattern::Named(host.to_string())),
+        None => refuse("not a host", "write a name or an address, without port and user"),
+    }
+}
+
+/// Conditions on one effect that no effect fulfils together.
+fn check_meeting(matcher: &Matcher, fields: &mut Fields<'_, '_>) {
+    let span = fields.span();
+    let mut dead = |what: &str, advice: &str| {
+        fields.fault(span, format!("this rule can never match: {what}"), advice);
+    };
+    let leads_somewhere = !(matcher.host.is_empty() && matcher.url.is_empty());
+    if !matcher.path.is_empty() && leads_somewhere {
+        dead("an effect is about a path or about a host, never both", "write two rules");
+    }
+    if !matcher.target.is_empty() && (leads_somewhere || !matcher.path.is_empty()) {
+        dead("`target` is what is neither a path nor a host", "write two rules");
+    }
+    let of_hosts = |asset: &AssetClass| {
+        use AssetClass::{CloudMetadata, Doorward, External, Internal, Unknown};
+        matches!(asset, CloudMetadata | Doorward | External | Internal | Unknown)
+    };
+    if leads_somewhere && !matcher.asset.is_empty() && !matcher.asset.iter().any(of_hosts) {
+        dead("none of these assets is a host", "leave `asset` out, or ask for `path`");
+    }
+    let hosts = matcher.host.iter().filter_map(|pattern| match pattern {
+        HostPattern::Named(name) => Some(name.as_str()),
+        HostPattern::Range(_) => None,
+    });
+    let named = hosts.clone().count() == matcher.host.len();
+    if named && !matcher.host.is_empty() && !matcher.url.is_empty() {
+        let meet = |url: &UrlPattern| {
+            url.host().is_none_or(|of_url| hosts.clone().any(|host| overlap(host, of_url)))
+        };
+        if !matcher.url.iter().any(meet) {
+            dead("none of its URLs is at one of its hosts", "give `url` alone; it names the host");
+        }
+    }
+}
+
+/// Whether there is a host that fits both patterns, each a name or `*.suffix`.
+fn overlap(a: &str, b: &str) -> bool {
+    let below = |inner: &str, outer: &str| inner.strip_suffix(outer).is_some_and(|rest| rest.ends_with('.'));
+    match (a.strip_prefix("*."), b.strip_prefix("*.")) {
+        (None, None) => a == b,
+        (Some(suffix), None) => below(b, suffix),
+        (None, Some(suffix)) => below(a, suffix),
+        (Some(a), Some(b)) => a == b || below(a, b) || below(b, a),
+    }
+}

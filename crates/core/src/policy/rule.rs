@@ -1,0 +1,218 @@
+//! Rules as they are compiled: a verb, a matcher, and where it was written.
+
+use std::sync::Arc;
+
+use super::range::Range;
+use super::url::UrlPattern;
+use crate::action::{Action, ActionKind, AssetClass, Capability, Door, Source};
+use crate::decision::{Coverage, Verdict};
+use crate::detect::glob::Glob;
+use crate::session::Millis;
+use crate::syntax::Span;
+use crate::url::{Host, covers};
+
+/// What a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// It answers `default: deny`, nothing else.
+    Allow,
+    /// It does not pass.
+    Deny,
+    /// A person decides.
+    Ask,
+    /// It passes, noted.
+    Audit,
+    /// It passes without what was found in it.
+    Redact,
+    /// It does not pass and is kept for review.
+    Quarantine,
+}
+
+impl Verb {
+    /// Every verb, as listed in messages.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Allow, Self::Deny, Self::Ask, Self::Audit, Self::Redact, Self::Quarantine];
+
+    /// The word in policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Ask => "ask",
+            Self::Audit => "audit",
+            Self::Redact => "redact",
+            Self::Quarantine => "quarantine",
+        }
+    }
+
+    pub(super) const fn verdict(self) -> Verdict {
+        match self {
+            Self::Allow => Verdict::Allow,
+            Self::Audit => Verdict::Audit,
+            Self::Redact => Verdict::Redact,
+            Self::Ask => Verdict::Ask,
+            Self::Quarantine => Verdict::Quarantine,
+            Self::Deny => Verdict::Block,
+        }
+    }
+
+    /// Whether the unknown satisfies it. What lets something pass needs to know.
+    pub(super) const fn restricts(self) -> bool {
+        !matches!(self, Self::Allow)
+    }
+}
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The name of its source: a file.
+    pub origin: Arc<str>,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// The bytes in the source.
+    pub span: Span,
+}
+
+/// One rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub name: String,
+    pub verb: Verb,
+    pub matcher: Matcher,
+    /// For people.
+    pub reason: Option<String>,
+    /// When it ends.
+    pub expires: Option<Millis>,
+    pub place: Place,
+}
+
+impl Rule {
+    /// Whether it has ended by `now`.
+    pub fn has_ended(&self, now: Millis) -> bool {
+        self.expires.is_some_and(|end| now >= end)
+    }
+}
+
+/// What a rule is about. Every list that is not empty must hold something that fits.
+#[derive(Debug, Default)]
+pub(super) struct Matcher {
+    pub tool: Vec<Glob>,
+    /// The tools by name, if none of them has a wildcard.
+    pub tool_names: Option<Vec<String>>,
+    pub capability: Vec<Capability>,
+    pub asset: Vec<AssetClass>,
+    pub host: Vec<HostPattern>,
+    pub url: Vec<UrlPattern>,
+    pub path: Vec<PathPattern>,
+    pub target: Vec<Glob>,
+    pub source: Vec<Source>,
+    pub tainted: Option<bool>,
+    pub finding: Vec<Glob>,
+    pub direction: Vec<Direction>,
+    pub door: Vec<Door>,
+    pub coverage: Vec<Extent>,
+    pub principal: Vec<Glob>,
+}
+
+impl Matcher {
+    /// Whether it has a condition on single effects.
+    pub const fn asks_about_effects(&self) -> bool {
+        !(self.capability.is_empty()
+            && self.host.is_empty()
+            && self.url.is_empty()
+            && self.asset.is_empty()
+            && self.path.is_empty()
+            && self.target.is_empty())
+    }
+
+    /// Whether it asks where effects lead.
+    pub const fn asks_about_hosts(&self) -> bool {
+        !(self.host.is_empty() && self.url.is_empty())
+    }
+}
+
+/// A pattern for paths and what it begins with.
+#[derive(Debug)]
+pub(super) struct PathPattern {
+    pub glob: Glob,
+    /// What stands before the first wildcard.
+    pub literal: String,
+}
+
+/// A pattern for hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum HostPattern {
+    /// A name, an address, or `*.suffix`.
+    Named(String),
+    /// A range of addresses.
+    Range(Range),
+}
+
+impl HostPattern {
+    pub fn covers(&self, host: &Host) -> bool {
+        match (self, host) {
+            (Self::Named(pattern), host) => covers(pattern, host),
+            (Self::Range(range), Host::Ip(ip)) => range.contains(*ip),
+            (Self::Range(_), Host::Name(_)) => false,
+        }
+    }
+}
+
+/// Which way something crosses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// To the agent.
+    In,
+    /// From the agent.
+    Out,
+}
+
+impl Direction {
+    pub const WORDS: [(&'static str, Self); 2] = [("in", Self::In), ("out", Self::Out)];
+
+    /// Which way `action` crosses. At the model's door a call is on its way to the agent that would run it.
+    pub const fn of(action: &Action) -> Self {
+        match (action.kind, action.door) {
+            (ActionKind::ToolCall, Door::Model) => Self::In,
+            (
+                ActionKind::ToolCall
+                | ActionKind::ModelRequest
+                | ActionKind::Outbound
+                | ActionKind::Url
+                | ActionKind::Opaque,
+                _,
+            ) => Self::Out,
+            (
+                ActionKind::ModelResponse
+                | ActionKind::ProviderCall
+                | ActionKind::ToolResult
+                | ActionKind::Unknown,
+                _,
+            ) => Self::In,
+        }
+    }
+}
+
+/// How much could be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    Full,
+    Partial,
+    None,
+}
+
+impl Extent {
+    pub const WORDS: [(&'static str, Self); 3] =
+        [("full", Self::Full), ("partial", Self::Partial), ("none", Self::None)];
+
+    pub const fn of(coverage: &Coverage) -> Self {
+        match coverage {
+            Coverage::Full => Self::Full,
+            Coverage::Partial(_) => Self::Partial,
+            Coverage::None(_) => Self::None,
+        }
+    }
+}
