@@ -112,6 +112,14 @@ pub struct RunArgs {
     /// Whether judged content is kept, encrypted: `yes` or `no` [default: no] [env: `DOORWARD_CONTENT`]
     #[arg(long, value_name = "YES|NO")]
     pub content: Option<String>,
+    /// Whether what calls say is kept, encrypted, so that policies can be tried on it: `yes` or `no` [default: yes]
+    /// [env: `DOORWARD_REPLAY`]
+    #[arg(long, value_name = "YES|NO")]
+    pub replay: Option<String>,
+    /// How long salts, content and what calls say are kept, in days, or `forever` [default: 90]
+    /// [env: `DOORWARD_RETENTION`]
+    #[arg(long, value_name = "DAYS")]
+    pub retention: Option<String>,
     /// How long an upstream or a client may be silent [default: 600] [env: `DOORWARD_IDLE_TIMEOUT`]
     #[arg(long, value_name = "SECONDS")]
     pub idle_timeout: Option<String>,
@@ -180,6 +188,8 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Judge past actions by another policy, and say which would be decided differently
+    Replay(ReplayArgs),
     /// Run the tests that stand beside the rules
     Test {
         /// Policy files that are in force together; without any, this home's policy.yaml
@@ -188,6 +198,23 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Exit status: 0 nothing passes or is blocked that was not, 1 something is, 2 the policy is faulty.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Policy files that would be in force together
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Only actions since then: 24h, 7d, 2026-11-21
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Most actions that are listed of a kind
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub limit: usize,
+    /// As JSON, all of them
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -45,6 +45,10 @@ pub struct Config {
     pub durability: Durability,
     /// Whether judged content is kept.
     pub content: bool,
+    /// Whether what was judged is kept, so that policies can be tried on it.
+    pub replay: bool,
+    /// How long salts, content and what was judged are kept; `None`: for ever.
+    pub retention: Option<Duration>,
     /// The agent whose token is printed.
     pub agent: String,
     /// How agents read calls from text, by name.
@@ -122,6 +126,8 @@ impl Config {
             patience: Patience::default(),
             durability: Durability::Os,
             content: false,
+            replay: true,
+            retention: Some(RETENTION),
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
             upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
@@ -297,6 +303,8 @@ impl Config {
                 self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?
             }
             "content" => self.content = yes_or_no(text)?,
+            "replay" => self.replay = yes_or_no(text)?,
+            "retention" => self.retention = retention(text)?,
             // After `agent`, whose it is.
             "text_tools" => {
                 let text_tools = choice(text, &TextTools::WORDS)?;
@@ -398,6 +406,8 @@ const SETTINGS: &[Setting] = &[
     setting("hosts", "DOORWARD_HOSTS", false),
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
+    setting("replay", "DOORWARD_REPLAY", false),
+    setting("retention", "DOORWARD_RETENTION", false),
     setting("idle_timeout", "DOORWARD_IDLE_TIMEOUT", false),
     setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
     setting("agent", "DOORWARD_AGENT", false),
@@ -455,6 +465,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("hosts", &hosts),
         ("durability", &args.durability),
         ("content", &args.content),
+        ("replay", &args.replay),
+        ("retention", &args.retention),
         ("idle_timeout", &args.idle_timeout),
         ("total_timeout", &args.total_timeout),
         ("agent", &args.agent),
@@ -497,6 +509,23 @@ fn seconds(text: &str) -> Result<Duration, (String, String)> {
     known.map(Duration::from_secs).ok_or_else(|| {
         let message = format!("`{}` is not a time in seconds", text.escape_debug());
         (message, "use a whole number from 1 to 86400".to_owned())
+    })
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Long enough to look into what happened in a quarter.
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// Days: one to ten years, or `forever`.
+fn retention(text: &str) -> Result<Option<Duration>, (String, String)> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    let known = text.parse().ok().filter(|days| (1..=3650).contains(days));
+    known.map(|days: u32| Some(DAY.saturating_mul(days))).ok_or_else(|| {
+        let message = format!("`{}` is no number of days", text.escape_debug());
+        (message, "use a whole number from 1 to 3650, or forever".to_owned())
     })
 }
 

@@ -6,6 +6,8 @@ mod client;
 
 mod config;
 
+mod past;
+
 mod policies;
 
 mod serve;
@@ -15,6 +17,8 @@ mod desk;
 mod commands;
 
 mod terminal;
+
+mod when;
 
 use std::process::ExitCode;
 

@@ -47,6 +47,16 @@ impl PolicyFiles {
         Self { files: named.iter().map(|file| home.join(file)).collect(), implied: false }
     }
 
+    /// All of them.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The file that nobody named and that is not there: then the shipped policy is in force.
+    pub fn missing(&self) -> Option<&Path> {
+        self.files.first().map(PathBuf::as_path).filter(|file| self.implied && !file.exists())
+    }
+
     /// Reads all of them, or says of each what is wrong with it. What nobody named and is not there is the shipped
     /// policy, unless there was `another` before: then it is a file that was lost.
     fn read(&self, another: bool) -> Result<Texts, Faults> {
@@ -66,7 +76,11 @@ impl PolicyFiles {
     }
 }
 
-fn read(file: &Path) -> std::io::Result<String> {
+/// A policy file as text.
+///
+/// # Errors
+/// If it cannot be read, is no regular file, or is longer than a policy may be.
+pub fn read(file: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     // A named pipe would block the reader for ever.
     if !std::fs::metadata(file)?.is_file() {

@@ -76,7 +76,10 @@ impl Running {
         for warning in home.warnings() {
             tracing::warn!("{warning}");
         }
-        let store = Store::open(&lock, Options { content: config.content, ..Options::default() })?;
+        let store = Store::open(
+            &lock,
+            Options { content: config.content, judged: config.replay, ..Options::default() },
+        )?;
         let watch = KillWatch::start(&home, Arc::clone(store.signals()))?;
         let token = store.agents().token(&AgentName::new(&config.agent)?)?;
 
@@ -117,6 +120,9 @@ impl Running {
         };
         let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower)));
         let steering = steer(control, desk, settings, stopped.clone())?;
+        if let Some(retention) = config.retention {
+            tasks.push(tokio::spawn(purge(store.clone(), retention, stopped.clone())));
+        }
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
             data: data_at,
@@ -231,6 +237,25 @@ fn recorder(home: &Home, config: &Config, store: &Store) -> anyhow::Result<Recor
         log.append_reserved(&[Draft::new(Kind::Control, &id, time, &node).control(record).seal()?])?;
     }
     Ok(Recorder::start(log, store.clone(), &node)?)
+}
+
+/// Destroys, now and every hour, what is older than `retention`.
+async fn purge(store: Store, retention: Duration, mut stop: watch::Receiver<bool>) {
+    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+    let purge = async {
+        loop {
+            match store.purge(now().saturating_sub(retention)).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "what was kept of old actions is destroyed"),
+                Err(error) => tracing::warn!(%error, "what is too old could not all be destroyed"),
+            }
+            tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        }
+    };
+    tokio::select! {
+        () = purge => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
 }
 
 /// Keeps the newest checkpoint outside of the log, so that going back to an older log is found.

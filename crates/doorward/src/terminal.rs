@@ -134,6 +134,11 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// Puts `line` in the place of the last line on the terminal.
+pub fn overwrite(line: &str) {
+    let _ = write!(std::io::stderr(), "\r\u{1b}[K{line}");
+}
+
 /// A line to standard output. A reader that has gone is no error of ours.
 pub fn print(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");

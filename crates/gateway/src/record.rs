@@ -21,7 +21,7 @@ use doorward_ledger::receipt::{
     ReasonRecord,
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
-use doorward_store::{RecordedAction, RecordedEffect, Secret32, Store};
+use doorward_store::{Judged, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::forward::Key;
@@ -378,6 +378,7 @@ impl Recorder {
             rules: decision.reasons.iter().map(|reason| reason.rule.clone().into()).collect(),
             salt: Secret32::from_slice(salt),
             content: self.shared.store.keeps_content().then(|| content.to_vec()),
+            judged: self.shared.store.keeps_judged().then(|| Box::new(Judged::of(action, decision))),
         };
         self.shared.store.record(record).await.map_err(|error| Why::LedgerUnavailable(error.to_string()))
     }

@@ -224,7 +224,7 @@ mod tests {
     fn reading_is_bounded_and_what_is_beyond_goes() {
         let sealer = Sealer::new(&Secret32::new([7; 32]));
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(crate::schema::MIGRATIONS.last().unwrap()).unwrap();
+        crate::schema::MIGRATIONS.iter().for_each(|step| connection.execute_batch(step).unwrap());
         let transaction = connection.transaction().unwrap();
         let memo = |id: u64| Memo { id, time: 1, used: 100 - id, body: vec![0; 10] };
         let changes: Vec<Change> = (0..10).map(|id| Change::Keep(memo(id))).collect();

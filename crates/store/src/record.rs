@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use doorward_core::session::Millis;
 use doorward_core::syntax::{Node, json};
 
+use crate::judged::Judged;
 use crate::secret::Secret32;
 
 /// Most effects and most rules that are kept of one action; the receipt has the full count.
@@ -41,6 +42,9 @@ pub struct RecordedAction {
     /// The judged bytes; kept only with [`Options::content`](crate::Options::content), up to
     /// [`MAX_CONTENT`]; `None` once purged.
     pub content: Option<Vec<u8>>,
+    /// What was judged, to be judged again; kept only with [`Options::judged`](crate::Options::judged); `None` once
+    /// purged.
+    pub judged: Option<Box<Judged>>,
 }
 
 /// One effect, without its target: targets are content.
@@ -53,7 +57,7 @@ pub struct RecordedEffect {
 }
 
 impl RecordedAction {
-    /// Everything but id, time, salt and content, which have columns of their own, as JSON.
+    /// Everything but id, time, salt, content and what was judged, which have columns of their own, as JSON.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let mut open = b'{';
@@ -106,6 +110,7 @@ impl RecordedAction {
             rules: strings(&node, "rules")?,
             salt: None,
             content: None,
+            judged: None,
         })
     }
 }
@@ -161,6 +166,7 @@ mod tests {
                 rules: rules.into_iter().map(Cow::from).collect(),
                 salt: None,
                 content: None,
+                judged: None,
             };
             prop_assert_eq!(RecordedAction::decode("r1", 7, &record.encode()), Some(record));
         }

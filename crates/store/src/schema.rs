@@ -40,6 +40,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         body BLOB NOT NULL
     ) STRICT;
 ",
+    // What a policy can be tried on. Goes when purged, and is never there without a salt.
+    "ALTER TABLE actions ADD COLUMN judged BLOB;",
 ];
 
 /// What the key check says once it is decrypted.

@@ -20,6 +20,7 @@ pub(crate) enum Column {
     Action,
     Salt,
     Content,
+    Judged,
     Memo,
 }
 
@@ -30,6 +31,7 @@ impl Column {
             Self::Action => "actions.action",
             Self::Salt => "actions.salt",
             Self::Content => "actions.content",
+            Self::Judged => "actions.judged",
             Self::Memo => "memos.body",
         }
     }

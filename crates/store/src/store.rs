@@ -21,13 +21,15 @@ use crate::worker::{Command, Trouble, Worker};
 pub struct Options {
     /// Whether the judged bytes are kept. Off: only what kind of action it was.
     pub content: bool,
+    /// Whether what was judged is kept, so that another policy can be tried on it.
+    pub judged: bool,
     /// How many records may wait for the disk before their callers do. At least 1.
     pub queue: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { content: false, queue: 4096 }
+        Self { content: false, judged: false, queue: 4096 }
     }
 }
 
@@ -43,6 +45,7 @@ pub struct Store {
 struct Shared {
     home: Home,
     content: bool,
+    judged: bool,
     commands: mpsc::Sender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     trouble: Arc<Trouble>,
@@ -89,6 +92,7 @@ impl Store {
         let shared = Shared {
             home,
             content: options.content,
+            judged: options.judged,
             commands,
             thread: Mutex::new(Some(thread)),
             trouble,
@@ -111,6 +115,12 @@ impl Store {
     #[must_use]
     pub fn keeps_content(&self) -> bool {
         self.shared.content
+    }
+
+    /// Whether what was judged is kept, so that callers do not copy what is thrown away.
+    #[must_use]
+    pub fn keeps_judged(&self) -> bool {
+        self.shared.judged
     }
 
     /// Agents and their tokens.
@@ -141,6 +151,9 @@ impl Store {
         }
         if !self.shared.content {
             record.content = None;
+        }
+        if !self.shared.judged {
+            record.judged = None;
         }
         let command = Command::Record(Box::new(record));
         self.shared.commands.send(command).await.map_err(|_| StoreError::Closed)
@@ -213,7 +226,7 @@ impl Store {
         self.ask(move |worker| worker.latest(count, before.as_deref())).await
     }
 
-    /// Destroys salts, content and memos of everything older than `before`; returns of how many actions.
+    /// Destroys salts, content, what was judged, and memos of everything older than `before`; returns of how many actions.
     /// Their receipts stay valid, what their digests are of can no longer be shown or guessed.
     ///
     /// # Errors

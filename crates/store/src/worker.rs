@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::StoreError;
 use crate::home::Home;
+use crate::judged::Judged;
 use crate::kill::{Stop, Stops};
 use crate::memo::{self, Change, Outbox};
 use crate::record::{MAX_CONTENT, RecordedAction};
@@ -213,7 +214,7 @@ impl Worker {
     }
 
     pub(crate) fn action(&self, receipt: &str) -> Result<Option<RecordedAction>, StoreError> {
-        let sql = "SELECT receipt, time, action, salt, content FROM actions WHERE receipt = ?1";
+        let sql = "SELECT receipt, time, action, salt, content, judged FROM actions WHERE receipt = ?1";
         let row = self
             .connection
             .prepare_cached(sql)
@@ -228,7 +229,7 @@ impl Worker {
         before: Option<&str>,
     ) -> Result<Vec<RecordedAction>, StoreError> {
         // Without their content: a list of them could be gigabytes.
-        let sql = "SELECT receipt, time, action, salt, NULL FROM actions
+        let sql = "SELECT receipt, time, action, salt, NULL, NULL FROM actions
                    WHERE seq < coalesce((SELECT seq FROM actions WHERE receipt = ?1), 9223372036854775807)
                    ORDER BY seq DESC LIMIT ?2";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -242,7 +243,7 @@ impl Worker {
 
     /// Destroys salts and content of some that are older; returns of how many, 0 at the end.
     pub(crate) fn purge(&mut self, before: u64) -> Result<usize, StoreError> {
-        let sql = "UPDATE actions SET salt = NULL, content = NULL WHERE seq IN (
+        let sql = "UPDATE actions SET salt = NULL, content = NULL, judged = NULL WHERE seq IN (
                        SELECT seq FROM actions
                        WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL) LIMIT 1000)";
         let before = i64::try_from(before).unwrap_or(i64::MAX);
@@ -359,7 +360,7 @@ fn write(
     {
         // The same id twice is a fault of the caller; failing would keep the batch from ever being
         // written, and the first record is the one its receipt speaks of.
-        let sql = "INSERT INTO actions (receipt, time, action, salt, content) VALUES (?1, ?2, ?3, ?4, ?5)
+        let sql = "INSERT INTO actions (receipt, time, action, salt, content, judged) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT (receipt) DO NOTHING";
         let mut statement = transaction.prepare_cached(sql)?;
         for record in records {
@@ -376,8 +377,13 @@ fn write(
                 }
                 None => None,
             };
+            // Purged with the salt: without one it would never be found.
+            let judged = match record.judged.as_ref().filter(|_| salt.is_some()) {
+                Some(judged) => Some(sealer.seal(Column::Judged, row, &judged.encode())?),
+                None => None,
+            };
             let time = i64::try_from(record.time).unwrap_or(i64::MAX);
-            if statement.execute(params![row, time, action, salt, content])? == 0 {
+            if statement.execute(params![row, time, action, salt, content, judged])? == 0 {
                 tracing::error!(receipt = row, "recorded twice; the first record stays");
             }
         }
@@ -386,26 +392,29 @@ fn write(
 }
 
 /// A row as it lies in the database.
-struct Stored {
+pub(crate) struct Stored {
     receipt: String,
     time: i64,
     action: Vec<u8>,
     salt: Option<Vec<u8>>,
     content: Option<Vec<u8>>,
+    judged: Option<Vec<u8>>,
 }
 
 impl Stored {
-    fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+    /// The first six columns of `row`: receipt, time, action, salt, content, judged.
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             receipt: row.get(0)?,
             time: row.get(1)?,
             action: row.get(2)?,
             salt: row.get(3)?,
             content: row.get(4)?,
+            judged: row.get(5)?,
         })
     }
 
-    fn open(self, sealer: &Sealer) -> Result<RecordedAction, StoreError> {
+    pub(crate) fn open(self, sealer: &Sealer) -> Result<RecordedAction, StoreError> {
         let row = self.receipt.as_str();
         let damaged = |column: Column| StoreError::Damaged { what: column.as_str(), row: row.to_owned() };
         let action = sealer.open(Column::Action, row, &self.action)?;
@@ -417,6 +426,10 @@ impl Stored {
         }
         if let Some(content) = &self.content {
             record.content = Some(sealer.open(Column::Content, row, content)?.to_vec());
+        }
+        if let Some(judged) = &self.judged {
+            // What another version wrote may not be understood: then it cannot be judged again.
+            record.judged = Judged::decode(&sealer.open(Column::Judged, row, judged)?).map(Box::new);
         }
         Ok(record)
     }

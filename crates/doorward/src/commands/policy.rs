@@ -11,9 +11,13 @@ use doorward_core::syntax::json::quoted;
 use doorward_core::syntax::{Diagnostic, Severity, Source};
 use doorward_core::{Action, Decision, Engine};
 
-use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand};
-use crate::config;
-use crate::terminal::{self, print, say};
+use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand, RunArgs};
+use crate::config::{self, Config};
+use crate::policies;
+use crate::policies::PolicyFiles;
+use crate::terminal::{self, Faults, print, say};
+
+mod replay;
 
 /// Runs the command: 0 if all is well, 1 if a policy is faulty or a test fails.
 ///
@@ -26,6 +30,7 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
             explain(cli, &Files::read(cli, files)?, action, *json)
         }
         PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
+        PolicyCommand::Replay(args) => replay::run(cli, args),
     }
 }
 
@@ -33,14 +38,49 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
 struct Files(Vec<(String, String)>);
 
 impl Files {
+    /// These files; without any, those of this home.
     fn read(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<Self> {
-        let own = config::home(cli.home.as_deref())?.join("policy.yaml");
-        let files = if files.is_empty() { std::slice::from_ref(&own) } else { files };
-        let read = |file: &PathBuf| match std::fs::read_to_string(file) {
+        if files.is_empty() {
+            return Self::own(cli);
+        }
+        Self::read_all(files)
+    }
+
+    fn read_all(files: &[PathBuf]) -> anyhow::Result<Self> {
+        let read = |file: &PathBuf| match policies::read(file) {
             Ok(text) => Ok((file.display().to_string(), text)),
             Err(error) => Err(terminal::config_error(format!("cannot read {}: {error}", file.display()))),
         };
         files.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// The files that a running Doorward would follow.
+    fn own(cli: &Cli) -> anyhow::Result<Self> {
+        let home = config::home(cli.home.as_deref())?;
+        let config = Config::load(home.clone(), &RunArgs::default())?;
+        let files = PolicyFiles::new(&home, &config.policy);
+        if let Some(missing) = files.missing() {
+            return Err(terminal::config_error(format!(
+                "there is no policy at {}, so the shipped one is in force; `doorward init` writes it there to start from",
+                missing.display()
+            )));
+        }
+        Self::read_all(files.paths())
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    /// All its faults.
+    fn compiled(&self) -> anyhow::Result<Policy> {
+        self.compile().map_err(|found| {
+            let mut faults = Faults::default();
+            for (name, text) in &self.0 {
+                let of_this = found.iter().filter(|fault| fault.origin == *name).cloned().collect();
+                faults.add(name, text, of_this);
+            }
+            faults.into_error().into()
+        })
     }
 
     fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {

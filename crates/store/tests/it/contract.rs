@@ -50,7 +50,7 @@ contract! {
     signals_move_alone,
 }
 
-const CONTENT: Options = Options { content: true, queue: 16 };
+const CONTENT: Options = Options { content: true, judged: true, queue: 16 };
 
 fn stop(reason: &str) -> Stop {
     Stop { by: "operator-token".into(), reason: reason.into(), since: 5 }
@@ -74,7 +74,7 @@ async fn content_is_kept_only_by_setting<B: Backend>() {
     let store = B::new().open(Options::default());
     store.record(action("r1", 1)).await.unwrap();
     let found = store.action("r1").await.unwrap().unwrap();
-    assert_eq!(found.content, None);
+    assert_eq!((found.content, found.judged), (None, None));
     assert_eq!(found.salt, action("r1", 1).salt);
 }
 
@@ -85,7 +85,7 @@ async fn the_latest_come_first<B: Backend>() {
         store.record(action(&format!("r{n}"), 1000 - n)).await.unwrap();
     }
     let ids = |found: Vec<doorward_store::RecordedAction>| -> Vec<String> {
-        assert!(found.iter().all(|action| action.content.is_none()));
+        assert!(found.iter().all(|action| action.content.is_none() && action.judged.is_none()));
         found.into_iter().map(|action| action.receipt).collect()
     };
     assert_eq!(ids(store.latest(3, None).await.unwrap()), ["r9", "r8", "r7"]);
@@ -101,7 +101,7 @@ async fn a_purge_destroys_salts_and_content_and_nothing_else<B: Backend>() {
     assert_eq!(store.purge(200).await.unwrap(), 1);
     assert_eq!(store.purge(200).await.unwrap(), 0);
     let old = store.action("old").await.unwrap().unwrap();
-    assert_eq!((old.salt, old.content), (None, None));
+    assert_eq!((old.salt, old.content, old.judged), (None, None, None));
     assert_eq!(old.rules, action("old", 100).rules);
     assert_eq!(store.action("new").await.unwrap(), Some(action("new", 200)));
 }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use doorward_store::{Home, Options, Secret32, Store};
-use doorward_store::{RecordedAction, RecordedEffect};
+use doorward_core::action::alone;
+use doorward_core::decision::Verdict;
+use doorward_store::{Home, Judged, JudgedReason, Options, RecordedAction, RecordedEffect, Secret32, Store};
 
 pub struct Place {
     dir: PathBuf,
@@ -60,6 +61,13 @@ pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
+fn judged() -> Judged {
+    let mut action = alone::read("command", "cat plaintext-file", None).unwrap();
+    action.agent = "plaintext-agent".into();
+    let reasons = vec![JudgedReason { rule: "plaintext.rule".into(), verdict: Verdict::Block, severity: 80 }];
+    Judged { action, whole: true, reasons }
+}
+
 pub fn action(receipt: &str, time: u64) -> RecordedAction {
     RecordedAction {
         receipt: receipt.into(),
@@ -76,6 +84,7 @@ pub fn action(receipt: &str, time: u64) -> RecordedAction {
         verdict: "block".into(),
         rules: vec!["plaintext.rule".into(), "floor.kill".into()],
         salt: Some(Secret32::new([0x5a; 32])),
+        judged: Some(Box::new(judged())),
         content: Some(b"plaintext-content".to_vec()),
     }
 }

@@ -1,10 +1,10 @@
 //! What only the SQLite file can be asked.
 
-use doorward_store::{Options, Scope, Stop, Store, StoreError};
+use doorward_store::{Options, Reader, RecordedAction, Scope, Stop, Store, StoreError};
 
 use crate::place::{Place, action, contains};
 
-const CONTENT: Options = Options { content: true, queue: 16 };
+const CONTENT: Options = Options { content: true, judged: true, queue: 16 };
 
 #[tokio::test]
 async fn nothing_recorded_can_be_read_without_the_key() {
@@ -35,7 +35,7 @@ async fn a_purge_leaves_no_trace_on_disk() {
     }
     store.flush().await.unwrap();
     let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
-    let sql = "SELECT salt FROM actions UNION SELECT content FROM actions UNION SELECT body FROM memos";
+    let sql = "SELECT salt FROM actions UNION SELECT content FROM actions UNION SELECT judged FROM actions UNION SELECT body FROM memos";
     let mut statement = connection.prepare(sql).unwrap();
     let sealed: Vec<Vec<u8>> =
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
@@ -64,6 +64,43 @@ async fn a_purge_that_a_reader_holds_up_says_so() {
     reader.execute_batch("COMMIT").unwrap();
     // Nothing is left to purge, but the log is still to be emptied.
     assert_eq!(store.purge(2).await.unwrap(), 0);
+}
+
+/// Who looks at past actions does it beside the running process.
+#[tokio::test]
+async fn a_reader_reads_beside_the_store() {
+    let place = Place::new();
+    assert!(Reader::open(&place.home()).unwrap().is_none());
+    let store = place.store(CONTENT);
+    for n in 0..1000 {
+        store.record(action(&format!("r{n}"), n)).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    let reader = Reader::open(&place.home()).unwrap().unwrap();
+    assert_eq!((reader.count(0).unwrap(), reader.count(990).unwrap()), (1000, 10));
+    let mut found = Vec::new();
+    reader
+        .each(300, |action| {
+            found.push(action.unwrap());
+            true
+        })
+        .unwrap();
+    assert_eq!((found.len(), found[0].receipt.as_str()), (700, "r300"));
+    let without_content = |time| RecordedAction { content: None, ..action(&format!("r{time}"), time) };
+    assert_eq!(found[699], without_content(999));
+    assert_eq!(reader.action("r7").unwrap(), Some(without_content(7)));
+    assert_eq!(reader.action("none").unwrap(), None);
+    // It keeps nothing alive: a purge beside it is complete.
+    assert_eq!(store.purge(500).await.unwrap(), 500);
+    assert_eq!(reader.action("r7").unwrap().unwrap().judged, None);
+    let mut seen = 0;
+    reader
+        .each(0, |_| {
+            seen += 1;
+            seen < 3
+        })
+        .unwrap();
+    assert_eq!(seen, 3, "it stops when told to");
 }
 
 /// A process that is killed leaves everything that was flushed.
@@ -156,10 +193,14 @@ async fn a_store_of_schema_1_is_migrated() {
     store.record(action("r1", 1)).await.unwrap();
     store.close().await.unwrap();
     let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
-    connection.execute_batch("DROP TABLE memos; PRAGMA user_version = 1").unwrap();
+    connection
+        .execute_batch("DROP TABLE memos; ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1")
+        .unwrap();
     drop(connection);
+    let why = Reader::open(&place.home()).unwrap_err().to_string();
+    assert!(why.contains("older version"), "a reader changes nothing: {why}");
     let store = place.store(CONTENT);
-    assert_eq!(store.action("r1").await.unwrap(), Some(action("r1", 1)));
+    assert_eq!(store.action("r1").await.unwrap(), Some(RecordedAction { judged: None, ..action("r1", 1) }));
     store.remember(1, b"memo".to_vec());
     store.close().await.unwrap();
     assert_eq!(place.store(CONTENT).take_memos().len(), 1);

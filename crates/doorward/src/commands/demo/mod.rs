@@ -112,6 +112,8 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         [("anthropic", upstream(Protocol::Anthropic, "")), ("openai", upstream(Protocol::OpenAi, ""))];
     Config {
         policy: Vec::new(),
+        replay: true,
+        retention: None,
         home,
         listen: any,
         control: any,
