@@ -8,6 +8,8 @@ pub mod alone;
 
 pub mod asset;
 
+pub mod request;
+
 pub mod shell;
 
 pub mod tools;
@@ -203,6 +205,8 @@ pub struct Action {
     pub parts: Vec<Part>,
     /// What of it could be read.
     pub coverage: Coverage,
+    /// The HTTP request it is, if the door it came through saw one.
+    pub request: Option<Arc<request::Request>>,
     /// What is wrong with it on the wire, if anything: a call whose arguments are not one strict JSON
     /// object is blocked whatever it says, because readers would disagree on what it says.
     pub fault: Option<String>,
@@ -225,6 +229,7 @@ impl Action {
             effects: Vec::new(),
             parts: Vec::new(),
             coverage: Coverage::Full,
+            request: None,
             fault: None,
         }
     }

@@ -61,10 +61,13 @@ impl Judged<'_> {
             ("tainted", matcher.tainted.is_some(), self.tainted(matcher)),
             ("coverage", !matcher.coverage.is_empty(), self.coverage(matcher)),
             ("finding", !matcher.finding.is_empty(), self.finding(matcher)),
+            ("arguments", !matcher.arguments.is_empty(), self.arguments(matcher)),
         ];
         let whole = whole.into_iter().filter(|(_, given, _)| *given);
         let mut conditions: Vec<Condition> =
             whole.map(|(name, _, truth)| Condition { name, truths: vec![truth] }).collect();
+        let request = matcher.request.explain(self.action.request.as_deref(), self.given.facts.now);
+        conditions.extend(request.into_iter().map(|(name, truth)| Condition { name, truths: vec![truth] }));
         let mut add = |name, given: bool, truth: &dyn Fn(&Effect, usize) -> Truth| {
             if given {
                 let each = self.given.effects.iter().zip(0..);

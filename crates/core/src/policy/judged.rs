@@ -1,12 +1,16 @@
 //! One action as rules look at it: each condition, and what is known of it.
 
+use std::cell::OnceCell;
+
 use super::evaluate::Given;
 pub(super) use super::index::Known;
 use super::rule::{Direction, Extent, Matcher, PathPattern};
 use super::truth::Truth;
-use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Source, Target};
+use crate::action::request::Tree;
+use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, PartKind, Source, Target};
 use crate::decision::Coverage;
 use crate::detect::glob::Glob;
+use crate::syntax::{Node, json};
 use crate::url::{self, Url};
 
 /// An action with what is known of it and what was derived from it.
@@ -17,6 +21,8 @@ pub(super) struct Judged<'a> {
     pub(super) hosts: Vec<Known>,
     /// Of each effect, if a rule has a pattern for URLs.
     pub(super) urls: Vec<Option<Url>>,
+    /// The arguments of a call, read when a rule asks for them; `None` if they cannot be read.
+    arguments: OnceCell<Option<Tree>>,
 }
 
 impl<'a> Judged<'a> {
@@ -27,6 +33,7 @@ impl<'a> Judged<'a> {
             given,
             hosts: each(hosts).map(|effect| reached(action.kind, effect)).collect(),
             urls: each(urls).map(fetched).collect(),
+            arguments: OnceCell::new(),
         }
     }
 
@@ -57,6 +64,8 @@ impl<'a> Judged<'a> {
             .min_with(|| self.tainted(matcher))
             .min_with(|| self.coverage(matcher))
             .min_with(|| self.finding(matcher))
+            .min_with(|| matcher.request.holds(self.action.request.as_deref(), self.given.facts.now))
+            .min_with(|| self.arguments(matcher))
     }
 
     pub(super) fn tool(&self, matcher: &Matcher) -> Truth {
@@ -131,6 +140,17 @@ impl<'a> Judged<'a> {
         let earlier = self.given.facts.remembered.iter().flatten().any(|block| block.risk > 0);
         let unseen = matches!(self.action.coverage, Coverage::None(_));
         Truth::from(earlier || unseen).min(Truth::Unknown)
+    }
+
+    pub(super) fn arguments(&self, matcher: &Matcher) -> Truth {
+        if matcher.arguments.is_empty() {
+            return Truth::Yes;
+        }
+        if !matches!(self.action.kind, ActionKind::ToolCall | ActionKind::ProviderCall) {
+            return Truth::No;
+        }
+        let tree = self.arguments.get_or_init(|| arguments(self.action));
+        tree.as_ref().map_or(Truth::Unknown, |tree| matcher.arguments.hold(tree.view()))
     }
 
     pub(super) fn any_effect(&self, matcher: &Matcher) -> Truth {
@@ -262,6 +282,13 @@ pub(super) fn capability(matcher: &Matcher, effect: &Effect) -> Truth {
         return Truth::Yes;
     }
     Truth::from(effect.capability == Capability::Unknown).min(Truth::Unknown)
+}
+
+/// The arguments of a call, if they are one strict JSON object.
+fn arguments(action: &Action) -> Option<Tree> {
+    let mut parts = action.parts.iter().filter(|part| part.kind == PartKind::Arguments);
+    let (Some(part), None) = (parts.next(), parts.next()) else { return None };
+    json::parse(part.text.as_bytes()).ok().filter(Node::is_object).map(Tree::json)
 }
 
 pub(super) fn asset(matcher: &Matcher, effect: &Effect) -> Truth {

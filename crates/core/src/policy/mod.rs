@@ -23,11 +23,19 @@ pub use explain::{Condition, Explained};
 mod index;
 use index::Index;
 
+mod jsonpath;
+
 mod judged;
+
+mod number;
 
 mod parse;
 
+mod pattern;
+
 mod range;
+
+mod request;
 
 mod rule;
 use rule::Rule;

@@ -176,6 +176,10 @@ impl Parsed {
         } else if let (Some((word, span)), true) = (given.first(), matchers.is_empty()) {
             fields.fault(*span, format!("`{word}` says nothing"), "write `{}` if it is about everything");
         }
+        // They are read with the matcher.
+        matcher::keys_beside().for_each(|key| {
+            fields.maybe(key);
+        });
         fields.finish();
         if let (Some(name), Some(at)) = (name, node.get("name")) {
             self.check_name(name, at.span, &text.origin, faults);
@@ -186,7 +190,8 @@ impl Parsed {
         let (verb, _) = matchers.first().copied()?;
         check_verb(verb, node, default, faults);
         // Every matcher is read, so that the faults of a second one are told as well.
-        let read: Vec<_> = matchers.iter().map(|(verb, node)| matcher::read(*verb, node, faults)).collect();
+        let read = matchers.iter().map(|(verb, matcher)| matcher::read(*verb, matcher, node, faults));
+        let read: Vec<_> = read.collect();
         Some(Rule {
             name: name?.to_owned(),
             verb,

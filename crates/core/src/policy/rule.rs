@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::range::Range;
+use super::request::{Conditions, RequestMatcher};
 use super::url::UrlPattern;
 use crate::action::{Action, ActionKind, AssetClass, Capability, Door, Source};
 use crate::decision::{Coverage, Verdict};
@@ -115,6 +116,10 @@ pub(super) struct Matcher {
     pub door: Vec<Door>,
     pub coverage: Vec<Extent>,
     pub principal: Vec<Glob>,
+    /// On an HTTP request, and on the time.
+    pub request: RequestMatcher,
+    /// On the arguments of a call.
+    pub arguments: Conditions,
 }
 
 impl Matcher {

@@ -13,6 +13,7 @@ mod engine_judging;
 mod inspect;
 mod policy;
 mod policy_matchers;
+mod policy_requests;
 mod rules;
 mod shell;
 mod stream;

@@ -1,6 +1,7 @@
 //! From YAML to a matcher. What could match nothing is a fault: a rule that never speaks protects nobody.
 
 use super::super::range::Range;
+use super::super::request::{self, Conditions, RequestMatcher};
 use super::super::rule::{Direction, Extent, HostPattern, Matcher, PathPattern, Verb};
 use super::super::url::UrlPattern;
 use crate::action::{AssetClass, Capability, Door, Source};
@@ -23,15 +24,40 @@ const DOORS: [(&str, Door); 4] = [
 ];
 
 /// Reads the matcher of a rule with `verb`.
-pub(super) fn read(verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>) -> Matcher {
+pub(super) fn read(verb: Verb, node: &Node, rule: &Node, faults: &mut Vec<Diagnostic>) -> Matcher {
+    let beside = Beside::read(rule, node, faults);
     let mut fields = Fields::of(node, "a matcher", faults);
-    let matcher = conditions(verb, &mut fields);
+    let matcher = conditions(verb, &mut fields, beside);
     fields.finish();
     matcher
 }
 
-/// The conditions among `fields`.
-fn conditions(verb: Verb, fields: &mut Fields<'_, '_>) -> Matcher {
+/// The conditions that may stand beside the verb: Checkrd's own sample has `body` there.
+struct Beside {
+    url: Vec<UrlPattern>,
+    request: RequestMatcher,
+}
+
+/// What may stand beside the verb.
+pub(super) fn keys_beside() -> impl Iterator<Item = &'static str> {
+    std::iter::once("url").chain(request::KEYS)
+}
+
+impl Beside {
+    fn read(rule: &Node, matcher: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+        for key in keys_beside() {
+            if let (Some(beside), Some(_)) = (rule.member(key), matcher.member(key)) {
+                let message = format!("`{key}` stands both beside the verb and in its matcher");
+                faults.push(Diagnostic::error(beside.key_span, message).advise("keep one of them"));
+            }
+        }
+        let mut fields = Fields::of(rule, "a rule", faults);
+        Self { url: urls(&mut fields), request: RequestMatcher::read(&mut fields) }
+    }
+}
+
+/// The conditions among `fields`, and those `beside` them.
+fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matcher {
     let glob = if verb.restricts() { Glob::any_case } else { Glob::exact_case };
     let globs = |found: Vec<(&str, Span)>| found.iter().map(|(text, _)| glob(text)).collect::<Vec<_>>();
     let has_wildcard = |text: &str| text.contains(['*', '?']);
@@ -44,7 +70,7 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>) -> Matcher {
         asset: fields.choices("asset", &AssetClass::ALL.map(|word| (word.as_str(), word))),
         path: paths(fields, glob),
         host: hosts(fields),
-        url: urls(fields),
+        url: urls(fields).into_iter().chain(beside.url).collect(),
         target: globs(patterns(fields, "target")),
         source: fields.choices("source", &Source::ALL.map(|word| (word.as_str(), word))),
         tainted: fields.maybe_bool("tainted"),
@@ -53,6 +79,8 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>) -> Matcher {
         door: fields.choices("door", &DOORS),
         coverage: fields.choices("coverage", &Extent::WORDS),
         principal: globs(patterns(fields, "principal")),
+        request: RequestMatcher::read(fields).and(beside.request),
+        arguments: Conditions::maybe("arguments", fields),
     };
     check_meeting(&matcher, fields);
     if let (Some(_), Some(at)) = (matcher.tainted, fields.place("tainted")) {
