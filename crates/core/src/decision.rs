@@ -165,15 +165,30 @@ pub enum Duty {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges(pub Vec<Charge>);
 
-/// One reserved amount.
+/// One amount that a limit counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// The account.
+    /// The limit's name.
     pub account: String,
-    /// The unit: `credits`, `tokens`, `calls`.
-    pub unit: String,
-    /// How many, in the unit's smallest step.
+    /// The unit: `calls`, `bytes`, `tokens`, `credits`.
+    pub unit: &'static str,
+    /// How many, in the unit's smallest step; 0 if it is known only later.
     pub amount: u64,
+    /// What it counts on.
+    pub counter: CounterId,
+    /// How many there may be within the window.
+    pub most: u64,
+    /// How long the window is, in milliseconds.
+    pub window: u64,
+}
+
+/// The name of a counter. It tells nothing of whom it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CounterId {
+    /// Whose counters: of one limit, or of those that share theirs.
+    pub group: [u8; 16],
+    /// Which of them: an agent, an endpoint.
+    pub key: [u8; 16],
 }
 
 /// Revision of kill state, policy and key. If it moved between judging and sending, the action is

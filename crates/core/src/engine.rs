@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::action::shell::{self, Reading};
 use crate::action::{Action, ActionKind, Effect, PartKind, Source};
-use crate::decision::{Coverage, Decision, Layer, Reason, Verdict};
+use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
 use crate::detect::rules::{MOST_AUDITED, RuleSet, shipped};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
@@ -111,7 +111,9 @@ impl Engine {
         let findings = self.findings(action, effects, &readings, facts);
         let given = Given { effects, home: &self.home, findings: &findings, facts };
         reasons.extend(self.policy.evaluate(action, &given));
-        reasons.extend(findings.into_iter().filter_map(|finding| self.reason(finding)));
+        let lifted = self.policy.suppressions(action, &given);
+        reasons
+            .extend(findings.iter().filter_map(|finding| Some(lifted.lift(self.reason(finding)?, finding))));
         reasons.extend(recalled(facts));
         reasons.extend(self.unread(action));
         soften(action.kind, &mut reasons);
@@ -119,6 +121,9 @@ impl Engine {
         reasons.extend(killed(facts.kill));
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
         decision.reasons.truncate(MOST_REASONS);
+        if decision.verdict < Verdict::Quarantine {
+            decision.charges = Charges(self.policy.charges(action, &given));
+        }
         decision
     }
 
@@ -135,7 +140,7 @@ impl Engine {
     #[must_use]
     pub fn audit_text(&self, kind: PartKind, text: &str) -> Vec<Reason> {
         let findings = self.rules.text_findings(kind, text);
-        let reasons = findings.into_iter().filter_map(|finding| self.reason(finding));
+        let reasons = findings.iter().filter_map(|finding| self.reason(finding));
         reasons.map(|reason| Reason { verdict: reason.verdict.min(Verdict::Audit), ..reason }).collect()
     }
 
@@ -171,7 +176,7 @@ impl Engine {
         self.rules.findings(action, effects, &spoken, &remembered)
     }
 
-    fn reason(&self, finding: Finding) -> Option<Reason> {
+    fn reason(&self, finding: &Finding) -> Option<Reason> {
         let verdict = match finding.severity {
             80.. => Verdict::Block,
             60.. => Verdict::Ask,
@@ -179,12 +184,12 @@ impl Engine {
             _ => return None,
         };
         Some(Reason {
-            rule: finding.rule,
+            rule: finding.rule.clone(),
             layer: Layer::Detect,
             verdict,
             severity: finding.severity,
-            message: finding.message,
-            advice: finding.advice,
+            message: finding.message.clone(),
+            advice: finding.advice.clone(),
             part: finding.part,
         })
     }

@@ -61,7 +61,7 @@ impl Gateway {
             sessions: Sessions::default(),
             replies: Replies::open(store.clone()),
             hold: Hold,
-            budgets: Budgets,
+            budgets: Budgets::default(),
             recorder,
             store,
             text_tools: HashMap::new(),
@@ -88,8 +88,10 @@ impl Gateway {
         let seen = self.begin(&action)?; // facts, and a pending entry siblings can see
         let decision = self.decide(&action, &seen); // pure
         let decision = self.hold.settle(&action, decision).await; // a person, if asked
-        let decision = self.budgets.reserve(decision).await; // all or nothing
-        self.recorder.commit(action, seen, decision, body).await // appended, then and only then a Permit
+        let (decision, reserved) = self.budgets.reserve(decision, seen.facts.now); // all or nothing
+        let permit = self.recorder.commit(action, seen, decision, body).await?; // appended, then and only then
+        reserved.settle();
+        Ok(permit)
     }
 
     /// The same for a reply that will run for a while: its receipt opens it before byte one.
@@ -102,8 +104,10 @@ impl Gateway {
         let seen = self.begin(&action)?;
         let decision = self.decide(&action, &seen);
         let decision = self.hold.settle(&action, decision).await;
-        let decision = self.budgets.reserve(decision).await;
-        self.recorder.open(action, seen, decision, revoked).await
+        let (decision, reserved) = self.budgets.reserve(decision, seen.facts.now);
+        let permit = self.recorder.open(action, seen, decision, revoked).await?;
+        reserved.settle();
+        Ok(permit)
     }
 
     /// The permit, judged again if what was in force has moved since.
@@ -121,7 +125,9 @@ impl Gateway {
     /// Puts another engine and mode in the place of those in force, whole: what begins from now on is judged by
     /// them, and what has a permit and has not gone yet is judged again. Returns what was in force.
     pub fn put_in_force(&self, engine: Arc<Engine>, mode: Mode) -> Arc<InForce> {
-        self.in_force.replace(engine, mode, self.store.signals())
+        let before = self.in_force.replace(engine, mode, self.store.signals());
+        self.budgets.keep_those_of(self.in_force.load().engine.policy());
+        before
     }
 
     /// What is in force: engine, mode and policy of one moment.

@@ -17,8 +17,8 @@ use doorward_core::session::{Ending, Kill, Mode};
 use doorward_core::stream::{Held, Outcome};
 use doorward_core::{Action, Coverage, Decision, Reason};
 use doorward_ledger::receipt::{
-    ActionRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind, OutcomeRecord, PartRecord,
-    ReasonRecord,
+    ActionRecord, ChargeRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind,
+    OutcomeRecord, PartRecord, ReasonRecord,
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
 use doorward_store::{Judged, RecordedAction, RecordedEffect, Secret32, Store};
@@ -582,7 +582,12 @@ fn decision_record<'a>(
         policy,
         epoch: &[],
         duties: Vec::new(),
-        charges: Vec::new(),
+        charges: decision
+            .charges
+            .0
+            .iter()
+            .map(|charge| ChargeRecord { account: &charge.account, unit: charge.unit, amount: charge.amount })
+            .collect(),
     }
 }
 

@@ -27,7 +27,7 @@ impl Policy {
     #[must_use]
     pub fn evaluate(&self, action: &Action, given: &Given<'_>) -> Vec<Reason> {
         let answers = self.default == Default::Deny && is_act(action.kind, given.effects);
-        if self.rules.is_empty() {
+        if self.index.is_empty() {
             return if answers { vec![denied_by_default()] } else { Vec::new() };
         }
         let judged = self.judged(action, given);
@@ -94,7 +94,7 @@ impl Judged<'_> {
                 let then = "; nothing can be taken out here, so it does not pass";
                 (50, then, "leave out what was found, or ask the operator to change the rule")
             }
-            Verb::Audit | Verb::Allow => (30, "", ""),
+            Verb::Audit | Verb::Allow | Verb::Limit | Verb::Suppress => (30, "", ""),
         };
         let because = rule.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let unsure =

@@ -39,10 +39,12 @@ impl Policy {
     /// What each rule says about `action`, in the order of the rules.
     #[must_use]
     pub fn explain(&self, action: &Action, given: &Given<'_>) -> Vec<Explained> {
-        let judged = self.judged(action, given);
+        let judged = Judged::new(action, given, true, true);
         let mut considered = vec![false; self.rules.len()];
-        for at in self.index.candidates(action, given.effects, &judged.hosts) {
-            considered.get_mut(at).into_iter().for_each(|slot| *slot = true);
+        for index in [&self.index, &self.limits, &self.suppressing] {
+            for at in index.candidates(action, given.effects, &judged.hosts) {
+                considered.get_mut(at).into_iter().for_each(|slot| *slot = true);
+            }
         }
         let rules = self.rules.iter().zip(considered);
         rules.map(|(rule, considered)| judged.explained(rule, considered)).collect()

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::rule::{HostPattern, Matcher, Rule};
+use super::rule::{HostPattern, Matcher, Rule, Verb};
 use crate::action::{Action, Capability, Effect};
 use crate::url::Host;
 
 /// Rules by key, as their numbers in order.
 #[derive(Debug, Default)]
 pub(super) struct Index {
+    /// How many.
+    rules: usize,
     /// By the tool's name, case aside.
     tools: Keyed,
     /// By host, or by what stands behind `*.`.
@@ -51,12 +53,19 @@ impl Hasher for AsItIs {
 }
 
 impl Index {
-    pub(super) fn of(rules: &[Rule]) -> Self {
+    /// Over those of `rules` whose verb is meant.
+    pub(super) fn of(rules: &[Rule], meant: impl Fn(Verb) -> bool) -> Self {
         let mut index = Self::default();
-        for (at, rule) in (0u32..).zip(rules) {
+        for (at, rule) in (0u32..).zip(rules).filter(|(_, rule)| meant(rule.verb)) {
             index.add(at, &rule.matcher);
+            index.rules += 1;
         }
         index
+    }
+
+    /// Whether there is no rule in it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rules == 0
     }
 
     fn add(&mut self, at: u32, matcher: &Matcher) {

@@ -4,13 +4,18 @@
 //! cannot be known about an action (a host that is not spelled out, a variable nobody resolved)
 //! satisfies the verbs that restrict and never `allow`. `spec/policy.md` is the language.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
-use crate::session::Mode;
+use crate::session::{Millis, Mode};
 use crate::syntax::{Diagnostic, Severity, Source};
 
 mod case;
 pub use case::{Case, Surprise};
+
+mod counters;
+pub use counters::{Counters, Exceeded, Reservation};
 
 mod date;
 
@@ -27,6 +32,9 @@ mod jsonpath;
 
 mod judged;
 
+mod limit;
+pub use limit::exceeded;
+
 mod number;
 
 mod parse;
@@ -40,6 +48,9 @@ mod request;
 mod rule;
 use rule::Rule;
 pub use rule::{Place, Verb};
+
+mod suppress;
+pub use suppress::Suppressions;
 
 mod truth;
 pub use truth::Truth;
@@ -56,7 +67,12 @@ pub struct Policy {
     mode: Mode,
     profile: Profile,
     rules: Vec<Rule>,
+    /// The rules that judge by themselves.
     index: Index,
+    limits: Index,
+    suppressing: Index,
+    /// The counters of its limits.
+    groups: HashSet<[u8; 16]>,
     cases: Vec<Case>,
     revision: String,
     warnings: Vec<Diagnostic>,
@@ -101,7 +117,10 @@ impl Policy {
             default: parsed.default.unwrap_or(Default::Deny),
             mode: parsed.mode.unwrap_or(Mode::Block),
             profile: parsed.profile.unwrap_or(Profile::Balanced),
-            index: Index::of(&parsed.rules),
+            index: Index::of(&parsed.rules, Verb::judges),
+            limits: Index::of(&parsed.rules, |verb| verb == Verb::Limit),
+            suppressing: Index::of(&parsed.rules, |verb| verb == Verb::Suppress),
+            groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,
             revision: revision(sources),
@@ -144,6 +163,18 @@ impl Policy {
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// A warning for each rule that has ended by `now`, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ended(&self, now: Millis) -> Vec<Diagnostic> {
+        let ended = self.rules.iter().filter(|rule| rule.has_ended(now));
+        let warning = |rule: &Rule| {
+            let message = format!("the rule \"{}\" has ended and has no effect", rule.name);
+            let warning = Diagnostic::warning(rule.place.span, message).in_origin(&*rule.place.origin);
+            warning.advise("remove it, or give it a later `expires`")
+        };
+        ended.map(warning).collect()
     }
 
     /// What is accepted but deserves a look.

@@ -11,6 +11,9 @@ use crate::session::{Millis, Mode};
 use crate::syntax::decode::{Fields, suggestion};
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 
+mod limit;
+use limit::Limits;
+
 mod matcher;
 
 /// The most rules in one policy.
@@ -34,6 +37,7 @@ pub(super) struct Parsed {
     pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
     names: HashMap<String, Arc<str>>,
+    limits: Limits,
 }
 
 /// The source being read.
@@ -79,6 +83,7 @@ impl Parsed {
             cases: Vec::new(),
             faults: Vec::new(),
             names: HashMap::new(),
+            limits: Limits::default(),
         }
     }
 
@@ -187,17 +192,23 @@ impl Parsed {
         if let (Some(reason), Some(at)) = (reason, node.get("reason")) {
             check_reason(reason, at.span, faults);
         }
-        let (verb, _) = matchers.first().copied()?;
+        let (verb, matcher_node) = matchers.first().copied()?;
         check_verb(verb, node, default, faults);
         // Every matcher is read, so that the faults of a second one are told as well.
         let read = matchers.iter().map(|(verb, matcher)| matcher::read(*verb, matcher, node, faults));
         let read: Vec<_> = read.collect();
+        let (mut matcher, limit) = read.into_iter().next()?;
+        let name = name?;
+        let suppressed =
+            if verb == Verb::Suppress { std::mem::take(&mut matcher.finding) } else { Vec::new() };
         Some(Rule {
-            name: name?.to_owned(),
+            name: name.to_owned(),
             verb,
-            matcher: read.into_iter().next()?,
+            matcher,
             reason: reason.map(str::to_owned),
             expires: expires.flatten(),
+            limit: limit.and_then(|raw| self.limits.check(name, raw, (matcher_node, node), faults)),
+            suppressed,
             place: text.place(node.span),
         })
     }
@@ -247,9 +258,21 @@ fn check_verb(verb: Verb, node: &Node, default: Option<Default>, faults: &mut Ve
     }
     if let (true, Some(member)) = (verb.restricts(), node.member("expires")) {
         let message = format!("`{}` does not expire: what restricts does not end by itself", verb.as_str());
-        faults.push(
-            Diagnostic::error(member.key_span, message)
-                .advise("remove `expires`, and the rule when its time has come"),
-        );
+        let advice = "remove `expires`, and the rule when its time has come";
+        faults.push(Diagnostic::error(member.key_span, message).advise(advice));
+    }
+    if verb == Verb::Suppress {
+        for (key, advice) in [
+            ("reason", "say why, for whoever reads it later"),
+            ("expires", "write a day: `expires: 2026-12-31`"),
+        ] {
+            if node.get(key).is_none() {
+                let message = format!(
+                    "`suppress` without {}",
+                    if key == "reason" { "a `reason`" } else { "an `expires`" }
+                );
+                faults.push(Diagnostic::error(node.span, message).advise(advice));
+            }
+        }
     }
 }

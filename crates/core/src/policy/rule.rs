@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limit::Limit;
 use super::range::Range;
 use super::request::{Conditions, RequestMatcher};
 use super::url::UrlPattern;
@@ -27,12 +28,24 @@ pub enum Verb {
     Redact,
     /// It does not pass and is kept for review.
     Quarantine,
+    /// It does not pass once a counter is used up.
+    Limit,
+    /// What named detector rules find in it is only noted.
+    Suppress,
 }
 
 impl Verb {
     /// Every verb, as listed in messages.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Allow, Self::Deny, Self::Ask, Self::Audit, Self::Redact, Self::Quarantine];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Allow,
+        Self::Deny,
+        Self::Ask,
+        Self::Audit,
+        Self::Redact,
+        Self::Quarantine,
+        Self::Limit,
+        Self::Suppress,
+    ];
 
     /// The word in policies.
     #[must_use]
@@ -44,23 +57,30 @@ impl Verb {
             Self::Audit => "audit",
             Self::Redact => "redact",
             Self::Quarantine => "quarantine",
+            Self::Limit => "limit",
+            Self::Suppress => "suppress",
         }
     }
 
     pub(super) const fn verdict(self) -> Verdict {
         match self {
-            Self::Allow => Verdict::Allow,
+            Self::Allow | Self::Suppress => Verdict::Allow,
             Self::Audit => Verdict::Audit,
             Self::Redact => Verdict::Redact,
             Self::Ask => Verdict::Ask,
             Self::Quarantine => Verdict::Quarantine,
-            Self::Deny => Verdict::Block,
+            Self::Deny | Self::Limit => Verdict::Block,
         }
     }
 
     /// Whether the unknown satisfies it. What lets something pass needs to know.
     pub(super) const fn restricts(self) -> bool {
-        !matches!(self, Self::Allow)
+        !matches!(self, Self::Allow | Self::Suppress)
+    }
+
+    /// Whether it says of an action by itself what becomes of it.
+    pub(super) const fn judges(self) -> bool {
+        !matches!(self, Self::Limit | Self::Suppress)
     }
 }
 
@@ -87,6 +107,10 @@ pub(super) struct Rule {
     pub reason: Option<String>,
     /// When it ends.
     pub expires: Option<Millis>,
+    /// What is counted, of a `limit`.
+    pub limit: Option<Limit>,
+    /// Which detector rules, of a `suppress`.
+    pub suppressed: Vec<Glob>,
     pub place: Place,
 }
 

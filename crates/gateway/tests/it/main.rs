@@ -16,6 +16,9 @@ mod http;
 mod http2;
 
 #[cfg(test)]
+mod limits;
+
+#[cfg(test)]
 mod restart;
 
 #[cfg(test)]

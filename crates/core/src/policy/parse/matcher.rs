@@ -4,6 +4,7 @@ use super::super::range::Range;
 use super::super::request::{self, Conditions, RequestMatcher};
 use super::super::rule::{Direction, Extent, HostPattern, Matcher, PathPattern, Verb};
 use super::super::url::UrlPattern;
+use super::limit::RawLimit;
 use crate::action::{AssetClass, Capability, Door, Source};
 use crate::detect::glob::Glob;
 use crate::syntax::decode::Fields;
@@ -23,13 +24,64 @@ const DOORS: [(&str, Door); 4] = [
     (Door::Library.as_str(), Door::Library),
 ];
 
-/// Reads the matcher of a rule with `verb`.
-pub(super) fn read(verb: Verb, node: &Node, rule: &Node, faults: &mut Vec<Diagnostic>) -> Matcher {
+/// What no `suppress` is about: reasons that no detector gives.
+const NO_DETECTORS: [&str; 6] = ["floor", "policy", "source", "coverage", "session", "budget"];
+
+/// Reads the matcher of a rule with `verb`, and what a limit has beside it.
+pub(super) fn read(
+    verb: Verb,
+    node: &Node,
+    rule: &Node,
+    faults: &mut Vec<Diagnostic>,
+) -> (Matcher, Option<RawLimit>) {
     let beside = Beside::read(rule, node, faults);
-    let mut fields = Fields::of(node, "a matcher", faults);
+    let what = if verb == Verb::Limit { "a limit" } else { "a matcher" };
+    let mut fields = Fields::of(node, what, faults);
     let matcher = conditions(verb, &mut fields, beside);
+    let limit = if verb == Verb::Limit { RawLimit::read(&mut fields) } else { None };
+    if verb == Verb::Suppress && node.is_object() {
+        check_suppress(node, &mut fields);
+    }
     fields.finish();
-    matcher
+    (matcher, limit)
+}
+
+/// `suppress` names rules of detectors and where, never everything.
+fn check_suppress(node: &Node, fields: &mut Fields<'_, '_>) {
+    let span = node.span;
+    let finding = node.get("finding");
+    if finding.is_none() {
+        fields.fault(
+            span,
+            "`suppress` names no detector rule",
+            "add `finding:` with the rule's id, as the receipt has it",
+        );
+    }
+    if node.members().len() < 2 {
+        let advice = "add a further condition: `tool`, `path`, `host`, `principal`, …";
+        fields.fault(span, "`suppress` without a place where it holds", advice);
+    }
+    let given = finding.into_iter().flat_map(|node| match node.elements() {
+        [] => std::slice::from_ref(node),
+        nodes => nodes,
+    });
+    for (text, span) in given.filter_map(|node| Some((node.as_str()?, node.span))) {
+        if text.chars().all(|c| matches!(c, '*' | '?' | '.')) {
+            fields.fault(
+                span,
+                "`suppress` of whatever is found",
+                "name rules or categories: `cred.file-read`, `secrets.*`",
+            );
+        }
+        let layer = text.split('.').next().unwrap_or_default();
+        if layer == "floor" {
+            fields.fault(span, "the floor cannot be suppressed: no policy lifts it", "remove it");
+        } else if NO_DETECTORS.contains(&layer) {
+            let advice =
+                "only what detectors find can be suppressed; change the rule, profile or default itself";
+            fields.fault(span, format!("`{layer}` is no detector"), advice);
+        }
+    }
 }
 
 /// The conditions that may stand beside the verb: Checkrd's own sample has `body` there.

@@ -1,0 +1,188 @@
+//! From YAML to limits.
+
+use std::collections::HashMap;
+
+use super::super::limit::{Limit, Per, Unit};
+use super::matcher::keys_beside;
+use crate::session::Millis;
+use crate::syntax::decode::Fields;
+use crate::syntax::{Diagnostic, Kind, Member, Node, Span, json};
+
+/// The largest limit.
+const LARGEST: u64 = 1_000_000_000_000_000;
+
+const MINUTE: Millis = 60_000;
+
+/// What is counted within which time, by its key.
+const AMOUNTS: [(&str, Unit, Millis); 8] = [
+    ("calls_per_second", Unit::Calls, 1_000),
+    ("calls_per_minute", Unit::Calls, MINUTE),
+    ("calls_per_hour", Unit::Calls, 60 * MINUTE),
+    ("calls_per_day", Unit::Calls, 24 * 60 * MINUTE),
+    ("bytes_per_second", Unit::Bytes, 1_000),
+    ("bytes_per_minute", Unit::Bytes, MINUTE),
+    ("bytes_per_hour", Unit::Bytes, 60 * MINUTE),
+    ("bytes_per_day", Unit::Bytes, 24 * 60 * MINUTE),
+];
+
+/// Units that nothing counts yet. A limit that is never reached would be worse than none.
+const UNCOUNTED: [&str; 8] = [
+    "tokens_per_second",
+    "tokens_per_minute",
+    "tokens_per_hour",
+    "tokens_per_day",
+    "money_per_second",
+    "money_per_minute",
+    "money_per_hour",
+    "money_per_day",
+];
+
+/// The keys of a limit that are no conditions.
+const BESIDE: [&str; 3] = ["per", "field", "shared"];
+
+/// What a limit says, as written.
+pub(super) struct RawLimit {
+    unit: Unit,
+    window: Millis,
+    most: u64,
+    per: Per,
+    shared: Option<String>,
+    span: Span,
+}
+
+impl RawLimit {
+    pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+        let span = fields.span();
+        let keys = AMOUNTS.map(|(key, ..)| key);
+        let given = fields.present(&keys);
+        let amounts =
+            AMOUNTS.map(|(key, unit, window)| Some((unit, window, fields.maybe_whole(key, 1..=LARGEST)?)));
+        for key in UNCOUNTED {
+            if let (Some(_), Some(at)) = (fields.maybe(key), fields.place(key)) {
+                fields.fault(
+                    at,
+                    format!("`{key}`: nothing counts this yet"),
+                    "limit calls or bytes, for the time being",
+                );
+            }
+        }
+        if given.len() > 1 {
+            let second = given.get(1).map_or(span, |(_, span)| *span);
+            fields.fault(second, "a limit of more than one amount", "write a rule for each");
+        } else if given.is_empty() && !UNCOUNTED.iter().any(|key| fields.place(key).is_some()) {
+            fields.fault(span, "a limit of nothing", format!("give it one of: {}", keys.join(", ")));
+        }
+        let per = per(fields);
+        let shared = fields.maybe_text("shared").map(str::to_owned);
+        let (unit, window, most) = amounts.into_iter().flatten().next()?;
+        Some(Self { unit, window, most, per: per?, shared, span })
+    }
+}
+
+fn per(fields: &mut Fields<'_, '_>) -> Option<Per> {
+    const BY_FIELD: &str = "`per: body_field` is not built yet";
+    let field = fields.maybe_text("field");
+    let wanted = fields.maybe("per").and_then(Node::as_str);
+    if wanted == Some("body_field") {
+        let at = fields.place("per").unwrap_or_else(|| fields.span());
+        fields.fault(at, BY_FIELD, "count per agent, session or endpoint, for the time being");
+        return None;
+    }
+    if let (Some(_), Some(at)) = (field, fields.place("field")) {
+        fields.fault(at, "`field` without `per: body_field`", "remove it, or count per body_field");
+    }
+    if wanted.is_none() && fields.place("per").is_none() {
+        return Some(Per::Global);
+    }
+    fields.choice("per", &Per::ALL.map(|per| (per.as_str(), per)))
+}
+
+/// What all limits said so far.
+#[derive(Default)]
+pub(super) struct Limits {
+    /// Name by what they are about and count.
+    said: HashMap<String, String>,
+    /// What those of one shared name count.
+    shared: HashMap<String, (Unit, Millis, Per)>,
+}
+
+impl Limits {
+    /// The limit, unless it contradicts another.
+    pub(super) fn check(
+        &mut self,
+        name: &str,
+        raw: RawLimit,
+        (node, rule): (&Node, &Node),
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<Limit> {
+        let before = faults.len();
+        let counts = (raw.unit, raw.window, raw.per);
+        match &raw.shared {
+            Some(shared) => {
+                if *self.shared.entry(shared.clone()).or_insert(counts) != counts {
+                    let message = format!("limits that share `{shared}` count different things");
+                    faults.push(
+                        Diagnostic::error(raw.span, message)
+                            .advise("give them the same unit, window and `per`"),
+                    );
+                }
+            }
+            None => {
+                let about = format!("{}|{counts:?}", conditions(node, rule));
+                if let Some(first) = self.said.insert(about, name.to_owned()) {
+                    let message =
+                        format!("this limit and \"{first}\" count the same with different counters");
+                    faults.push(Diagnostic::error(raw.span, message).advise("keep the smaller one"));
+                }
+            }
+        }
+        let own = raw.shared.as_deref().unwrap_or(name);
+        let group = Limit::group_of(own, raw.shared.is_some(), raw.unit, raw.window, raw.per);
+        (faults.len() == before).then_some(Limit {
+            unit: raw.unit,
+            window: raw.window,
+            most: raw.most,
+            per: raw.per,
+            group,
+        })
+    }
+}
+
+/// The conditions of a limit, also those beside its verb, written in one way.
+fn conditions(node: &Node, rule: &Node) -> String {
+    let is_condition =
+        |key: &str| !BESIDE.contains(&key) && !AMOUNTS.iter().any(|(amount, ..)| *amount == key);
+    let inside = node.members().iter().filter(|member| is_condition(&member.key));
+    let beside = rule.members().iter().filter(|member| keys_beside().any(|key| key == &*member.key));
+    let written = |member: &Member| format!("{}={}", &*member.key, canonical(&member.value));
+    let mut members: Vec<String> = inside.chain(beside).map(written).collect();
+    members.sort_unstable();
+    members.join(";")
+}
+
+/// A value, written in one way: mappings sorted by key, lists by value, a list of one as that one.
+pub(super) fn canonical(node: &Node) -> String {
+    match &node.kind {
+        Kind::Array(nodes) => match nodes.as_slice() {
+            [one] => canonical(one),
+            nodes => {
+                let mut values: Vec<String> = nodes.iter().map(canonical).collect();
+                values.sort_unstable();
+                format!("[{}]", values.join(","))
+            }
+        },
+        Kind::Object(members) => {
+            let mut members: Vec<String> = members
+                .iter()
+                .map(|member| format!("{}:{}", &*member.key, canonical(&member.value)))
+                .collect();
+            members.sort_unstable();
+            format!("{{{}}}", members.join(","))
+        }
+        _ => {
+            let mut text = Vec::new();
+            json::write(node, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        }
+    }
+}
