@@ -190,6 +190,8 @@ pub enum PolicyCommand {
     },
     /// Judge past actions by another policy, and say which would be decided differently
     Replay(ReplayArgs),
+    /// Say what two policies decide differently, with actions that show it
+    Diff(DiffArgs),
     /// Run the tests that stand beside the rules
     Test {
         /// Policy files that are in force together; without any, this home's policy.yaml
@@ -213,6 +215,24 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub limit: usize,
     /// As JSON, all of them
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Exit status: 0 nothing is decided differently, 1 something is, 2 a policy is faulty.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The old policy; several files that are in force together with commas between
+    pub old: String,
+    /// The new policy; the same
+    pub new: String,
+    /// Of the past only actions since then: 24h, 7d, 2026-11-21
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Do not look at past actions
+    #[arg(long)]
+    pub no_past: bool,
+    /// As JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -17,6 +17,10 @@ use crate::policies;
 use crate::policies::PolicyFiles;
 use crate::terminal::{self, Faults, print, say};
 
+mod diff;
+
+mod made_up;
+
 mod replay;
 
 /// Runs the command: 0 if all is well, 1 if a policy is faulty or a test fails.
@@ -31,6 +35,7 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
         }
         PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
         PolicyCommand::Replay(args) => replay::run(cli, args),
+        PolicyCommand::Diff(args) => diff::run(cli, args),
     }
 }
 
@@ -86,6 +91,10 @@ impl Files {
     fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
         let sources: Vec<Source<'_>> = self.0.iter().map(|(name, text)| Source { name, text }).collect();
         Policy::compile(&sources)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, text)| text.as_str())
     }
 
     fn text(&self, origin: &str) -> &str {

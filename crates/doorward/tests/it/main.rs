@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod diff;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod inspect;
