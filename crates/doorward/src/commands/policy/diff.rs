@@ -16,8 +16,8 @@ use crate::past::{self, Counts, Past, Saying, number};
 use crate::terminal::{self, clean, print};
 use crate::{config, serve, when};
 
-/// Most witnesses that are kept of one difference.
-const MOST_WITNESSES: usize = 5;
+/// Most witnesses that are kept of one difference from each place they come from.
+const MOST_WITNESSES: usize = 3;
 
 /// Most differences that are told apart; what comes after only counts.
 const MOST_DIFFERENCES: usize = 1000;
@@ -157,7 +157,7 @@ impl Both {
         let difference =
             self.found.entry(key).or_insert_with(|| Difference { old, new, count: 0, witnesses: Vec::new() });
         difference.count += 1;
-        if difference.witnesses.len() < MOST_WITNESSES {
+        if difference.witnesses.iter().filter(|witness| witness.from == from).count() < MOST_WITNESSES {
             let words = match from {
                 From::MadeUp => what_it_does(&past.judged.action),
                 From::Past | From::Test => past.first_words(),
