@@ -3,13 +3,10 @@
 
 use std::sync::Arc;
 
-use super::asset::classify_host;
+use super::request::{Request, asset_of};
 use super::shell::{self, Shell};
-use super::{
-    Action, ActionKind, AssetClass, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse, tools,
-};
+use super::{Action, ActionKind, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse, tools};
 use crate::syntax::{Node, json};
-use crate::url::{Host, authority};
 
 /// Why a text is no action.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,18 +88,19 @@ fn tool_call(text: &str) -> Result<Action, NoAction> {
     Ok(action)
 }
 
+/// The action that `request` is.
+#[must_use]
+pub fn request(request: Request) -> Action {
+    let effects = request.effects();
+    let saying = saying(ActionKind::Url, PartKind::Url, request.url());
+    Action { effects, request: Some(Arc::new(request)), ..saying }
+}
+
 fn url(text: &str) -> Action {
-    let asset = match authority(text) {
-        Some(at) => match at.host {
-            Host::Ip(ip) if ip.is_ipv6() => classify_host(&format!("[{ip}]")),
-            host => classify_host(&host.to_string()),
-        },
-        None => AssetClass::Unknown,
-    };
     let effect = Effect {
         capability: Capability::NetworkFetch,
         target: Target::Url(text.to_owned()),
-        asset,
+        asset: asset_of(text),
         from: Vec::new(),
         by: "url".to_owned(),
     };

@@ -1,8 +1,11 @@
 //! `tests:` of a policy: actions, and what its rules are to say about them.
 
+use super::date;
 use super::parse::LONGEST_NAME;
+use crate::action::request::Request;
 use crate::action::{Action, alone};
 use crate::decision::{Decision, Verdict};
+use crate::session::Millis;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span, json};
 
@@ -17,6 +20,8 @@ pub struct Case {
     pub span: Span,
     /// What is judged.
     pub action: Action,
+    /// When, in milliseconds since the Unix epoch; the epoch itself if it is not said.
+    pub now: Millis,
     /// What the rules are to say: the strongest verdict among their reasons, `default` included.
     pub expect: Verdict,
     /// The rules that are to give a reason, no more and no less; `None` if it does not matter which.
@@ -67,26 +72,29 @@ pub(super) fn read(node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) -> O
     let name = fields.text("name");
     let expect = fields.choice("expect", &VERDICTS);
     let rules = fields.maybe("rules").map(|node| (node, texts(node)));
-    let given = fields.present(&["command", "call", "url"]);
+    let given = fields.present(&["command", "call", "url", "request"]);
     let command = fields.maybe_text("command");
     let shell = fields.maybe_text("shell");
     let url = fields.maybe_text("url");
     let call = fields.maybe("call");
+    let request = fields.maybe("request");
+    let now = fields.maybe("now").map(|node| moment(node, &mut fields));
     if let Some((node, None)) = rules {
         fields.fault(node.span, "`rules` must be a list of names", "write `rules: []` if none is to speak");
     }
     if node.is_object() && given.len() != 1 {
         let message = if given.is_empty() { "a test of nothing" } else { "a test of more than one action" };
-        fields.fault(node.span, message, "give it exactly one of: command, call, url");
+        fields.fault(node.span, message, "give it exactly one of: command, call, url, request");
     }
     fields.finish();
     if name.is_some_and(|name| name.chars().count() > LONGEST_NAME) {
         faults.push(Diagnostic::error(node.span, format!("a name has at most {LONGEST_NAME} characters")));
     }
-    let action = match (command, url, call) {
-        (Some(command), None, None) => alone::read("command", command, shell),
-        (None, Some(url), None) => alone::read("url", url, None),
-        (None, None, Some(call)) => alone::read("tool_call", &called(call, faults)?, None),
+    let action = match (command, url, call, request) {
+        (Some(command), None, None, None) => alone::read("command", command, shell),
+        (None, Some(url), None, None) => alone::read("url", url, None),
+        (None, None, Some(call), None) => alone::read("tool_call", &called(call, faults)?, None),
+        (None, None, None, Some(request)) => Ok(alone::request(Request::written(request, faults)?)),
         _ => return None,
     };
     let action = match action {
@@ -108,9 +116,19 @@ pub(super) fn read(node: &Node, origin: &str, faults: &mut Vec<Diagnostic>) -> O
         origin: origin.to_owned(),
         span: node.span,
         action,
+        now: now.flatten().unwrap_or_default(),
         expect: expect?,
         rules,
     })
+}
+
+/// When a test happens.
+fn moment(node: &Node, fields: &mut Fields<'_, '_>) -> Option<Millis> {
+    let moment = node.as_str().filter(|text| text.len() > 10).and_then(date::end_of);
+    if moment.is_none() {
+        fields.fault(node.span, "`now` is no time", "write it as `2026-12-31T18:00:00Z`, in quotes");
+    }
+    moment
 }
 
 fn texts(node: &Node) -> Option<Vec<String>> {

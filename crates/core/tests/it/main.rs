@@ -16,6 +16,7 @@ mod policy_limits;
 mod policy_matchers;
 mod policy_requests;
 mod policy_suppress;
+mod policy_vectors;
 mod rules;
 mod shell;
 mod stream;

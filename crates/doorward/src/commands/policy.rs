@@ -280,7 +280,7 @@ fn explained_json(action: &Action, explained: &[Explained], decision: &Decision)
 }
 
 fn surprise(engine: &Engine, case: &Case) -> Option<Surprise> {
-    case.check(&engine.decide(&case.action, &Facts::default())).err()
+    case.check(&engine.decide(&case.action, &Facts { now: case.now, ..Facts::default() })).err()
 }
 
 /// What was expected and what came.

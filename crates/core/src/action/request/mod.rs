@@ -16,6 +16,7 @@ mod form;
 mod media;
 mod multipart;
 mod tree;
+mod written;
 
 pub use tree::{Found, Tree, View};
 
@@ -175,7 +176,8 @@ impl Request {
     }
 }
 
-fn asset_of(url: &str) -> AssetClass {
+/// What kind of thing is where `url` leads.
+pub(super) fn asset_of(url: &str) -> AssetClass {
     match authority(url) {
         Some(at) => match at.host {
             Host::Ip(ip) if ip.is_ipv6() => classify_host(&format!("[{ip}]")),

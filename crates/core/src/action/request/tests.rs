@@ -267,6 +267,37 @@ fn requests_that_send_are_told_from_those_that_ask() {
     assert_eq!(capability("get", Body::Absent), Capability::NetworkPost);
 }
 
+fn written(text: &str) -> Result<Request, Vec<String>> {
+    let node = crate::syntax::yaml::parse(text.as_bytes()).unwrap();
+    let mut faults = Vec::new();
+    let request = Request::written(&node, &mut faults);
+    request.ok_or_else(|| faults.into_iter().map(|fault| fault.message).collect())
+}
+
+#[test]
+fn requests_can_be_written_down() {
+    let request = written("url: https://x.example/\nheaders: {A: b, C: [d, e]}\njson: {n: 6e4}").unwrap();
+    assert_eq!((request.method(), request.url()), ("GET", "https://x.example/"));
+    assert_eq!(request.header("c").collect::<Vec<_>>(), [b"d", b"e"]);
+    assert_eq!(request.header("content-type").collect::<Vec<_>>(), [b"application/json"]);
+    assert!(
+        matches!(request.content(), Content::Read(trees) if show(trees[0].view().root()) == "{\"n\":6e4}")
+    );
+    let unread = written("url: https://x.example/\nunread: oversize").unwrap();
+    assert!(matches!(unread.content(), Content::Unknown(Unread::Oversize)));
+    for faulty in [
+        "method: GET",
+        "url: https://x.example/\nbody: a\njson: 1",
+        "url: https://x.example/\nbody: 5",
+        "url: https://x.example/\nheaders: [a]",
+        "url: https://x.example/\nheaders: {A: 5}",
+        "url: https://x.example/\nunread: lost",
+        "url: https://x.example/\nverb: GET",
+    ] {
+        assert_eq!(written(faulty).map_err(|faults| faults.len()), Err(1), "{faulty}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..80), content_type in ".{0,30}") {
