@@ -3,7 +3,7 @@
 use super::judged::Judged;
 use super::rule::{Rule, Verb};
 use super::truth::Truth;
-use super::{Default, Policy};
+use super::{Level, Policy};
 use crate::action::{Action, ActionKind, Effect};
 use crate::decision::{Layer, Reason, Verdict};
 use crate::detect::Finding;
@@ -26,31 +26,43 @@ impl Policy {
     /// The reasons this policy gives for `action`.
     #[must_use]
     pub fn evaluate(&self, action: &Action, given: &Given<'_>) -> Vec<Reason> {
-        let answers = self.default == Default::Deny && is_act(action.kind, given.effects);
-        if self.index.is_empty() {
-            return if answers { vec![denied_by_default()] } else { Vec::new() };
+        // Which levels deny what none of their own rules allows.
+        let mut open = [false; 3];
+        if is_act(action.kind, given.effects) {
+            open = self.denying;
         }
-        let judged = self.judged(action, given);
         let mut reasons = Vec::new();
-        let mut allowed = !answers;
+        if !self.index.is_empty() {
+            self.apply(action, given, &mut open, &mut reasons);
+        }
+        let denied = Level::ALL.into_iter().zip(open).filter(|(_, open)| *open);
+        reasons.extend(denied.map(|(level, _)| denied_by_default(level)));
+        reasons
+    }
+
+    /// Lets every rule speak: those that restrict give their reasons, those that allow close what is `open` of
+    /// their level.
+    fn apply(&self, action: &Action, given: &Given<'_>, open: &mut [bool; 3], reasons: &mut Vec<Reason>) {
+        let judged = self.judged(action, given);
         let mut allowing: Vec<&Rule> = Vec::new();
         for at in self.index.candidates(action, given.effects, &judged.hosts) {
-            let Some(rule) = self.rules.get(at) else { continue };
-            if rule.has_ended(given.facts.now) {
+            let Some(rule) = self.rules.get(at).filter(|rule| !rule.has_ended(given.facts.now)) else {
                 continue;
-            }
+            };
             if rule.verb.restricts() {
                 reasons.extend(judged.restricts(rule));
-            } else if !allowed {
+            } else if let Some(open) = open.get_mut(rule.level as usize).filter(|open| **open) {
                 // Most of the time one rule covers it all, and none has to be remembered.
-                allowed = judged.all(&rule.matcher) == Truth::Yes;
-                allowing.extend((!allowed && judged.whole(&rule.matcher) == Truth::Yes).then_some(rule));
+                *open = judged.all(&rule.matcher) != Truth::Yes;
+                allowing.extend((*open && judged.whole(&rule.matcher) == Truth::Yes).then_some(rule));
             }
         }
-        if !allowed && !judged.is_allowed(&allowing) {
-            reasons.push(denied_by_default());
+        for (level, open) in Level::ALL.into_iter().zip(open).filter(|(_, open)| **open) {
+            let of_level = |rule: &&&Rule| rule.level == level;
+            *open = !judged.is_allowed(|at| {
+                allowing.iter().filter(of_level).any(|rule| judged.effect(&rule.matcher, at) == Truth::Yes)
+            });
         }
-        reasons
     }
 
     pub(super) fn judged<'a>(&self, action: &'a Action, given: &'a Given<'a>) -> Judged<'a> {
@@ -67,13 +79,17 @@ const fn is_act(kind: ActionKind, effects: &[Effect]) -> bool {
     }
 }
 
-fn denied_by_default() -> Reason {
+fn denied_by_default(level: Level) -> Reason {
+    let whose = match level {
+        Level::Agent => "its default is deny".to_owned(),
+        Level::Team | Level::Organisation => format!("the default of the {} is deny", level.as_str()),
+    };
     Reason {
         rule: "policy.default".into(),
         layer: Layer::Policy,
         verdict: Verdict::Block,
         severity: 80,
-        message: "no rule of the policy allows this, and its default is deny".into(),
+        message: format!("no rule of the policy allows this, and {whose}"),
         advice: "use a tool the policy allows, or ask the operator for a rule".into(),
         part: None,
     }
@@ -110,13 +126,9 @@ impl Judged<'_> {
         })
     }
 
-    /// Whether every effect is surely covered by one of `rules`, of which none covers all: allowing a download is
-    /// not allowing what else the same line does.
-    fn is_allowed(&self, rules: &[&Rule]) -> bool {
-        let effects = 0..self.given.effects.len();
-        !effects.is_empty()
-            && effects
-                .into_iter()
-                .all(|at| rules.iter().any(|rule| self.effect(&rule.matcher, at) == Truth::Yes))
+    /// Whether every effect is surely covered: allowing a download is not allowing what else the same line does.
+    fn is_allowed(&self, covers: impl Fn(usize) -> bool) -> bool {
+        let mut effects = 0..self.given.effects.len();
+        !effects.is_empty() && effects.all(covers)
     }
 }

@@ -68,7 +68,10 @@ impl Judged<'_> {
         let whole = whole.into_iter().filter(|(_, given, _)| *given);
         let mut conditions: Vec<Condition> =
             whole.map(|(name, _, truth)| Condition { name, truths: vec![truth] }).collect();
-        let request = matcher.request.explain(self.action.request.as_deref(), self.given.facts.now);
+        let request = match &self.action.request {
+            None if matcher.request.asks_for_request() => vec![("request", self.request(matcher))],
+            request => matcher.request.explain(request.as_deref(), self.given.facts.now),
+        };
         conditions.extend(request.into_iter().map(|(name, truth)| Condition { name, truths: vec![truth] }));
         let mut add = |name, given: bool, truth: &dyn Fn(&Effect, usize) -> Truth| {
             if given {

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use super::evaluate::Given;
 pub(super) use super::index::Known;
+use super::request::Field;
 use super::rule::{Direction, Extent, Matcher, PathPattern};
 use super::truth::Truth;
 use crate::action::request::Tree;
@@ -64,7 +65,7 @@ impl<'a> Judged<'a> {
             .min_with(|| self.tainted(matcher))
             .min_with(|| self.coverage(matcher))
             .min_with(|| self.finding(matcher))
-            .min_with(|| matcher.request.holds(self.action.request.as_deref(), self.given.facts.now))
+            .min_with(|| self.request(matcher))
             .min_with(|| self.arguments(matcher))
     }
 
@@ -140,6 +141,28 @@ impl<'a> Judged<'a> {
         let earlier = self.given.facts.remembered.iter().flatten().any(|block| block.risk > 0);
         let unseen = matches!(self.action.coverage, Coverage::None(_));
         Truth::from(earlier || unseen).min(Truth::Unknown)
+    }
+
+    /// What is known of the conditions on a request. A call makes its request later and elsewhere: nobody sees
+    /// more of it than its effects say.
+    pub(super) fn request(&self, matcher: &Matcher) -> Truth {
+        let (request, now) = (self.action.request.as_deref(), self.given.facts.now);
+        if request.is_some() || !matcher.request.asks_for_request() {
+            return matcher.request.holds(request, now);
+        }
+        if matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque) {
+            return Truth::Unknown;
+        }
+        let effects = self.given.effects.iter();
+        effects.map(|effect| matcher.request.of_effect(effect.capability, now)).max().unwrap_or(Truth::No)
+    }
+
+    /// The value of a field in the body of a request or the arguments of a call, if all readers agree on it.
+    pub(super) fn field(&self, field: &Field) -> Option<String> {
+        match &self.action.request {
+            Some(request) => field.value_in(request),
+            None => field.value(self.arguments.get_or_init(|| arguments(self.action)).as_ref()?.view()),
+        }
     }
 
     pub(super) fn arguments(&self, matcher: &Matcher) -> Truth {

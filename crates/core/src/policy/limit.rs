@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::counters::Exceeded;
 use super::judged::{Judged, Known};
+use super::request::Field;
 use super::rule::Rule;
 use super::truth::Truth;
 use super::{Given, Policy};
@@ -41,10 +42,12 @@ pub(super) enum Per {
     Key,
     Session,
     Endpoint,
+    BodyField,
 }
 
 impl Per {
-    pub const ALL: [Self; 5] = [Self::Global, Self::Agent, Self::Key, Self::Session, Self::Endpoint];
+    pub const ALL: [Self; 6] =
+        [Self::Global, Self::Agent, Self::Key, Self::Session, Self::Endpoint, Self::BodyField];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,8 +56,19 @@ impl Per {
             Self::Key => "key",
             Self::Session => "session",
             Self::Endpoint => "endpoint",
+            Self::BodyField => "body_field",
         }
     }
+}
+
+/// What a limit counts, and on whose counters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Counts {
+    pub unit: Unit,
+    pub window: Millis,
+    pub per: Per,
+    /// The path of `body_field` as written, or nothing.
+    pub field: String,
 }
 
 /// One limit.
@@ -65,19 +79,22 @@ pub(super) struct Limit {
     pub window: Millis,
     pub most: u64,
     pub per: Per,
+    /// Which, with `body_field`.
+    pub field: Option<Field>,
     /// Whose counters it has, in 16 bytes: those of its own name, or of the name it shares.
     pub group: [u8; 16],
 }
 
 impl Limit {
     /// The counters of `name`: two limits never have the same by accident, whatever they are called.
-    pub fn group_of(name: &str, shared: bool, unit: Unit, window: Millis, per: Per) -> [u8; 16] {
+    pub fn group_of(name: &str, shared: bool, counts: &Counts) -> [u8; 16] {
         digest(&[
             if shared { b"shared" } else { b"own" },
             name.as_bytes(),
-            unit.as_str().as_bytes(),
-            &window.to_be_bytes(),
-            per.as_str().as_bytes(),
+            counts.unit.as_str().as_bytes(),
+            &counts.window.to_be_bytes(),
+            counts.per.as_str().as_bytes(),
+            counts.field.as_bytes(),
         ])
     }
 }
@@ -168,6 +185,14 @@ impl Judged<'_> {
             Per::Agent | Per::Key => [digest(&[self.action.agent.as_bytes()])].into(),
             Per::Session => [digest(&[self.action.session.as_bytes()])].into(),
             Per::Endpoint => self.endpoints(rule),
+            // Whatever has no such field, or none that can be read, counts together.
+            Per::BodyField => {
+                let value = limit.field.as_ref().and_then(|field| self.field(field));
+                [digest(
+                    &value.as_ref().map_or([b"none".as_slice(), b""], |value| [b"field", value.as_bytes()]),
+                )]
+                .into()
+            }
         };
         keys.into_iter().map(move |key| Charge {
             account: rule.name.clone(),

@@ -32,6 +32,10 @@ mod jsonpath;
 
 mod judged;
 
+mod layers;
+use layers::{Layer, Setting};
+pub use layers::{Level, MOST_FILES, Provision, Reader, Text, Texts};
+
 mod limit;
 pub use limit::exceeded;
 
@@ -63,7 +67,11 @@ pub const SHIPPED: &str = include_str!("shipped.yaml");
 /// A compiled policy.
 #[derive(Debug)]
 pub struct Policy {
-    default: Default,
+    /// Of each level, if it says one.
+    defaults: [Option<Default>; 3],
+    /// Whether it is `deny`.
+    denying: [bool; 3],
+    settings: Vec<Setting>,
     mode: Mode,
     profile: Profile,
     rules: Vec<Rule>,
@@ -87,6 +95,17 @@ pub enum Default {
     Deny,
 }
 
+impl Default {
+    /// The word in policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// How the merely unknown is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Profile {
@@ -96,6 +115,17 @@ pub enum Profile {
     Strict,
 }
 
+impl Profile {
+    /// The word in policies.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Strict => "strict",
+        }
+    }
+}
+
 impl Policy {
     /// Compiles `sources` into one policy. With several, all rules are in force and the strictest
     /// `default`, `mode` and `profile` win: a further file can only restrict.
@@ -103,10 +133,18 @@ impl Policy {
     /// # Errors
     /// All faults in all sources.
     pub fn compile(sources: &[Source<'_>]) -> Result<Self, Vec<Diagnostic>> {
+        let layers = sources.iter().map(|source| Layer {
+            level: Level::Agent,
+            included: false,
+            gathered: false,
+            source: *source,
+        });
+        Self::compile_layers(&layers.collect::<Vec<_>>())
+    }
+
+    fn compile_layers(layers: &[Layer<'_>]) -> Result<Self, Vec<Diagnostic>> {
         let mut parsed = parse::Parsed::new();
-        for source in sources {
-            parsed.add(source);
-        }
+        layers.iter().for_each(|layer| parsed.add(layer));
         parsed.finish();
         let (faults, warnings): (Vec<_>, Vec<_>) =
             parsed.faults.into_iter().partition(|fault| fault.severity == Severity::Error);
@@ -114,7 +152,9 @@ impl Policy {
             return Err(faults);
         }
         Ok(Self {
-            default: parsed.default.unwrap_or(Default::Deny),
+            denying: denying(&parsed.defaults),
+            defaults: parsed.defaults,
+            settings: parsed.settings,
             mode: parsed.mode.unwrap_or(Mode::Block),
             profile: parsed.profile.unwrap_or(Profile::Balanced),
             index: Index::of(&parsed.rules, Verb::judges),
@@ -123,15 +163,20 @@ impl Policy {
             groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,
-            revision: revision(sources),
+            revision: revision(layers),
             warnings,
         })
     }
 
     /// What happens to a call that no rule speaks about.
     #[must_use]
-    pub const fn default_verb(&self) -> Default {
-        self.default
+    pub fn default_verb(&self) -> Default {
+        self.defaults.iter().flatten().copied().max().unwrap_or(Default::Deny)
+    }
+
+    /// What one level says about it.
+    pub(super) fn default_of(&self, level: Level) -> Option<Default> {
+        self.defaults.get(level as usize).copied().flatten()
     }
 
     /// How much is enforced: `dry_run` is [`Mode::Monitor`].
@@ -184,10 +229,18 @@ impl Policy {
     }
 }
 
+/// Where no level says anything, that of the agents is `deny`.
+fn denying(defaults: &[Option<Default>; 3]) -> [bool; 3] {
+    if defaults.iter().all(Option::is_none) {
+        return [false, false, true];
+    }
+    defaults.map(|default| default == Some(Default::Deny))
+}
+
 /// Each text is preceded by its length, so that no two lists of sources read the same.
-fn revision(sources: &[Source<'_>]) -> String {
+fn revision(layers: &[Layer<'_>]) -> String {
     let mut hash = Sha256::new();
-    for source in sources {
+    for Layer { source, .. } in layers {
         hash.update((source.text.len() as u64).to_be_bytes());
         hash.update(source.text.as_bytes());
     }

@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::case::{self, Case};
+use super::layers::{Layer, Level, Setting, mode_word};
 use super::rule::{Place, Rule, Verb};
 use super::{Default, Profile, date};
 use crate::session::{Millis, Mode};
 use crate::syntax::decode::{Fields, suggestion};
-use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
+use crate::syntax::{Diagnostic, Node, Span, yaml};
 
 mod limit;
 use limit::Limits;
@@ -30,7 +31,9 @@ const LONGEST_REASON: usize = 512;
 
 /// What all sources said so far.
 pub(super) struct Parsed {
-    pub(super) default: Option<Default>,
+    /// Of each level, if it says one.
+    pub(super) defaults: [Option<Default>; 3],
+    pub(super) settings: Vec<Setting>,
     pub(super) mode: Option<Mode>,
     pub(super) profile: Option<Profile>,
     pub(super) rules: Vec<Rule>,
@@ -41,42 +44,39 @@ pub(super) struct Parsed {
 }
 
 /// The source being read.
-struct Text<'a> {
+struct Reading {
+    level: Level,
+    included: bool,
+    gathered: bool,
     origin: Arc<str>,
-    text: &'a str,
     /// Where each line begins.
     lines: Vec<u32>,
 }
 
-impl<'a> Text<'a> {
-    fn of(source: &Source<'a>) -> Self {
+impl Reading {
+    fn of(layer: &Layer<'_>) -> Self {
+        let source = layer.source;
         let ends = source.text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, at)| at);
         Self {
+            level: layer.level,
+            included: layer.included,
+            gathered: layer.gathered,
             origin: source.name.into(),
-            text: source.text,
             lines: std::iter::once(0).chain(ends).collect(),
         }
     }
 
     fn place(&self, span: Span) -> Place {
         let line = self.lines.partition_point(|start| *start <= span.start);
-        let start =
-            line.checked_sub(1).and_then(|before| self.lines.get(before)).copied().unwrap_or_default();
-        let before = self.text.get(start as usize..span.start as usize).unwrap_or_default();
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Place {
-            origin: Arc::clone(&self.origin),
-            line: count(line),
-            column: count(before.chars().count() + 1),
-            span,
-        }
+        Place { origin: Arc::clone(&self.origin), line: u32::try_from(line).unwrap_or(u32::MAX), span }
     }
 }
 
 impl Parsed {
     pub(super) fn new() -> Self {
         Self {
-            default: None,
+            defaults: [None; 3],
+            settings: Vec::new(),
             mode: None,
             profile: None,
             rules: Vec::new(),
@@ -87,10 +87,11 @@ impl Parsed {
         }
     }
 
-    pub(super) fn add(&mut self, source: &Source<'_>) {
+    pub(super) fn add(&mut self, layer: &Layer<'_>) {
+        let source = layer.source;
         let mut faults = Vec::new();
         match yaml::parse(source.text.as_bytes()) {
-            Ok(node) => self.document(&node, &Text::of(source), &mut faults),
+            Ok(node) => self.document(&node, &Reading::of(layer), &mut faults),
             Err(found) => faults = found,
         }
         faults.sort_by_key(|fault| fault.span);
@@ -99,6 +100,13 @@ impl Parsed {
 
     /// What can be said only when every source is read: a test may name a rule of another file.
     pub(super) fn finish(&mut self) {
+        for rule in self.rules.iter().filter(|rule| rule.verb == Verb::Allow) {
+            if self.defaults.get(rule.level as usize) != Some(&Some(Default::Deny)) {
+                let message = "`allow` has nothing to answer: the default is `allow`";
+                let warning = Diagnostic::warning(rule.place.span, message).in_origin(&*rule.place.origin);
+                self.faults.push(warning.advise("it lifts no finding; remove it, or write `default: deny`"));
+            }
+        }
         for case in &self.cases {
             for name in case.rules.iter().flatten() {
                 if name != "default" && !self.names.contains_key(name) {
@@ -115,7 +123,7 @@ impl Parsed {
         }
     }
 
-    fn document(&mut self, node: &Node, text: &Text<'_>, faults: &mut Vec<Diagnostic>) {
+    fn document(&mut self, node: &Node, text: &Reading, faults: &mut Vec<Diagnostic>) {
         let mut fields = Fields::of(node, "a policy", faults);
         fields.maybe_whole("version", 1..=1);
         if let (Some(_), Some(member)) = (fields.maybe_text("agent"), node.member("agent")) {
@@ -125,23 +133,22 @@ impl Parsed {
             );
             fields.faults().push(warning.advise("remove it; whom a rule is about is said with `principal`"));
         }
-        let default = fields.choice("default", &[("allow", Default::Allow), ("deny", Default::Deny)]);
-        let mode = fields.maybe_choice("mode", &[("enforce", Mode::Block), ("dry_run", Mode::Monitor)]);
-        let profiles = [("balanced", Profile::Balanced), ("strict", Profile::Strict)];
-        let profile = fields.maybe_choice("profile", &profiles);
-        fields.need("rules");
+        let included = fields.texts("include");
+        if let (Some((_, span)), false) = (included.first(), text.gathered) {
+            fields.fault(*span, "what it includes was not read", "check the policy with the files beside it");
+        }
+        self.general(node, text, &mut fields);
+        if !text.included {
+            fields.need("rules");
+        }
         let rules = fields.list("rules");
         let tests = fields.list("tests");
-        self.default = self.default.max(default);
-        // A file that does not say is a file that enforces.
-        self.mode = self.mode.max(Some(mode.unwrap_or(Mode::Block)));
-        self.profile = self.profile.max(profile);
         if self.rules.len() + rules.len() > MOST_RULES {
             let span = node.get("rules").map_or(node.span, |node| node.span);
             fields.fault(span, format!("more than {MOST_RULES} rules"), "");
         } else {
             for rule in rules {
-                let rule = self.rule(rule, text, default, fields.faults());
+                let rule = self.rule(rule, text, fields.faults());
                 self.rules.extend(rule);
             }
         }
@@ -155,13 +162,42 @@ impl Parsed {
         fields.finish();
     }
 
-    fn rule(
-        &mut self,
-        node: &Node,
-        text: &Text<'_>,
-        default: Option<Default>,
-        faults: &mut Vec<Diagnostic>,
-    ) -> Option<Rule> {
+    /// What a file says besides rules. An included one need not say anything; of any other, what it does not say
+    /// is the strict choice or a fault.
+    fn general(&mut self, node: &Node, text: &Reading, fields: &mut Fields<'_, '_>) {
+        let words = [Default::Allow, Default::Deny].map(|default| (default.as_str(), default));
+        let default = if text.included {
+            fields.maybe_choice("default", &words)
+        } else {
+            fields.choice("default", &words)
+        };
+        let words = [Mode::Block, Mode::Monitor].map(|mode| (mode_word(mode), mode));
+        let mode = fields.maybe_choice("mode", &words);
+        let words = [Profile::Balanced, Profile::Strict].map(|profile| (profile.as_str(), profile));
+        let profile = fields.maybe_choice("profile", &words);
+        let of_level = self.defaults.get_mut(text.level as usize);
+        of_level.into_iter().for_each(|of_level| *of_level = (*of_level).max(default));
+        let omitted = (!text.included).then_some(Mode::Block);
+        self.mode = self.mode.max(mode.or(omitted));
+        self.profile = self.profile.max(profile);
+        let said = [
+            ("default", default.map(Default::as_str)),
+            ("mode", mode.map(mode_word)),
+            ("profile", profile.map(Profile::as_str)),
+        ];
+        for (key, value) in said {
+            if let (Some(value), Some(member)) = (value, node.member(key)) {
+                self.settings.push(Setting {
+                    level: text.level,
+                    place: text.place(member.span()),
+                    key,
+                    value,
+                });
+            }
+        }
+    }
+
+    fn rule(&mut self, node: &Node, text: &Reading, faults: &mut Vec<Diagnostic>) -> Option<Rule> {
         let mut fields = Fields::of(node, "a rule", faults);
         let name = fields.text("name");
         let reason = fields.maybe_text("reason");
@@ -193,7 +229,7 @@ impl Parsed {
             check_reason(reason, at.span, faults);
         }
         let (verb, matcher_node) = matchers.first().copied()?;
-        check_verb(verb, node, default, faults);
+        check_verb(verb, node, faults);
         // Every matcher is read, so that the faults of a second one are told as well.
         let read = matchers.iter().map(|(verb, matcher)| matcher::read(*verb, matcher, node, faults));
         let read: Vec<_> = read.collect();
@@ -209,6 +245,7 @@ impl Parsed {
             expires: expires.flatten(),
             limit: limit.and_then(|raw| self.limits.check(name, raw, (matcher_node, node), faults)),
             suppressed,
+            level: text.level,
             place: text.place(node.span),
         })
     }
@@ -249,13 +286,7 @@ fn check_reason(reason: &str, span: Span, faults: &mut Vec<Diagnostic>) {
 }
 
 /// What a verb needs beside its matcher, and what it must not have.
-fn check_verb(verb: Verb, node: &Node, default: Option<Default>, faults: &mut Vec<Diagnostic>) {
-    if verb == Verb::Allow && default == Some(Default::Allow) {
-        faults.push(
-            Diagnostic::warning(node.span, "`allow` has nothing to answer: the default is `allow`")
-                .advise("it lifts no finding; remove it, or write `default: deny`"),
-        );
-    }
+fn check_verb(verb: Verb, node: &Node, faults: &mut Vec<Diagnostic>) {
     if let (true, Some(member)) = (verb.restricts(), node.member("expires")) {
         let message = format!("`{}` does not expire: what restricts does not end by itself", verb.as_str());
         let advice = "remove `expires`, and the rule when its time has come";

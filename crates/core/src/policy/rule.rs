@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::layers::Level;
 use super::limit::Limit;
 use super::range::Range;
 use super::request::{Conditions, RequestMatcher};
@@ -91,8 +92,6 @@ pub struct Place {
     pub origin: Arc<str>,
     /// The line, from 1.
     pub line: u32,
-    /// The column in characters, from 1.
-    pub column: u32,
     /// The bytes in the source.
     pub span: Span,
 }
@@ -111,6 +110,7 @@ pub(super) struct Rule {
     pub limit: Option<Limit>,
     /// Which detector rules, of a `suppress`.
     pub suppressed: Vec<Glob>,
+    pub level: Level,
     pub place: Place,
 }
 

@@ -12,6 +12,7 @@ mod engine_floor;
 mod engine_judging;
 mod inspect;
 mod policy;
+mod policy_layers;
 mod policy_limits;
 mod policy_matchers;
 mod policy_requests;

@@ -1,6 +1,8 @@
 //! Limits: what counts, on which counter, and that two rules never count on the same one by accident.
 
-use doorward_core::action::{Action, ActionKind, AssetClass, Capability, Door, Part, PartKind, Target};
+use doorward_core::action::{
+    Action, ActionKind, AssetClass, Capability, Door, Part, PartKind, Target, alone,
+};
 use doorward_core::decision::Charge;
 use doorward_core::policy::{Counters, Given, Policy, exceeded};
 use doorward_core::session::Facts;
@@ -87,6 +89,23 @@ fn whose_counter_it_is() {
 }
 
 #[test]
+fn each_value_of_a_field_has_a_counter() {
+    let rules =
+        limits("  - { name: r, limit: { calls_per_minute: 1, per: body_field, field: customer.id } }\n");
+    let charge = |arguments: &str| {
+        let call = format!("{{\"name\":\"charge\",\"arguments\":{arguments}}}");
+        alone::read("tool_call", &call, None).unwrap()
+    };
+    let of = |id: &str| charge(&format!("{{\"customer\":{{\"id\":{id}}}}}"));
+    assert_eq!(granted(&rules, &[of("1"), of("2"), of("\"x\""), of("true")]), 4);
+    // One value, however it is written.
+    assert_eq!(granted(&rules, &[of("1"), of("1.0"), of("\"1\""), of("10e-1")]), 1);
+    // Without the field, or without one that is one value: all together.
+    assert_eq!(granted(&rules, &[charge("{}"), of("null"), of("[1]"), call("Bash", vec![])]), 1);
+    assert_eq!(granted(&rules, &[of("\"none\""), charge("{}")]), 2);
+}
+
+#[test]
 fn what_answers_is_not_counted() {
     let rules = limits("  - { name: r, limit: { calls_per_minute: 1 } }\n");
     for (kind, counted) in [
@@ -168,6 +187,11 @@ fn limits_that_make_no_sense_are_faults() {
         ("  - { name: a, limit: { calls_per_minutes: 1 } }\n", "did you mean `calls_per_minute`?"),
         ("  - { name: a, limit: { calls_per_minute: 1, per: agents } }\n", "did you mean `agent`?"),
         ("  - { name: a, limit: { calls_per_minute: 1, field: x } }\n", "`field` without `per: body_field`"),
+        ("  - { name: a, limit: { calls_per_minute: 1, per: body_field } }\n", "without a `field`"),
+        (
+            "  - { name: a, limit: { calls_per_minute: 1, per: body_field, field: '$.a[*]' } }\n",
+            "a path to several values",
+        ),
         ("  - { name: a, limit: { calls_per_minute: 1, tols: x } }\n", "unknown key `tols` in a limit"),
         ("  - { name: a, limit: { tokens_per_day: 1 } }\n", "nothing counts this yet"),
         (

@@ -232,3 +232,27 @@ fn a_rule_that_can_never_match_is_a_fault() {
         policy(&format!("default: allow\nrules: [{{ name: a, deny: {matcher} }}]\n"));
     }
 }
+
+#[test]
+fn a_call_that_will_make_a_request_is_not_known_not_to_be_the_one() {
+    let post = effect(Capability::NetworkPost, Target::Url("https://a.test/v1".into()), AssetClass::External);
+    let (posts, gets, reads) = (
+        call("Bash", vec![post]),
+        call("Bash", vec![fetch("https://a.test/v1")]),
+        call("Read", vec![read("x", true)]),
+    );
+    for (matcher, posting, getting) in [
+        ("{ method: [DELETE] }", UNKNOWN, NO),
+        ("{ method: [DELETE, GET] }", UNKNOWN, UNKNOWN),
+        ("{ method: [DELETE], url: 'a.test/**' }", UNKNOWN, NO),
+        ("{ method: [DELETE], url: 'b.test/**' }", NO, NO),
+        ("{ body: { jsonpath: $.amount, max: 5 } }", UNKNOWN, NO),
+        ("{ headers: { name: x-a, exact: b } }", UNKNOWN, UNKNOWN),
+    ] {
+        assert_eq!(says(matcher, &posts), posting, "{matcher}");
+        assert_eq!(says(matcher, &gets), getting, "{matcher}");
+        assert_eq!(says(matcher, &reads), NO, "{matcher}");
+    }
+    let request = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
+    assert!(says("{ body: { jsonpath: $.model, exact: x } }", &request).0);
+}

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::limit::{Limit, Per, Unit};
+use super::super::limit::{Counts, Limit, Per, Unit};
+use super::super::request::Field;
 use super::matcher::keys_beside;
 use crate::session::Millis;
 use crate::syntax::decode::Fields;
@@ -42,10 +43,9 @@ const BESIDE: [&str; 3] = ["per", "field", "shared"];
 
 /// What a limit says, as written.
 pub(super) struct RawLimit {
-    unit: Unit,
-    window: Millis,
+    counts: Counts,
     most: u64,
-    per: Per,
+    field: Option<Field>,
     shared: Option<String>,
     span: Span,
 }
@@ -73,28 +73,46 @@ impl RawLimit {
             fields.fault(span, "a limit of nothing", format!("give it one of: {}", keys.join(", ")));
         }
         let per = per(fields);
+        let (field, path) = field(fields, per);
         let shared = fields.maybe_text("shared").map(str::to_owned);
         let (unit, window, most) = amounts.into_iter().flatten().next()?;
-        Some(Self { unit, window, most, per: per?, shared, span })
+        let counts = Counts { unit, window, per: per?, field: path };
+        Some(Self { counts, most, field, shared, span })
     }
 }
 
+/// Whose counters; `None` if it is a word that is none.
 fn per(fields: &mut Fields<'_, '_>) -> Option<Per> {
-    const BY_FIELD: &str = "`per: body_field` is not built yet";
-    let field = fields.maybe_text("field");
-    let wanted = fields.maybe("per").and_then(Node::as_str);
-    if wanted == Some("body_field") {
-        let at = fields.place("per").unwrap_or_else(|| fields.span());
-        fields.fault(at, BY_FIELD, "count per agent, session or endpoint, for the time being");
-        return None;
+    let given = fields.place("per").is_some();
+    let per = fields.maybe_choice("per", &Per::ALL.map(|per| (per.as_str(), per)));
+    if given { per } else { Some(Per::Global) }
+}
+
+/// The field whose values have counters, and its path as written.
+fn field(fields: &mut Fields<'_, '_>, per: Option<Per>) -> (Option<Field>, String) {
+    let node = fields.maybe("field");
+    match (node, per == Some(Per::BodyField)) {
+        (Some(node), true) => {
+            (Field::read(node, fields.faults()), node.as_str().unwrap_or_default().to_owned())
+        }
+        (None, true) => {
+            let span = fields.span();
+            fields.fault(
+                span,
+                "`per: body_field` without a `field`",
+                "add `field:` with the path of the value",
+            );
+            (None, String::new())
+        }
+        (Some(node), false) => {
+            if per.is_some() {
+                let advice = "remove it, or count per body_field";
+                fields.fault(node.span, "`field` without `per: body_field`", advice);
+            }
+            (None, String::new())
+        }
+        (None, false) => (None, String::new()),
     }
-    if let (Some(_), Some(at)) = (field, fields.place("field")) {
-        fields.fault(at, "`field` without `per: body_field`", "remove it, or count per body_field");
-    }
-    if wanted.is_none() && fields.place("per").is_none() {
-        return Some(Per::Global);
-    }
-    fields.choice("per", &Per::ALL.map(|per| (per.as_str(), per)))
 }
 
 /// What all limits said so far.
@@ -103,7 +121,7 @@ pub(super) struct Limits {
     /// Name by what they are about and count.
     said: HashMap<String, String>,
     /// What those of one shared name count.
-    shared: HashMap<String, (Unit, Millis, Per)>,
+    shared: HashMap<String, Counts>,
 }
 
 impl Limits {
@@ -116,10 +134,10 @@ impl Limits {
         faults: &mut Vec<Diagnostic>,
     ) -> Option<Limit> {
         let before = faults.len();
-        let counts = (raw.unit, raw.window, raw.per);
+        let counts = &raw.counts;
         match &raw.shared {
             Some(shared) => {
-                if *self.shared.entry(shared.clone()).or_insert(counts) != counts {
+                if self.shared.entry(shared.clone()).or_insert_with(|| counts.clone()) != counts {
                     let message = format!("limits that share `{shared}` count different things");
                     faults.push(
                         Diagnostic::error(raw.span, message)
@@ -137,12 +155,13 @@ impl Limits {
             }
         }
         let own = raw.shared.as_deref().unwrap_or(name);
-        let group = Limit::group_of(own, raw.shared.is_some(), raw.unit, raw.window, raw.per);
+        let group = Limit::group_of(own, raw.shared.is_some(), counts);
         (faults.len() == before).then_some(Limit {
-            unit: raw.unit,
-            window: raw.window,
+            unit: counts.unit,
+            window: counts.window,
             most: raw.most,
-            per: raw.per,
+            per: counts.per,
+            field: raw.field,
             group,
         })
     }

@@ -1,6 +1,7 @@
 //! Conditions on HTTP requests and on time: `method`, `headers`, `body`, `time_outside`.
 
 use super::truth::Truth;
+use crate::action::Capability;
 use crate::action::request::{Content, Request};
 use crate::session::Millis;
 use crate::syntax::decode::{Fields, suggestion};
@@ -9,8 +10,8 @@ use crate::syntax::{Diagnostic, Node, Span};
 mod conditions;
 pub(super) use conditions::Conditions;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "counters by field come with the limits"))]
-pub(super) mod field;
+mod field;
+pub(super) use field::Field;
 
 mod headers;
 use headers::Headers;
@@ -59,7 +60,7 @@ impl RequestMatcher {
     }
 
     /// Whether it asks for more than the time: then only requests fulfil it.
-    fn asks_for_request(&self) -> bool {
+    pub(super) fn asks_for_request(&self) -> bool {
         !(self.methods.is_empty() && self.headers.is_empty() && self.body.is_empty())
     }
 
@@ -72,6 +73,22 @@ impl RequestMatcher {
             let Some(request) = request else { return Truth::No };
             self.method(request).min_with(|| self.headers.hold(request)).min_with(|| self.body(request))
         })
+    }
+
+    /// What is known of the request that an effect with this capability makes, of which nobody saw more.
+    pub(super) fn of_effect(&self, capability: Capability, now: Millis) -> Truth {
+        use Capability::{BrowserDownload, BrowserNavigate, NetworkFetch, NetworkPost, Unknown};
+        let fetches = match capability {
+            NetworkFetch | BrowserDownload | BrowserNavigate => true,
+            NetworkPost | Unknown => false,
+            _ => return Truth::No,
+        };
+        let fetching =
+            |method: &str| ["GET", "HEAD", "OPTIONS"].iter().any(|it| it.eq_ignore_ascii_case(method));
+        let method =
+            self.methods.is_empty() || !fetches || self.methods.iter().any(|method| fetching(method));
+        let body = if self.body.is_empty() || !fetches { Truth::Yes } else { self.body.hold_of_nothing() };
+        self.time(now).min(method.into()).min(body).min(Truth::Unknown)
     }
 
     /// Each condition that is given, with its truth.
