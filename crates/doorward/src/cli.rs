@@ -48,6 +48,8 @@ pub enum Command {
     Receipts(ReceiptsArgs),
     /// Check and test policies
     Policy(PolicyArgs),
+    /// Make a narrow rule that ends of a false alarm, after showing what it changes
+    Allow(AllowArgs),
     /// What the running process does, and whether all is well
     Status(StatusArgs),
     /// Stop everything, or one agent
@@ -142,6 +144,22 @@ pub struct InitArgs {
     /// Say what was written as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Exit status: 0 the action passes now, 1 nothing was written.
+#[derive(Debug, Args)]
+pub struct AllowArgs {
+    /// The receipt of what was blocked
+    pub receipt: String,
+    /// When the rule ends: in 24h, 7d, or with a day, 2026-11-28
+    #[arg(long, value_name = "WHEN", default_value = "7d")]
+    pub expires: String,
+    /// Why, for who reads the policy
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do not ask, as long as the rule changes nothing else of the past
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

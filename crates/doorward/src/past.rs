@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use doorward_core::action::{Part, PartKind};
 use doorward_core::session::{Facts, Millis};
-use doorward_core::{Action, Engine, Verdict};
+use doorward_core::{Action, Engine, Layer, Verdict};
 use doorward_store::{Home, Judged, JudgedReason, Reader, RecordedAction};
 
 use crate::terminal;
@@ -68,10 +68,15 @@ impl Past {
                 rule: reason.rule,
                 verdict: reason.verdict,
                 severity: reason.severity,
+                layer: reason.layer,
             })
             .collect();
-        let carried = self.judged.reasons.iter().filter(|reason| self.is_carried(reason));
-        Saying::of(again.iter().chain(carried))
+        Saying::of(again.iter().chain(self.carried()))
+    }
+
+    /// What was found then and is taken over.
+    pub fn carried(&self) -> impl Iterator<Item = &JudgedReason> + Clone {
+        self.judged.reasons.iter().filter(|reason| self.is_carried(reason))
     }
 
     /// Whether a finding of then holds still. The floor knew listeners and processes that this one does not; and
@@ -108,9 +113,9 @@ pub fn first_words(action: &Action) -> String {
     }
 }
 
-/// What has nothing to do with what was judged, but with when.
+/// What has nothing to do with what was judged, but with when: a kill, a person who was to be asked, a limit.
 fn of_the_moment(reason: &JudgedReason) -> bool {
-    reason.rule == "floor.kill" || reason.rule.starts_with("hold.")
+    reason.rule == "floor.kill" || reason.rule.starts_with("hold.") || reason.layer == Layer::Budget
 }
 
 impl Saying {

@@ -69,6 +69,23 @@ pub fn past(text: &str, now: Millis) -> Result<Millis, String> {
     time.ok_or_else(|| format!("`{}` is no time: write 24h, 7d or 2026-11-21", text.escape_debug()))
 }
 
+/// The time that `text` says, after `now`: in a length of time, or the end of a day.
+///
+/// # Errors
+/// How it is to be written, or that it is past.
+pub fn future(text: &str, now: Millis) -> Result<Millis, String> {
+    let time = length(text).map(|length| now.saturating_add(length)).or_else(|| Some(day(text)? + DAY));
+    let time =
+        time.ok_or_else(|| format!("`{}` is no time: write 24h, 7d or 2026-11-21", text.escape_debug()))?;
+    if time > now { Ok(time) } else { Err(format!("`{text}` is past")) }
+}
+
+/// A time by RFC 3339, UTC, to the second.
+pub fn rfc3339(millis: Millis) -> String {
+    let seconds = millis % DAY / SECOND;
+    format!("{}T{:02}:{:02}:{:02}Z", date(millis), seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +120,10 @@ mod tests {
         assert_eq!(past("2h", NOW), Ok(NOW - 7_200_000));
         assert_eq!(past("1w", NOW), Ok(NOW - 7 * DAY));
         assert_eq!(past("2026-11-21", NOW), Ok(20_778 * DAY));
+        assert_eq!(future("30s", NOW), Ok(NOW + 30_000));
+        assert_eq!(future("2026-11-21", NOW), Ok(20_779 * DAY), "until its end");
+        assert!(future("2026-11-20", NOW).is_err(), "past");
+        assert_eq!(rfc3339(NOW + 1_999), "2026-11-21T09:00:01Z");
         for bad in ["", "7", "d", "-1d", "+1d", "1y", "99999w", "99999999999999999999d", "١d"] {
             assert!(past(bad, NOW).is_err(), "{bad}");
         }

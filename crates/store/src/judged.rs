@@ -8,7 +8,7 @@ use std::sync::Arc;
 use doorward_core::action::{
     ActionKind, AssetClass, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse,
 };
-use doorward_core::decision::{Decision, Verdict};
+use doorward_core::decision::{Decision, Layer, Verdict};
 use doorward_core::syntax::{Node, json};
 use doorward_core::{Action, Coverage};
 
@@ -34,6 +34,8 @@ pub struct Judged {
 pub struct JudgedReason {
     /// The rule's id.
     pub rule: String,
+    /// Where it came from.
+    pub layer: Layer,
     /// What it asked for.
     pub verdict: Verdict,
     /// 0 to 100.
@@ -68,6 +70,7 @@ impl Judged {
         }
         let reasons = decision.reasons.iter().map(|reason| JudgedReason {
             rule: reason.rule.clone(),
+            layer: reason.layer,
             verdict: reason.verdict,
             severity: reason.severity,
         });
@@ -117,8 +120,8 @@ impl Judged {
         out.list("effects", self.action.effects.iter().map(effect));
         let parts = self.action.parts.iter().map(|part| list([word(part.kind), &part.text]));
         out.list("parts", parts);
-        let reasons = self.reasons.iter().map(|JudgedReason { rule, verdict, severity }| {
-            list([rule.as_str(), verdict.as_str(), &severity.to_string()])
+        let reasons = self.reasons.iter().map(|JudgedReason { rule, layer, verdict, severity }| {
+            list([rule.as_str(), layer.as_str(), verdict.as_str(), &severity.to_string()])
         });
         out.list("reasons", reasons);
         out.0.push(b'}');
@@ -202,6 +205,8 @@ const PARTS: [PartKind; 9] = [
     PartKind::Url,
 ];
 
+const LAYERS: [Layer; 5] = [Layer::Floor, Layer::Policy, Layer::Detect, Layer::Session, Layer::Budget];
+
 const VERDICTS: [Verdict; 6] =
     [Verdict::Allow, Verdict::Audit, Verdict::Redact, Verdict::Ask, Verdict::Quarantine, Verdict::Block];
 
@@ -226,9 +231,10 @@ fn read_part(node: &Node) -> Option<Part> {
 }
 
 fn read_reason(node: &Node) -> Option<JudgedReason> {
-    let [rule, verdict, severity] = strings(node)?.try_into().ok()?;
+    let [rule, layer, verdict, severity] = strings(node)?.try_into().ok()?;
+    let layer = LAYERS.into_iter().find(|known| known.as_str() == layer)?;
     let verdict = VERDICTS.into_iter().find(|known| known.as_str() == verdict)?;
-    Some(JudgedReason { rule: rule.to_owned(), verdict, severity: severity.parse().ok()? })
+    Some(JudgedReason { rule: rule.to_owned(), layer, verdict, severity: severity.parse().ok()? })
 }
 
 /// `[capability, asset, by, form, target, flow, flow, …]`, all of them strings.
@@ -338,7 +344,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use doorward_core::action::alone;
-    use doorward_core::decision::{Epoch, Layer, Reason};
+    use doorward_core::decision::{Epoch, Reason};
 
     use super::*;
 

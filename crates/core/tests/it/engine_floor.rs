@@ -724,3 +724,32 @@ fn a_client_is_not_started_or_told_elsewhere() {
         ],
     );
 }
+
+/// Users live in other places than `/home`: `/var/lib/agent`, `/data/home/x`, a build's temporary directory.
+#[test]
+fn a_home_in_an_unusual_place_is_guarded_in_both_spellings() {
+    for user_home in ["/h", "/var/lib/agent", "/data/home/x", "/tmp/build/Home", "/root", "/Users/x"] {
+        let doorward_home = format!("{user_home}/.doorward");
+        let engine = Engine::shipped(Surroundings {
+            user_home: user_home.into(),
+            doorward_home: doorward_home.clone(),
+            ..Surroundings::default()
+        })
+        .unwrap();
+        let judged = |line: &str| floor(&decide(&engine, "command", line, None), "floor.home").is_some();
+        for line in [
+            "cat ~/.doorward/operator.token".to_owned(),
+            "cat ~//.doorward/./store.key".to_owned(),
+            "cat $HOME/.doorward/store.key".to_owned(),
+            "rm -rf ~".to_owned(),
+            "echo x > ~/.doorward/policy.yaml".to_owned(),
+            format!("cat {doorward_home}/store.key"),
+            format!("cp -r {user_home} /x"),
+        ] {
+            assert!(judged(&line), "{user_home}: {line}");
+        }
+        for line in ["cat ~/notes.txt".to_owned(), format!("cat {user_home}/x"), "ls ~".to_owned()] {
+            assert!(!judged(&line), "{user_home}: {line}");
+        }
+    }
+}

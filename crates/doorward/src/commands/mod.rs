@@ -1,5 +1,7 @@
 //! One file for each command.
 
+pub mod allow;
+
 pub mod demo;
 
 pub mod init;

@@ -1,6 +1,8 @@
 //! The commands, as a user types them: the built binary, an empty home, a clean environment.
 
 #[cfg(test)]
+mod allow;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod diff;

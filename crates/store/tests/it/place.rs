@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use doorward_core::action::alone;
-use doorward_core::decision::Verdict;
+use doorward_core::decision::{Layer, Verdict};
 use doorward_store::{Home, Judged, JudgedReason, Options, RecordedAction, RecordedEffect, Secret32, Store};
 
 pub struct Place {
@@ -64,7 +64,12 @@ pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 fn judged() -> Judged {
     let mut action = alone::read("command", "cat plaintext-file", None).unwrap();
     action.agent = "plaintext-agent".into();
-    let reasons = vec![JudgedReason { rule: "plaintext.rule".into(), verdict: Verdict::Block, severity: 80 }];
+    let reasons = vec![JudgedReason {
+        rule: "plaintext.rule".into(),
+        layer: Layer::Detect,
+        verdict: Verdict::Block,
+        severity: 80,
+    }];
     Judged { action, whole: true, reasons }
 }
 

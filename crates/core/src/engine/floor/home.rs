@@ -12,6 +12,8 @@ use crate::engine::Surroundings;
 #[derive(Debug)]
 pub(super) struct Home {
     user_home: String,
+    /// The same, as it is compared.
+    user: String,
     /// What stands for a directory we know: the variable in each spelling, and its value.
     variables: Vec<(String, String)>,
     /// Its names from the root, in lower case.
@@ -52,7 +54,8 @@ const TELLING: [&str; 1] = ["operator.token"];
 
 impl Home {
     pub(super) fn new(around: &Surroundings) -> Self {
-        let normal = normalise_path(&around.doorward_home).to_lowercase();
+        let user = normalise_path(&around.user_home).to_lowercase();
+        let normal = from_user(&normalise_path(&around.doorward_home).to_lowercase(), &user);
         let names: Vec<String> = split(&normal).map(str::to_owned).collect();
         let telling = names.last().filter(|name| name.contains("doorward")).cloned();
         let mut needles = vec!["doorward_home".to_owned(), around.doorward_home.to_lowercase()];
@@ -66,7 +69,7 @@ impl Home {
                 .map(|spelling| (spelling, value.clone()))
         };
         let variables = known.into_iter().flat_map(spelled).collect();
-        Self { user_home: around.user_home.clone(), variables, names, telling, needles }
+        Self { user_home: around.user_home.clone(), user, variables, names, telling, needles }
     }
 
     pub(super) fn is_touched(&self, case: &Case<'_>) -> bool {
@@ -260,7 +263,7 @@ impl Home {
         if self.is_anothers(&path) {
             return path.to_lowercase();
         }
-        normalise_path(&without_unknowns(&path)).to_lowercase()
+        from_user(&normalise_path(&without_unknowns(&path)).to_lowercase(), &self.user)
     }
 
     /// Whether `path` lies in another user's home, which normalising would take for ours.
@@ -272,6 +275,15 @@ impl Home {
         };
         let rest = path.strip_prefix(homes).and_then(|rest| rest.strip_prefix('/'));
         rest.and_then(|rest| rest.split('/').next()).is_some_and(|user| !user.is_empty() && user != own)
+    }
+}
+
+/// `path` as it is spelled from the user's home: where users live is not the same everywhere, and normalising knows
+/// only the usual places.
+fn from_user(path: &str, user: &str) -> String {
+    match path.strip_prefix(user) {
+        Some(rest) if user.len() > 1 && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
+        _ => path.to_owned(),
     }
 }
 
