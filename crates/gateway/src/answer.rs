@@ -1,16 +1,24 @@
 //! What Doorward itself answers, in the shape the client's SDK reads, naming whose fault it is.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use doorward_core::wire::Protocol;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use hyper::body::{Frame, SizeHint};
 
-use crate::forward::Broken;
+use crate::forward::{Broken, Reading};
 use crate::judge::{Refusal, Why};
 
-/// The body of an answer: whole, or as it comes.
-pub type Body = BoxBody<Bytes, Broken>;
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Body {
+    /// It is there already; `None` once it is taken.
+    Whole(Option<Bytes>),
+    /// It comes from an upstream, piece by piece.
+    Relayed(Box<Reading>),
+}
 
 /// Names the receipt of an answer.
 pub const RECEIPT: HeaderName = HeaderName::from_static("doorward-receipt");
@@ -119,5 +127,54 @@ impl From<Refusal> for Answer {
 /// A body that is there already.
 #[must_use]
 pub fn whole(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed()
+    Body::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+}
+
+impl Body {
+    /// Lets what fills it run, while nothing of it can be sent. Returns whether that has come to its end.
+    pub fn run(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Whole(_) => true,
+            Self::Relayed(reading) => reading.run(cx),
+        }
+    }
+
+    /// Whether it was broken off.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Whole(_) => false,
+            Self::Relayed(reading) => reading.is_broken(),
+        }
+    }
+
+    /// Makes what fills it a task of its own, for connections that do not always poll.
+    pub fn detach(&mut self) {
+        if let Self::Relayed(reading) = self {
+            reading.detach();
+        }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Relayed(reading) => Pin::new(&mut **reading).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Relayed(reading) => reading.size_hint(),
+        }
+    }
 }

@@ -15,6 +15,8 @@
 
 pub mod server;
 
+mod incoming;
+
 pub mod doors;
 
 pub mod judge;
@@ -34,6 +36,8 @@ pub mod record;
 pub mod forward;
 
 pub mod upstream;
+
+mod http1;
 
 mod memory;
 

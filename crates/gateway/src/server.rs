@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use doorward_core::routes::{self, Found, Listener, RouteId};
 use doorward_core::wire::Protocol;
-use http::{Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use http::{Response, StatusCode, Version, header};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::answer::{Answer, Body};
 use crate::doors::model::Crossing;
 use crate::forward::Patience;
+use crate::incoming::Incoming;
 use crate::judge::Gateway;
 use crate::memory;
 use crate::upstream::Upstream;
@@ -23,6 +23,8 @@ use crate::upstream::Upstream;
 const REQUEST_MEMORY: usize = 1 << 30;
 
 mod connection;
+
+pub(crate) mod h1;
 
 /// How the data listener behaves.
 #[derive(Debug, Clone)]
@@ -106,8 +108,7 @@ impl Server {
         let _ = tokio::time::timeout(grace, server.room.acquire_many(all)).await;
     }
 
-    async fn request(&self, request: Request<Incoming>) -> Response<Body> {
-        let (head, body) = request.into_parts();
+    async fn request(&self, head: http::request::Parts, body: Incoming) -> Response<Body> {
         match self.route(&head) {
             // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
             Ok(crossing) => Box::pin(crossing.handle(head, body)).await,
@@ -272,8 +273,7 @@ fn spoken_at(path: &str) -> Protocol {
 }
 
 /// Refuses a request whose length is told more than once (RFC 9112, 6.3): whoever reads the other one
-/// sees another request. (Of a length beside chunked coding hyper takes the chunked coding and hides the
-/// length, as RFC 9112, 6.1 allows; what is forwarded is framed anew.)
+/// sees another request.
 fn one_length(head: &http::request::Parts) -> Result<(), String> {
     let lengths = head.headers.get_all(header::CONTENT_LENGTH).iter().count();
     let codings = head.headers.get_all(header::TRANSFER_ENCODING).iter().count();

@@ -12,11 +12,10 @@ use doorward_core::{Action, Coverage, Door, Source};
 use http::response::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use tokio::sync::oneshot;
 
-use crate::answer::{Answer, Body, RECEIPT, whole};
+use crate::answer::{Answer, Body, RECEIPT};
 use crate::encoding::{Broke, Decoding};
-use crate::forward::{self, ClientGone, Patience, Reply};
+use crate::forward::{self, Begun, ClientGone, Patience, Reply};
 use crate::judge::{Gateway, LARGE};
 use crate::record::{Closing, Nothing, StreamPermit};
 use crate::replies::Remembering;
@@ -68,36 +67,29 @@ impl Relay {
         copy: Option<Box<Copy>>,
     ) -> Result<Response<Body>, Answer> {
         let receipt = Arc::clone(permit.receipt());
-        let whole_reply = self.framing == Framing::Json && permit.mode() == Mode::Block;
         let (reply, client) = Reply::new(permit);
-        let (first, begun) = oneshot::channel();
         let status = head.status.as_u16();
-        let run = Run {
-            relay: self,
-            reply,
-            first: Some(first),
-            gathered: Vec::new(),
-            copy,
-            started: Instant::now(),
-            status,
-        };
-        tokio::spawn(run.run_out(body));
-        let begun = begun.await.unwrap_or_else(|_| Err(Answer::upstream("broken", "the reply broke off")));
-        let gathered = begun.map_err(|answer| answer.under(&*receipt))?;
-        let client = if whole_reply { whole(gathered) } else { client };
-        Ok(respond(head, client, &receipt))
+        let started = Instant::now();
+        let run = Run { relay: self, reply, begun: false, gathered: Vec::new(), copy, started, status };
+        let mut client = client.of(run.run_out(body));
+        match client.begun().await {
+            Begun::Streaming | Begun::Whole(_) => {
+                Ok(respond(head, Body::Relayed(Box::new(client)), &receipt))
+            }
+            Begun::Instead(answer) => Err(answer.under(&*receipt)),
+        }
     }
 }
 
 mod copy;
 pub use copy::Copy;
 
-/// The running relay: a task of its own, which outlives the client so that the end is recorded.
+/// The running relay. It outlives the client, so that the end is recorded.
 struct Run {
     relay: Relay,
     reply: Reply,
-    /// Tells the door that the reply has begun, with what a JSON reply says altogether.
-    first: Option<oneshot::Sender<Result<Bytes, Answer>>>,
+    /// Whether the door knows how the reply begins.
+    begun: bool,
     /// A JSON reply is sent whole, with its length.
     gathered: Vec<Bytes>,
     copy: Option<Box<Copy>>,
@@ -111,40 +103,42 @@ impl Run {
         // The upstream's connection closes here unless its reply was read to the end.
         drop(body);
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let gathered = self.finish(&ending);
+        self.answer(&ending);
         let gateway = Arc::clone(&self.relay.gateway);
-        let bytes = self.reply.sent() + gathered;
+        let bytes = self.reply.sent();
         let Ending { result, outcome } = ending;
         if self.relay.framing == Framing::Lines && outcome.fault.is_some() {
             // Lines have no way to say that they are not all: the client must not take them for the whole.
             self.reply.cut(None);
         }
-        let permit = self.reply.finish();
+        let permit = self.reply.finish().await;
         gateway
             .recorder()
             .close(permit, Closing { result, outcome, status: self.status, bytes, millis })
             .await;
     }
 
-    /// Answers the door if it still waits. Returns the length of a JSON reply.
-    fn finish(&mut self, ending: &Ending) -> u64 {
-        let Some(first) = self.first.take() else { return 0 };
-        let answer = match &ending.outcome.fault {
-            None if !self.gathers() => {
-                let _ = first.send(Ok(Bytes::new()));
-                return 0;
-            }
+    /// Answers the door if it still waits.
+    fn answer(&mut self, ending: &Ending) {
+        if self.begun {
+            return;
+        }
+        let begun = match &ending.outcome.fault {
+            None if !self.gathers() => Begun::Streaming,
             None => {
                 let whole = Bytes::from(std::mem::take(&mut self.gathered).concat());
                 let length = whole.len() as u64;
-                let _ = first.send(Ok(whole));
-                return length;
+                // Nothing else waits, so there is room.
+                let _ = self.reply.offer(whole);
+                Begun::Whole(length)
             }
-            Some(_) if ending.result == "revoked" => stopped(),
-            Some(fault) => Answer::upstream(fault.code, format!("the upstream's reply was refused: {fault}")),
+            Some(_) if ending.result == "revoked" => Begun::Instead(stopped()),
+            Some(fault) => {
+                let why = format!("the upstream's reply was refused: {fault}");
+                Begun::Instead(Answer::upstream(fault.code, why))
+            }
         };
-        let _ = first.send(Err(answer));
-        0
+        self.reply.begin(begun);
     }
 
     /// Whether the reply is sent whole, with its length. Not in monitor mode, where it may be longer than
@@ -162,7 +156,7 @@ impl Run {
             let flow = tokio::select! {
                 biased;
                 () = revocation.moved() => if self.killed() { Flow::Killed } else { Flow::On },
-                () = client_gone(&mut self.first, &self.reply) => Flow::Ended(self.gone()),
+                () = self.reply.client_gone() => Flow::Ended(self.gone()),
                 piece = body.next() => {
                     heard = Instant::now();
                     match piece {
@@ -290,8 +284,8 @@ impl Run {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
-        if let Some(first) = self.first.take() {
-            first.send(Ok(Bytes::new())).map_err(|_| Halt::ClientGone)?;
+        if !std::mem::replace(&mut self.begun, true) {
+            self.reply.begin(Begun::Streaming);
         }
         let Some(bytes) = self.reply.offer(bytes).map_err(|ClientGone| Halt::ClientGone)? else {
             return Ok(());
@@ -355,14 +349,6 @@ impl Run {
     }
 }
 
-/// Returns when nobody waits for the reply any more, begun or not.
-async fn client_gone(first: &mut Option<oneshot::Sender<Result<Bytes, Answer>>>, reply: &Reply) {
-    match first {
-        Some(first) => first.closed().await,
-        None => reply.client_gone().await,
-    }
-}
-
 /// Relays a reply that is not looked into further: errors, lists of models, files.
 pub fn opaque<B>(
     gateway: Arc<Gateway>,
@@ -378,7 +364,7 @@ where
     let (mut reply, client) = Reply::new(permit);
     let status = head.status.as_u16();
     let started = Instant::now();
-    tokio::spawn(async move {
+    let relay = async move {
         let agent = Arc::clone(reply.permit().agent());
         let result = tokio::select! {
             biased;
@@ -394,9 +380,9 @@ where
         let bytes = reply.sent();
         let outcome = Outcome { coverage: reply.permit().decision().coverage.clone(), ..Outcome::default() };
         let closing = Closing { result, outcome, status, bytes, millis: millis(started) };
-        gateway.recorder().close(reply.finish(), closing).await;
-    });
-    respond(head, client, &receipt)
+        gateway.recorder().close(reply.finish().await, closing).await;
+    };
+    respond(head, Body::Relayed(Box::new(client.of(relay))), &receipt)
 }
 
 /// Passes a body on, piece by piece; says how it ended.

@@ -56,6 +56,11 @@ where
         self
     }
 
+    /// The body itself, with what is not read of it.
+    pub fn into_inner(self) -> B {
+        self.body
+    }
+
     /// The next piece; `None` at the end. Decoded pieces have at most [`STEP`] bytes, so a small one cannot
     /// grow behind the back of whoever reads slowly. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<Result<Bytes, Broke>> {

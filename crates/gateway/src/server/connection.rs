@@ -9,23 +9,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::combinators::BoxBody;
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::{http1, http2};
+use hyper::body::{Frame, SizeHint};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{Server, spoken_at, stopped};
+use super::{Server, h1, spoken_at, stopped};
 use crate::answer::{Answer, Body};
 use crate::forward::Broken;
+use crate::incoming::Incoming;
 
-/// How long a client may take to send a request's head, or to begin.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take to begin.
+const BEGIN: Duration = Duration::from_secs(10);
 
-/// What is read ahead and what waits to be written, on a connection of HTTP/1.1 and on a stream of HTTP/2. A head
-/// must fit.
+/// What waits to be written on a stream of HTTP/2. A head must fit.
 const BUFFER: usize = 64 * 1024;
 
 /// The beginning of HTTP/2 (RFC 9113, 3.4), as far as no request of HTTP/1.1 begins so.
@@ -52,10 +51,10 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Serves a connection to its end.
 pub async fn serve(server: Arc<Server>, stream: TcpStream, stop: watch::Receiver<bool>) {
-    match tokio::time::timeout(HEAD, wants_http2(&stream)).await {
+    match tokio::time::timeout(BEGIN, wants_http2(&stream)).await {
         // Boxed: larger than the other, and rarer.
         Ok(Ok(true)) => Box::pin(second(server, stream, stop)).await,
-        Ok(Ok(false)) => first(server, stream, stop).await,
+        Ok(Ok(false)) => h1::serve(server, stream, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before it began"),
         Err(_) => tracing::debug!("a client connected and said nothing"),
     }
@@ -79,27 +78,6 @@ async fn wants_http2(stream: &TcpStream) -> std::io::Result<bool> {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(500));
     }
-}
-
-async fn first(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
-    let service = service_fn(move |request| {
-        let server = Arc::clone(&server);
-        async move { Ok::<_, Infallible>(server.request(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    note(ended);
 }
 
 async fn second(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
@@ -142,20 +120,30 @@ async fn second(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receive
 }
 
 /// A request on a stream. Each takes a place, as a connection of HTTP/1.1 does: it needs a connection upstream.
-async fn on_stream(server: &Server, request: Request<Incoming>, busy: Arc<()>) -> Response<Body> {
+async fn on_stream(
+    server: &Server,
+    request: Request<hyper::body::Incoming>,
+    busy: Arc<()>,
+) -> Response<Held> {
+    let (head, body) = request.into_parts();
     let Ok(place) = Arc::clone(&server.room).try_acquire_owned() else {
         let why = "as many requests are running as may; try again shortly";
-        return Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why)
-            .into_response(spoken_at(request.uri().path()));
+        let answer = Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why);
+        let held = |body| Held { body, _place: None, _busy: busy };
+        return answer.into_response(spoken_at(head.uri.path())).map(held);
     };
-    let response = server.request(request).await;
-    response.map(|body| BoxBody::new(Held { body, _place: place, _busy: busy }))
+    let response = server.request(head, Incoming::Second(body)).await;
+    response.map(|mut body| {
+        // A stream is not polled while its window is closed.
+        body.detach();
+        Held { body, _place: Some(place), _busy: busy }
+    })
 }
 
 /// A body that holds its stream's place until it is sent.
 struct Held {
     body: Body,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
     _busy: Arc<()>,
 }
 

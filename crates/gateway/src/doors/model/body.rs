@@ -6,13 +6,14 @@ use bytes::{Bytes, BytesMut};
 use doorward_core::wire::Fault;
 use http::request::Parts;
 use http::{StatusCode, header};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::bad_request;
 use crate::answer::Answer;
 use crate::encoding::{Broke, Coding, Decoder, Decoding, Progress, STEP};
+use crate::incoming::Incoming;
 use crate::memory::{self, UNIT};
 
 /// The largest request: prompts carry images.
@@ -29,10 +30,6 @@ const WINDOW: usize = 18 << 20;
 
 /// How long an error reply may take.
 const GATHER: Duration = Duration::from_secs(60);
-
-/// How much of a body that is refused is read and thrown away, and for how long: a client that is still
-/// writing when the connection closes does not see the answer.
-const THROWN_AWAY: (usize, Duration) = (4 * LARGEST, Duration::from_secs(10));
 
 /// A body and its share of what all, and what this agent, may take: to be held until it has gone on.
 pub(super) struct Gathered<'a> {
@@ -88,7 +85,7 @@ pub(super) async fn whole_body<'a>(
         Err(answer) => {
             // Who waits to be told to go on has not begun to write.
             if answer.status == StatusCode::PAYLOAD_TOO_LARGE && !head.headers.contains_key(header::EXPECT) {
-                tokio::spawn(throw_away(body));
+                body.into_inner().throw_away();
             }
             return Err(answer);
         }
@@ -157,20 +154,6 @@ where
             }
         }
     }
-}
-
-async fn throw_away(mut body: Decoding<Incoming>) {
-    let (most, patience) = THROWN_AWAY;
-    let reading = async {
-        let mut read = 0;
-        while let Some(Ok(data)) = body.next().await {
-            read += data.len();
-            if read > most {
-                return;
-            }
-        }
-    };
-    let _ = tokio::time::timeout(patience, reading).await;
 }
 
 fn too_large(what: &str) -> Answer {

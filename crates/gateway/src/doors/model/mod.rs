@@ -9,12 +9,12 @@ use std::sync::Arc;
 use doorward_core::session::Mode;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
-use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use super::relay;
 use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Patience, Unsent};
+use crate::incoming::Incoming;
 use crate::judge::{Gateway, LARGE, Refusal, Why};
 use crate::upstream::Upstream;
 

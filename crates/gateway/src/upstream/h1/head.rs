@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use zeroize::Zeroizing;
 
 use super::Error;
+use crate::http1::{Misframed, end_of_head};
 
 /// The most bytes of a reply's head, all interim ones before it included.
 const LONGEST: usize = 64 * 1024;
@@ -74,7 +75,7 @@ impl HeadReader {
     /// [`Error::Framing`].
     pub fn push(&mut self, bytes: &[u8], bodyless: bool) -> Result<Option<(Head, Bytes)>, Error> {
         self.buffer.extend_from_slice(bytes);
-        while let Some(end) = self.end()? {
+        while let Some(end) = end_of_head(&self.buffer, &mut self.searched)? {
             let rest = self.buffer.split_off(end);
             let raw = std::mem::replace(&mut self.buffer, rest);
             self.searched = 0;
@@ -84,30 +85,12 @@ impl HeadReader {
             self.interim += 1;
             self.passed += raw.len();
             if self.interim > MOST_INTERIM {
-                return Err(Error::Framing("more than 16 interim replies (1xx)"));
+                return Err(Misframed("more than 16 interim replies (1xx)").into());
             }
         }
         if self.passed + self.buffer.len() > LONGEST {
-            return Err(Error::Framing("the reply's head is longer than 64 KiB"));
+            return Err(Misframed("the reply's head is longer than 64 KiB").into());
         }
-        Ok(None)
-    }
-
-    /// Where the first head in the buffer ends. A line that ends in LF alone is another head to a reader who
-    /// wants CRLF.
-    fn end(&mut self) -> Result<Option<usize>, Error> {
-        let unread = self.buffer.get(self.searched..).unwrap_or_default();
-        for (at, _) in unread.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-            let at = self.searched + at;
-            let before = self.buffer.get(..at).unwrap_or_default();
-            if !before.ends_with(b"\r") {
-                return Err(Error::Framing("a line of the reply's head ends in LF without CR"));
-            }
-            if before.ends_with(b"\r\n\r") || before == b"\r" {
-                return Ok(Some(at + 1));
-            }
-        }
-        self.searched = self.buffer.len();
         Ok(None)
     }
 }
@@ -116,7 +99,7 @@ impl HeadReader {
 fn parse(raw: &[u8], bodyless: bool) -> Result<Option<Head>, Error> {
     let mut space = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut space);
-    let wrong = Error::Framing;
+    let wrong = |what| Error::Framing(Misframed(what));
     match response.parse(raw) {
         Ok(httparse::Status::Complete(length)) if length == raw.len() => {}
         Ok(_) => return Err(wrong("the reply's head is not whole")),
@@ -160,7 +143,7 @@ fn length(parts: &http::response::Parts, bodyless: bool) -> Result<Length, Error
     let mut lengths = parts.headers.get_all(header::CONTENT_LENGTH).iter();
     let (coding, length) = (codings.next(), lengths.next());
     if codings.next().is_some() || lengths.next().is_some() || coding.is_some() && length.is_some() {
-        return Err(Error::Framing("the reply tells its length more than once"));
+        return Err(Misframed("the reply tells its length more than once").into());
     }
     if bodyless || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(Length::Known(0));
@@ -168,14 +151,14 @@ fn length(parts: &http::response::Parts, bodyless: bool) -> Result<Length, Error
     match (coding, length) {
         (Some(coding), _) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => match parts.version {
             Version::HTTP_11 => Ok(Length::Chunked),
-            _ => Err(Error::Framing("the reply is chunked in HTTP/1.0, which has no chunks")),
+            _ => Err(Misframed("the reply is chunked in HTTP/1.0, which has no chunks").into()),
         },
-        (Some(_), _) => Err(Error::Framing("the reply has a transfer coding other than chunked")),
+        (Some(_), _) => Err(Misframed("the reply has a transfer coding other than chunked").into()),
         (None, Some(length)) => {
             let text = length.to_str().unwrap_or_default();
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             let length = text.parse().ok().filter(|_| digits);
-            length.map(Length::Known).ok_or(Error::Framing("the reply's length is not a number"))
+            length.map(Length::Known).ok_or(Misframed("the reply's length is not a number").into())
         }
         (None, None) => Ok(Length::UntilClose),
     }

@@ -6,7 +6,6 @@
 //! it takes a fraction of one.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,18 +13,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http1::{Chunked, Framing, Misframed, read};
+
 mod head;
 pub(super) use head::request_head;
 use head::{Head, HeadReader, Length};
 
-mod chunked;
-use chunked::Chunked;
-
 mod pool;
 pub(super) use pool::Pool;
-
-/// How much is read at once. On the stack: a stream that waits keeps no buffer.
-const READ: usize = 32 * 1024;
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +33,7 @@ pub(crate) enum Error {
     Truncated,
     /// The reply is not HTTP/1.1 as every reader reads it.
     #[error("{0}")]
-    Framing(&'static str),
+    Framing(#[from] Misframed),
 }
 
 /// A connection that may carry one exchange at a time.
@@ -141,27 +136,6 @@ impl Sending<'_> {
     }
 }
 
-/// Reads once and gives what came to `take`; `None` at the end.
-fn read<S: AsyncRead + Unpin, T>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-    take: impl FnOnce(&[u8]) -> T,
-) -> Poll<io::Result<Option<T>>> {
-    let mut space = [const { MaybeUninit::uninit() }; READ];
-    let mut buffer = ReadBuf::uninit(&mut space);
-    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-    Poll::Ready(Ok((!buffer.filled().is_empty()).then(|| take(buffer.filled()))))
-}
-
-/// How the end of a body is known (RFC 9112, 6.3).
-#[derive(Debug)]
-enum Framing {
-    Length(u64),
-    Chunked(Chunked),
-    UntilClose,
-    Done,
-}
-
 /// The body of a reply. Dropping it before its end closes the connection.
 #[derive(Debug)]
 pub(crate) struct Body<S> {
@@ -174,7 +148,7 @@ pub(crate) struct Body<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Body<S> {
-    /// The next piece: all that has arrived, up to [`READ`]; `None` at the end.
+    /// The next piece: all that has arrived, up to [`READ`](crate::http1::READ); `None` at the end.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             if matches!(self.framing, Framing::Done) {
@@ -202,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body<S> {
                         return Poll::Ready(Some(Ok(piece)));
                     }
                 }
-                Some(Err(error)) => return self.broken(error),
+                Some(Err(error)) => return self.broken(error.into()),
                 None if matches!(self.framing, Framing::UntilClose) => {
                     self.framing = Framing::Done;
                     self.connection = None;
@@ -228,33 +202,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body<S> {
     /// Whether it has come to its end.
     pub const fn is_done(&self) -> bool {
         matches!(self.framing, Framing::Done)
-    }
-}
-
-impl Framing {
-    /// The content among `bytes`, and how many bytes are left behind its end.
-    fn take(&mut self, bytes: &[u8]) -> Result<(Bytes, usize), Error> {
-        match self {
-            Self::Length(left) => {
-                let most = usize::try_from(*left).unwrap_or(usize::MAX);
-                let (piece, rest) = bytes.split_at(most.min(bytes.len()));
-                *left -= piece.len() as u64;
-                if *left == 0 {
-                    *self = Self::Done;
-                }
-                Ok((Bytes::copy_from_slice(piece), rest.len()))
-            }
-            Self::Chunked(chunked) => {
-                let mut piece = Vec::with_capacity(bytes.len());
-                let taken = chunked.step(bytes, &mut piece)?;
-                if chunked.is_done() {
-                    *self = Self::Done;
-                }
-                Ok((piece.into(), bytes.len() - taken))
-            }
-            Self::UntilClose => Ok((Bytes::copy_from_slice(bytes), 0)),
-            Self::Done => Ok((Bytes::new(), bytes.len())),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The chunked coding (RFC 9112, 7.1), strictly: CRLF and nothing else ends a line.
 
-use super::Error;
+use super::Misframed;
 
 /// The most bytes of one chunk's line, extensions included.
 const LONGEST_LINE: usize = 4 * 1024;
@@ -10,7 +10,7 @@ const LONGEST_TRAILERS: usize = 16 * 1024;
 
 /// A body in chunks, decoded as its bytes come.
 #[derive(Debug, Default)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     size: u64,
     digits: u8,
@@ -44,8 +44,8 @@ impl Chunked {
     /// Decodes `input` into `out` up to the end of the body; returns how much of it was taken.
     ///
     /// # Errors
-    /// [`Error::Framing`].
-    pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Error> {
+    /// [`Misframed`].
+    pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Misframed> {
         let mut at = 0;
         while let Some(byte) = input.get(at).copied() {
             match self.state {
@@ -69,8 +69,8 @@ impl Chunked {
     }
 
     /// Where one byte of framing leads.
-    fn next(&mut self, byte: u8) -> Result<State, Error> {
-        let wrong = |what| Err(Error::Framing(what));
+    fn next(&mut self, byte: u8) -> Result<State, Misframed> {
+        let wrong = |what| Err(Misframed(what));
         self.length += 1;
         match (self.state, byte) {
             (State::Size, byte) if byte.is_ascii_hexdigit() => {
