@@ -13,6 +13,7 @@ mod fail_closed;
 mod http;
 
 #[cfg(test)]
+mod http1;
 mod http2;
 
 #[cfg(test)]
