@@ -36,18 +36,27 @@ pub async fn run(peers: &[Peer], samples: usize) -> anyhow::Result<(Vec<Table>, 
                 }
             }
         }
-        let direct: Vec<Option<f64>> = peers
+        let direct: Vec<Option<Ways>> = peers
             .iter()
             .zip(&asked)
             .find(|(peer, _)| peer.kind == PeerKind::Direct)
             .map(|(_, (_, _, times))| times.clone())
             .unwrap_or_default();
         for (peer, (_, _, times)) in peers.iter().zip(&asked) {
-            let mut own: Vec<f64> = times.iter().filter_map(|time| *time).collect();
-            let pairs = times.iter().zip(&direct).filter_map(|(own, direct)| Some((*own)? - (*direct)?));
-            let mut added: Vec<f64> = pairs.collect();
-            own.sort_by(f64::total_cmp);
-            added.sort_by(f64::total_cmp);
+            let sorted = |values: Vec<f64>| {
+                let mut values = values;
+                values.sort_by(f64::total_cmp);
+                values
+            };
+            let of_each = |of: fn(&Ways) -> f64| sorted(times.iter().flatten().map(of).collect());
+            let (own, there, back) =
+                (of_each(Ways::both), of_each(|ways| ways.there), of_each(|ways| ways.back));
+            let pairs = times.iter().zip(&direct);
+            let added = sorted(
+                pairs
+                    .filter_map(|(own, direct)| Some(own.as_ref()?.both() - direct.as_ref()?.both()))
+                    .collect(),
+            );
             let lost = times.len() - own.len();
             let of = |values: &[f64], part| {
                 if values.is_empty() { "-".to_owned() } else { number(quantile(values, part)) }
@@ -55,6 +64,8 @@ pub async fn run(peers: &[Peer], samples: usize) -> anyhow::Result<(Vec<Table>, 
             rows.push(vec![
                 peer.kind.name().to_owned(),
                 dialect.name().to_owned(),
+                of(&there, 0.5),
+                of(&back, 0.5),
                 of(&own, 0.5),
                 of(&added, 0.5),
                 of(&added, 0.9),
@@ -62,12 +73,15 @@ pub async fn run(peers: &[Peer], samples: usize) -> anyhow::Result<(Vec<Table>, 
             ]);
             json.push(json!({
                 "peer": peer.kind.name(), "dialect": dialect.name(), "samples": own.len(), "lost": lost,
+                "there_micros": {"p50": quantile(&there, 0.5), "p90": quantile(&there, 0.9)},
+                "back_micros": {"p50": quantile(&back, 0.5), "p90": quantile(&back, 0.9)},
                 "micros": {"p50": quantile(&own, 0.5), "p90": quantile(&own, 0.9)},
                 "added_micros": {"p50": quantile(&added, 0.5), "p90": quantile(&added, 0.9)},
             }));
         }
     }
-    let head = ["peer", "dialect", "both ways p50", "added p50", "added p90", "lost"];
+    let head =
+        ["peer", "dialect", "there p50", "back p50", "both ways p50", "added p50", "added p90", "lost"];
     let table = Table {
         title: "Time to the first text token, in µs".to_owned(),
         note: format!(
@@ -80,19 +94,32 @@ pub async fn run(peers: &[Peer], samples: usize) -> anyhow::Result<(Vec<Table>, 
     Ok((vec![table], Value::Array(json)))
 }
 
-/// Microseconds on both ways together.
-async fn one(question: &mut Question, connection: &mut Connection) -> Option<f64> {
+/// Microseconds of a request on its way to the provider, and of its first delta on the way back.
+#[derive(Clone, Copy)]
+struct Ways {
+    there: f64,
+    back: f64,
+}
+
+impl Ways {
+    fn both(&self) -> f64 {
+        self.there + self.back
+    }
+}
+
+async fn one(question: &mut Question, connection: &mut Connection) -> Option<Ways> {
     let sent = clock::nanos();
     let mut ways = None;
     let asked = connection.ask(question, |piece| {
         if ways.is_none()
             && let Some((received, left)) = times(piece)
         {
-            ways = Some(received.saturating_sub(sent) + clock::nanos().saturating_sub(left));
+            let micros = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e3;
+            ways = Some(Ways { there: micros(sent, received), back: micros(left, clock::nanos()) });
         }
     });
     asked.await.ok()?;
-    ways.map(|nanos| nanos as f64 / 1e3)
+    ways
 }
 
 /// The two times in a delta: when the request was with the upstream, when the delta left it.

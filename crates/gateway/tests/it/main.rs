@@ -14,6 +14,8 @@ mod http;
 
 #[cfg(test)]
 mod http1;
+
+#[cfg(test)]
 mod http2;
 
 #[cfg(test)]
