@@ -206,6 +206,14 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show the policy as it is in force, with the file and line that each part comes from
+    Show {
+        /// Policy files that are in force together; without any, this home's
+        files: Vec<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Judge past actions by another policy, and say which would be decided differently
     Replay(ReplayArgs),
     /// Say what two policies decide differently, with actions that show it

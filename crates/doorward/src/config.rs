@@ -11,7 +11,7 @@ use std::time::Duration;
 use doorward_core::Engine;
 use doorward_core::detect::rules::{self, RuleSet};
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::Policy;
+use doorward_core::policy::{Level, Policy};
 use doorward_core::session::Mode;
 use doorward_core::syntax::decode::{Fields, suggestion};
 use doorward_core::syntax::{Diagnostic, Node, yaml};
@@ -35,8 +35,8 @@ pub struct Config {
     pub control: SocketAddr,
     /// The mode of the process.
     pub mode: Mode,
-    /// The files of the policy; none: `policy.yaml` or what is shipped.
-    pub policy: Vec<PathBuf>,
+    /// The files of the policy; none for the agents: `policy.yaml` or what is shipped.
+    pub policy: Vec<(Level, PathBuf)>,
     /// Further host names of the data listener.
     pub hosts: Vec<String>,
     /// How long upstreams and clients are waited for.
@@ -178,9 +178,7 @@ impl Config {
         let own = |setting: &&Setting| !setting.of_upstream && setting.key != "text_tools";
         for setting in SETTINGS.iter().filter(own) {
             let Some(node) = fields.maybe(setting.key) else { continue };
-            if setting.key == "policy" {
-                self.policy.clear();
-            }
+            self.name_anew(setting.key);
             for value in if node.is_array() { node.elements() } else { std::slice::from_ref(node) } {
                 let text = value.scalar().unwrap_or_default();
                 if let Err((message, advice)) = self.set(setting.key, &text) {
@@ -245,10 +243,7 @@ impl Config {
             |key: &str| SETTINGS.iter().any(|setting| setting.key == key && setting.of_upstream);
         let (upstream, own): (Vec<_>, Vec<_>) = layer.into_iter().partition(|(key, ..)| of_upstream(key));
         for (key, origin, value) in own {
-            // The strongest layer that names any names all.
-            if key == "policy" {
-                self.policy.clear();
-            }
+            self.name_anew(key);
             if let Err((message, advice)) = self.set(key, &value) {
                 faults.add_plain(&origin, &message, &advice);
             }
@@ -284,19 +279,27 @@ impl Config {
         self.upstreams.insert(protocol.as_str().to_owned(), settled);
     }
 
+    /// The strongest layer that names policy files of a level names them all.
+    fn name_anew(&mut self, key: &str) {
+        if let Some(named) = policy_level(key) {
+            self.policy.retain(|(level, _)| *level != named);
+        }
+    }
+
     /// Sets one setting from its text. The error is what is wrong and what to do.
     fn set(&mut self, key: &str, text: &str) -> Result<(), (String, String)> {
         match key {
             "listen" => self.listen = address(text)?,
             "control" => self.control = address(text)?,
             "mode" => self.mode = choice(text, &[("block", Mode::Block), ("monitor", Mode::Monitor)])?,
-            "policy" => {
+            key if policy_level(key).is_some() => {
                 let files: Vec<&str> = text.split(',').map(str::trim).collect();
                 if files.iter().any(|file| file.is_empty()) {
                     let advice = "name files of the home directory or absolute ones, separated by commas";
                     return Err(("a policy file without a name".to_owned(), advice.to_owned()));
                 }
-                self.policy.extend(files.into_iter().map(PathBuf::from));
+                let level = policy_level(key).unwrap_or_default();
+                self.policy.extend(files.into_iter().map(|file| (level, PathBuf::from(file))));
             }
             "hosts" => self.hosts.extend(text.split(',').map(|host| host.trim().to_ascii_lowercase())),
             "durability" => {
@@ -403,6 +406,8 @@ const SETTINGS: &[Setting] = &[
     setting("control", "DOORWARD_CONTROL", false),
     setting("mode", "DOORWARD_MODE", false),
     setting("policy", "DOORWARD_POLICY", false),
+    setting("policy_team", "DOORWARD_POLICY_TEAM", false),
+    setting("policy_organisation", "DOORWARD_POLICY_ORGANISATION", false),
     setting("hosts", "DOORWARD_HOSTS", false),
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
@@ -483,6 +488,16 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         .into_iter()
         .filter_map(|(key, value)| Some((key, format!("--{}", key.replace('_', "-")), value.clone()?)))
         .collect()
+}
+
+/// Whose policy files a setting names.
+fn policy_level(key: &str) -> Option<Level> {
+    match key {
+        "policy" => Some(Level::Agent),
+        "policy_team" => Some(Level::Team),
+        "policy_organisation" => Some(Level::Organisation),
+        _ => None,
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, (String, String)> {

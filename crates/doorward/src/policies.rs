@@ -9,9 +9,9 @@ use doorward_control::{PolicyStatus, RefusedPolicy};
 use doorward_core::Engine;
 use doorward_core::detect::rules::{self, RuleSet};
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::{Policy, SHIPPED};
+use doorward_core::policy::{Level, Policy, SHIPPED, Text, Texts};
 use doorward_core::session::Mode;
-use doorward_core::syntax::{Diagnostic, Source};
+use doorward_core::syntax::{Diagnostic, Span};
 use doorward_gateway::{Gateway, InForce};
 use doorward_store::{FileWatch, StoreError};
 use tokio::runtime::Handle;
@@ -29,51 +29,103 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where the policy is.
 #[derive(Clone, Debug)]
 pub struct PolicyFiles {
-    files: Vec<PathBuf>,
+    files: Vec<(Level, PathBuf)>,
     /// Whether nobody named them: then what is shipped is in force until the file is there.
     implied: bool,
 }
 
-/// The texts of a policy, each with the name of its file.
-#[derive(Clone, Debug, Hash)]
-pub struct Texts(Vec<(String, String)>);
+/// The texts of a policy, and what was in the way of reading them.
+#[derive(Debug)]
+pub struct Gathered {
+    texts: Texts,
+    faults: Vec<Diagnostic>,
+    /// What was read or should have been: to be watched.
+    files: Vec<PathBuf>,
+}
 
 impl PolicyFiles {
-    /// The files `named` in the settings, below `home` unless they are absolute; without any, `policy.yaml`.
-    pub fn new(home: &Path, named: &[PathBuf]) -> Self {
-        if named.is_empty() {
-            return Self { files: vec![home.join("policy.yaml")], implied: true };
-        }
-        Self { files: named.iter().map(|file| home.join(file)).collect(), implied: false }
+    /// The files `named` in the settings, below `home` unless they are absolute; if none is named for the agents,
+    /// `policy.yaml`.
+    pub fn new(home: &Path, named: &[(Level, PathBuf)]) -> Self {
+        let implied = !named.iter().any(|(level, _)| *level == Level::Agent);
+        let mut files: Vec<_> = named.iter().map(|(level, file)| (*level, home.join(file))).collect();
+        files.sort_by_key(|(level, _)| *level);
+        files.extend(implied.then(|| (Level::Agent, home.join("policy.yaml"))));
+        Self { files, implied }
     }
 
-    /// All of them.
-    pub fn paths(&self) -> &[PathBuf] {
-        &self.files
+    /// These files, whatever the settings say.
+    pub fn given(files: &[PathBuf]) -> Self {
+        Self { files: files.iter().map(|file| (Level::Agent, file.clone())).collect(), implied: false }
+    }
+
+    /// The file that a rule of this Doorward's own is written to.
+    pub fn own(&self) -> Option<&Path> {
+        self.files.last().map(|(_, file)| file.as_path())
     }
 
     /// The file that nobody named and that is not there: then the shipped policy is in force.
     pub fn missing(&self) -> Option<&Path> {
-        self.files.first().map(PathBuf::as_path).filter(|file| self.implied && !file.exists())
+        self.own().filter(|file| self.implied && !file.exists())
     }
 
-    /// Reads all of them, or says of each what is wrong with it. What nobody named and is not there is the shipped
-    /// policy, unless there was `another` before: then it is a file that was lost.
-    fn read(&self, another: bool) -> Result<Texts, Faults> {
-        let mut texts = Vec::new();
-        let mut faults = Faults::default();
-        for file in &self.files {
-            let name = file.display().to_string();
+    /// Reads all of them, and what they include. What nobody named and is not there is the shipped policy, unless
+    /// there was `another` before: then it is a file that was lost.
+    pub fn read(&self, another: bool) -> Gathered {
+        self.read_with(another, None)
+    }
+
+    /// The same, with another text for one file.
+    pub fn read_with(&self, another: bool, instead: Option<(&Path, &str)>) -> Gathered {
+        let (mut roots, mut faults, mut files) = (Vec::new(), Vec::new(), Vec::new());
+        let read = |file: &Path| match instead.filter(|(other, _)| *other == file) {
+            Some((_, text)) => Ok(text.to_owned()),
+            None => read(file),
+        };
+        for (level, file) in &self.files {
+            files.push(file.clone());
+            let name = canonical(file).display().to_string();
+            let text = |name: &str, text: String| Text {
+                level: *level,
+                name: name.to_owned(),
+                text,
+                included: false,
+            };
             match read(file) {
-                Ok(text) => texts.push((name, text)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.implied && !another => {
-                    texts.push(("shipped policy".to_owned(), SHIPPED.to_owned()));
+                Ok(found) => roots.push(text(&name, found)),
+                Err(error)
+                    if error.kind() == std::io::ErrorKind::NotFound && self.is_implied(file) && !another =>
+                {
+                    roots.push(text(SHIPPED_NAME, SHIPPED.to_owned()));
                 }
-                Err(error) => faults.add_plain(&name, &format!("cannot be read: {error}"), ""),
+                Err(error) => {
+                    let fault = Diagnostic::error(Span::default(), format!("cannot be read: {error}"));
+                    faults.push(fault.in_origin(name));
+                }
             }
         }
-        if faults.is_empty() { Ok(Texts(texts)) } else { Err(faults) }
+        let (texts, found) = Texts::gather(roots, &mut |from, wanted| {
+            let file = Path::new(from).parent().unwrap_or(Path::new("")).join(wanted);
+            files.push(file.clone());
+            let text = read(&file).map_err(|error| error.to_string())?;
+            Ok((canonical(&file).display().to_string(), text))
+        });
+        faults.extend(found);
+        Gathered { texts, faults, files }
     }
+
+    fn is_implied(&self, file: &Path) -> bool {
+        self.implied && self.own() == Some(file)
+    }
+}
+
+/// What the shipped policy is called in messages.
+const SHIPPED_NAME: &str = "shipped policy";
+
+/// One name for all spellings of a file.
+fn canonical(file: &Path) -> PathBuf {
+    std::fs::canonicalize(file)
+        .unwrap_or_else(|_| std::path::absolute(file).unwrap_or_else(|_| file.to_owned()))
 }
 
 /// A policy file as text.
@@ -94,26 +146,62 @@ pub fn read(file: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-impl Texts {
+impl Gathered {
     /// Compiles them into one policy.
-    fn compile(&self) -> Result<Policy, Faults> {
-        let sources: Vec<Source<'_>> = self.0.iter().map(|(name, text)| Source { name, text }).collect();
-        Policy::compile(&sources).map_err(|found| self.faults(found))
+    ///
+    /// # Errors
+    /// All faults, of reading as well.
+    pub fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
+        match self.texts.compile() {
+            Ok(policy) if self.faults.is_empty() => Ok(policy),
+            // Without the files that could not be read, what else is missing says nothing.
+            Ok(_) => Err(self.faults.clone()),
+            Err(_) if self.texts.all().is_empty() => Err(self.faults.clone()),
+            Err(found) => Err(self.faults.iter().cloned().chain(found).collect()),
+        }
     }
 
-    fn faults(&self, found: Vec<Diagnostic>) -> Faults {
+    /// The text called `name`, empty if there is none.
+    pub fn text(&self, name: &str) -> &str {
+        self.texts.text(name)
+    }
+
+    /// All texts.
+    pub fn all(&self) -> &[Text] {
+        self.texts.all()
+    }
+
+    /// What was found, by the file it was found in.
+    pub fn faults(&self, found: Vec<Diagnostic>) -> Faults {
         let mut faults = Faults::default();
-        for (name, text) in &self.0 {
-            let of_this = found.iter().filter(|diagnostic| diagnostic.origin == *name).cloned().collect();
-            faults.add(name, text, of_this);
+        let mut origins: Vec<String> = Vec::new();
+        for diagnostic in &found {
+            if !origins.contains(&diagnostic.origin) {
+                origins.push(diagnostic.origin.clone());
+            }
+        }
+        for origin in origins {
+            let of_this = found.iter().filter(|diagnostic| diagnostic.origin == origin).cloned().collect();
+            faults.add(&origin, self.text(&origin), of_this);
         }
         faults
     }
 
+    /// Everything that is accepted and deserves a look.
+    pub fn warnings(policy: &Policy) -> Vec<Diagnostic> {
+        [policy.warnings(), &policy.ended(now())].concat()
+    }
+
     fn warn(&self, policy: &Policy) {
-        for line in self.faults(policy.warnings().to_vec()).lines() {
+        for line in self.faults(Self::warnings(policy)).lines() {
             tracing::warn!("{line}");
         }
+    }
+
+    /// Tells one from another: the same is not tried twice.
+    fn hash(&self, hasher: &RandomState) -> u64 {
+        let faults: Vec<_> = self.faults.iter().map(|fault| (&fault.origin, &fault.message)).collect();
+        hasher.hash_one((&self.texts, faults))
     }
 }
 
@@ -149,7 +237,7 @@ pub struct Loaded {
     ground: Ground,
     files: PolicyFiles,
     process: Mode,
-    texts: Texts,
+    texts: Gathered,
 }
 
 impl Loaded {
@@ -158,11 +246,8 @@ impl Loaded {
     /// # Errors
     /// All faults of all its files.
     pub fn read(files: PolicyFiles, ground: Ground, process: Mode) -> anyhow::Result<Self> {
-        let compiled = files.read(false).and_then(|texts| Ok((texts.compile()?, texts)));
-        let (policy, texts) = match compiled {
-            Ok(compiled) => compiled,
-            Err(faults) => return Err(faults.into_error().into()),
-        };
+        let texts = files.read(false);
+        let policy = texts.compile().map_err(|found| texts.faults(found).into_error())?;
         texts.warn(&policy);
         let mode = weakest(process, policy.mode());
         Ok(Self { engine: ground.engine(policy), mode, ground, files, process, texts })
@@ -175,11 +260,11 @@ impl Loaded {
     /// If no thread can be started.
     pub fn follow(self, gateway: Arc<Gateway>) -> Result<Follower, StoreError> {
         let said = Arc::new(Said { since: Mutex::new(now()), refused: Mutex::new(None) });
-        let files = self.files.files.clone();
+        let files = self.texts.files.clone();
         let hasher = RandomState::new();
         let mut following = Following {
-            tried: hasher.hash_one(Ok::<_, String>(&self.texts)),
-            lost: !self.texts.0.iter().any(|(name, _)| name == "shipped policy"),
+            tried: self.texts.hash(&hasher),
+            lost: self.texts.text(SHIPPED_NAME).is_empty(),
             hasher,
             looked: None,
             runtime: Handle::current(),
@@ -256,19 +341,19 @@ impl Following {
         if let Some(rest) = self.looked.and_then(|looked| PAUSE.checked_sub(looked.elapsed())) {
             std::thread::sleep(rest);
         }
-        let read = self.files.read(self.lost).map_err(|faults| (faults.lines().join("\n"), faults));
-        let hash = self.hasher.hash_one(read.as_ref().map_err(|(lines, _)| lines));
+        let texts = self.files.read(self.lost);
+        let hash = texts.hash(&self.hasher);
         if std::mem::replace(&mut self.tried, hash) != hash {
-            match read.map_err(|(_, faults)| faults).and_then(|texts| Ok((texts.compile()?, texts))) {
-                Ok((policy, texts)) => self.accept(policy, &texts),
-                Err(faults) => self.refuse(faults),
+            match texts.compile() {
+                Ok(policy) => self.accept(policy, &texts),
+                Err(found) => self.refuse(&texts.faults(found)),
             }
         }
         self.looked = Some(Instant::now());
-        self.files.files.clone()
+        texts.files
     }
 
-    fn accept(&mut self, policy: Policy, texts: &Texts) {
+    fn accept(&mut self, policy: Policy, texts: &Gathered) {
         texts.warn(&policy);
         self.lost = true;
         let mode = weakest(self.process, policy.mode());
@@ -282,7 +367,7 @@ impl Following {
         self.record("policy_changed", &revision, &message);
     }
 
-    fn refuse(&self, faults: Faults) {
+    fn refuse(&self, faults: &Faults) {
         let lines = faults.lines();
         let in_force = self.gateway.in_force();
         *lock(&self.said.refused) = Some(RefusedPolicy { at: now(), faults: lines.clone() });

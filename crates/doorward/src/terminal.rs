@@ -30,11 +30,6 @@ impl Faults {
         self.add(name, "", vec![diagnostic]);
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.sources.is_empty()
-    }
-
     /// Each in one line: where it is and what.
     pub fn lines(&self) -> Vec<String> {
         let one = |name: &str, text: &str, diagnostic: &Diagnostic| {

@@ -8,20 +8,21 @@ use doorward_core::decision::Reason;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::json::quoted;
-use doorward_core::syntax::{Diagnostic, Severity, Source};
+use doorward_core::syntax::{Diagnostic, Severity};
 use doorward_core::{Action, Decision, Engine};
 
 use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand, RunArgs};
 use crate::config::{self, Config};
-use crate::policies;
-use crate::policies::PolicyFiles;
-use crate::terminal::{self, Faults, print, say};
+use crate::policies::{self, Gathered, PolicyFiles};
+use crate::terminal::{self, print, say};
 
 mod diff;
 
 mod made_up;
 
 mod replay;
+
+mod show;
 
 /// Runs the command: 0 if all is well, 1 if a policy is faulty or a test fails.
 ///
@@ -34,29 +35,28 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
             explain(cli, &Files::read(cli, files)?, action, *json)
         }
         PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
+        PolicyCommand::Show { files, json } => show::run(&Files::read(cli, files)?, *json),
         PolicyCommand::Replay(args) => replay::run(cli, args),
         PolicyCommand::Diff(args) => diff::run(cli, args),
     }
 }
 
 /// Policy files that are in force together, as read.
-struct Files(Vec<(String, String)>);
+struct Files(Gathered);
 
 impl Files {
     /// These files; without any, those of this home.
     fn read(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<Self> {
-        if files.is_empty() {
-            return Self::own(cli);
-        }
-        Self::read_all(files)
+        if files.is_empty() { Self::own(cli) } else { Self::read_all(files) }
     }
 
     fn read_all(files: &[PathBuf]) -> anyhow::Result<Self> {
-        let read = |file: &PathBuf| match policies::read(file) {
-            Ok(text) => Ok((file.display().to_string(), text)),
-            Err(error) => Err(terminal::config_error(format!("cannot read {}: {error}", file.display()))),
-        };
-        files.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+        for file in files {
+            if let Err(error) = policies::read(file) {
+                return Err(terminal::config_error(format!("cannot read {}: {error}", file.display())));
+            }
+        }
+        Ok(Self(PolicyFiles::given(files).read(true)))
     }
 
     /// The files that a running Doorward would follow.
@@ -70,7 +70,7 @@ impl Files {
                 missing.display()
             )));
         }
-        Self::read_all(files.paths())
+        Ok(Self(files.read(true)))
     }
 
     /// The policy.
@@ -78,27 +78,19 @@ impl Files {
     /// # Errors
     /// All its faults.
     fn compiled(&self) -> anyhow::Result<Policy> {
-        self.compile().map_err(|found| {
-            let mut faults = Faults::default();
-            for (name, text) in &self.0 {
-                let of_this = found.iter().filter(|fault| fault.origin == *name).cloned().collect();
-                faults.add(name, text, of_this);
-            }
-            faults.into_error().into()
-        })
+        self.compile().map_err(|found| self.0.faults(found).into_error().into())
     }
 
     fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
-        let sources: Vec<Source<'_>> = self.0.iter().map(|(name, text)| Source { name, text }).collect();
-        Policy::compile(&sources)
+        self.0.compile()
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, text)| text.as_str())
+        self.0.all().iter().map(|text| text.text.as_str())
     }
 
     fn text(&self, origin: &str) -> &str {
-        self.0.iter().find(|(name, _)| name == origin).map_or("", |(_, text)| text)
+        self.0.text(origin)
     }
 
     fn show(&self, found: &[Diagnostic]) {
@@ -117,7 +109,7 @@ impl Files {
 fn check(files: &Files, strict: bool, json: bool) -> anyhow::Result<ExitCode> {
     let (policy, found) = match files.compile() {
         Ok(policy) => {
-            let warnings = policy.warnings().to_vec();
+            let warnings = Gathered::warnings(&policy);
             (Some(policy), warnings)
         }
         Err(faults) => (None, faults),

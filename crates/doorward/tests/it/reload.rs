@@ -113,6 +113,37 @@ fn several_files_change_together() {
     assert!(blocks(&daemon, "in-one"));
 }
 
+#[test]
+fn included_files_and_levels_are_followed() {
+    let user = User::new();
+    std::fs::create_dir_all(user.home()).unwrap();
+    let [own, more, org] = ["policy.yaml", "more.yaml", "org.yaml"].map(|name| user.home().join(name));
+    std::fs::write(&own, format!("include: more.yaml\n{OPEN}")).unwrap();
+    std::fs::write(&more, "rules: []\n").unwrap();
+    std::fs::write(&org, OPEN).unwrap();
+    let mut command = user.command(&["run", "--json", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"]);
+    let upstream = format!("http://{}", nobody());
+    command.args(["--upstream", &upstream, "--protocol", "anthropic"]);
+    command.env("DOORWARD_POLICY_ORGANISATION", "org.yaml");
+    let daemon = Daemon::spawn(command);
+    assert_eq!(daemon.ask().status, PASSES);
+    replace(&more, "rules: [{ name: in-more, deny: {} }]\n");
+    eventually("the included rule", || blocks(&daemon, "in-more"));
+    replace(&more, "rules: []\n");
+    replace(&org, &denying("in-org"));
+    eventually("the organisation's rule", || blocks(&daemon, "in-org"));
+    // A file that is included and not there is waited for.
+    replace(&org, OPEN);
+    replace(&more, "rules: [{ name: in-more, deny: {} }]\n");
+    eventually("the included rule again", || blocks(&daemon, "in-more"));
+    replace(&own, &format!("include: [more.yaml, later.yaml]\n{OPEN}"));
+    eventually("the refusal", || status(&user).1["policy"]["refused"].is_object());
+    assert!(blocks(&daemon, "in-more"));
+    replace(&user.home().join("later.yaml"), "rules: [{ name: in-later, deny: {} }]\n");
+    eventually("the recovery", || status(&user).1["policy"]["rules"] == 2);
+    assert_eq!(status(&user).0, 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_mount_that_swaps_links() {

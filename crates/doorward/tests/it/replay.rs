@@ -170,6 +170,33 @@ fn what_is_older_than_the_retention_is_destroyed() {
 }
 
 #[test]
+fn the_effective_policy_is_shown_with_its_origins() {
+    let user = User::new();
+    let (own, more) = (user.dir.join("own.yaml"), user.dir.join("more.yaml"));
+    std::fs::write(
+        &own,
+        "include: more.yaml\ndefault: allow\nmode: dry_run\nrules:\n- { name: one, deny: { tool: x } }\n",
+    )
+    .unwrap();
+    std::fs::write(&more, "\nmode: enforce\nrules:\n- { name: two, ask: { tool: y } }\n").unwrap();
+    let said = user.ok(&["policy", "show", path(&own)]);
+    let line = |what: &str| {
+        said.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {said}"))
+    };
+    assert!(line("deny").contains(" one ") && line("deny").ends_with("own.yaml:5"), "{said}");
+    assert!(line("ask").contains(" two ") && line("ask").ends_with("more.yaml:4"), "{said}");
+    assert!(
+        line("dry_run").ends_with("(a stricter one counts)") && line("enforce").ends_with("more.yaml:2"),
+        "{said}"
+    );
+    let told: Value = serde_json::from_str(&user.ok(&["policy", "show", "--json", path(&own)])).unwrap();
+    assert_eq!(told["effective"].as_array().unwrap().len(), said.lines().count() - 1, "{told}");
+    std::fs::remove_file(&more).unwrap();
+    let done = user.run(&["policy", "check", path(&own)]);
+    assert!(done.code == 1 && done.stderr.contains("cannot include `more.yaml`"), "{done:?}");
+}
+
+#[test]
 fn without_a_policy_check_says_what_to_do() {
     let user = User::new();
     let done = user.run(&["policy", "check"]);

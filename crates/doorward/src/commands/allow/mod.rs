@@ -7,9 +7,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use doorward_core::action::{PartKind, Target};
-use doorward_core::policy::{Policy, SHIPPED};
+use doorward_core::policy::SHIPPED;
 use doorward_core::session::{Facts, Millis};
-use doorward_core::syntax::Source;
 use doorward_core::syntax::json::{self, quoted};
 use doorward_core::{Action, Engine, Layer, Reason};
 use doorward_store::write_atomic;
@@ -84,10 +83,12 @@ pub fn run(cli: &Cli, args: &AllowArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policy's files; a rule is added to the last of them.
+/// The policy's files; a rule is added to the one of this Doorward's own.
 struct Files {
-    texts: Vec<(PathBuf, String)>,
-    /// Whether the last is not there yet.
+    files: PolicyFiles,
+    own: PathBuf,
+    text: String,
+    /// Whether it is not there yet.
     fresh: bool,
 }
 
@@ -95,38 +96,28 @@ impl Files {
     fn read(home: &Path) -> anyhow::Result<Self> {
         let config = Config::load(home.to_owned(), &RunArgs::default())?;
         let files = PolicyFiles::new(home, &config.policy);
-        if let Some(missing) = files.missing() {
-            return Ok(Self { texts: vec![(missing.to_owned(), SHIPPED.to_owned())], fresh: true });
-        }
-        let read = |file: &PathBuf| {
-            let text = policies::read(file);
-            Ok((file.clone(), text.with_context(|| format!("cannot read {}", file.display()))?))
+        let own = files.own().unwrap_or(home).to_owned();
+        let fresh = files.missing().is_some();
+        let text = if fresh {
+            SHIPPED.to_owned()
+        } else {
+            policies::read(&own).with_context(|| format!("cannot read {}", own.display()))?
         };
-        Ok(Self { texts: files.paths().iter().map(read).collect::<anyhow::Result<_>>()?, fresh: false })
+        Ok(Self { files, own, text, fresh })
     }
 
     fn last(&self) -> &Path {
-        self.texts.last().map_or(Path::new(""), |(path, _)| path)
+        &self.own
     }
 
     fn last_text(&self) -> &str {
-        self.texts.last().map_or("", |(_, text)| text)
+        &self.text
     }
 
-    /// The engine over them, with another text for the last if there is one.
-    fn engine(&self, home: &Path, last: Option<&str>) -> anyhow::Result<Engine> {
-        let names: Vec<String> = self.texts.iter().map(|(path, _)| path.display().to_string()).collect();
-        let count = names.len();
-        let sources: Vec<Source<'_>> = names
-            .iter()
-            .zip(&self.texts)
-            .enumerate()
-            .map(|(at, (name, (_, text)))| Source {
-                name,
-                text: last.filter(|_| at + 1 == count).unwrap_or(text),
-            })
-            .collect();
-        let policy = Policy::compile(&sources).map_err(|found| {
+    /// The engine over them, with another text for that file if there is one.
+    fn engine(&self, home: &Path, text: Option<&str>) -> anyhow::Result<Engine> {
+        let texts = self.files.read_with(false, text.map(|text| (self.own.as_path(), text)));
+        let policy = texts.compile().map_err(|found| {
             let first = found.first().map(|fault| fault.message.clone()).unwrap_or_default();
             terminal::config_error(format!(
                 "the policy has faults ({first}); `doorward policy check` tells them all"
