@@ -50,6 +50,7 @@ const KEY_CHECK: &[u8] = b"doorward store";
 /// Opens the database of `home`, creates or migrates it, and makes sure that its key is the right one.
 pub(crate) fn open(home: &Home) -> Result<(Connection, Sealer), StoreError> {
     let db = home.store_db();
+    home.move_store_in()?;
     let sealer = Sealer::new(&home.store_key()?);
     // SQLite would create it with the umask's mode, and gives its side files the mode of the database.
     drop(private::open_or_create(&db).map_err(crate::error::at("open", &db))?);

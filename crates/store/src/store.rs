@@ -1,7 +1,7 @@
 //! The handle: cheap to clone, never waits on SQLite but for what asks it a question.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 
 use doorward_core::session::Millis;
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +48,8 @@ struct Shared {
     judged: bool,
     commands: mpsc::Sender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// The same, to be woken while it gathers records.
+    gathering: Thread,
     trouble: Arc<Trouble>,
     outbox: Arc<Outbox>,
     /// What earlier processes left, until somebody takes it.
@@ -94,6 +96,7 @@ impl Store {
             content: options.content,
             judged: options.judged,
             commands,
+            gathering: thread.thread().clone(),
             thread: Mutex::new(Some(thread)),
             trouble,
             outbox,
@@ -291,6 +294,7 @@ impl Store {
         let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let job = Command::End(answer);
         self.shared.commands.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.shared.gathering.unpark();
         let result = answered.await.map_err(|_| StoreError::Closed)?;
         // It has nothing left to do but return.
         if let Some(thread) = thread {
@@ -309,6 +313,7 @@ impl Store {
             let _ = answer.send(question(worker));
         }));
         self.shared.commands.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.shared.gathering.unpark();
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }

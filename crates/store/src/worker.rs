@@ -31,9 +31,6 @@ const BATCH: usize = 512;
 /// than everything else a decision takes: 100 µs of a core, against 20.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// How often it is looked for more, and for somebody who does wait.
-const NAP: Duration = Duration::from_millis(1);
-
 /// How long a failed batch waits for its next try.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -154,10 +151,12 @@ impl Worker {
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => {}
             }
-            if self.is_idle() || until.is_none_or(|until| Instant::now() >= until) {
+            let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            if self.is_idle() || left.is_zero() {
                 return None;
             }
-            std::thread::sleep(NAP);
+            // Who does wait for an answer ends the nap.
+            std::thread::park_timeout(left);
         }
     }
 

@@ -112,8 +112,8 @@ async fn what_was_flushed_survives_a_crash() {
     store.remember(1, b"memo".to_vec());
     store.flush().await.unwrap();
     let copy = Place::new();
-    for file in ["store.db", "store.db-wal", "store.key"] {
-        std::fs::create_dir_all(copy.root()).unwrap();
+    for file in ["store/store.db", "store/store.db-wal", "store.key"] {
+        std::fs::create_dir_all(copy.root().join("store")).unwrap();
         std::fs::copy(place.root().join(file), copy.root().join(file)).unwrap();
     }
     let store = copy.store(CONTENT);
@@ -321,4 +321,30 @@ async fn records_are_written_in_batches() {
     store.flush().await.unwrap();
     println!("{count} records: queued in {queued:?}, written in {:?}", start.elapsed());
     assert_eq!(store.latest(usize::MAX, None).await.unwrap().len() as u64, count);
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_version_is_moved_to_its_place_with_what_its_log_holds() {
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    store.record(action("r1", 1)).await.unwrap();
+    store.flush().await.unwrap();
+    // As if the process had been killed: what was written is still in the write-ahead log.
+    let (root, dir) = (place.home().root().to_owned(), place.home().store_dir());
+    let old = root.join("old");
+    std::fs::create_dir(&old).unwrap();
+    for file in ["store.db", "store.db-wal"] {
+        std::fs::copy(dir.join(file), old.join(file)).unwrap();
+    }
+    assert!(std::fs::metadata(old.join("store.db-wal")).unwrap().len() > 0);
+    store.close().await.unwrap();
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(dir.join(file));
+    }
+    // Moved as far as the log when it was cut off.
+    std::fs::rename(old.join("store.db"), root.join("store.db")).unwrap();
+    std::fs::rename(old.join("store.db-wal"), dir.join("store.db-wal")).unwrap();
+    let store = place.store(CONTENT);
+    assert!(store.action("r1").await.unwrap().is_some());
+    assert!(!root.join("store.db").exists());
 }
