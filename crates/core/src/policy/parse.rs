@@ -17,6 +17,9 @@ use limit::Limits;
 
 mod matcher;
 
+mod shadow;
+use shadow::About;
+
 /// The most rules in one policy.
 const MOST_RULES: usize = 10_000;
 
@@ -37,6 +40,8 @@ pub(super) struct Parsed {
     pub(super) mode: Option<Mode>,
     pub(super) profile: Option<Profile>,
     pub(super) rules: Vec<Rule>,
+    /// What each of them is about, as written.
+    about: Vec<About>,
     pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
     names: HashMap<String, Arc<str>>,
@@ -80,6 +85,7 @@ impl Parsed {
             mode: None,
             profile: None,
             rules: Vec::new(),
+            about: Vec::new(),
             cases: Vec::new(),
             faults: Vec::new(),
             names: HashMap::new(),
@@ -107,6 +113,7 @@ impl Parsed {
                 self.faults.push(warning.advise("it lifts no finding; remove it, or write `default: deny`"));
             }
         }
+        self.faults.extend(shadow::warnings(&self.rules, &self.about));
         for case in &self.cases {
             for name in case.rules.iter().flatten() {
                 if name != "default" && !self.names.contains_key(name) {
@@ -149,7 +156,10 @@ impl Parsed {
         } else {
             for rule in rules {
                 let rule = self.rule(rule, text, fields.faults());
-                self.rules.extend(rule);
+                if let Some((rule, about)) = rule {
+                    self.rules.push(rule);
+                    self.about.push(about);
+                }
             }
         }
         if tests.len() > MOST_TESTS {
@@ -197,7 +207,7 @@ impl Parsed {
         }
     }
 
-    fn rule(&mut self, node: &Node, text: &Reading, faults: &mut Vec<Diagnostic>) -> Option<Rule> {
+    fn rule(&mut self, node: &Node, text: &Reading, faults: &mut Vec<Diagnostic>) -> Option<(Rule, About)> {
         let mut fields = Fields::of(node, "a rule", faults);
         let name = fields.text("name");
         let reason = fields.maybe_text("reason");
@@ -237,7 +247,7 @@ impl Parsed {
         let name = name?;
         let suppressed =
             if verb == Verb::Suppress { std::mem::take(&mut matcher.finding) } else { Vec::new() };
-        Some(Rule {
+        let rule = Rule {
             name: name.to_owned(),
             verb,
             matcher,
@@ -247,7 +257,8 @@ impl Parsed {
             suppressed,
             level: text.level,
             place: text.place(node.span),
-        })
+        };
+        Some((rule, About::of(matcher_node, node)))
     }
 
     fn check_name(&mut self, name: &str, span: Span, origin: &Arc<str>, faults: &mut Vec<Diagnostic>) {

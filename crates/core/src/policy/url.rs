@@ -64,16 +64,22 @@ impl UrlPattern {
         if text.is_empty() {
             return Err(wrong("an empty pattern matches nothing", "write a host and a path, or `**`"));
         }
-        if text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '#' | '@')) {
-            let message = "a pattern with a space, a control character, `\\`, `#` or `@` in it";
+        let authority = text.split_once("://").filter(|(scheme, _)| !scheme.contains(['/', '?']));
+        let authority = authority.map_or(text, |(_, rest)| rest).split(['/', '?']).next();
+        if text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '\\' | '#'))
+            || authority.is_some_and(|authority| authority.contains('@'))
+        {
+            let message =
+                "a pattern with a space, a control character, `\\` or `#` in it, or `@` before its path";
             return Err(wrong(message, "URLs with those before their path are never matched; remove it"));
         }
         if matches!(text, "*" | "**") {
             return Ok(Self { scheme: None, host: None, port: None, path: None, query: Vec::new() });
         }
         let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme_of(scheme)?), rest),
-            None => (None, text),
+            // A query may have a URL in it.
+            Some((scheme, rest)) if !scheme.contains(['/', '?']) => (Some(scheme_of(scheme)?), rest),
+            _ => (None, text),
         };
         let (rest, query) = match rest.split_once('?') {
             Some((rest, query)) => (rest, query_of(query)?),

@@ -186,3 +186,53 @@ fn what_is_not_there_is_not_ignored() {
     let faults = texts.compile().map(|_| ()).unwrap_err();
     assert_eq!(faults[0].origin, "a.yaml");
 }
+
+fn shadowed(rules: &[&str]) -> Vec<String> {
+    let rules: Vec<String> =
+        rules.iter().enumerate().map(|(at, rule)| format!("  - {{ name: r{at}, {rule} }}\n")).collect();
+    let text = format!("default: deny\nrules:\n{}", rules.concat());
+    let policy =
+        Policy::compile(&[Source { name: "p", text: &text }]).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    policy.warnings().iter().map(|warning| warning.message.clone()).collect()
+}
+
+#[test]
+fn a_shadowed_rule_is_a_warning() {
+    for rules in [
+        ["deny: { tool: Bash }", "ask: { tool: Bash }"],
+        ["deny: { tool: [Bash, Read] }", "deny: { tool: Bash, host: a.test }"],
+        ["deny: { tool: 'mcp__*' }", "deny: { tool: mcp__github__push }"],
+        ["deny: {}", "allow: { tool: Read }"],
+        ["deny: { host: '*.evil.test' }", "audit: { host: [a.evil.test, b.c.evil.test] }"],
+        ["deny: { url: 'a.test/**' }", "deny: { url: ['a.test/x', 'a.test/y/*'] }"],
+        ["quarantine: { path: '~/x/**' }", "ask: { path: '~/x/y', capability: 'read:file' }"],
+        ["allow: { tool: [Read, Write] }", "allow: { tool: Read, path: '/tmp/**' }"],
+        [
+            "deny: { arguments: { jsonpath: $.a, exact: 1 } }",
+            "deny: { arguments: { exact: 1, jsonpath: $.a }, tool: X }",
+        ],
+    ] {
+        let found = shadowed(&rules);
+        assert_eq!(found.len(), 1, "{rules:?}: {found:?}");
+        assert!(found[0].starts_with("the rule \"r1\" is shadowed: \"r0\" (p:3)"), "{found:?}");
+        // Whichever stands first.
+        let turned = shadowed(&[rules[1], rules[0]]);
+        assert!(
+            turned.len() == 1 && turned[0].starts_with("the rule \"r0\" is shadowed: \"r1\""),
+            "{turned:?}"
+        );
+    }
+    for rules in [
+        ["deny: { tool: Bash }", "deny: { tool: Read }"],
+        ["deny: { tool: Bash, host: a.test }", "ask: { tool: Bash }"],
+        ["audit: {}", "allow: { tool: Read }"],
+        ["allow: {}", "deny: { tool: Read }"],
+        ["deny: { host: '*.evil.test' }", "deny: { host: evil.test }"],
+        ["deny: { url: 'a.test/x/**' }", "deny: { url: 'a.test/xy' }"],
+    ] {
+        assert!(shadowed(&rules).is_empty(), "{rules:?}: {:?}", shadowed(&rules));
+    }
+    // Two that say the same: the later one.
+    let twice = shadowed(&["deny: { tool: A }", "deny: { tool: A }"]);
+    assert!(twice.len() == 1 && twice[0].starts_with("the rule \"r1\""), "{twice:?}");
+}

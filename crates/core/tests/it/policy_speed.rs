@@ -1,0 +1,65 @@
+//! What policies cost, measured: `cargo test --release -p doorward-core --test it policy_speed -- --ignored --nocapture`.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use doorward_core::action::Action;
+use doorward_core::policy::{Given, Policy};
+use doorward_core::session::Facts;
+use doorward_core::syntax::Source;
+
+use crate::policy::{call, fetch, policy};
+
+fn text(rules: usize) -> String {
+    let mut text = String::from("version: 1\ndefault: allow\nrules:\n");
+    for n in 0..rules {
+        let _ = match n % 4 {
+            0 => writeln!(text, "  - name: r{n}\n    deny: {{ host: h{n}.test }}"),
+            1 => writeln!(text, "  - name: r{n}\n    deny: {{ tool: t{n} }}"),
+            2 => writeln!(text, "  - name: r{n}\n    ask: {{ url: 'api{n}.test/v1/**' }}"),
+            _ => writeln!(text, "  - name: r{n}\n    deny: {{ host: '*.d{n}.test', tool: [a{n}, b{n}] }}"),
+        };
+    }
+    text
+}
+
+/// The median of the time that `work` takes, each measured over `times`.
+fn median(times: u32, mut work: impl FnMut()) -> Duration {
+    let mut taken: Vec<Duration> = (0..31)
+        .map(|_| {
+            let begun = Instant::now();
+            (0..times).for_each(|_| work());
+            begun.elapsed() / times
+        })
+        .collect();
+    taken.sort();
+    taken[taken.len() / 2]
+}
+
+fn evaluating(policy: &Policy, action: &Action) -> Duration {
+    let facts = Facts::default();
+    let given = Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts };
+    median(2000, || {
+        black_box(policy.evaluate(black_box(action), &given));
+    })
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn policy_speed() {
+    for rules in [200, 5_000, 10_000] {
+        let text = text(rules);
+        let compiling = median(1, || {
+            let source = Source { name: "p", text: &text };
+            black_box(Policy::compile(black_box(&[source])).map(|_| ()).unwrap_or_default());
+        });
+        let policy = policy(&text);
+        let miss = evaluating(&policy, &call("Fetch", vec![fetch("https://docs.example.test/a/b?c=d")]));
+        let hit = evaluating(&policy, &call("Fetch", vec![fetch("https://h0.test/a/b")]));
+        let tool = evaluating(&policy, &call("Read", vec![]));
+        println!(
+            "{rules} rules: compile {compiling:?}, URL miss {miss:?}, host hit {hit:?}, tool miss {tool:?}"
+        );
+    }
+}
