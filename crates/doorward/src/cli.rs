@@ -206,6 +206,8 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// The JSON Schema of policies, for editors
+    Schema,
     /// Show the policy as it is in force, with the file and line that each part comes from
     Show {
         /// Policy files that are in force together; without any, this home's

@@ -53,6 +53,9 @@ mod rule;
 use rule::Rule;
 pub use rule::{Place, Verb};
 
+mod schema;
+pub use schema::schema;
+
 mod suppress;
 pub use suppress::Suppressions;
 

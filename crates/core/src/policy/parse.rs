@@ -21,16 +21,21 @@ mod shadow;
 use shadow::About;
 
 /// The most rules in one policy.
-const MOST_RULES: usize = 10_000;
+pub(super) const MOST_RULES: usize = 10_000;
 
 /// The most tests in one file.
-const MOST_TESTS: usize = 10_000;
+pub(super) const MOST_TESTS: usize = 10_000;
 
 /// The longest name, in characters.
 pub(super) const LONGEST_NAME: usize = 128;
 
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 512;
+
+/// The keys of a limit that say how much of what, for the schema.
+pub(super) fn rates() -> impl Iterator<Item = &'static str> {
+    limit::rates()
+}
 
 /// What all sources said so far.
 pub(super) struct Parsed {

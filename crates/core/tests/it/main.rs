@@ -18,6 +18,7 @@ mod policy_limits;
 mod policy_matchers;
 mod policy_requests;
 mod policy_speed;
+mod policy_schema;
 mod policy_suppress;
 mod policy_vectors;
 mod rules;

@@ -35,6 +35,10 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
             explain(cli, &Files::read(cli, files)?, action, *json)
         }
         PolicyCommand::Test { files, json } => test(cli, &Files::read(cli, files)?, *json),
+        PolicyCommand::Schema => {
+            print(doorward_core::policy::schema().trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
         PolicyCommand::Show { files, json } => show::run(&Files::read(cli, files)?, *json),
         PolicyCommand::Replay(args) => replay::run(cli, args),
         PolicyCommand::Diff(args) => diff::run(cli, args),

@@ -26,6 +26,11 @@ const AMOUNTS: [(&str, Unit, Millis); 8] = [
     ("bytes_per_day", Unit::Bytes, 24 * 60 * MINUTE),
 ];
 
+/// The keys that say how much of what.
+pub(super) fn rates() -> impl Iterator<Item = &'static str> {
+    AMOUNTS.iter().map(|(key, ..)| *key)
+}
+
 /// Units that nothing counts yet. A limit that is never reached would be worse than none.
 const UNCOUNTED: [&str; 8] = [
     "tokens_per_second",
