@@ -206,6 +206,8 @@ pub enum PolicyCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Propose the smallest policy that denies by default and lets the past pass
+    Learn(LearnArgs),
     /// The JSON Schema of policies, for editors
     Schema,
     /// Show the policy as it is in force, with the file and line that each part comes from
@@ -245,6 +247,14 @@ pub struct ReplayArgs {
     /// As JSON, all of them
     #[arg(long)]
     pub json: bool,
+}
+
+/// Exit status: 0 all that passed in the past passes under it, 1 a part cannot be covered and is named in it.
+#[derive(Debug, Args)]
+pub struct LearnArgs {
+    /// Only from actions since then: 24h, 7d, 2026-11-21
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
 }
 
 /// Exit status: 0 nothing is decided differently, 1 something is, 2 a policy is faulty.

@@ -18,6 +18,10 @@ use crate::terminal::{self, print, say};
 
 mod diff;
 
+mod general;
+
+mod learn;
+
 mod made_up;
 
 mod replay;
@@ -41,6 +45,7 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
         }
         PolicyCommand::Show { files, json } => show::run(&Files::read(cli, files)?, *json),
         PolicyCommand::Replay(args) => replay::run(cli, args),
+        PolicyCommand::Learn(args) => learn::run(cli, args),
         PolicyCommand::Diff(args) => diff::run(cli, args),
     }
 }

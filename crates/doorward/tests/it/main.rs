@@ -13,6 +13,8 @@ mod inspect;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod learn;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod receipts;

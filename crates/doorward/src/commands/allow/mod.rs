@@ -267,7 +267,7 @@ fn literal_pattern(name: &str) -> String {
 }
 
 /// Every argument of the call, with its value.
-fn exact_arguments(action: &Action) -> Option<String> {
+pub fn exact_arguments(action: &Action) -> Option<String> {
     let part = action.parts.iter().find(|part| part.kind == PartKind::Arguments)?;
     let node = json::parse(part.text.as_bytes()).ok()?;
     let conditions: Option<Vec<String>> = node
