@@ -7,6 +7,7 @@
 //! A target asserts more than the absence of panics: what another parser says of the same bytes, what any
 //! split of them must leave unchanged, what must never come out.
 
+pub mod conditions;
 pub mod json;
 pub mod ledger;
 pub mod machine;
@@ -31,7 +32,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "sse", run: sse::sse, longest: 2048 },
     Target { name: "stream", run: stream::stream, longest: 4096 },
     Target { name: "transcript", run: transcript::transcript, longest: 256 },
@@ -42,6 +43,8 @@ pub const TARGETS: [Target; 10] = [
     Target { name: "receipt", run: ledger::receipt, longest: 4096 },
     Target { name: "bundle", run: ledger::bundle, longest: 8192 },
     Target { name: "proof", run: ledger::proof, longest: 4096 },
+    Target { name: "jsonpath", run: conditions::jsonpath, longest: 1024 },
+    Target { name: "body", run: conditions::body, longest: 1024 },
 ];
 
 /// The target of this name.

@@ -34,9 +34,13 @@ pub(super) fn read(source: &[u8]) -> Option<Tree> {
     Some(Tree::form(&fields))
 }
 
-/// Whether all servers take this for the name of a field. `_charset_` is none: it changes how the others are read.
+/// Whether all servers take this for the name of a field. `_charset_` is none: it changes how the others are read. The
+/// empty one is dropped by some.
 pub(super) fn is_name(name: &str) -> bool {
-    !name.contains(char::is_control) && !name.starts_with(' ') && !name.eq_ignore_ascii_case("_charset_")
+    !name.is_empty()
+        && !name.contains(char::is_control)
+        && !name.starts_with(' ')
+        && !name.eq_ignore_ascii_case("_charset_")
 }
 
 fn decode(text: &[u8]) -> Option<String> {

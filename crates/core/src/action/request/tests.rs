@@ -126,6 +126,8 @@ fn forms_that_servers_read_differently_are_unknown() {
         "a=%FF",
         "a=%C3",
         "_charset_=utf-7&a=1",
+        "=1",
+        "a=1&=",
     ] {
         assert_eq!(read(FORM, body), None, "{body:?}");
     }
@@ -200,6 +202,7 @@ fn multipart_that_servers_read_differently_is_unknown() {
         "Content-Disposition: form-data; name=\"a%22\"",
         "Content-Disposition: form-data; name=\"a\"; name*=utf-8''b",
         "Content-Disposition: form-data; name=\"_charset_\"",
+        "Content-Disposition: form-data; name=\"\"",
         "Content-Disposition: form-data; name=\"a",
         "Content-Disposition : form-data; name=\"a\"",
         "Content-Disposition: form-data; name=\"a\"\nX: y",
