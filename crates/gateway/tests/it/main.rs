@@ -22,6 +22,9 @@ mod http2;
 mod limits;
 
 #[cfg(test)]
+mod request_rules;
+
+#[cfg(test)]
 mod restart;
 
 #[cfg(test)]

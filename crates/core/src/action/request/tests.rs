@@ -301,6 +301,15 @@ fn requests_can_be_written_down() {
     }
 }
 
+#[test]
+fn secrets_are_not_shown() {
+    let headers = vec![header("Authorization", "Bearer s3cret")];
+    let body = Body::Whole("{\"password\": \"s3cret\"}".into());
+    let request = Request::new("POST", "https://x.example/a?key=s3cret", headers, body);
+    let shown = format!("{request:?}");
+    assert!(!shown.contains("s3cret") && shown.contains("https://x.example/a"), "{shown}");
+}
+
 proptest! {
     #[test]
     fn no_body_panics(body in prop::collection::vec(any::<u8>(), 0..80), content_type in ".{0,30}") {

@@ -24,7 +24,7 @@ mod body;
 use body::{Gathered, whole_body};
 
 mod request;
-use request::Asked;
+use request::{Asked, as_sent};
 
 mod reply;
 
@@ -62,12 +62,13 @@ impl Crossing {
         let memory = self.memory.clone();
         let Gathered { bytes, read, shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
-        let Asked { endpoint, request, action, wrong, body, history } =
+        let Asked { endpoint, request, mut action, wrong, body, history } =
             if read.as_ref().is_ok_and(|read| read.len() > LARGE) {
                 tokio::task::block_in_place(|| self.read(&head, read.as_ref(), mode))
             } else {
                 self.read(&head, read.as_ref(), mode)
             };
+        let decoded = body.clone();
         let body = match body {
             // What was judged is what goes on, not what another decoder could make of the coded bytes.
             Some(body) if mode == Mode::Block => {
@@ -78,6 +79,7 @@ impl Crossing {
         };
         let method = head.method.clone();
         let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
+        action.request = Some(Arc::new(as_sent(&onward, decoded)));
         let outgoing =
             Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
         let permit = match self.gateway.pass(action, outgoing).await {

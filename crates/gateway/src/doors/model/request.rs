@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
+use doorward_core::action::request::{self as http_request, Header, Unread};
 use doorward_core::session::Mode;
 use doorward_core::stream::Dialect;
 use doorward_core::wire::request::{Declared, Request};
@@ -40,6 +41,17 @@ pub(super) struct History {
     pub restored: usize,
     /// The conversation whose calls have been given their outputs.
     pub answered: Option<String>,
+}
+
+/// The request that goes to the upstream with `head`, for conditions on requests; `body` is its decoded body, if it
+/// could be decoded. A key that Doorward puts in is not among its headers: it is not the agent's.
+pub(super) fn as_sent(head: &Parts, body: Option<Bytes>) -> http_request::Request {
+    let brought = head.headers.iter().filter(|(_, value)| !value.is_sensitive());
+    let line = |name: &str, value: &[u8]| Header { name: name.into(), value: value.trim_ascii().into() };
+    let host = head.uri.authority().map(|authority| line("host", authority.as_str().as_bytes()));
+    let headers = brought.map(|(name, value)| line(name.as_str(), value.as_bytes())).chain(host).collect();
+    let body = body.map_or(http_request::Body::Unknown(Unread::Encoded), http_request::Body::Whole);
+    http_request::Request::new(head.method.as_str(), &head.uri.to_string(), headers, body)
 }
 
 fn unread(coverage: Coverage) -> Request {
