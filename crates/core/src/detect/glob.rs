@@ -65,10 +65,50 @@ impl Glob {
     pub fn matches(&self, text: &str) -> bool {
         // Most texts differ from most patterns in the first letter.
         if let (Some(Token::Exactly(wanted)), Some(c)) = (self.tokens.first(), text.chars().next())
-            && *wanted != if self.fold { folded(c) } else { c }
+            && *wanted != self.letter(c)
         {
             return false;
         }
+        if self.tokens.iter().all(|token| matches!(token, Token::Exactly(_))) {
+            let letters = text.chars().map(|c| Token::Exactly(self.letter(c)));
+            return letters.eq(self.tokens.iter().copied());
+        }
+        if self.tokens.len() < 128 { self.matches_few(text) } else { self.matches_many(text) }
+    }
+
+    fn letter(&self, c: char) -> char {
+        if self.fold { folded(c) } else { c }
+    }
+
+    /// With the positions reached in one word: nothing is allocated.
+    fn matches_few(&self, text: &str) -> bool {
+        let is_run = |token: &Token| matches!(token, Token::Run | Token::Any);
+        let runs = (0u32..).zip(&self.tokens).filter(|(_, token)| is_run(token));
+        let runs = runs.fold(0u128, |runs, (at, _)| runs | 1 << at);
+        let skip_runs = |mut reached: u128| loop {
+            let further = reached | (reached & runs) << 1;
+            if further == reached {
+                break reached;
+            }
+            reached = further;
+        };
+        let mut reached = skip_runs(1);
+        for c in text.chars() {
+            let c = self.letter(c);
+            let tokens = (0u32..).zip(&self.tokens).filter(|(at, _)| reached & 1 << at != 0);
+            let next = tokens.fold(0u128, |next, (at, token)| match token.takes(c) {
+                Some(step) => next | 1 << (at + step),
+                None => next,
+            });
+            if next == 0 {
+                return false;
+            }
+            reached = skip_runs(next);
+        }
+        reached & 1 << self.tokens.len() != 0
+    }
+
+    fn matches_many(&self, text: &str) -> bool {
         // The set of positions reached in the pattern, as in a Thompson machine: no backtracking.
         let mut reached = vec![false; self.tokens.len() + 1];
         if let Some(first) = reached.first_mut() {
@@ -77,9 +117,8 @@ impl Glob {
         self.skip_runs(&mut reached);
         let mut next = vec![false; reached.len()];
         for c in text.chars() {
-            let c = if self.fold { folded(c) } else { c };
             next.fill(false);
-            if !self.advance(c, &reached, &mut next) {
+            if !self.advance(self.letter(c), &reached, &mut next) {
                 return false;
             }
             self.skip_runs(&mut next);
@@ -95,14 +134,8 @@ impl Glob {
             if reached.get(at) != Some(&true) {
                 continue;
             }
-            let to = match token {
-                Token::Exactly(wanted) if *wanted == c => at + 1,
-                Token::One if c != '/' => at + 1,
-                Token::Run if c != '/' => at,
-                Token::Any => at,
-                Token::Exactly(_) | Token::One | Token::Run => continue,
-            };
-            if let Some(slot) = next.get_mut(to) {
+            let Some(step) = token.takes(c) else { continue };
+            if let Some(slot) = next.get_mut(at + step as usize) {
                 *slot = true;
                 alive = true;
             }
@@ -119,6 +152,19 @@ impl Glob {
             {
                 *slot = true;
             }
+        }
+    }
+}
+
+impl Token {
+    /// How many positions it goes on with `c`; `None` if it does not take it.
+    fn takes(self, c: char) -> Option<u32> {
+        match self {
+            Self::Exactly(wanted) if wanted == c => Some(1),
+            Self::One if c != '/' => Some(1),
+            Self::Run if c != '/' => Some(0),
+            Self::Any => Some(0),
+            Self::Exactly(_) | Self::One | Self::Run => None,
         }
     }
 }
@@ -141,6 +187,9 @@ mod tests {
             ("*a*a*a*a*b", &"a".repeat(500), false),
         ] {
             assert_eq!(Glob::exact_case(pattern).matches(text), wanted, "{pattern} on {text}");
+            // However long the pattern is.
+            let (long, far) = (format!("{}{pattern}", "x".repeat(200)), format!("{}{text}", "x".repeat(200)));
+            assert_eq!(Glob::exact_case(&long).matches(&far), wanted, "{pattern} on {text}, at length");
         }
         assert!(Glob::any_case("BASH").matches("bash"));
         assert!(!Glob::exact_case("Bash").matches("bash"));

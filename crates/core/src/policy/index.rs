@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::rule::{HostPattern, Matcher, Rule, Verb};
-use crate::action::{Action, Capability, Effect};
+use super::evaluate::Given;
+use super::rule::{HostPattern, Matcher, PathPattern, Rule, Verb};
+use crate::action::{Action, Capability, Effect, Target};
 use crate::url::Host;
 
 /// Rules by key, as their numbers in order.
@@ -21,6 +22,10 @@ pub(super) struct Index {
     with_range: Vec<u32>,
     /// Every rule in `hosts` and `with_range`: for effects whose host is not known.
     with_host: Vec<u32>,
+    /// By the first one or two segments of the path.
+    paths: Keyed,
+    /// Every rule in `paths`: for effects whose path is not known.
+    with_path: Vec<u32>,
     capabilities: HashMap<Capability, Vec<u32>>,
     /// Every rule in `capabilities`: for effects whose capability is not known.
     with_capability: Vec<u32>,
@@ -84,6 +89,9 @@ impl Index {
                     None => put(&mut self.with_range, at),
                 }
             }
+        } else if let Some(places) = places_of(matcher) {
+            put(&mut self.with_path, at);
+            places.into_iter().for_each(|place| put(self.paths.entry(place).or_default(), at));
         } else if !matcher.capability.is_empty() {
             put(&mut self.with_capability, at);
             for capability in &matcher.capability {
@@ -105,7 +113,8 @@ impl Index {
     }
 
     /// The rules that could speak about `action`, in order. `hosts` are those of its effects.
-    pub(super) fn candidates(&self, action: &Action, effects: &[Effect], hosts: &[Known]) -> Candidates<'_> {
+    pub(super) fn candidates(&self, action: &Action, given: &Given<'_>, hosts: &[Known]) -> Candidates<'_> {
+        let effects = given.effects;
         let mut found = Candidates::default();
         found.add(&self.residual);
         if !self.tools.is_empty() {
@@ -123,10 +132,32 @@ impl Index {
                 }
             }
         }
+        if !self.with_path.is_empty() {
+            effects.iter().for_each(|effect| self.by_path(effect, given.home, &mut found));
+        }
         if !self.with_host.is_empty() {
             hosts.iter().for_each(|host| self.by_host(host, &mut found));
         }
         found
+    }
+
+    fn by_path<'i>(&'i self, effect: &Effect, home: &str, found: &mut Candidates<'i>) {
+        let path = match &effect.target {
+            Target::Path { path, exact } if *exact && !path.starts_with("..") => path,
+            Target::Path { .. } => return found.add(&self.with_path),
+            _ if effect.capability == Capability::Unknown => return found.add(&self.with_path),
+            _ => return,
+        };
+        let mut add = |places: Places| {
+            places.into_iter().flatten().for_each(|place| found.add_keyed(&self.paths, place));
+        };
+        add(places(path.chars(), true));
+        // Both spellings of a path below the home directory.
+        if let Some(rest) = path.strip_prefix('~') {
+            add(places(home.chars().chain(rest.chars()), true));
+        } else if let Some(rest) = path.strip_prefix(home).filter(|_| !home.is_empty()) {
+            add(places(std::iter::once('~').chain(rest.chars()), true));
+        }
     }
 
     fn by_host<'i>(&'i self, host: &Known, found: &mut Candidates<'i>) {
@@ -168,11 +199,51 @@ fn hosts_of(matcher: &Matcher) -> Option<Vec<Option<&str>>> {
     Some(each.collect())
 }
 
+/// Where each of the rule's path patterns can only match; `None` if one of them could anywhere.
+fn places_of(matcher: &Matcher) -> Option<Vec<u64>> {
+    let place = |pattern: &PathPattern| {
+        let [first, second] = places(pattern.literal.chars(), pattern.is_plain);
+        second.or(first)
+    };
+    let places: Option<Vec<u64>> = matcher.path.iter().map(place).collect();
+    places.filter(|places| !places.is_empty())
+}
+
+/// Digests of a path's first segment and of its first two.
+type Places = [Option<u64>; 2];
+
+/// Those of `path`. What follows the last slash is a segment only of a whole path.
+fn places(path: impl Iterator<Item = char>, whole: bool) -> Places {
+    let mut found = [None, None];
+    let mut free = found.iter_mut();
+    let mut digest = START;
+    let mut length = 0;
+    for c in path {
+        if c == '/' && length > 0 {
+            let Some(slot) = free.next() else { return found };
+            *slot = Some(last(digest));
+        }
+        digest = step(digest, u32::from(lower(c)));
+        length += 1;
+    }
+    if let Some(slot) = free.next().filter(|_| whole && length > 0) {
+        *slot = Some(last(digest));
+    }
+    found
+}
+
 /// A digest of `text`, case aside (FNV-1a over its letters, and a last round so that all bits count).
 fn folded(text: &str) -> u64 {
-    let lower =
-        |c: char| if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) };
-    let digest = text.chars().fold(0xcbf2_9ce4_8422_2325, |digest, c| step(digest, u32::from(lower(c))));
+    last(text.chars().fold(START, |digest, c| step(digest, u32::from(lower(c)))))
+}
+
+const START: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn lower(c: char) -> char {
+    if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) }
+}
+
+const fn last(digest: u64) -> u64 {
     digest ^ (digest >> 32)
 }
 

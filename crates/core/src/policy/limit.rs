@@ -117,7 +117,7 @@ impl Policy {
             return Vec::new();
         }
         let judged = Judged::new(action, given, true, true);
-        let candidates = self.limits.candidates(action, given.effects, &judged.hosts);
+        let candidates = self.limits.candidates(action, given, &judged.hosts);
         let limits = candidates.filter_map(|at| {
             let rule = self.rules.get(at)?;
             Some((rule, rule.limit.as_ref()?))

@@ -167,8 +167,10 @@ impl Matcher {
 #[derive(Debug)]
 pub(super) struct PathPattern {
     pub glob: Glob,
-    /// What stands before the first wildcard.
+    /// What stands before the first wildcard, in small letters.
     pub literal: String,
+    /// Whether that is all.
+    pub is_plain: bool,
 }
 
 /// A pattern for hosts.

@@ -219,8 +219,42 @@ fn paths_below_the_home_directory_have_two_spellings() {
         ("~/pay${x}/a", false, Verdict::Block),
         ("${FILE}", false, Verdict::Block),
         ("../../srv/pay/x", true, Verdict::Block),
+        ("/srv", true, Verdict::Allow),
+        ("/", true, Verdict::Allow),
+        ("~", true, Verdict::Allow),
     ] {
         assert_eq!(verdict(&rules, &call("Read", vec![read(path, exact)])), wanted, "{path}");
+    }
+}
+
+#[test]
+fn paths_are_found_by_whatever_pattern_covers_them() {
+    for (pattern, path) in [
+        ("/**", "/x"),
+        ("/", "/"),
+        ("/*", "/x"),
+        ("/srv", "/SRV"),
+        ("/srv/**", "/srv/a/b"),
+        ("/sr*/x", "/srv/x"),
+        ("/srv/a*", "/srv/ab"),
+        ("/srv/a/b/c", "/srv/a/b/c"),
+        ("~", "/home/dev"),
+        ("~", "~"),
+        ("~/**", "/home/dev/a"),
+        ("~/a/*", "/home/dev/a/b"),
+        ("/home/**", "~/a"),
+        ("/home/dev/a", "~/a"),
+        ("/home/*/a", "~/a"),
+        ("**/x", "/srv/x"),
+        ("**", "src/x"),
+    ] {
+        let rules =
+            policy(&format!("default: allow\nrules: [{{ name: p, deny: {{ path: '{pattern}' }} }}]\n"));
+        assert_eq!(
+            verdict(&rules, &call("Read", vec![read(path, true)])),
+            Verdict::Block,
+            "{pattern} {path}"
+        );
     }
 }
 

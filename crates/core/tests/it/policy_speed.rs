@@ -9,15 +9,16 @@ use doorward_core::policy::{Given, Policy};
 use doorward_core::session::Facts;
 use doorward_core::syntax::Source;
 
-use crate::policy::{call, fetch, policy};
+use crate::policy::{call, fetch, policy, read};
 
 fn text(rules: usize) -> String {
     let mut text = String::from("version: 1\ndefault: allow\nrules:\n");
     for n in 0..rules {
-        let _ = match n % 4 {
+        let _ = match n % 5 {
             0 => writeln!(text, "  - name: r{n}\n    deny: {{ host: h{n}.test }}"),
             1 => writeln!(text, "  - name: r{n}\n    deny: {{ tool: t{n} }}"),
             2 => writeln!(text, "  - name: r{n}\n    ask: {{ url: 'api{n}.test/v1/**' }}"),
+            3 => writeln!(text, "  - name: r{n}\n    deny: {{ path: '~/p{n}/**' }}"),
             _ => writeln!(text, "  - name: r{n}\n    deny: {{ host: '*.d{n}.test', tool: [a{n}, b{n}] }}"),
         };
     }
@@ -58,8 +59,9 @@ fn policy_speed() {
         let miss = evaluating(&policy, &call("Fetch", vec![fetch("https://docs.example.test/a/b?c=d")]));
         let hit = evaluating(&policy, &call("Fetch", vec![fetch("https://h0.test/a/b")]));
         let tool = evaluating(&policy, &call("Read", vec![]));
+        let path = evaluating(&policy, &call("Read", vec![read("/home/dev/src/lib.rs", true)]));
         println!(
-            "{rules} rules: compile {compiling:?}, URL miss {miss:?}, host hit {hit:?}, tool miss {tool:?}"
+            "{rules} rules: compile {compiling:?}, URL miss {miss:?}, host hit {hit:?}, tool miss {tool:?}, path miss {path:?}"
         );
     }
 }

@@ -174,6 +174,7 @@ fn paths(fields: &mut Fields<'_, '_>, glob: fn(&str) -> Glob) -> Vec<PathPattern
     let pattern = |(path, _): &(&str, Span)| PathPattern {
         glob: glob(path),
         literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
+        is_plain: !path.contains(['*', '?']),
     };
     paths.iter().map(pattern).collect()
 }
