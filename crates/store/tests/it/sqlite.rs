@@ -348,3 +348,25 @@ async fn a_database_of_an_earlier_version_is_moved_to_its_place_with_what_its_lo
     assert!(store.action("r1").await.unwrap().is_some());
     assert!(!root.join("store.db").exists());
 }
+
+/// Not run by itself: it measures. In release:
+/// `cargo test --release -p doorward-store --test it sqlite::what_opening_costs -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_opening_costs() {
+    for (count, size) in [(0, 0), (256, 16 << 10), (64, 64 << 10), (4096, 1 << 10), (2048, 32 << 10)] {
+        let place = Place::new();
+        let store = place.store(Options::default());
+        for n in 0..count {
+            store.remember(n, vec![7; size]);
+        }
+        store.close().await.unwrap();
+        let began = std::time::Instant::now();
+        let store = place.store(Options::default());
+        let took = began.elapsed();
+        let memos = store.take_memos();
+        println!("{count} memos of {size} bytes: opened in {took:?}");
+        assert_eq!(memos.len() as u64, count);
+        store.close().await.unwrap();
+    }
+}
