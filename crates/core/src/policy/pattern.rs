@@ -3,7 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 /// How much memory a compiled expression may take, in bytes, and the cache for running it.
-const LARGEST: usize = 1 << 18;
+const LARGEST: usize = 1 << 22;
 
 /// Compiles `text`, unanchored.
 ///
@@ -42,4 +42,22 @@ pub(super) fn compile_iregexp(text: &str, whole: bool) -> Result<Regex, String> 
         escaped = c == '\\' && !escaped;
     }
     compile(&if whole { format!("^(?:{out})$") } else { out })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_bounded_and_ordinary_ones_fit() {
+        for text in [r"^[\w.+-]{1,30}@[\w-]{1,30}$", r"\d{13,19}", "(?i)drop|delete|truncate"] {
+            assert!(compile(text).is_ok(), "{text}");
+        }
+        // Each takes more memory than a rule is worth.
+        for text in [r"\w{500}", "(a{1000}){1000}"] {
+            assert!(compile(text).is_err_and(|why| why.contains("bytes")), "{text}");
+        }
+        let deep = "(".repeat(100) + &")".repeat(100);
+        assert!(compile(&deep).is_err());
+    }
 }
