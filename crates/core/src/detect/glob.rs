@@ -12,6 +12,7 @@ pub struct Glob {
 enum Token {
     Exactly(char),
     One,
+    Each,
     Run,
     Any,
 }
@@ -32,6 +33,18 @@ impl Glob {
     #[must_use]
     pub fn any_case(pattern: &str) -> Self {
         Self::new(pattern, true)
+    }
+
+    /// A pattern for names, in which neither case nor a slash matters: `*` is any run at all.
+    #[must_use]
+    pub fn any_name(pattern: &str) -> Self {
+        let glob = Self::new(pattern, true);
+        let whole = |token| match token {
+            Token::Run => Token::Any,
+            Token::One => Token::Each,
+            token => token,
+        };
+        Self { tokens: glob.tokens.into_iter().map(whole).collect(), ..glob }
     }
 
     fn new(pattern: &str, fold: bool) -> Self {
@@ -162,6 +175,7 @@ impl Token {
         match self {
             Self::Exactly(wanted) if wanted == c => Some(1),
             Self::One if c != '/' => Some(1),
+            Self::Each => Some(1),
             Self::Run if c != '/' => Some(0),
             Self::Any => Some(0),
             Self::Exactly(_) | Self::One | Self::Run => None,

@@ -151,7 +151,7 @@ impl<'a> Judged<'a> {
             return matcher.request.holds(request, now);
         }
         if matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque) {
-            return Truth::Unknown;
+            return matcher.request.of_nobody_knows_what(now);
         }
         let effects = self.given.effects.iter();
         effects.map(|effect| matcher.request.of_effect(effect.capability, now)).max().unwrap_or(Truth::No)
@@ -287,7 +287,9 @@ fn by(matcher: &Matcher, effect: &Effect) -> bool {
 impl PathPattern {
     fn covers(&self, path: &str, exact: bool) -> Truth {
         if exact && !path.starts_with("..") {
-            return self.glob.matches(path).into();
+            // Who deletes a directory deletes what is in it; who may touch what is in it may not delete it.
+            let directory = || self.directory.as_ref().is_some_and(|directory| directory.matches(path));
+            return Truth::from(self.glob.matches(path)).max(Truth::from(directory()).min(Truth::Unknown));
         }
         // Up to the first unknown piece the two must agree; behind it anything is possible.
         let known: String = if exact { String::new() } else { known_prefix(path).to_lowercase() };

@@ -171,6 +171,8 @@ pub(super) struct PathPattern {
     pub literal: String,
     /// Whether that is all.
     pub is_plain: bool,
+    /// Of what ends in `/**`, the directory itself.
+    pub directory: Option<Glob>,
 }
 
 /// A pattern for hosts.

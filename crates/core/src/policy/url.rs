@@ -25,7 +25,12 @@ enum Segment {
     /// One segment, as written.
     Literal(String),
     /// One segment with wildcards in it.
-    Glob(Glob),
+    Glob {
+        /// Telling upper from lower case.
+        exact: Glob,
+        /// Not telling them apart.
+        folded: Glob,
+    },
     /// Any number of segments, none as well.
     Any,
 }
@@ -124,7 +129,7 @@ impl UrlPattern {
         let port = match (self.port, url.port) {
             (Some(pattern), Some(port)) => (pattern == port).into(),
             (Some(_), None) => Truth::Unknown,
-            (None, Some(port)) if self.host.is_some() && own.is_some_and(|own| own != port) => Truth::Unknown,
+            (None, Some(port)) if self.host.is_some() && own != Some(port) => Truth::Unknown,
             (None, _) => Truth::Yes,
         };
         Truth::from(host).min(scheme).min(port)
@@ -217,7 +222,10 @@ fn segments_of(path: &str) -> Result<Vec<Segment>, Wrong> {
         .iter()
         .map(|segment| match segment.as_str() {
             "**" => Segment::Any,
-            text if text.contains('*') => Segment::Glob(Glob::exact_case(&text.replace("**", "*"))),
+            text if text.contains('*') => {
+                let text = text.replace("**", "*");
+                Segment::Glob { exact: Glob::exact_case(&text), folded: Glob::any_case(&text) }
+            }
             text => Segment::Literal(text.to_owned()),
         })
         .collect())
@@ -242,7 +250,7 @@ fn fits(pattern: &[Segment], segments: &[String], fold: bool) -> bool {
     let one = |at: usize, segment: &String| match pattern.get(at) {
         Some(Segment::Literal(text)) if fold => text.to_lowercase() == segment.to_lowercase(),
         Some(Segment::Literal(text)) => text == segment,
-        Some(Segment::Glob(glob)) => glob.matches(segment),
+        Some(Segment::Glob { exact, folded }) => if fold { folded } else { exact }.matches(segment),
         Some(Segment::Any) | None => false,
     };
     let (mut at, mut next) = (0, 0);

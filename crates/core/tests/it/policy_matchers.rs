@@ -171,6 +171,39 @@ fn targets_that_are_neither_paths_nor_hosts() {
 }
 
 #[test]
+fn to_what_restricts_a_star_is_any_name() {
+    assert_eq!(says("{ tool: '*' }", &call("a/b", vec![])), UNKNOWN);
+    assert_eq!(says("{ tool: '**' }", &call("a/b", vec![])), YES);
+    assert_eq!(says("{ tool: 'a?b' }", &call("a/b", vec![])), UNKNOWN);
+    let program = effect(Capability::Execute, Target::Process("/usr/bin/x".into()), AssetClass::Unknown);
+    assert_eq!(says("{ target: '*' }", &call("Bash", vec![program])), UNKNOWN);
+}
+
+#[test]
+fn who_deletes_a_directory_deletes_what_is_in_it() {
+    for (pattern, path, expected) in [
+        ("/etc/**", "/etc", UNKNOWN),
+        ("~/.ssh/**", "~/.ssh", UNKNOWN),
+        ("~/.ssh/**", "/home/dev/.ssh", UNKNOWN),
+        ("/etc/**", "/etc/passwd", YES),
+        ("/etc/**", "/etcetera", NO),
+        ("/etc/*", "/etc", NO),
+    ] {
+        let action = call("Bash", vec![read(path, true)]);
+        assert_eq!(says(&format!("{{ path: '{pattern}' }}"), &action), expected, "{pattern} {path}");
+    }
+}
+
+#[test]
+fn a_window_of_time_holds_for_requests_that_nobody_saw() {
+    let request = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
+    let at = |now| Facts { now, ..Facts::default() };
+    let matcher = "{ method: GET, time_outside: '09:00-17:00' }";
+    assert!(says_given(matcher, &request, &[], &at(0)).0);
+    assert!(!says_given(matcher, &request, &[], &at(12 * 3_600_000)).0);
+}
+
+#[test]
 fn redact_and_quarantine_do_not_pass() {
     for (verb, expected) in
         [("redact", Verdict::Redact), ("quarantine", Verdict::Quarantine), ("ask", Verdict::Ask)]

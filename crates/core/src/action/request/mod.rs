@@ -125,6 +125,12 @@ impl Request {
         self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| &*h.value)
     }
 
+    /// What the door knows of its body.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.body
+    }
+
     /// What it carries, read when it is first asked for.
     pub fn content(&self) -> &Content {
         self.read.get_or_init(|| match &self.body {

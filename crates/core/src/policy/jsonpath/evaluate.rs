@@ -109,7 +109,8 @@ impl<'a> Walk<'a> {
         let node = from.node;
         let below = node.elements().iter().chain(node.members().iter().map(|member| &member.value));
         for child in below {
-            let leaf = !self.is_unread(child) && !child.is_array() && !child.is_object();
+            // A field of a form may be a list to some.
+            let leaf = !self.view.is_form() && !child.is_array() && !child.is_object();
             if leaf {
                 continue;
             }
@@ -128,11 +129,6 @@ impl<'a> Walk<'a> {
                 found.sure &= from.sure;
             }
         }
-    }
-
-    /// Whether this is a field of a form that is there and was not read: anything may be in it.
-    fn is_unread(&self, node: &Node) -> bool {
-        node.is_null() && self.view.is_form()
     }
 
     fn select(&self, selector: &'a Selector, node: &'a Node, out: &mut Vec<Found<'a>>) {

@@ -111,26 +111,28 @@ impl Beside {
 /// The conditions among `fields`, and those `beside` them.
 fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matcher {
     let glob = if verb.restricts() { Glob::any_case } else { Glob::exact_case };
-    let globs = |found: Vec<(&str, Span)>| found.iter().map(|(text, _)| glob(text)).collect::<Vec<_>>();
+    // `deny` of the tool `*` is about `a/b` too.
+    let name = if verb.restricts() { Glob::any_name } else { Glob::exact_case };
+    let names = |found: Vec<(&str, Span)>| found.iter().map(|(text, _)| name(text)).collect::<Vec<_>>();
     let has_wildcard = |text: &str| text.contains(['*', '?']);
     let tools = patterns(fields, "tool");
     let matcher = Matcher {
         tool_names: (!tools.is_empty() && !tools.iter().any(|(tool, _)| has_wildcard(tool)))
             .then(|| tools.iter().map(|(tool, _)| (*tool).to_owned()).collect()),
-        tool: globs(tools),
+        tool: names(tools),
         capability: fields.choices("capability", &Capability::ALL.map(|word| (word.as_str(), word))),
         asset: fields.choices("asset", &AssetClass::ALL.map(|word| (word.as_str(), word))),
         path: paths(fields, glob),
         host: hosts(fields),
         url: urls(fields).into_iter().chain(beside.url).collect(),
-        target: globs(patterns(fields, "target")),
+        target: names(patterns(fields, "target")),
         source: fields.choices("source", &Source::ALL.map(|word| (word.as_str(), word))),
         tainted: fields.maybe_bool("tainted"),
-        finding: globs(patterns(fields, "finding")),
+        finding: names(patterns(fields, "finding")),
         direction: fields.choices("direction", &Direction::WORDS),
         door: fields.choices("door", &DOORS),
         coverage: fields.choices("coverage", &Extent::WORDS),
-        principal: globs(patterns(fields, "principal")),
+        principal: names(patterns(fields, "principal")),
         request: RequestMatcher::read(fields).and(beside.request),
         arguments: Conditions::maybe("arguments", fields),
     };
@@ -175,6 +177,7 @@ fn paths(fields: &mut Fields<'_, '_>, glob: fn(&str) -> Glob) -> Vec<PathPattern
         glob: glob(path),
         literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
         is_plain: !path.contains(['*', '?']),
+        directory: path.strip_suffix("/**").map(glob),
     };
     paths.iter().map(pattern).collect()
 }

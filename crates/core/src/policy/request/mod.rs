@@ -91,6 +91,11 @@ impl RequestMatcher {
         self.time(now).min(method.into()).min(body).min(Truth::Unknown)
     }
 
+    /// What is known of a request of which nobody saw anything: when it is made.
+    pub(super) fn of_nobody_knows_what(&self, now: Millis) -> Truth {
+        self.time(now).min(Truth::Unknown)
+    }
+
     /// Each condition that is given, with its truth.
     pub(super) fn explain(&self, request: Option<&Request>, now: Millis) -> Vec<(&'static str, Truth)> {
         let of = |truth: &dyn Fn(&Request) -> Truth| request.map_or(Truth::No, truth);

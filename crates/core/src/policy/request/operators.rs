@@ -266,10 +266,11 @@ fn equal(value: &Node, node: &Node, form: bool) -> Truth {
             });
             each.min().unwrap_or(Truth::Yes)
         }
-        (Kind::Array(_) | Kind::Object(_), _) | (_, Kind::Object(_)) => Truth::No,
+        (Kind::Array(_), _) => Truth::No,
         (_, Kind::Array(elements)) => {
             perhaps(elements.iter().any(|node| equal(value, node, form) != Truth::No))
         }
+        (Kind::Object(_), _) | (_, Kind::Object(_)) => Truth::No,
         (Kind::Number(number), Kind::String(text)) => match numeral(text, number) {
             Truth::Yes if form => Truth::Yes,
             truth => truth.min(Truth::Unknown),
