@@ -16,6 +16,7 @@ mod policy_anchor;
 mod policy_layers;
 mod policy_limits;
 mod policy_matchers;
+mod policy_reference;
 mod policy_requests;
 mod policy_schema;
 mod policy_speed;

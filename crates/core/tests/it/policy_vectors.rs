@@ -1,4 +1,5 @@
-//! The shared vectors in `spec/vectors/policy`: what every implementation of the policy language must say.
+//! The shared vectors in `spec/vectors/policy`: what every implementation of the policy language must say, the engine
+//! and the reference evaluator of the testkit among them.
 //!
 //! `README.md` beside them has their form. A test of a vector is a test of a policy, so it is run as one.
 
@@ -8,9 +9,10 @@ use std::sync::Arc;
 
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::Policy;
-use doorward_core::syntax::{Node, Source, json};
+use doorward_core::policy::{Case, Level, Text, Texts};
+use doorward_core::syntax::{Diagnostic, Node, json};
 use doorward_core::{Engine, Facts};
+use doorward_testkit::policy::{Reference, Situation};
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/policy");
@@ -21,43 +23,97 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
+/// The texts of an entry: one of an agent, or some of several levels.
+fn texts(entry: &Node) -> Vec<Text> {
+    let text = |level: Level, at: usize, text: &str| Text {
+        level,
+        name: format!("policy {at}"),
+        text: text.to_owned(),
+        included: false,
+    };
+    match entry.text("policy") {
+        Some(policy) => vec![text(Level::Agent, 0, policy)],
+        None => {
+            let levels = entry.get("levels").unwrap().elements().iter().enumerate();
+            let of = |node: &Node| {
+                let word = node.text("level").unwrap();
+                Level::ALL.into_iter().find(|level| level.as_str() == word).unwrap()
+            };
+            levels.map(|(at, node)| text(of(node), at, node.text("policy").unwrap())).collect()
+        }
+    }
+}
+
+fn gathered(texts: Vec<Text>) -> Texts {
+    Texts::gather(texts, &mut |_, _| Err("vectors include nothing".to_owned())).0
+}
+
+/// The lines in which there are faults, each once.
+fn lines(faults: &[Diagnostic], text: &str) -> Vec<usize> {
+    let mut lines: Vec<usize> = faults.iter().map(|fault| fault.position(text.as_bytes()).0).collect();
+    lines.dedup();
+    lines
+}
+
 /// What is wrong with one entry; `ran` counts what was looked at.
 fn check(entry: &Node, ran: &mut usize) -> Vec<String> {
-    let policy = entry.text("policy").unwrap();
-    if let Some(lines) = entry.get("faults") {
+    let mut texts = texts(entry);
+    if let Some(expected) = entry.get("faults") {
         *ran += 1;
         let expected: Vec<usize> =
-            lines.elements().iter().map(|line| usize::try_from(line.as_u64().unwrap()).unwrap()).collect();
-        let faults = Policy::compile(&[Source { name: "policy", text: policy }]).err().unwrap_or_default();
-        let mut found: Vec<usize> = faults.iter().map(|fault| fault.position(policy.as_bytes()).0).collect();
-        found.dedup();
-        return if found == expected { vec![] } else { vec![format!("{policy}\nfaults in lines {found:?}")] };
+            expected.elements().iter().map(|line| usize::try_from(line.as_u64().unwrap()).unwrap()).collect();
+        let policy = texts[0].text.clone();
+        let faults = gathered(texts).compile().err().unwrap_or_default();
+        let found = lines(&faults, &policy);
+        let why = entry.text("name").unwrap_or_default();
+        return if found == expected {
+            vec![]
+        } else {
+            vec![format!("{why}\n{policy}faults in lines {found:?}")]
+        };
     }
-    // JSON is YAML: the tests stand beside the rules.
-    let mut text = policy.as_bytes().to_vec();
-    text.extend_from_slice(b"tests: ");
+    // JSON is YAML: the tests stand beside the rules of the last text.
+    let last = texts.last_mut().unwrap();
+    let mut text = format!("{}tests: ", last.text).into_bytes();
     let tests = entry.get("tests").unwrap();
     json::write(tests, &mut text);
-    let text = String::from_utf8(text).unwrap();
-    let policy = match Policy::compile(&[Source { name: "policy", text: &text }]) {
+    last.text = String::from_utf8(text).unwrap();
+    let told: String = texts.iter().map(|text| format!("{}: {}\n", text.level.as_str(), text.text)).collect();
+    let levels: Vec<(Level, &str)> = texts.iter().map(|text| (text.level, &*text.text)).collect();
+    let reference = Reference::of(&levels).unwrap_or_else(|| panic!("no policy to the reference:\n{told}"));
+    let policy = match gathered(texts.clone()).compile() {
         Ok(policy) => policy,
-        Err(faults) => return vec![format!("{policy}\n{faults:#?}")],
+        Err(faults) => return vec![format!("{told}{faults:#?}")],
     };
     let cases = policy.cases().to_vec();
     assert_eq!(cases.len(), tests.elements().len());
-    let rules = Arc::new(RuleSet::compile(&[]).unwrap());
-    let engine = Engine::new(rules, Arc::new(policy), Surroundings::default());
+    let around = Surroundings::default();
+    let home = around.user_home.clone();
+    let engine = Engine::new(Arc::new(RuleSet::compile(&[]).unwrap()), Arc::new(policy), around);
     *ran += cases.len();
-    let failed = cases.iter().filter_map(|case| {
-        let decision = engine.decide(&case.action, &Facts { now: case.now, ..Facts::default() });
-        let surprise = case.check(&decision).err()?;
-        Some(format!("{}{}: {surprise:?}", entry.text("policy").unwrap(), case.name))
-    });
-    failed.collect()
+    cases.iter().filter_map(|case| differs(case, &engine, &reference, &home, &told)).collect()
+}
+
+/// What the engine and the reference say of a case, if it is not what the vector says.
+fn differs(case: &Case, engine: &Engine, reference: &Reference, home: &str, told: &str) -> Option<String> {
+    let facts = Facts { now: case.now, ..Facts::default() };
+    let decided = case.check(&engine.decide(&case.action, &facts));
+    let here =
+        Situation { action: &case.action, effects: &case.action.effects, home, findings: &[], facts: &facts };
+    let answer = reference.judge(&here);
+    let speaks: Vec<&String> = answer.speaks.iter().collect();
+    let agrees = answer.verdict == case.expect && case.rules.as_ref().is_none_or(|it| it.iter().eq(speaks));
+    if decided.is_ok() && agrees {
+        return None;
+    }
+    Some(format!(
+        "{}\n  expected:  {:?} {:?}\n  engine:    {decided:?}\n  reference: {:?} {:?}\n{:?}\n{told}",
+        case.name, case.expect, case.rules, answer.verdict, answer.speaks, case.action.effects
+    ))
 }
 
 #[test]
-fn the_shared_vectors_hold() {
+fn the_shared_vectors_hold_for_both_evaluators() {
     let (mut ran, mut failed) = (0, Vec::new());
     for file in files() {
         let node = json::parse(&fs::read(&file).unwrap()).unwrap();
@@ -68,5 +124,5 @@ fn the_shared_vectors_hold() {
         }
     }
     assert!(failed.is_empty(), "{} of {ran} failed:\n{}", failed.len(), failed.join("\n"));
-    assert!(ran > 300, "only {ran} vectors");
+    assert!(ran > 1100, "only {ran} vectors");
 }
