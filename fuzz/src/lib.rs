@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod machine;
 pub mod mutate;
 pub mod pack;
+pub mod policy;
 pub mod requests;
 pub mod shell;
 pub mod sse;
@@ -32,7 +33,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "sse", run: sse::sse, longest: 2048 },
     Target { name: "stream", run: stream::stream, longest: 4096 },
     Target { name: "transcript", run: transcript::transcript, longest: 256 },
@@ -40,6 +41,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "shell", run: shell::shell, longest: 2048 },
     Target { name: "json", run: json::json, longest: 2048 },
     Target { name: "yaml", run: yaml::yaml, longest: 2048 },
+    Target { name: "policy", run: policy::policy, longest: 192 },
     Target { name: "receipt", run: ledger::receipt, longest: 4096 },
     Target { name: "bundle", run: ledger::bundle, longest: 8192 },
     Target { name: "proof", run: ledger::proof, longest: 4096 },

@@ -93,7 +93,7 @@ macro_rules! smoke {
     };
 }
 
-smoke!(sse stream transcript requests shell json yaml receipt bundle proof jsonpath body);
+smoke!(sse stream transcript requests shell json yaml policy receipt bundle proof jsonpath body);
 
 #[test]
 fn a_corpus_survives_packing() {

@@ -20,7 +20,7 @@ const LAW: [(&str, &[&str]); 11] = [
     ),
     ("doorward-testkit", &["doorward-core", "doorward-ledger"]),
     ("doorward-bench", &["doorward-core"]),
-    ("doorward-fuzz", &["doorward-core", "doorward-ledger"]),
+    ("doorward-fuzz", &["doorward-core", "doorward-ledger", TESTKIT]),
     ("xtask", &[]),
 ];
 
