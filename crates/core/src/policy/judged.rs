@@ -287,9 +287,13 @@ fn by(matcher: &Matcher, effect: &Effect) -> bool {
 impl PathPattern {
     fn covers(&self, path: &str, exact: bool) -> Truth {
         if exact && !path.starts_with("..") {
+            let relative = !path.starts_with(['/', '~']);
+            let fits = |glob: &Option<Glob>| glob.as_ref().is_some_and(|glob| glob.matches(path));
+            if self.glob.matches(path) || relative && fits(&self.anywhere) {
+                return Truth::Yes;
+            }
             // Who deletes a directory deletes what is in it; who may touch what is in it may not delete it.
-            let directory = || self.directory.as_ref().is_some_and(|directory| directory.matches(path));
-            return Truth::from(self.glob.matches(path)).max(Truth::from(directory()).min(Truth::Unknown));
+            return Truth::from(fits(&self.directory)).min(Truth::Unknown);
         }
         // Up to the first unknown piece the two must agree; behind it anything is possible.
         let known: String = if exact { String::new() } else { known_prefix(path).to_lowercase() };

@@ -171,6 +171,8 @@ pub(super) struct PathPattern {
     pub literal: String,
     /// Whether that is all.
     pub is_plain: bool,
+    /// Of what begins with `**/`, what follows: a path from a working directory that nobody knows may be all of it.
+    pub anywhere: Option<Glob>,
     /// Of what ends in `/**`, the directory itself.
     pub directory: Option<Glob>,
 }

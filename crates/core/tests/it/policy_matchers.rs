@@ -195,6 +195,21 @@ fn who_deletes_a_directory_deletes_what_is_in_it() {
 }
 
 #[test]
+fn a_pattern_for_anywhere_is_about_the_working_directory() {
+    for (pattern, path, expected) in [
+        ("**/.env", ".env", YES),
+        ("**/.env", "src/.env", YES),
+        ("**/src/.env", "src/.env", YES),
+        ("**/.env", "x.env", NO),
+        ("**/etc/passwd", "/x/passwd", NO),
+        ("**/.env", "../.env", UNKNOWN),
+    ] {
+        let action = call("Bash", vec![read(path, true)]);
+        assert_eq!(says(&format!("{{ path: '{pattern}' }}"), &action), expected, "{pattern} {path}");
+    }
+}
+
+#[test]
 fn a_window_of_time_holds_for_requests_that_nobody_saw() {
     let request = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
     let at = |now| Facts { now, ..Facts::default() };

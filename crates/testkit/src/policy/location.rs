@@ -1,13 +1,16 @@
 //! Patterns for URLs.
 
-use doorward_core::url::{Host, Path, Url, implied_port};
+use doorward_core::url::{Host, Path, Url, authority, implied_port};
 
 use super::truth::Truth;
 use super::{glob, host};
 
 /// Whether `pattern` fits the URL `text`.
 pub fn fits(pattern: &str, text: &str) -> Truth {
-    let Ok(url) = Url::parse(text) else { return Truth::Unknown };
+    let Ok(url) = Url::parse(text) else {
+        // Where it leads may be known, and what it asks for there not.
+        return Truth::known(false, authority(text).is_none_or(|at| is_at(pattern, &at.host)));
+    };
     if pattern == "*" || pattern == "**" {
         return Truth::True;
     }

@@ -177,6 +177,7 @@ fn paths(fields: &mut Fields<'_, '_>, glob: fn(&str) -> Glob) -> Vec<PathPattern
         glob: glob(path),
         literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
         is_plain: !path.contains(['*', '?']),
+        anywhere: path.strip_prefix("**/").map(glob),
         directory: path.strip_suffix("/**").map(glob),
     };
     paths.iter().map(pattern).collect()

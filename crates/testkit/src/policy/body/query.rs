@@ -216,7 +216,12 @@ fn cases(operand: &Operand, here: &Value, document: &Document) -> Vec<Option<Val
                 return vec![Some(Value::Unread(None))];
             }
             let absent = (!found.iter().any(|found| found.sure)).then_some(None);
-            found.into_iter().map(|found| Some(found.value)).chain(absent).collect()
+            let value = |found: Found| match found.value {
+                // Readers drop, replace or refuse half a surrogate pair.
+                Value::Text { whole: false, field, .. } => Some(Value::Unread(field)),
+                value => Some(value),
+            };
+            found.into_iter().map(value).chain(absent).collect()
         }
         Operand::Length(inner) => cases(inner, here, document).iter().map(|c| length(c.as_ref())).collect(),
         Operand::Count(query) => {
