@@ -61,7 +61,9 @@ impl Choices<'_> {
 #[must_use]
 pub fn case(bytes: &[u8]) -> Case {
     let choices = &mut Choices(bytes.iter());
-    let policy = policy(choices);
+    // One in three is about what a request carries, and about nothing else: there is the most to get wrong.
+    let about_a_body = choices.below(3) == 2;
+    let policy = if about_a_body { probe(&body(choices, "body")) } else { policy(choices) };
     let findings = if choices.seldom(4) { vec![finding(choices)] } else { Vec::new() };
     let remembered = choices.pick(None, &[None, None, Some(0), Some(60)]);
     let facts = Facts {
@@ -70,12 +72,13 @@ pub fn case(bytes: &[u8]) -> Case {
         tainted: choices.pick(None, &[Some(true), Some(false)]),
         ..Facts::default()
     };
-    Case { policy, action: action(choices), findings, facts }
+    let action = if about_a_body { sending(choices) } else { action(choices) };
+    Case { policy, action, findings, facts }
 }
 
 fn policy(choices: &mut Choices<'_>) -> String {
     if choices.below(2) == 1 {
-        return probe(choices);
+        return probe(&conditions(choices).join(", "));
     }
     let mut out = format!("default: {}\nrules:\n", choices.text(&["allow", "deny"]));
     let count = 1 + choices.below(4);
@@ -117,8 +120,7 @@ fn policy(choices: &mut Choices<'_>) -> String {
 
 /// The same conditions twice: in an `allow`, which only what is certain answers, and in an `audit`, which the unknown
 /// does too.
-fn probe(choices: &mut Choices<'_>) -> String {
-    let conditions = conditions(choices).join(", ");
+fn probe(conditions: &str) -> String {
     format!(
         "default: deny\nrules:\n- {{name: sure, allow: {{{conditions}}}}}\n- {{name: perhaps, audit: {{{conditions}}}}}\n"
     )
@@ -296,6 +298,21 @@ fn finding(choices: &mut Choices<'_>) -> Finding {
         message: String::new(),
         advice: String::new(),
     }
+}
+
+/// A request with a body.
+fn sending(choices: &mut Choices<'_>) -> Action {
+    let (content_type, body) = match choices.below(3) {
+        0 => ("application/json", json_body(choices)),
+        1 => ("application/x-www-form-urlencoded", form_body(choices)),
+        _ => ("application/json", json_object(choices, 3)),
+    };
+    let header = Header { name: "Content-Type".into(), value: content_type.as_bytes().into() };
+    let request = Request::new("POST", "https://a.test/v1/x", vec![header], Body::Whole(body.into()));
+    let mut action = Action::new(Door::Egress, ActionKind::Url, "ops".into(), "session".into());
+    action.effects = request.effects();
+    action.request = Some(Arc::new(request));
+    action
 }
 
 fn action(choices: &mut Choices<'_>) -> Action {
