@@ -11,7 +11,7 @@ use doorward_core::syntax::{Node, json};
 
 use super::truth::Truth;
 pub use operators::fits;
-use operators::{OPERATORS, holds};
+use operators::{OPERATORS, holds, texts_hold};
 use path::Query;
 use value::{Document, Found, Value};
 
@@ -76,8 +76,12 @@ fn one(condition: &Node, document: &Document) -> Truth {
         return exists(&found);
     }
     let form = document.is_form();
-    let fulfils =
-        |value: &Value| Truth::all(asked.iter().map(|(word, argument)| holds(word, argument, value, form)));
+    let (others, texts): (Vec<_>, Vec<_>) =
+        asked.into_iter().partition(|(word, _)| ["max", "min", "exact", "in"].contains(word));
+    let fulfils = |value: &Value| {
+        Truth::all(others.iter().map(|(word, argument)| holds(word, argument, value, form)))
+            .and(if texts.is_empty() { Truth::True } else { texts_hold(&texts, value) })
+    };
     let absent = (!found.iter().any(|found| found.sure)).then_some(Truth::False);
     Truth::agree(found.iter().map(|found| fulfils(&found.value)).chain(absent))
 }

@@ -25,6 +25,13 @@ pub fn holds(operator: &str, argument: &Node, value: &Value, form: bool) -> Trut
     }
 }
 
+/// Whether `value`, or one element of it, fulfils all that is asked of a text.
+pub fn texts_hold(asked: &[(&str, &Node)], value: &Value) -> Truth {
+    scalar(value, &|value| {
+        Truth::all(asked.iter().map(|(operator, argument)| text(operator, argument, value)))
+    })
+}
+
 /// A list is unknown if an element, at any depth, is not false.
 fn scalar(value: &Value, holds: &dyn Fn(&Value) -> Truth) -> Truth {
     match value {

@@ -276,6 +276,11 @@ fn equal(a: Option<&Value>, b: Option<&Value>, form: bool) -> Truth {
     }
     match (a, b) {
         (Value::Unread(_), _) | (_, Value::Unread(_)) => Truth::Unknown,
+        (Value::Text { text, .. }, Value::Bool(value)) | (Value::Bool(value), Value::Text { text, .. })
+            if form =>
+        {
+            Truth::sure(*text == value.to_string())
+        }
         (Value::List(a), Value::List(b)) if a.len() == b.len() => {
             Truth::all(a.iter().zip(b).map(|(a, b)| equal(Some(a), Some(b), form)))
         }
