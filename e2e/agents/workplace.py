@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,17 @@ class Scene:
     def __exit__(self, *_):
         if self.door is not None:
             self.door.stop()
+        self._stop_what_stays()
+
+    def _stop_what_stays(self):
+        """Some agents leave a daemon behind (Cline's hub), which would live on without home and door."""
+        ours = f"HOME={self.home}".encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if ours in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+            except OSError:
+                pass
 
     def open(self, mode="block"):
         """Starts the door and writes the agent's settings."""
