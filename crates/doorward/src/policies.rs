@@ -26,6 +26,10 @@ const LARGEST: u64 = 4 << 20;
 /// fill the ledger with receipts of it.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a file has been left alone when it is read at the start. Longer than a program takes between two pieces
+/// of a file, and short enough for who writes a policy and starts Doorward at once.
+const REST: Duration = Duration::from_millis(100);
+
 /// Where the policy is.
 #[derive(Clone, Debug)]
 pub struct PolicyFiles {
@@ -67,6 +71,19 @@ impl PolicyFiles {
     /// The file that nobody named and that is not there: then the shipped policy is in force.
     pub fn missing(&self) -> Option<&Path> {
         self.own().filter(|file| self.implied && !file.exists())
+    }
+
+    /// Reads all of them for the first time, once nobody has written to any for a moment: half of a policy can be a
+    /// policy. Whoever writes without a pause is not waited for; the watch sees the rest.
+    fn read_at_rest(&self) -> Gathered {
+        let until = Instant::now() + 20 * REST;
+        loop {
+            let gathered = self.read(false);
+            match REST.checked_sub(gathered.age()) {
+                Some(left) if Instant::now() < until => std::thread::sleep(left),
+                _ => return gathered,
+            }
+        }
     }
 
     /// Reads all of them, and what they include. What nobody named and is not there is the shipped policy, unless
@@ -198,6 +215,12 @@ impl Gathered {
         }
     }
 
+    /// How long ago one of the files was written to; a file that is not there or not yet born counts as old.
+    fn age(&self) -> Duration {
+        let written = self.files.iter().filter_map(|file| std::fs::metadata(file).ok()?.modified().ok());
+        written.filter_map(|at| at.elapsed().ok()).min().unwrap_or(Duration::MAX)
+    }
+
     /// Tells one from another: the same is not tried twice.
     fn hash(&self, hasher: &RandomState) -> u64 {
         let faults: Vec<_> = self.faults.iter().map(|fault| (&fault.origin, &fault.message)).collect();
@@ -246,7 +269,7 @@ impl Loaded {
     /// # Errors
     /// All faults of all its files.
     pub fn read(files: PolicyFiles, ground: Ground, process: Mode) -> anyhow::Result<Self> {
-        let texts = files.read(false);
+        let texts = files.read_at_rest();
         let policy = texts.compile().map_err(|found| texts.faults(found).into_error())?;
         texts.warn(&policy);
         let mode = weakest(process, policy.mode());

@@ -200,7 +200,7 @@ fn a_file_is_not_read_before_it_is_written_to_the_end() {
     let file = user.home().join("policy.yaml");
     std::fs::write(&file, denying("first")).unwrap();
     let daemon = user.start(nobody(), &[]);
-    // The watch begins a moment after the listeners, and takes what it finds then as it is.
+    // The watch begins a moment after the listeners.
     replace(&file, &denying("before"));
     eventually("the watch runs", || blocks(&daemon, "before"));
     let mut writer = std::fs::File::create(&file).unwrap();
@@ -214,6 +214,36 @@ fn a_file_is_not_read_before_it_is_written_to_the_end() {
     eventually("the whole file", || blocks(&daemon, "last"));
     assert_eq!(daemon.interrupt(), 0);
     assert_eq!(controls(&user).len(), 2, "one change, not one for each half");
+}
+
+/// The same where Doorward starts in the midst of it.
+#[test]
+fn a_file_is_not_read_at_the_start_before_it_is_written_to_the_end() {
+    use std::io::Write as _;
+    // A writer that the machine holds up for longer than anybody waits is tried again.
+    let held_up = (0..10).all(|_| {
+        let user = User::new();
+        std::fs::create_dir_all(user.home()).unwrap();
+        let mut file = std::fs::File::create(user.home().join("policy.yaml")).unwrap();
+        file.write_all(OPEN.trim_end_matches("[]\n").as_bytes()).unwrap();
+        let writer = std::thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            for n in 0..60 {
+                let began = Instant::now();
+                std::thread::sleep(Duration::from_millis(10));
+                let last = if n == 59 { "deny: {}" } else { "audit: {}" };
+                file.write_all(format!("\n  - {{ name: r{n}, {last} }}").as_bytes()).unwrap();
+                longest = longest.max(began.elapsed());
+            }
+            longest
+        });
+        let daemon = user.start(nobody(), &[]);
+        let whole = blocks(&daemon, "r59");
+        let longest = writer.join().unwrap();
+        assert!(whole || longest > Duration::from_millis(90), "half of the file was in force");
+        !whole
+    });
+    assert!(!held_up, "the machine is too busy to tell");
 }
 
 /// Each decision must be of one policy: its rule, its mode, its revision and its number belong together.

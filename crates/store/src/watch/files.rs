@@ -4,6 +4,7 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::{POLL, Watch, Woken};
@@ -42,8 +43,12 @@ impl FileWatch {
             loop {
                 let now = Some(states(&files));
                 if event || now != before {
-                    // At the beginning nothing is known to be written.
-                    if before.is_some() && !settle(woken, &files) {
+                    // No event says what was going on before the beginning.
+                    let begun = before.is_some() || is_fresh(&files);
+                    if before.is_none() && begun {
+                        woken.writing.store(true, Ordering::Relaxed);
+                    }
+                    if begun && !settle(woken, &files) {
                         return;
                     }
                     before = Some(states(&files));
@@ -92,6 +97,12 @@ fn settle(woken: &Woken, files: &[PathBuf]) -> bool {
             tracing::warn!("a watched file is written without a pause, so it is not read");
         }
     }
+}
+
+/// Whether one of them was written to so lately that its writer may not be done.
+fn is_fresh(files: &[PathBuf]) -> bool {
+    let written = files.iter().filter_map(|file| std::fs::metadata(file).ok()?.modified().ok());
+    written.into_iter().any(|at| at.elapsed().is_ok_and(|age| age < SLOW))
 }
 
 fn absolute(files: Vec<PathBuf>) -> Vec<PathBuf> {
