@@ -28,7 +28,7 @@ impl Policy {
     pub fn evaluate(&self, action: &Action, given: &Given<'_>) -> Vec<Reason> {
         // Which levels deny what none of their own rules allows.
         let mut open = [false; 3];
-        if is_act(action.kind, given.effects) {
+        if answers_to_default(action.kind, given.effects) {
             open = self.denying;
         }
         let mut reasons = Vec::new();
@@ -70,12 +70,18 @@ impl Policy {
     }
 }
 
-/// Whether the default speaks about it: what an agent does or has its provider do, not what is said to it.
-const fn is_act(kind: ActionKind, effects: &[Effect]) -> bool {
+/// Whether the default speaks about it: what an agent does or has its provider do, and what nobody can read and
+/// could be that; not what is said to the agent. What a provider runs itself is judged in the request that has it
+/// do so: when it is told of the call, that is over.
+#[must_use]
+pub const fn answers_to_default(kind: ActionKind, effects: &[Effect]) -> bool {
     match kind {
-        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url => true,
+        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url | ActionKind::Unknown => true,
         ActionKind::ModelRequest => !effects.is_empty(),
-        _ => false,
+        ActionKind::ModelResponse
+        | ActionKind::ProviderCall
+        | ActionKind::ToolResult
+        | ActionKind::Opaque => false,
     }
 }
 

@@ -20,7 +20,7 @@ pub use counters::{Counters, Exceeded, Reservation};
 mod date;
 
 mod evaluate;
-pub use evaluate::Given;
+pub use evaluate::{Given, answers_to_default};
 
 mod explain;
 pub use explain::{Condition, Explained};

@@ -99,6 +99,32 @@ fn what_could_be_a_call_depends_on_who_sent_it() {
 }
 
 #[test]
+fn nothing_unreadable_passes_where_the_default_is_deny() {
+    let decided = |kind, rules: &str| {
+        let engine = engine_with(&format!("default: deny\nrules: [{rules}]\n"));
+        let mut action = action(kind, &[]);
+        action.peer_trusted = true;
+        action.coverage = Coverage::Partial("unknown block".into());
+        let decision = engine.decide(&action, &Facts::default());
+        let denied = decision.reasons.iter().any(|reason| reason.rule == "policy.default");
+        (decision.verdict, denied)
+    };
+    assert_eq!(decided(ActionKind::Unknown, ""), (Verdict::Block, true));
+    for covering in ["{}", "{coverage: partial}", "{principal: '**'}", "{door: model, direction: in}"] {
+        let rule = format!("{{name: r, allow: {covering}}}");
+        assert_eq!(decided(ActionKind::Unknown, &rule), (Verdict::Audit, false), "{covering}");
+    }
+    for other in ["{coverage: full}", "{tool: '**'}", "{capability: unknown}", "{host: a.test}"] {
+        let rule = format!("{{name: r, allow: {other}}}");
+        assert_eq!(decided(ActionKind::Unknown, &rule), (Verdict::Block, true), "{other}");
+    }
+    // What is over, and what carries no calls, is not the default's to answer.
+    for kind in [ActionKind::ProviderCall, ActionKind::ModelResponse, ActionKind::ToolResult, ActionKind::Opaque] {
+        assert!(!decided(kind, "").1, "{}", kind.as_str());
+    }
+}
+
+#[test]
 fn a_malformed_call_is_blocked_whatever_it_says() {
     let mut call = call("Read", true);
     call.fault = Some("duplicate key".into());

@@ -127,10 +127,10 @@ impl Reference {
     }
 }
 
-/// "A call, URL or outbound text", and a request to a model that has its provider act.
+/// "A call, URL or outbound text", a block that nobody can read, and a request to a model that has its provider act.
 fn answers_to_default(here: &Situation<'_>) -> bool {
     match here.action.kind {
-        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url => true,
+        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url | ActionKind::Unknown => true,
         ActionKind::ModelRequest => !here.effects.is_empty(),
         _ => false,
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use doorward_core::action::{ActionKind, AssetClass, Capability, Effect, PartKind, Target};
-use doorward_core::policy::Policy;
+use doorward_core::policy::{Policy, answers_to_default};
 use doorward_core::syntax::Source;
 use doorward_core::syntax::json::{self, quoted};
 use doorward_core::{Action, Engine};
@@ -101,11 +101,7 @@ pub fn run(cli: &Cli, args: &LearnArgs) -> anyhow::Result<ExitCode> {
 /// Whether the default speaks about it.
 fn is_act(past: &Past) -> bool {
     let action = &past.judged.action;
-    match action.kind {
-        ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url => true,
-        ActionKind::ModelRequest => !action.effects.is_empty(),
-        _ => false,
-    }
+    answers_to_default(action.kind, &action.effects)
 }
 
 fn compiled(home: &std::path::Path, text: &str) -> anyhow::Result<Engine> {
