@@ -68,10 +68,11 @@ impl Judged<'_> {
         let whole = whole.into_iter().filter(|(_, given, _)| *given);
         let mut conditions: Vec<Condition> =
             whole.map(|(name, _, truth)| Condition { name, truths: vec![truth] }).collect();
-        let request = match &self.action.request {
-            None if matcher.request.asks_for_request() => vec![("request", self.request(matcher))],
-            request => matcher.request.explain(request.as_deref(), self.given.facts.now),
-        };
+        let request = self.action.request.as_deref();
+        if request.is_none() && matcher.request.asks_for_request() && !self.requests_by_effect(matcher) {
+            conditions.push(Condition { name: "request", truths: vec![Truth::Unknown] });
+        }
+        let request = matcher.request.explain(request, self.given.facts.now);
         conditions.extend(request.into_iter().map(|(name, truth)| Condition { name, truths: vec![truth] }));
         let mut add = |name, given: bool, truth: &dyn Fn(&Effect, usize) -> Truth| {
             if given {
@@ -80,6 +81,7 @@ impl Judged<'_> {
                     .push(Condition { name, truths: each.map(|(effect, at)| truth(effect, at)).collect() });
             }
         };
+        add("request", self.requests_by_effect(matcher), &|effect, _| self.request_of(matcher, effect));
         add("capability", !matcher.capability.is_empty(), &|effect, _| capability(matcher, effect));
         add("asset", !matcher.asset.is_empty(), &|effect, _| asset(matcher, effect));
         add("host", !matcher.host.is_empty(), &|_, at| self.host(matcher, at));

@@ -47,7 +47,7 @@ impl<'a> Judged<'a> {
     /// own, and is to be covered by itself.
     pub(super) fn all(&self, matcher: &Matcher) -> Truth {
         self.whole(matcher).min_with(|| {
-            if matcher.asks_about_effects() || self.by_effect(matcher) {
+            if self.asks_about_effects(matcher) || self.by_effect(matcher) {
                 self.each_effect(matcher).min().unwrap_or(Truth::No)
             } else {
                 Truth::Yes
@@ -143,18 +143,29 @@ impl<'a> Judged<'a> {
         Truth::from(earlier || unseen).min(Truth::Unknown)
     }
 
-    /// What is known of the conditions on a request. A call makes its request later and elsewhere: nobody sees
-    /// more of it than its effects say.
-    pub(super) fn request(&self, matcher: &Matcher) -> Truth {
+    /// What is known of the conditions on requests and on the time, as far as they are about the whole action.
+    fn request(&self, matcher: &Matcher) -> Truth {
         let (request, now) = (self.action.request.as_deref(), self.given.facts.now);
-        if request.is_some() || !matcher.request.asks_for_request() {
-            return matcher.request.holds(request, now);
+        if self.requests_by_effect(matcher) {
+            return matcher.request.time(now);
         }
-        if matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque) {
-            return matcher.request.of_nobody_knows_what(now);
+        match request {
+            None if matcher.request.asks_for_request() => matcher.request.of_nobody_knows_what(now),
+            request => matcher.request.holds(request, now),
         }
-        let effects = self.given.effects.iter();
-        effects.map(|effect| matcher.request.of_effect(effect.capability, now)).max().unwrap_or(Truth::No)
+    }
+
+    /// Whether the matcher's conditions on requests are about each effect by itself: a call makes its requests
+    /// later and elsewhere, one for each place it reaches, and nobody sees more of them than the effects say.
+    pub(super) fn requests_by_effect(&self, matcher: &Matcher) -> bool {
+        self.action.request.is_none()
+            && matcher.request.asks_for_request()
+            && !matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque)
+    }
+
+    /// What is known of the request that one effect makes.
+    pub(super) fn request_of(&self, matcher: &Matcher, effect: &Effect) -> Truth {
+        if self.requests_by_effect(matcher) { matcher.request.of_effect(effect.capability) } else { Truth::Yes }
     }
 
     /// The value of a field in the body of a request or the arguments of a call, if all readers agree on it.
@@ -176,8 +187,13 @@ impl<'a> Judged<'a> {
         tree.as_ref().map_or(Truth::Unknown, |tree| matcher.arguments.hold(tree.view()))
     }
 
+    /// Whether it has a condition on single effects.
+    fn asks_about_effects(&self, matcher: &Matcher) -> bool {
+        matcher.asks_about_effects() || self.requests_by_effect(matcher)
+    }
+
     pub(super) fn any_effect(&self, matcher: &Matcher) -> Truth {
-        if !matcher.asks_about_effects() {
+        if !self.asks_about_effects(matcher) {
             return Truth::Yes;
         }
         self.each_effect(matcher).max().unwrap_or(Truth::No)
@@ -195,6 +211,7 @@ impl<'a> Judged<'a> {
         Truth::from(tool)
             .min(capability(matcher, effect))
             .min(asset(matcher, effect))
+            .min_with(|| self.request_of(matcher, effect))
             .min_with(|| self.host(matcher, at))
             .min_with(|| self.url(matcher, at))
             .min_with(|| self.path(&matcher.path, effect))

@@ -65,9 +65,14 @@ impl Fit {
 impl Situation<'_> {
     /// What `rule` says here.
     pub fn fit(&self, rule: &Rule) -> Fit {
+        // A request that is made later is that of one effect.
+        let later = self.action.request.is_none()
+            && !matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque);
         let of_effects = |key: &str| {
             // A request to a model has no tool of its own: each effect of what the provider does has one.
-            ABOUT_EFFECTS.contains(&key) || key == "tool" && self.action.kind == ActionKind::ModelRequest
+            ABOUT_EFFECTS.contains(&key)
+                || key == "tool" && self.action.kind == ActionKind::ModelRequest
+                || later && ABOUT_REQUESTS.contains(&key)
         };
         let (effects, whole): (Vec<_>, Vec<_>) = rule.conditions.iter().partition(|(key, _)| of_effects(key));
         let (requests, whole): (Vec<_>, Vec<_>) =
@@ -88,17 +93,14 @@ impl Situation<'_> {
         matches!(self.action.kind, ActionKind::ToolCall | ActionKind::ProviderCall)
     }
 
-    /// Conditions on a request, or on those that an action will make.
+    /// Conditions on the request that an action is.
     fn of_request(&self, conditions: &[(&String, &Node)]) -> Truth {
-        match (&self.action.request, self.action.kind) {
+        match &self.action.request {
             _ if conditions.is_empty() => Truth::True,
-            (Some(request), _) => {
+            Some(request) => {
                 Truth::all(conditions.iter().map(|(key, value)| request::condition(key, value, request)))
             }
-            (None, ActionKind::ModelRequest | ActionKind::Opaque) => Truth::Unknown,
-            (None, _) => Truth::any(self.effects.iter().map(|effect| {
-                Truth::all(conditions.iter().map(|(key, value)| later_request(key, value, effect)))
-            })),
+            None => Truth::Unknown,
         }
     }
 
@@ -219,6 +221,7 @@ impl Situation<'_> {
             ("target", Target::Process(name) | Target::Other(name)) => named(value, name),
             ("target", Target::None) => anything,
             ("target", _) => Truth::False,
+            (key, _) if ABOUT_REQUESTS.contains(&key) => later_request(key, value, effect),
             // `tool`, of what a provider does.
             _ => named(value, &effect.by),
         }

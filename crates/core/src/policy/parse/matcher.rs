@@ -137,6 +137,11 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matche
         arguments: Conditions::maybe("arguments", fields),
     };
     check_meeting(&matcher, fields);
+    if matcher.request.asks_for_request() && !(matcher.path.is_empty() && matcher.target.is_empty()) {
+        let message = "what a call reads or runs and what it sends are two effects: no call fulfils both";
+        let warning = Diagnostic::warning(fields.span(), message);
+        fields.faults().push(warning.advise("write two rules, or leave out `method`, `headers` and `body`"));
+    }
     if let (Some(_), Some(at)) = (matcher.tainted, fields.place("tainted")) {
         let warning =
             Diagnostic::warning(at, "no session knows yet what shaped an action, unless its source tells");

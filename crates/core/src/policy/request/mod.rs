@@ -76,7 +76,7 @@ impl RequestMatcher {
     }
 
     /// What is known of the request that an effect with this capability makes, of which nobody saw more.
-    pub(super) fn of_effect(&self, capability: Capability, now: Millis) -> Truth {
+    pub(super) fn of_effect(&self, capability: Capability) -> Truth {
         use Capability::{BrowserDownload, BrowserNavigate, NetworkFetch, NetworkPost, Unknown};
         let fetches = match capability {
             NetworkFetch | BrowserDownload | BrowserNavigate => true,
@@ -88,7 +88,7 @@ impl RequestMatcher {
         let method =
             self.methods.is_empty() || !fetches || self.methods.iter().any(|method| fetching(method));
         let body = if self.body.is_empty() || !fetches { Truth::Yes } else { self.body.hold_of_nothing() };
-        self.time(now).min(method.into()).min(body).min(Truth::Unknown)
+        Truth::from(method).min(body).min(Truth::Unknown)
     }
 
     /// What is known of a request of which nobody saw anything: when it is made.
@@ -96,23 +96,25 @@ impl RequestMatcher {
         self.time(now).min(Truth::Unknown)
     }
 
-    /// Each condition that is given, with its truth.
+    /// Each condition that is given, with its truth; of those on requests only if there is one.
     pub(super) fn explain(&self, request: Option<&Request>, now: Millis) -> Vec<(&'static str, Truth)> {
-        let of = |truth: &dyn Fn(&Request) -> Truth| request.map_or(Truth::No, truth);
         let mut all = Vec::new();
         let mut add = |name, given: bool, truth: &dyn Fn() -> Truth| {
             if given {
                 all.push((name, truth()));
             }
         };
-        add("method", !self.methods.is_empty(), &|| of(&|request| self.method(request)));
-        add("headers", !self.headers.is_empty(), &|| of(&|request| self.headers.hold(request)));
-        add("body", !self.body.is_empty(), &|| of(&|request| self.body(request)));
+        if let Some(request) = request {
+            add("method", !self.methods.is_empty(), &|| self.method(request));
+            add("headers", !self.headers.is_empty(), &|| self.headers.hold(request));
+            add("body", !self.body.is_empty(), &|| self.body(request));
+        }
         add("time_outside", self.window.is_some(), &|| self.time(now));
         all
     }
 
-    fn time(&self, now: Millis) -> Truth {
+    /// Whether it is the time that is asked for, if one is.
+    pub(super) fn time(&self, now: Millis) -> Truth {
         self.window.as_ref().map_or(Truth::Yes, |window| window.is_outside(now).into())
     }
 
