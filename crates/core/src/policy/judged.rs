@@ -165,7 +165,11 @@ impl<'a> Judged<'a> {
 
     /// What is known of the request that one effect makes.
     pub(super) fn request_of(&self, matcher: &Matcher, effect: &Effect) -> Truth {
-        if self.requests_by_effect(matcher) { matcher.request.of_effect(effect.capability) } else { Truth::Yes }
+        if self.requests_by_effect(matcher) {
+            matcher.request.of_effect(effect.capability)
+        } else {
+            Truth::Yes
+        }
     }
 
     /// The value of a field in the body of a request or the arguments of a call, if all readers agree on it.

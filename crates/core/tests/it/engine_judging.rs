@@ -119,7 +119,9 @@ fn nothing_unreadable_passes_where_the_default_is_deny() {
         assert_eq!(decided(ActionKind::Unknown, &rule), (Verdict::Block, true), "{other}");
     }
     // What is over, and what carries no calls, is not the default's to answer.
-    for kind in [ActionKind::ProviderCall, ActionKind::ModelResponse, ActionKind::ToolResult, ActionKind::Opaque] {
+    for kind in
+        [ActionKind::ProviderCall, ActionKind::ModelResponse, ActionKind::ToolResult, ActionKind::Opaque]
+    {
         assert!(!decided(kind, "").1, "{}", kind.as_str());
     }
 }
