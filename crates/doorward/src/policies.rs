@@ -298,8 +298,24 @@ impl Loaded {
             said: Arc::clone(&said),
             gateway: Arc::clone(&gateway),
         };
-        let watch = FileWatch::start("doorward-policy", files, move || following.look())?;
+        let mut stepped_back = false;
+        let watch = FileWatch::start("doorward-policy", files, move || {
+            if !std::mem::replace(&mut stepped_back, true) {
+                step_back();
+            }
+            following.look()
+        })?;
         Ok(Follower { said, gateway, _watch: watch })
+    }
+}
+
+/// Lets this thread work only where no other wants the core: compiling a large policy takes tens of milliseconds,
+/// and what crosses a door meanwhile is not to wait for them. Of a machine of two cores that is half.
+fn step_back() {
+    // On Linux "this process" is the thread that asks; elsewhere it would be all of them.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(%error, "policies are compiled with the priority of all else");
     }
 }
 
