@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use crate::desk::{Approver, Fault, FaultKind, PolicyStatus, Status};
+use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -96,11 +96,11 @@ fn json_answer(status: StatusCode, mut body: Vec<u8>) -> Answer {
     answer
 }
 
-/// Most faults of a refused policy that are told; the log has them all.
+/// Most faults of refused files that are told; the log has them all.
 const MOST_FAULTS: usize = 50;
 
-fn policy(policy: &PolicyStatus) -> Vec<u8> {
-    let refused = policy.refused.as_ref().map_or_else(
+fn files(files: &FilesStatus) -> Vec<u8> {
+    let refused = files.refused.as_ref().map_or_else(
         || b"null".to_vec(),
         |refused| {
             let faults = refused.faults.iter().take(MOST_FAULTS).map(|fault| json::quoted(fault));
@@ -109,9 +109,9 @@ fn policy(policy: &PolicyStatus) -> Vec<u8> {
         },
     );
     Object::new()
-        .text("revision", &policy.revision)
-        .number("rules", policy.rules as u64)
-        .number("since", policy.since)
+        .text("revision", &files.revision)
+        .number("rules", files.rules as u64)
+        .number("since", files.since)
         .raw("refused", &refused)
         .end()
 }
@@ -155,7 +155,8 @@ pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
     ok(Object::new()
         .text("version", &status.version)
         .text("mode", &status.mode)
-        .raw("policy", &policy(&status.policy))
+        .raw("policy", &files(&status.policy))
+        .raw("rules", &files(&status.rules))
         .number("started", status.started)
         .truth("ready", ready.is_ok())
         .raw("not_ready", &reason)

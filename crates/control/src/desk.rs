@@ -35,22 +35,22 @@ pub struct Act {
     pub approver: Approver,
 }
 
-/// The policy in force, and whether its files say something else.
+/// What of the policy, or of the detection rules, is in force, and whether their files say something else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PolicyStatus {
-    /// `Policy::revision`.
+pub struct FilesStatus {
+    /// `Policy::revision`, `RuleSet::revision`.
     pub revision: String,
-    /// How many rules it has.
+    /// How many rules there are.
     pub rules: usize,
     /// Since when it is in force, in milliseconds since the Unix epoch.
     pub since: Millis,
     /// What its files say since, if that cannot be put in force.
-    pub refused: Option<RefusedPolicy>,
+    pub refused: Option<RefusedFiles>,
 }
 
-/// A policy that cannot be put in force.
+/// What cannot be put in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedPolicy {
+pub struct RefusedFiles {
     /// When it was refused, in milliseconds since the Unix epoch.
     pub at: Millis,
     /// All its faults, each with its place.
@@ -65,7 +65,9 @@ pub struct Status {
     /// `Mode::as_str`.
     pub mode: String,
     /// What is judged by.
-    pub policy: PolicyStatus,
+    pub policy: FilesStatus,
+    /// What detectors look for.
+    pub rules: FilesStatus,
     /// Since when this process runs, in milliseconds since the Unix epoch.
     pub started: Millis,
     /// How many receipts the ledger holds.

@@ -19,5 +19,5 @@ mod handle;
 mod serve;
 
 pub use answer::acted_json;
-pub use desk::{Act, Approver, Desk, Fault, FaultKind, PolicyStatus, RefusedPolicy, Status};
+pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Status};
 pub use serve::{Settings, serve};

@@ -12,6 +12,8 @@ use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Kill, Remembered};
 use crate::syntax::{self, Diagnostic};
 
+pub mod examples;
+
 mod floor;
 use floor::Floor;
 
@@ -34,7 +36,7 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     policy: Arc<Policy>,
     home: String,
-    floor: Floor,
+    floor: Arc<Floor>,
 }
 
 /// Where this Doorward stands, so that an agent reaching for it is recognised.
@@ -72,7 +74,7 @@ impl Engine {
     /// An engine over `rules` and `policy`, for a Doorward that stands in `around`.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, policy: Arc<Policy>, around: Surroundings) -> Self {
-        Self { rules, policy, home: around.user_home.clone(), floor: Floor::new(around) }
+        Self { rules, policy, home: around.user_home.clone(), floor: Arc::new(Floor::new(around)) }
     }
 
     /// An engine over the shipped rules and the shipped policy.
@@ -83,6 +85,13 @@ impl Engine {
         let rules = RuleSet::compile(shipped())?;
         let policy = Policy::compile(&[syntax::Source { name: "shipped policy", text: SHIPPED }])?;
         Ok(Self::new(Arc::new(rules), Arc::new(policy), around))
+    }
+
+    /// The same with other rules.
+    #[must_use]
+    pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
+        let (policy, home, floor) = (Arc::clone(&self.policy), self.home.clone(), Arc::clone(&self.floor));
+        Self { rules, policy, home, floor }
     }
 
     /// The policy in force.

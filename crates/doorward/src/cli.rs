@@ -48,6 +48,8 @@ pub enum Command {
     Receipts(ReceiptsArgs),
     /// Check and test policies
     Policy(PolicyArgs),
+    /// Check and list detection rules
+    Rules(RulesArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
     Allow(AllowArgs),
     /// What the running process does, and whether all is well
@@ -56,6 +58,34 @@ pub enum Command {
     Kill(ScopeArgs),
     /// Let everything, or one agent, run again
     Resume(ScopeArgs),
+}
+
+/// Detection rules: the shipped ones and those of the folder `rules` in the home directory.
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: RulesCommand,
+}
+
+/// What to do with rules.
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Check rule files, and that their examples match and their near misses do not
+    Check {
+        /// Rule files [default: those of the folder `rules` in the home directory]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Every rule: id, severity, what it sees, where it is from
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]

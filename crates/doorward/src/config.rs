@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use doorward_core::Engine;
-use doorward_core::detect::rules::{self, RuleSet};
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::{Level, Policy};
+use doorward_core::policy::{Level, Policy, SHIPPED};
 use doorward_core::session::Mode;
 use doorward_core::syntax::decode::{Fields, suggestion};
-use doorward_core::syntax::{Diagnostic, Node, yaml};
+use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
 use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
 use doorward_gateway::{KeyHeader, Patience, UpstreamSettings};
@@ -22,6 +21,7 @@ use doorward_ledger::Durability;
 use zeroize::Zeroizing;
 
 use crate::cli::RunArgs;
+use crate::rules::RuleFiles;
 use crate::terminal::Faults;
 
 /// What `doorward run` runs with.
@@ -561,30 +561,27 @@ pub fn user_home_text() -> String {
     user_home().map(|home| home.display().to_string()).unwrap_or_default()
 }
 
-/// The engine over the shipped rules and `policy`, as no process runs it.
+/// The engine over this home's rules and `policy`, as no process runs it.
 ///
 /// # Errors
-/// If the shipped rules do not compile, which a test keeps from happening.
+/// All faults of the home's rules.
 pub fn engine_of(home: &Path, policy: Policy) -> anyhow::Result<Engine> {
-    let rules = RuleSet::compile(rules::shipped());
-    let rules = rules.map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))?;
+    let texts = RuleFiles::of(home).read();
+    let rules = texts.compile().map_err(|found| texts.faults(found).into_error())?;
     let around = Surroundings {
         user_home: user_home_text(),
         doorward_home: home.display().to_string(),
         ..Surroundings::default()
     };
-    Ok(Engine::new(rules.into(), policy.into(), around))
+    Ok(Engine::new(rules, policy.into(), around))
 }
 
-/// The engine as it is shipped, whatever this home's policy says: what `inspect` judges with.
+/// The engine under the shipped policy, whatever this home's policy says, and this home's rules: what `inspect` judges
+/// with.
 ///
 /// # Errors
-/// If what is shipped does not compile, which a test keeps from happening.
-pub fn shipped_engine(home: &Path) -> anyhow::Result<Engine> {
-    let around = Surroundings {
-        user_home: user_home_text(),
-        doorward_home: home.display().to_string(),
-        ..Surroundings::default()
-    };
-    Engine::shipped(around).map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))
+/// All faults of the home's rules.
+pub fn inspecting_engine(home: &Path) -> anyhow::Result<Engine> {
+    let shipped = Policy::compile(&[Source { name: "shipped policy", text: SHIPPED }]);
+    engine_of(home, shipped.map_err(|_| anyhow::anyhow!("the shipped policy does not compile"))?)
 }

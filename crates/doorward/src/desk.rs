@@ -16,7 +16,7 @@ use crate::serve::{now, signing_key};
 pub struct Desk {
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
-    policy: Arc<Follower>,
+    files: Arc<Follower>,
     started: Millis,
 }
 
@@ -42,9 +42,9 @@ impl Ledger {
 
 impl Desk {
     /// A desk over `gateway`.
-    pub fn new(gateway: Arc<Gateway>, home: Home, policy: Arc<Follower>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, home: Home, files: Arc<Follower>) -> Self {
         let ledger = Arc::new(Ledger { home, view: Mutex::new(None) });
-        Self { gateway, ledger, policy, started: now() }
+        Self { gateway, ledger, files, started: now() }
     }
 
     async fn read<T: Send + 'static>(
@@ -120,7 +120,8 @@ impl doorward_control::Desk for Desk {
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             mode: self.gateway.mode().as_str().into(),
-            policy: self.policy.status(),
+            policy: self.files.policy(),
+            rules: self.files.rules(),
             started: self.started,
             receipts: newest,
             agents: self

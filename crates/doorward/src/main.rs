@@ -10,6 +10,8 @@ mod past;
 
 mod policies;
 
+mod rules;
+
 mod serve;
 
 mod desk;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Rules(ref command) => commands::rules::run(&cli, command),
         Command::Allow(ref command) => commands::allow::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),

@@ -1,13 +1,14 @@
-//! The policy of a running Doorward: its files, read and compiled, first at the start and then whenever they change.
+//! The policy and the rules of a running Doorward: their files, read and compiled, first at the start and then whenever
+//! they change.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorward_control::{PolicyStatus, RefusedPolicy};
+use doorward_control::{FilesStatus, RefusedFiles};
 use doorward_core::Engine;
-use doorward_core::detect::rules::{self, RuleSet};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Level, Policy, SHIPPED, Text, Texts};
 use doorward_core::session::Mode;
@@ -16,6 +17,7 @@ use doorward_gateway::{Gateway, InForce};
 use doorward_store::{FileWatch, StoreError};
 use tokio::runtime::Handle;
 
+use crate::rules::{GatheredRules, RuleFiles};
 use crate::serve::now;
 use crate::terminal::Faults;
 
@@ -190,18 +192,7 @@ impl Gathered {
 
     /// What was found, by the file it was found in.
     pub fn faults(&self, found: Vec<Diagnostic>) -> Faults {
-        let mut faults = Faults::default();
-        let mut origins: Vec<String> = Vec::new();
-        for diagnostic in &found {
-            if !origins.contains(&diagnostic.origin) {
-                origins.push(diagnostic.origin.clone());
-            }
-        }
-        for origin in origins {
-            let of_this = found.iter().filter(|diagnostic| diagnostic.origin == origin).cloned().collect();
-            faults.add(&origin, self.text(&origin), of_this);
-        }
-        faults
+        Faults::by_origin(found, |origin| self.text(origin))
     }
 
     /// Everything that is accepted and deserves a look.
@@ -231,19 +222,23 @@ impl Gathered {
 /// What an engine stands on besides its policy.
 #[derive(Debug)]
 pub struct Ground {
+    files: RuleFiles,
+    texts: GatheredRules,
     rules: Arc<RuleSet>,
     around: Surroundings,
 }
 
 impl Ground {
-    /// The shipped rules, for a Doorward that stands in `around`.
+    /// The shipped rules and those of `home`, for a Doorward that stands in `around`.
     ///
     /// # Errors
-    /// If they do not compile, which a test keeps from happening.
-    pub fn new(around: Surroundings) -> anyhow::Result<Self> {
-        let rules = RuleSet::compile(rules::shipped());
-        let rules = rules.map_err(|_| anyhow::anyhow!("the shipped rules do not compile"))?;
-        Ok(Self { rules: Arc::new(rules), around })
+    /// All faults of the home's rules.
+    pub fn new(home: &Path, around: Surroundings) -> anyhow::Result<Self> {
+        let files = RuleFiles::of(home);
+        files.make_folder();
+        let texts = files.read();
+        let rules = texts.compile().map_err(|found| texts.faults(found).into_error())?;
+        Ok(Self { files, texts, rules, around })
     }
 
     fn engine(&self, policy: Policy) -> Arc<Engine> {
@@ -282,8 +277,8 @@ impl Loaded {
     /// # Errors
     /// If no thread can be started.
     pub fn follow(self, gateway: Arc<Gateway>) -> Result<Follower, StoreError> {
-        let said = Arc::new(Said { since: Mutex::new(now()), refused: Mutex::new(None) });
-        let files = self.texts.files.clone();
+        let said = Arc::new([Said::from_now(), Said::from_now()]);
+        let files = [self.texts.files.clone(), self.ground.texts.files.clone()].concat();
         let hasher = RandomState::new();
         let mut following = Following {
             tried: self.texts.hash(&hasher),
@@ -324,29 +319,67 @@ fn weakest(process: Mode, policy: Mode) -> Mode {
     process.min(policy)
 }
 
-/// Follows the policy's files until dropped.
+/// Follows the files of policy and rules until dropped.
 pub struct Follower {
-    said: Arc<Said>,
+    said: Arc<[Said; 2]>,
     gateway: Arc<Gateway>,
     _watch: FileWatch,
 }
 
+/// What is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Policy,
+    Rules,
+}
+
+impl Subject {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Rules => "rules",
+        }
+    }
+}
+
+/// What there is to say of the policy, or of the rules.
 struct Said {
     since: Mutex<u64>,
-    refused: Mutex<Option<RefusedPolicy>>,
+    refused: Mutex<Option<RefusedFiles>>,
+}
+
+impl Said {
+    fn from_now() -> Self {
+        Self { since: Mutex::new(now()), refused: Mutex::new(None) }
+    }
+
+    fn of(all: &[Self; 2], subject: Subject) -> &Self {
+        let [policy, rules] = all;
+        match subject {
+            Subject::Policy => policy,
+            Subject::Rules => rules,
+        }
+    }
+
+    fn status(&self, revision: &str, rules: usize) -> FilesStatus {
+        let refused = lock(&self.refused).clone();
+        FilesStatus { revision: revision.to_owned(), rules, since: *lock(&self.since), refused }
+    }
 }
 
 impl Follower {
-    /// What is in force, and whether its files say something else.
-    pub fn status(&self) -> PolicyStatus {
-        let refused = lock(&self.said.refused).clone();
-        let in_force = self.gateway.in_force();
-        PolicyStatus {
-            revision: in_force.policy().to_owned(),
-            rules: in_force.engine.policy().rules(),
-            since: *lock(&self.said.since),
-            refused,
-        }
+    /// Which policy is in force, and whether its files say something else.
+    pub fn policy(&self) -> FilesStatus {
+        let policy = self.gateway.in_force();
+        let policy = policy.engine.policy();
+        Said::of(&self.said, Subject::Policy).status(policy.revision(), policy.rules())
+    }
+
+    /// The same of the detection rules.
+    pub fn rules(&self) -> FilesStatus {
+        let rules = self.gateway.in_force();
+        let rules = rules.engine.rules();
+        Said::of(&self.said, Subject::Rules).status(rules.revision(), rules.rules().len())
     }
 }
 
@@ -360,7 +393,7 @@ struct Following {
     ground: Ground,
     files: PolicyFiles,
     process: Mode,
-    said: Arc<Said>,
+    said: Arc<[Said; 2]>,
     runtime: Handle,
     hasher: RandomState,
     /// A hash of what was read last, faults of reading included: the same is not tried twice.
@@ -380,49 +413,102 @@ impl Following {
         if let Some(rest) = self.looked.and_then(|looked| PAUSE.checked_sub(looked.elapsed())) {
             std::thread::sleep(rest);
         }
+        self.look_at_rules();
         let texts = self.files.read(self.lost);
         let hash = texts.hash(&self.hasher);
         if std::mem::replace(&mut self.tried, hash) != hash {
             match texts.compile() {
                 Ok(policy) => self.accept(policy, &texts),
-                Err(found) => self.refuse(&texts.faults(found)),
+                Err(found) => self.refuse(Subject::Policy, &texts.faults(found)),
             }
         }
         self.looked = Some(Instant::now());
-        texts.files
+        [texts.files, self.ground.texts.files.clone()].concat()
+    }
+
+    fn look_at_rules(&mut self) {
+        let texts = self.ground.files.read();
+        if texts == self.ground.texts {
+            return;
+        }
+        match texts.compile() {
+            Ok(rules) if rules.revision() == self.ground.rules.revision() => self.recover(Subject::Rules),
+            Ok(rules) => self.accept_rules(rules),
+            Err(found) => self.refuse(Subject::Rules, &texts.faults(found)),
+        }
+        self.ground.texts = texts;
     }
 
     fn accept(&mut self, policy: Policy, texts: &Gathered) {
         texts.warn(&policy);
         self.lost = true;
-        let mode = weakest(self.process, policy.mode());
         let (revision, rules) = (policy.revision().to_owned(), policy.rules());
-        let before = self.gateway.put_in_force(self.ground.engine(policy), mode);
-        *lock(&self.said.refused) = None;
-        *lock(&self.said.since) = now();
+        let mode = weakest(self.process, policy.mode());
+        let before = self.put_in_force(self.ground.engine(policy), mode);
+        self.recover(Subject::Policy);
         let message = format!("{rules} rules, mode {}; before it {}", mode.as_str(), before.policy());
-        self.retired.push(before);
         tracing::warn!(revision, rules, mode = mode.as_str(), "another policy is in force");
-        self.record("policy_changed", &revision, &message);
+        self.record(Subject::Policy, "changed", &revision, &message);
     }
 
-    fn refuse(&self, faults: &Faults) {
+    fn accept_rules(&mut self, rules: Arc<RuleSet>) {
+        let (revision, count) = (rules.revision().to_owned(), rules.rules().len());
+        self.ground.rules = Arc::clone(&rules);
+        let in_force = self.gateway.in_force();
+        let before = self.put_in_force(Arc::new(in_force.engine.with_rules(rules)), in_force.mode);
+        self.recover(Subject::Rules);
+        let message = format!("{count} rules; before them {}", before.engine.rules().revision());
+        tracing::warn!(revision, rules = count, "other detection rules are in force");
+        self.record(Subject::Rules, "changed", &revision, &message);
+    }
+
+    fn put_in_force(&mut self, engine: Arc<Engine>, mode: Mode) -> Arc<InForce> {
+        let before = self.gateway.put_in_force(engine, mode);
+        self.retired.push(Arc::clone(&before));
+        before
+    }
+
+    /// The files say what is in force.
+    fn recover(&self, subject: Subject) {
+        let said = Said::of(&self.said, subject);
+        *lock(&said.refused) = None;
+        *lock(&said.since) = now();
+    }
+
+    fn refuse(&self, subject: Subject, faults: &Faults) {
         let lines = faults.lines();
         let in_force = self.gateway.in_force();
-        *lock(&self.said.refused) = Some(RefusedPolicy { at: now(), faults: lines.clone() });
+        let revision = match subject {
+            Subject::Policy => in_force.policy(),
+            Subject::Rules => in_force.engine.rules().revision(),
+        };
+        *lock(&Said::of(&self.said, subject).refused) =
+            Some(RefusedFiles { at: now(), faults: lines.clone() });
         for rendered in faults.rendered() {
             tracing::error!("{rendered}");
         }
-        tracing::error!(in_force = in_force.policy(), "the new policy is refused; the one in force stays");
+        match subject {
+            Subject::Policy => {
+                tracing::error!(in_force = revision, "the new policy is refused; the one in force stays");
+            }
+            Subject::Rules => {
+                tracing::error!(
+                    in_force = revision,
+                    "the new detection rules are refused; those in force stay"
+                );
+            }
+        }
         let more = if lines.len() > 1 { format!("; {} faults in all", lines.len()) } else { String::new() };
         let first = lines.into_iter().next().unwrap_or_default();
-        self.record("policy_refused", in_force.policy(), &format!("{first}{more}"));
+        self.record(subject, "refused", revision, &format!("{first}{more}"));
     }
 
-    fn record(&self, event: &str, target: &str, message: &str) {
-        let recorded = self.runtime.block_on(self.gateway.recorder().control(event, "file", target, message));
+    fn record(&self, subject: Subject, what: &str, target: &str, message: &str) {
+        let event = format!("{}_{what}", subject.as_str());
+        let recorded =
+            self.runtime.block_on(self.gateway.recorder().control(&event, "file", target, message));
         if let Err(error) = recorded {
-            tracing::error!(%error, event, "a change of the policy could not be recorded");
+            tracing::error!(%error, event, "a change of what is in force could not be recorded");
         }
     }
 }

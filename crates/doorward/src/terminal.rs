@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use doorward_core::syntax::json::quoted;
 use doorward_core::syntax::{Diagnostic, Severity};
 
 /// Faults of several sources, gathered so that all are shown at once.
@@ -18,6 +19,22 @@ pub struct Faults {
 pub struct ConfigError(String);
 
 impl Faults {
+    /// Faults by the source they were found in; `text` gives the text of a source.
+    pub fn by_origin<'a>(found: Vec<Diagnostic>, text: impl Fn(&str) -> &'a str) -> Self {
+        let mut faults = Self::default();
+        let mut origins: Vec<String> = Vec::new();
+        for diagnostic in &found {
+            if !origins.contains(&diagnostic.origin) {
+                origins.push(diagnostic.origin.clone());
+            }
+        }
+        for origin in origins {
+            let of_this = found.iter().filter(|diagnostic| diagnostic.origin == origin).cloned().collect();
+            faults.add(&origin, text(&origin), of_this);
+        }
+        faults
+    }
+
     /// Adds what was found in the source `name`.
     pub fn add(&mut self, name: &str, text: &str, found: Vec<Diagnostic>) {
         self.errors |= found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
@@ -120,6 +137,31 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
 /// A line to standard error.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A fault as a JSON object; `source` is the text it was found in.
+pub fn fault_json(source: &str, diagnostic: &Diagnostic) -> String {
+    let (line, column) = diagnostic.position(source.as_bytes());
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    format!(
+        "{{\"severity\":\"{severity}\",\"file\":{},\"line\":{line},\"column\":{column},\"message\":{},\"advice\":{}}}",
+        text(&diagnostic.origin),
+        text(&diagnostic.message),
+        text(&diagnostic.advice)
+    )
+}
+
+/// A JSON text.
+pub fn text(text: &str) -> String {
+    String::from_utf8_lossy(&quoted(text)).into_owned()
+}
+
+/// A number of things.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `text` without what a terminal would obey: the names in receipts are a stranger's words.

@@ -50,8 +50,9 @@ impl Desk for Paper {
     }
     async fn status(&self) -> Result<Status, Fault> {
         let (version, mode, agents) = ("0.1.0".into(), "block".into(), vec!["alice".into()]);
-        let policy = doorward_control::PolicyStatus::default();
-        Ok(Status { version, mode, policy, started: 11, receipts: 2, agents, kill: Arc::default() })
+        let policy = doorward_control::FilesStatus::default();
+        let rules = policy.clone();
+        Ok(Status { version, mode, policy, rules, started: 11, receipts: 2, agents, kill: Arc::default() })
     }
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {
         let asked = format!(r#"{{"limit":{limit},"before":{:?}}}"#, before.unwrap_or_default());

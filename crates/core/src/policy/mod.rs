@@ -6,10 +6,8 @@
 
 use std::collections::HashSet;
 
-use sha2::{Digest, Sha256};
-
 use crate::session::{Millis, Mode};
-use crate::syntax::{Diagnostic, Severity, Source};
+use crate::syntax::{Diagnostic, Severity, Source, digest};
 
 mod case;
 pub use case::{Case, Surprise};
@@ -166,7 +164,7 @@ impl Policy {
             groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,
-            revision: revision(layers),
+            revision: digest(layers.iter().map(|layer| layer.source.text)),
             warnings,
         })
     }
@@ -238,19 +236,4 @@ fn denying(defaults: &[Option<Default>; 3]) -> [bool; 3] {
         return [false, false, true];
     }
     defaults.map(|default| default == Some(Default::Deny))
-}
-
-/// Each text is preceded by its length, so that no two lists of sources read the same.
-fn revision(layers: &[Layer<'_>]) -> String {
-    let mut hash = Sha256::new();
-    for Layer { source, .. } in layers {
-        hash.update((source.text.len() as u64).to_be_bytes());
-        hash.update(source.text.as_bytes());
-    }
-    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            hex.extend(char::from_digit(u32::from(digit), 16));
-        }
-        hex
-    })
 }

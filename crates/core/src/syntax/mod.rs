@@ -5,6 +5,8 @@
 //! lenient: duplicate keys, invalid UTF-8, trailing bytes and unbounded depth are faults, and a fault
 //! says where it is.
 
+use sha2::{Digest as _, Sha256};
+
 mod node;
 pub use node::{Kind, Member, Node, Str};
 
@@ -121,4 +123,20 @@ impl Diagnostic {
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         (line, String::from_utf8_lossy(last).chars().count() + 1)
     }
+}
+
+/// The SHA-256 digest over `texts`, in hexadecimal. Each is preceded by its length (eight bytes, big endian), so that no
+/// two lists read the same.
+pub(crate) fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        for digit in [byte >> 4, byte & 15] {
+            hex.extend(char::from_digit(u32::from(digit), 16));
+        }
+        hex
+    })
 }

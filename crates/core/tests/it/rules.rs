@@ -1,10 +1,13 @@
 //! The shipped rules: the list, every example, every near miss; and what a rule file may not say.
 
+use std::sync::Arc;
+
 use doorward_core::action::alone;
-use doorward_core::detect::rules::{Example, RuleSet, shipped};
+use doorward_core::detect::rules::{RuleSet, shipped};
 use doorward_core::engine::Surroundings;
+use doorward_core::engine::examples::mistaken;
 use doorward_core::syntax::{Diagnostic, Source};
-use doorward_core::{Decision, Engine, Facts, Verdict};
+use doorward_core::{Engine, Facts, Verdict};
 
 fn engine() -> Engine {
     Engine::shipped(Surroundings::default()).unwrap_or_else(|faults| panic!("{}", told(&faults)))
@@ -50,38 +53,40 @@ fn the_list_of_shipped_rules_is_the_folder() {
     }
 }
 
-fn judge(engine: &Engine, example: &Example) -> Decision {
-    let action = alone::read(example.kind, &example.text, example.shell)
-        .unwrap_or_else(|error| panic!("{}: {error}", example.text));
-    engine.decide(&action, &Facts::default())
+#[test]
+fn every_example_matches_its_rule_and_no_near_miss_does() {
+    let rules = RuleSet::compile(shipped()).unwrap_or_else(|faults| panic!("{}", told(&faults)));
+    let wrong = mistaken(&Arc::new(rules), |_| true);
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), told(&wrong));
 }
 
 #[test]
-fn every_example_matches_its_rule_and_no_near_miss_does() {
-    let engine = engine();
-    let mut wrong = Vec::new();
-    for rule in engine.rules().rules() {
-        for example in &rule.examples {
-            let decision = judge(&engine, example);
-            let wanted = match rule.severity {
-                80.. => Verdict::Block,
-                60.. => Verdict::Ask,
-                30.. => Verdict::Audit,
-                _ => Verdict::Allow,
-            };
-            let hit =
-                decision.reasons.iter().any(|reason| reason.rule == rule.id && reason.verdict == wanted);
-            if !hit {
-                wrong.push(format!("{} misses {} {:?}", rule.id, example.kind, example.text));
-            }
-        }
-        for example in &rule.near_misses {
-            if judge(&engine, example).reasons.iter().any(|reason| reason.rule == rule.id) {
-                wrong.push(format!("{} hits the near miss {} {:?}", rule.id, example.kind, example.text));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+fn an_example_that_its_rule_misses_and_a_near_miss_that_it_hits_are_told() {
+    let text = "rules:
+  - id: own.misses
+    category: own
+    severity: 80
+    description: d
+    advice: a
+    attack: [T1059]
+    when: { text: { in: [command], literals: [frobnicate] } }
+    examples:
+      - command: frobnicate all
+      - command: frobnicat all
+    near_misses:
+      - command: ls
+      - command: frobnicate none
+";
+    let mine = Source { name: "mine.yaml", text };
+    let rules = RuleSet::compile(&[shipped(), &[mine]].concat()).unwrap();
+    let wrong = mistaken(&Arc::new(rules), |origin| origin == "mine.yaml");
+    let lines: Vec<_> =
+        wrong.iter().map(|fault| (fault.position(text.as_bytes()).0, &*fault.message)).collect();
+    assert_eq!(
+        lines,
+        [(11, "`own.misses` does not match this example"), (14, "`own.misses` matches this near miss")]
+    );
+    assert!(wrong.iter().all(|fault| fault.origin == "mine.yaml" && !fault.advice.is_empty()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ const LONGEST: usize = 16 << 20;
 /// If the input cannot be read or the policy not be used. A bad line is no error: it is answered, and
 /// the exit status is 1 at the end.
 pub fn run(cli: &Cli, args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let engine = config::shipped_engine(&config::home(cli.home.as_deref())?)?;
+    let engine = config::inspecting_engine(&config::home(cli.home.as_deref())?)?;
     let mut input: Box<dyn BufRead> = if args.file.as_os_str() == "-" {
         Box::new(BufReader::with_capacity(1 << 16, io::stdin()))
     } else {

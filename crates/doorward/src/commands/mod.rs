@@ -14,6 +14,8 @@ pub mod policy;
 
 pub mod receipts;
 
+pub mod rules;
+
 pub mod run;
 
 pub mod status;

@@ -7,14 +7,13 @@ use doorward_core::action::{Effect, alone};
 use doorward_core::decision::Reason;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
-use doorward_core::syntax::json::quoted;
-use doorward_core::syntax::{Diagnostic, Severity};
+use doorward_core::syntax::Diagnostic;
 use doorward_core::{Action, Decision, Engine};
 
 use crate::cli::{ActionArgs, Cli, PolicyArgs, PolicyCommand, RunArgs};
 use crate::config::{self, Config};
 use crate::policies::{self, Gathered, PolicyFiles};
-use crate::terminal::{self, print, say};
+use crate::terminal::{self, counted, fault_json, print, say, text};
 
 mod diff;
 
@@ -125,7 +124,8 @@ fn check(files: &Files, strict: bool, json: bool) -> anyhow::Result<ExitCode> {
     };
     let fine = policy.is_some() && (!strict || found.is_empty());
     if json {
-        let faults: Vec<String> = found.iter().map(|diagnostic| fault_json(files, diagnostic)).collect();
+        let faults: Vec<String> =
+            found.iter().map(|diagnostic| fault_json(files.text(&diagnostic.origin), diagnostic)).collect();
         let revision = policy.as_ref().map_or("null".to_owned(), |policy| text(policy.revision()));
         let rules = policy.as_ref().map_or(0, Policy::rules);
         let found = faults.join(",");
@@ -310,26 +310,4 @@ fn failure_json(case: &Case, surprise: &Surprise) -> String {
         surprise.verdict.as_str(),
         list(&surprise.rules)
     )
-}
-
-fn fault_json(files: &Files, diagnostic: &Diagnostic) -> String {
-    let (line, column) = diagnostic.position(files.text(&diagnostic.origin).as_bytes());
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    format!(
-        "{{\"severity\":\"{severity}\",\"file\":{},\"line\":{line},\"column\":{column},\"message\":{},\"advice\":{}}}",
-        text(&diagnostic.origin),
-        text(&diagnostic.message),
-        text(&diagnostic.advice)
-    )
-}
-
-fn text(text: &str) -> String {
-    String::from_utf8_lossy(&quoted(text)).into_owned()
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

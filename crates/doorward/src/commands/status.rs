@@ -10,7 +10,7 @@ use crate::terminal::{clean, print};
 use crate::{client, config};
 
 /// Runs the command: 0 if all is well, 1 if no process runs, if it cannot record, if something is stopped, or if
-/// the policy's files hold something that was refused.
+/// the files of policy or rules hold something that was refused.
 ///
 /// # Errors
 /// If there is no home directory, or the process does not answer.
@@ -41,8 +41,8 @@ pub fn run(cli: &Cli, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn refused(status: &Node) -> Option<&Node> {
-    status.get("policy")?.some("refused")
+fn refused<'a>(status: &'a Node, what: &str) -> Option<&'a Node> {
+    status.get(what)?.some("refused")
 }
 
 fn stopped(status: &Node) -> bool {
@@ -56,7 +56,8 @@ fn stopped(status: &Node) -> bool {
 }
 
 fn is_fine(status: &Node) -> bool {
-    status.get("ready").and_then(Node::as_bool) == Some(true) && refused(status).is_none() && !stopped(status)
+    let as_said = ["policy", "rules"].iter().all(|what| refused(status, what).is_none());
+    status.get("ready").and_then(Node::as_bool) == Some(true) && as_said && !stopped(status)
 }
 
 fn tell(status: &Node) {
@@ -73,13 +74,15 @@ fn tell(status: &Node) {
     if status.get("ready").and_then(Node::as_bool) != Some(true) {
         print(&format!("NOT READY: {}", status_text("not_ready")));
     }
-    let policy = status.get("policy");
-    let revision = text(policy, "revision");
-    let short = revision.get(..12).unwrap_or(&revision);
-    print(&format!("policy {short}: {} rules", text(policy, "rules")));
-    if let Some(refused) = refused(status) {
+    for what in ["policy", "rules"] {
+        let files = status.get(what);
+        let revision = text(files, "revision");
+        let short = revision.get(..12).unwrap_or(&revision);
+        let name = if what == "rules" { "detection" } else { what };
+        print(&format!("{name} {short}: {} rules", text(files, "rules")));
+        let Some(refused) = refused(status, what) else { continue };
         print(&format!(
-            "REFUSED: its files say something else since, with {} faults; the policy above stays in force",
+            "REFUSED: the files say something else since, with {} faults; what is above stays in force",
             text(Some(refused), "count")
         ));
         for fault in refused.get("faults").map(Node::elements).unwrap_or_default() {

@@ -23,6 +23,8 @@ mod reload;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod settings;

@@ -282,7 +282,7 @@ impl OutcomeRecord<'_> {
 /// Something done to Doorward itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ControlRecord<'a> {
-    /// `kill`, `resume`, `policy_changed`, `config_changed`, `unclean_shutdown`, `storage_full`, …
+    /// `kill`, `resume`, `policy_changed`, `rules_refused`, `config_changed`, `unclean_shutdown`, `storage_full`, …
     pub event: &'a str,
     /// Who did it: a credential's name, or `unauthenticated`.
     pub by: Option<&'a str>,

@@ -1,6 +1,7 @@
 //! From YAML to rules.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
@@ -8,7 +9,7 @@ use super::effects::{EffectCondition, TargetKind};
 use super::text::{HiddenKind, TextCondition};
 use super::{AssetClass, Capability, Example, Glob, PartKind, Rule, When};
 use crate::syntax::decode::Fields;
-use crate::syntax::{Diagnostic, Node, Span, yaml};
+use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 
 /// How deep conditions may nest.
 const MAX_DEPTH: u32 = 8;
@@ -33,14 +34,14 @@ const PARTS: [(&str, PartKind); 9] = [
 
 const SAMPLES: [&str; 5] = ["command", "tool_call", "tool_result", "outbound", "url"];
 
-/// The rules in `text`. Their text conditions are appended to `conditions`; `known` are ids in use.
+/// The rules in `source`. Their text conditions are appended to `conditions`; `known` are ids in use.
 pub(super) fn rules(
-    text: &str,
+    source: &Source<'_>,
     conditions: &mut Vec<TextCondition>,
     known: &mut HashSet<String>,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<Rule> {
-    let node = match yaml::parse(text.as_bytes()) {
+    let node = match yaml::parse(source.text.as_bytes()) {
         Ok(node) => node,
         Err(found) => {
             faults.extend(found);
@@ -50,13 +51,14 @@ pub(super) fn rules(
     let mut fields = Fields::of(&node, "a rule file", faults);
     fields.need("rules");
     let list = fields.list("rules");
-    let mut reader = Reader { conditions, faults: fields.faults() };
+    let mut reader = Reader { origin: source.name.into(), conditions, faults: fields.faults() };
     let rules = list.iter().filter_map(|node| reader.rule(node, known)).collect();
     fields.finish();
     rules
 }
 
 struct Reader<'a> {
+    origin: Arc<str>,
     conditions: &'a mut Vec<TextCondition>,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -103,6 +105,7 @@ impl Reader<'_> {
             attack: attack.into_iter().map(|(technique, _)| technique.to_owned()).collect(),
             examples,
             near_misses,
+            origin: Arc::clone(&self.origin),
             by_text: when.needs_text(),
             capabilities: when.capabilities(),
             audit_in,
@@ -135,7 +138,7 @@ impl Reader<'_> {
         }
         fields.finish();
         let (kind, _) = kinds.first()?;
-        Some(Example { kind, text: text?.to_owned(), shell })
+        Some(Example { kind, text: text?.to_owned(), shell, span: node.span })
     }
 
     fn when(&mut self, node: &Node, depth: u32) -> Option<When> {

@@ -5,10 +5,12 @@
 //! rules together, a regular expression only where one of its literals was seen, and for effects a
 //! comparison of words.
 
+use std::sync::Arc;
+
 use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
 use crate::detect::Finding;
 use crate::detect::glob::Glob;
-use crate::syntax::{Diagnostic, Source, Span};
+use crate::syntax::{Diagnostic, Source, Span, digest};
 
 mod decode;
 
@@ -32,6 +34,7 @@ const SHOWN: usize = 96;
 pub struct RuleSet {
     rules: Vec<Rule>,
     texts: Texts,
+    revision: String,
 }
 
 /// One rule.
@@ -53,6 +56,8 @@ pub struct Rule {
     pub examples: Vec<Example>,
     /// What it must not match.
     pub near_misses: Vec<Example>,
+    /// The file it stands in, as the set's source is named.
+    pub origin: Arc<str>,
     when: When,
     /// Kinds of parts in which the rule is worth a note and no more.
     audit_in: Vec<PartKind>,
@@ -71,6 +76,8 @@ pub struct Example {
     pub text: String,
     /// `sh`, `powershell`, `cmd`; `None` for the strongest plausible reading.
     pub shell: Option<&'static str>,
+    /// Where it stands in its file.
+    pub span: Span,
 }
 
 /// When a rule holds.
@@ -97,7 +104,7 @@ impl RuleSet {
         let mut rules: Vec<Rule> = Vec::new();
         for source in sources {
             let mut found = Vec::new();
-            rules.extend(decode::rules(source.text, &mut conditions, &mut known, &mut found));
+            rules.extend(decode::rules(source, &mut conditions, &mut known, &mut found));
             found.sort_by_key(|fault| fault.span);
             faults.extend(found.into_iter().map(|fault| fault.in_origin(source.name)));
         }
@@ -105,7 +112,13 @@ impl RuleSet {
             return Err(faults);
         }
         let texts = Texts::compile(conditions).map_err(|fault| vec![fault])?;
-        Ok(Self { rules, texts })
+        Ok(Self { rules, texts, revision: digest(sources.iter().map(|source| source.text)) })
+    }
+
+    /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
     }
 
     /// The rules, in the order of their sources.

@@ -10,10 +10,10 @@ use doorward_core::{Action, Decision, Engine, Verdict};
 use doorward_store::{Judged, Reader};
 
 use super::replay::{left_out, saying_json};
-use super::{Files, made_up, text};
+use super::{Files, made_up};
 use crate::cli::{Cli, DiffArgs};
 use crate::past::{self, Counts, Past, Saying, number};
-use crate::terminal::{self, clean, print};
+use crate::terminal::{self, clean, print, text};
 use crate::{config, serve, when};
 
 /// Most witnesses that are kept of one difference from each place they come from.

@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use doorward_core::syntax::json::quoted;
-
-use super::{Files, text};
+use super::Files;
 use crate::cli::{Cli, ReplayArgs};
 use crate::past::{self, Counts, Past, Saying, number};
-use crate::terminal::{self, clean, print, say};
+use crate::terminal::{self, clean, print, say, text};
 use crate::{config, serve, when};
 
 /// An action that is decided differently.
@@ -127,7 +125,6 @@ fn change_json(change: &Change) -> String {
 
 /// `{"verdict": …, "rules": […]}`.
 pub fn saying_json(saying: &Saying) -> String {
-    let rules: Vec<String> =
-        saying.rules.iter().map(|rule| String::from_utf8_lossy(&quoted(rule)).into_owned()).collect();
+    let rules: Vec<String> = saying.rules.iter().map(|rule| text(rule)).collect();
     format!("{{\"verdict\":\"{}\",\"rules\":[{}]}}", saying.verdict.as_str(), rules.join(","))
 }

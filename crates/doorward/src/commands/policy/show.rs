@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use doorward_core::policy::Provision;
 
-use super::{Files, text};
-use crate::terminal::{clean, print};
+use super::Files;
+use crate::terminal::{clean, print, text};
 
 /// Runs the command.
 ///
