@@ -122,6 +122,10 @@ impl Splitter {
             Some((at, true)) => {
                 let raw = self.buffer.split_to(at + 1).freeze();
                 (self.searched, self.passing) = (0, None);
+                // In pieces it would have been too long before its end came.
+                if begun == Begun::Object && raw.len() > self.limit {
+                    return self.oversize(&raw);
+                }
                 self.unheld(begun, raw).map(Some)
             }
             // The quote stays with what follows it.
@@ -335,6 +339,19 @@ mod tests {
         assert_eq!(run(&[array.as_bytes()], true).unwrap().1, array.as_bytes());
     }
 
+    /// What may be an object is kept until its line has come, and no longer than a line may be.
+    #[test]
+    fn an_object_in_a_line_that_is_not_read_is_bounded_in_every_split() {
+        for length in 55..70 {
+            let text = format!("x\u{2028}{{\"{}\n", "a".repeat(length));
+            let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            let whole = run(&[text.as_bytes()], true);
+            assert_eq!(run(&single, true), whole, "{length}");
+            // The quote and the end of the line count.
+            assert_eq!(whole.is_err(), length + 2 > 64, "{length}: {whole:?}");
+        }
+    }
+
     #[test]
     fn a_file_that_is_something_else_passes() {
         for text in ["name,age\r{x\n1,2\n", "{\n  \"a\": 1\n}\n", "\u{85}{ }", "{}\n{}", "\n\n  \n", ""] {
@@ -350,7 +367,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunking_never_matters(text in "(\\{|\"|a|\n|\r\n|\r| |\u{2028}|\u{feff}|\\}){0,20}", loose in any::<bool>(), cuts in proptest::collection::vec(0usize..80, 0..6)) {
+        fn chunking_never_matters(text in "(\\{|\"|a|aaaaaaaa|\n|\r\n|\r| |\u{2028}|\u{feff}|\\}){0,40}", loose in any::<bool>(), cuts in proptest::collection::vec(0usize..80, 0..6)) {
             let bytes = text.as_bytes();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
             cuts.extend([0, bytes.len()]);
