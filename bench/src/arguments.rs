@@ -24,7 +24,15 @@ Measures the model door beside other proxies, in one run, and prints tables.
   --markdown FILE      writes the tables
   --doorward FILE      the binary to measure (default: beside this one)
   --environments DIR   where the Python environments of mitmproxy and litellm are, or will be made
-  --python FILE        the interpreter to make them with";
+  --python FILE        the interpreter to make them with
+
+cargo xtask bench detect [--rounds N] [--json FILE] [--markdown FILE]
+
+Measures how fast text is looked through, beside one bare pass over the same literals.
+
+cargo xtask bench policy [--help]
+
+Measures the policy engine beside others.";
 
 /// What is asked for.
 #[derive(Debug)]
@@ -33,8 +41,17 @@ pub enum Request {
     Help,
     /// Be the upstream of a run.
     Upstream,
-    /// Measure.
+    /// Measure the model door.
     Model(Box<Options>),
+    /// Measure detection.
+    Detect {
+        /// How often everything is measured.
+        rounds: usize,
+        /// Where the figures go.
+        json: Option<PathBuf>,
+        /// Where the tables go.
+        markdown: Option<PathBuf>,
+    },
 }
 
 /// A part of the measurement.
@@ -102,8 +119,11 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
     match arguments.next().map(String::as_str) {
         Some("model") => {}
         Some("upstream") => return Ok(Request::Upstream),
+        Some("detect") => return detect(arguments),
         None | Some("help" | "--help" | "-h") => return Ok(Request::Help),
-        Some(other) => return Err(format!("unknown benchmark `{other}`; there is `model`")),
+        Some(other) => {
+            return Err(format!("unknown benchmark `{other}`; there are `model`, `detect` and `policy`"));
+        }
     }
     let quick = all.iter().any(|argument| argument == "--quick");
     let peers =
@@ -155,6 +175,21 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         }
     }
     Ok(Request::Model(Box::new(options)))
+}
+
+fn detect<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Request, String> {
+    let (mut rounds, mut json, mut markdown) = (5, None, None);
+    while let Some(name) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value after it"));
+        match name.as_str() {
+            "--rounds" => rounds = positive(name, value()?)?,
+            "--json" => json = Some(value()?.into()),
+            "--markdown" => markdown = Some(value()?.into()),
+            "--help" | "-h" => return Ok(Request::Help),
+            other => return Err(format!("unknown option `{other}`")),
+        }
+    }
+    Ok(Request::Detect { rounds, json, markdown })
 }
 
 fn rows(list: &str) -> Result<String, String> {

@@ -1,4 +1,5 @@
-//! `cargo xtask bench model`: the model door beside other proxies, in one run. See `docs/benchmarks.md`.
+//! `cargo xtask bench model`: the model door beside other proxies, in one run; `cargo xtask bench detect`: how fast text is
+//! looked through. See `docs/benchmarks.md`.
 
 #[cfg(target_os = "linux")]
 mod arguments;
@@ -8,6 +9,8 @@ mod budgets;
 mod client;
 #[cfg(target_os = "linux")]
 mod clock;
+#[cfg(target_os = "linux")]
+mod detect;
 #[cfg(target_os = "linux")]
 mod http;
 #[cfg(target_os = "linux")]
@@ -44,6 +47,9 @@ fn main() -> std::process::ExitCode {
         }
         Ok(Request::Upstream) => upstream::serve(),
         Ok(Request::Model(options)) => model::run(&options),
+        Ok(Request::Detect { rounds, json, markdown }) => {
+            detect::run(rounds, json.as_deref(), markdown.as_deref())
+        }
         Err(error) => {
             report::tell(&format!("bench: {error}\n\n{}", arguments::USAGE));
             return ExitCode::from(2);

@@ -127,6 +127,11 @@ impl RuleSet {
         &self.rules
     }
 
+    /// Every literal that text is searched for, in lower case, each once.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        self.texts.words()
+    }
+
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
     /// of parts, such as a command line without the quotes that hide its words. Parts for which `skip`
     /// says so are not looked at.

@@ -55,6 +55,8 @@ const TRIES: usize = 64;
 pub(super) struct Texts {
     conditions: Vec<TextCondition>,
     literals: AhoCorasick,
+    /// The literals, in lower case.
+    words: Vec<String>,
     /// For each literal the conditions it belongs to.
     owners: Vec<Vec<usize>>,
     /// Conditions that look for hidden letters.
@@ -90,7 +92,11 @@ impl Texts {
         let is_hidden =
             |(index, condition): (usize, &TextCondition)| (!condition.hidden.is_empty()).then_some(index);
         let hidden = conditions.iter().enumerate().filter_map(is_hidden).collect();
-        Ok(Self { conditions, literals, owners, hidden })
+        Ok(Self { conditions, literals, words, owners, hidden })
+    }
+
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(String::as_str)
     }
 
     pub(super) fn nothing_seen(&self) -> Seen {
