@@ -17,7 +17,13 @@ fn holds(condition: &str, action: &Action) -> Option<Truth> {
     let text = format!("default: allow\nrules:\n- name: r\n  deny: {{body: {condition}}}\n");
     let policy = Policy::compile(&[Source { name: "policy", text: &text }]).ok()?;
     let facts = Facts::default();
-    let given = Given { effects: &action.effects, home: "", findings: &[], facts: &facts };
+    let given = Given {
+        effects: &action.effects,
+        home: "",
+        findings: &[],
+        facts: &facts,
+        lists: &doorward_core::detect::destination::Lists::default(),
+    };
     policy.explain(action, &given).first().map(|rule| rule.holds)
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use doorward_core::action::request::{Body, Header, Request};
 use doorward_core::action::{Action, alone};
 use doorward_core::decision::Verdict;
+use doorward_core::detect::destination::Lists;
 use doorward_core::policy::{Given, Policy};
 use doorward_core::session::Facts;
 use doorward_core::syntax::Source;
@@ -24,8 +25,9 @@ pub fn run(case: Case, rules: usize, budget: Duration) -> anyhow::Result<Taken> 
         let kind = Header { name: "content-type".into(), value: (*b"application/json").into() };
         alone::request(Request::new("POST", &url, vec![kind], Body::Whole(body.clone().into())))
     };
+    let lists = Lists::default();
     timed(case, prepared, budget, fresh, |action| {
-        let given = Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts };
+        let given = Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts, lists: &lists };
         let reasons = policy.evaluate(action, &given);
         Ok(reasons.iter().any(|reason| reason.verdict == Verdict::Block))
     })

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::action::shell::{self, Reading};
-use crate::action::{Action, ActionKind, Effect, PartKind, Source};
+use crate::action::{Action, ActionKind, Effect, Flow, PartKind, Source};
 use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
+use crate::detect::destination::Crossing;
 use crate::detect::rules::{MOST_AUDITED, RuleSet, shipped};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Kill, Remembered};
@@ -118,7 +119,8 @@ impl Engine {
             self.floor.judge(action, effects, &readings, &mut reasons);
         }
         let findings = self.findings(action, effects, &readings, facts);
-        let given = Given { effects, home: &self.home, findings: &findings, facts };
+        let given =
+            Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
         let lifted = self.policy.suppressions(action, &given);
         reasons
@@ -142,7 +144,9 @@ impl Engine {
         let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         let findings = self.findings(action, effects, &readings, facts);
-        self.policy.explain(action, &Given { effects, home: &self.home, findings: &findings, facts })
+        let given =
+            Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
+        self.policy.explain(action, &given)
     }
 
     /// What is seen in text that is already on its way and can only be audited.
@@ -182,7 +186,29 @@ impl Engine {
         let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
         let spoken: Vec<(usize, String)> =
             readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
-        self.rules.findings(action, effects, &spoken, &remembered)
+        let mut findings = self.rules.findings(action, effects, &spoken, &remembered);
+        findings.extend(self.destinations(action, effects, readings));
+        findings
+    }
+
+    /// What detectors find in where it leads.
+    fn destinations(
+        &self,
+        action: &Action,
+        effects: &[Effect],
+        readings: &[(usize, Reading)],
+    ) -> Vec<Finding> {
+        let sent = readings.iter().flat_map(|(_, reading)| {
+            let effect = |flow: &Flow| reading.effects.get(usize::from(*flow));
+            reading.writes.iter().filter_map(move |(flow, text)| Some((effect(flow)?, text.as_str())))
+        });
+        self.rules.lists().findings(&Crossing {
+            action,
+            effects,
+            sent: &sent.collect::<Vec<_>>(),
+            allowed: &|at, url| self.policy.allows_place(at, url),
+            strict: self.policy.profile() == Profile::Strict,
+        })
     }
 
     fn reason(&self, finding: &Finding) -> Option<Reason> {

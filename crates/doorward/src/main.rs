@@ -10,6 +10,8 @@ mod past;
 
 mod policies;
 
+mod registries;
+
 mod rules;
 
 mod serve;

@@ -17,6 +17,7 @@ use doorward_gateway::{Gateway, InForce};
 use doorward_store::{FileWatch, StoreError};
 use tokio::runtime::Handle;
 
+use crate::registries;
 use crate::rules::{GatheredRules, RuleFiles};
 use crate::serve::now;
 use crate::terminal::Faults;
@@ -238,6 +239,10 @@ impl Ground {
         files.make_folder();
         let texts = files.read();
         let rules = texts.compile().map_err(|found| texts.faults(found).into_error())?;
+        for note in &registries::learnt().notes {
+            tracing::warn!("package registries: {note}");
+        }
+        tracing::info!(registries = rules.lists().registries().len(), "learnt from package clients");
         Ok(Self { files, texts, rules, around })
     }
 

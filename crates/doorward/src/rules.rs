@@ -7,8 +7,8 @@ use doorward_core::detect::rules::{RuleSet, shipped};
 use doorward_core::engine::examples;
 use doorward_core::syntax::{Diagnostic, Source, Span};
 
-use crate::policies;
 use crate::terminal::Faults;
+use crate::{policies, registries};
 
 /// Most files of rules.
 const MOST: usize = 256;
@@ -125,7 +125,8 @@ impl GatheredRules {
         let mut faults: Vec<Diagnostic> = unread.collect();
         let own = self.texts.iter().map(|(name, text)| Source { name, text });
         let sources: Vec<Source<'_>> = shipped().iter().copied().chain(own).collect();
-        match RuleSet::compile(&sources).map(Arc::new) {
+        let registries = registries::learnt().registries.iter().cloned();
+        match RuleSet::compile(&sources).map(|rules| Arc::new(rules.with_registries(registries))) {
             Ok(rules) => {
                 faults.extend(examples::mistaken(&rules, |origin| self.has(origin)));
                 if faults.is_empty() { Ok(rules) } else { Err(faults) }

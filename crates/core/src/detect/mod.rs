@@ -6,6 +6,8 @@
 
 use crate::syntax::Span;
 
+pub mod destination;
+
 pub mod glob;
 
 pub mod normalize;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::{Engine, Surroundings};
-use crate::action::alone;
+use crate::action::{Action, alone};
 use crate::decision::{Decision, Verdict};
+use crate::detect::destination::{At, Class, Classes, Deed, Group, Lead, lead};
 use crate::detect::rules::{Example, Rule, RuleSet};
 use crate::policy::{Policy, SHIPPED};
 use crate::session::Facts;
 use crate::syntax::{Diagnostic, Source};
 
-/// What is wrong with the examples of those rules in `rules` whose file `asked` is true of: an example its rule does
+/// What is wrong with the examples of those rules, and of those lists of places, in `rules` whose file `asked` is true of: an example its rule does
 /// not match, or a near miss that it does. They are tried on the whole set under the shipped policy, so that nothing
 /// an operator allows or suppresses hides a mistake.
 #[must_use]
@@ -26,7 +27,45 @@ pub fn mistaken(rules: &Arc<RuleSet>, asked: impl Fn(&str) -> bool) -> Vec<Diagn
         let hit = rule.near_misses.iter().filter_map(|example| engine.hit(rule, example));
         found.extend(missed.chain(hit).map(|fault| fault.in_origin(&*rule.origin)));
     }
+    let lists = rules.lists();
+    for group in lists.groups().iter().filter(|group| asked(&group.origin)) {
+        let is_in = |example: &Example| match group.class {
+            Class::Blocked => engine.finds(example, "destination.blocked", &group.id),
+            _ => engine.leads_to(example, group),
+        };
+        let samples = (&*group.examples, &*group.near_misses);
+        found.extend(
+            compared(&group.id, samples, is_in).into_iter().map(|fault| fault.in_origin(&*group.origin)),
+        );
+    }
+    for kind in lists.sensitive().iter().filter(|kind| asked(&kind.origin)) {
+        let is_in = |example: &Example| engine.finds(example, "destination.sensitive-path", &kind.id);
+        let samples = (&*kind.examples, &*kind.near_misses);
+        found.extend(
+            compared(&kind.id, samples, is_in).into_iter().map(|fault| fault.in_origin(&*kind.origin)),
+        );
+    }
     found
+}
+
+/// What is wrong with the samples of one entry of a list: examples that are not in it, and near misses that are.
+fn compared(
+    id: &str,
+    (examples, near_misses): (&[Example], &[Example]),
+    is_in: impl Fn(&Example) -> Result<bool, Diagnostic>,
+) -> Vec<Diagnostic> {
+    let wanted = examples.iter().map(|example| (example, true));
+    let unwanted = near_misses.iter().map(|example| (example, false));
+    let faults = wanted.chain(unwanted).filter_map(|(example, wanted)| {
+        let message = match is_in(example) {
+            Ok(found) if found == wanted => return None,
+            Ok(true) => format!("`{id}` has this near miss"),
+            Ok(false) => format!("`{id}` does not have this example"),
+            Err(fault) => return Some(fault),
+        };
+        Some(Diagnostic::error(example.span, message).advise("correct the places, or the example"))
+    });
+    faults.collect()
 }
 
 impl Engine {
@@ -67,9 +106,33 @@ impl Engine {
         })
     }
 
-    fn tried(&self, example: &Example) -> Result<Decision, Diagnostic> {
-        let action = alone::read(example.kind, &example.text, example.shell)
-            .map_err(|error| Diagnostic::error(example.span, error.to_string()))?;
-        Ok(self.decide(&action, &Facts::default()))
+    /// Whether a finding of this rule and category is made in it.
+    fn finds(&self, example: &Example, rule: &str, category: &str) -> Result<bool, Diagnostic> {
+        let action = read(example)?;
+        let readings = super::readings(&action);
+        let found = self.findings(&action, &action.effects, &readings, &Facts::default());
+        Ok(found.iter().any(|finding| finding.rule == rule && finding.category == category))
     }
+
+    /// Whether an effect of it surely leads to a place of this group, which allows.
+    fn leads_to(&self, example: &Example, group: &Group) -> Result<bool, Diagnostic> {
+        let action = read(example)?;
+        Ok(action.effects.iter().any(|effect| match (lead(action.kind, effect), Deed::of(effect)) {
+            (Lead::Url(url), Some(deed)) => {
+                let listed = self.rules.lists().look_up(At::url(&url), deed);
+                let of_group = listed.group.is_some_and(|found| found.id == group.id);
+                of_group && listed.classes == Classes::of(group.class)
+            }
+            _ => false,
+        }))
+    }
+
+    fn tried(&self, example: &Example) -> Result<Decision, Diagnostic> {
+        Ok(self.decide(&read(example)?, &Facts::default()))
+    }
+}
+
+fn read(example: &Example) -> Result<Action, Diagnostic> {
+    let action = alone::read(example.kind, &example.text, example.shell);
+    action.map_err(|error| Diagnostic::error(example.span, error.to_string()))
 }

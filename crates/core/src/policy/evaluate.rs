@@ -7,6 +7,7 @@ use super::{Level, Policy};
 use crate::action::{Action, ActionKind, Effect};
 use crate::decision::{Layer, Reason, Verdict};
 use crate::detect::Finding;
+use crate::detect::destination::Lists;
 use crate::session::Facts;
 
 /// What is known of an action besides itself.
@@ -20,6 +21,8 @@ pub struct Given<'a> {
     pub findings: &'a [Finding],
     /// What is known of the world.
     pub facts: &'a Facts,
+    /// What is known of places besides what the policy says.
+    pub lists: &'a Lists,
 }
 
 impl Policy {
@@ -35,6 +38,7 @@ impl Policy {
         if !self.index.is_empty() {
             self.apply(action, given, &mut open, &mut reasons);
         }
+        self.destinations.judge(action, given, &mut reasons);
         let denied = Level::ALL.into_iter().zip(open).filter(|(_, open)| *open);
         reasons.extend(denied.map(|(level, _)| denied_by_default(level)));
         reasons
@@ -65,8 +69,14 @@ impl Policy {
         }
     }
 
-    pub(super) fn judged<'a>(&self, action: &'a Action, given: &'a Given<'a>) -> Judged<'a> {
-        Judged::new(action, given, self.index.asks_for_hosts(), self.index.asks_for_urls())
+    pub(super) fn judged<'a>(&'a self, action: &'a Action, given: &'a Given<'a>) -> Judged<'a> {
+        Judged::new(
+            action,
+            given,
+            &self.destinations,
+            self.index.asks_for_hosts(),
+            self.index.asks_for_urls(),
+        )
     }
 }
 

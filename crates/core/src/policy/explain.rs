@@ -39,7 +39,7 @@ impl Policy {
     /// What each rule says about `action`, in the order of the rules.
     #[must_use]
     pub fn explain(&self, action: &Action, given: &Given<'_>) -> Vec<Explained> {
-        let judged = Judged::new(action, given, true, true);
+        let judged = Judged::new(action, given, &self.destinations, true, true);
         let mut considered = vec![false; self.rules.len()];
         for index in [&self.index, &self.limits, &self.suppressing] {
             for at in index.candidates(action, given, &judged.hosts) {
@@ -86,6 +86,7 @@ impl Judged<'_> {
         add("asset", !matcher.asset.is_empty(), &|effect, _| asset(matcher, effect));
         add("host", !matcher.host.is_empty(), &|_, at| self.host(matcher, at));
         add("url", !matcher.url.is_empty(), &|_, at| self.url(matcher, at));
+        add("destination", !matcher.destination.is_empty(), &|_, at| self.destination(matcher, at));
         add("path", !matcher.path.is_empty(), &|effect, _| self.path(&matcher.path, effect));
         add("target", !matcher.target.is_empty(), &|effect, _| target(&matcher.target, effect));
         let mut holds = if rule.verb.restricts() { self.some(matcher) } else { self.all(matcher) };

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::destinations::Destinations;
 use super::evaluate::Given;
 pub(super) use super::index::Known;
 use super::request::Field;
@@ -10,6 +11,7 @@ use super::truth::Truth;
 use crate::action::request::Tree;
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, PartKind, Source, Target};
 use crate::decision::Coverage;
+use crate::detect::destination::{Classes, Lead, lead};
 use crate::detect::glob::Glob;
 use crate::syntax::{Node, json};
 use crate::url::{self, Url};
@@ -24,10 +26,19 @@ pub(super) struct Judged<'a> {
     pub(super) urls: Vec<Option<Url>>,
     /// The arguments of a call, read when a rule asks for them; `None` if they cannot be read.
     arguments: OnceCell<Option<Tree>>,
+    /// Where each effect leads and what that is by the lists, found out when a rule asks for it.
+    ways: OnceCell<Vec<(Lead, Classes)>>,
+    destinations: &'a Destinations,
 }
 
 impl<'a> Judged<'a> {
-    pub(super) fn new(action: &'a Action, given: &'a Given<'a>, hosts: bool, urls: bool) -> Self {
+    pub(super) fn new(
+        action: &'a Action,
+        given: &'a Given<'a>,
+        destinations: &'a Destinations,
+        hosts: bool,
+        urls: bool,
+    ) -> Self {
         let each = |asked: bool| given.effects.iter().take(if asked { usize::MAX } else { 0 });
         Self {
             action,
@@ -35,6 +46,8 @@ impl<'a> Judged<'a> {
             hosts: each(hosts).map(|effect| reached(action.kind, effect)).collect(),
             urls: each(urls).map(fetched).collect(),
             arguments: OnceCell::new(),
+            ways: OnceCell::new(),
+            destinations,
         }
     }
 
@@ -218,6 +231,7 @@ impl<'a> Judged<'a> {
             .min_with(|| self.request_of(matcher, effect))
             .min_with(|| self.host(matcher, at))
             .min_with(|| self.url(matcher, at))
+            .min_with(|| self.destination(matcher, at))
             .min_with(|| self.path(&matcher.path, effect))
             .min_with(|| target(&matcher.target, effect))
     }
@@ -248,6 +262,23 @@ impl<'a> Judged<'a> {
                 Truth::from(matcher.url.iter().any(|pattern| pattern.is_at(host))).min(Truth::Unknown)
             }
         }
+    }
+
+    pub(super) fn destination(&self, matcher: &Matcher, at: usize) -> Truth {
+        if matcher.destination.is_empty() {
+            return Truth::Yes;
+        }
+        let ways = self.ways.get_or_init(|| {
+            let way = |effect: &Effect| {
+                let lead = lead(self.action.kind, effect);
+                let listed = self.given.lists.classify_lead(&lead, effect);
+                (lead, listed)
+            };
+            self.given.effects.iter().map(way).collect()
+        });
+        let Some((lead, listed)) = ways.get(at) else { return Truth::No };
+        let classes = self.destinations.classes(matcher.level, lead, *listed);
+        Truth::of(classes.meets(matcher.destination), classes.within(matcher.destination))
     }
 
     pub(super) fn path(&self, patterns: &[PathPattern], effect: &Effect) -> Truth {

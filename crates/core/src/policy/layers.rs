@@ -2,6 +2,8 @@
 //!
 //! Nothing here reads a file: whoever does passes a reader in.
 
+use std::borrow::Cow;
+
 use super::Policy;
 use super::rule::Place;
 use crate::session::Mode;
@@ -190,11 +192,12 @@ impl Policy {
             level: setting.level,
             place: &setting.place,
             key: setting.key,
-            value: setting.value,
+            value: &setting.value,
             // Each level's `default` stands for itself; of mode and profile there is one.
             counts: match setting.key {
                 "mode" => setting.value == mode_word(self.mode()),
                 "profile" => setting.value == self.profile().as_str(),
+                key if key.starts_with("destinations.") => setting.value != "false",
                 _ => self.default_of(setting.level).is_some_and(|default| default.as_str() == setting.value),
             },
         });
@@ -215,7 +218,7 @@ pub(super) struct Setting {
     pub level: Level,
     pub place: Place,
     pub key: &'static str,
-    pub value: &'static str,
+    pub value: Cow<'static, str>,
 }
 
 /// The word in policies.
@@ -233,7 +236,7 @@ pub struct Provision<'p> {
     pub level: Level,
     /// Where it was written.
     pub place: &'p Place,
-    /// `default`, `mode`, `profile`, or a rule's verb.
+    /// `default`, `mode`, `profile`, a list of `destinations`, or a rule's verb.
     pub key: &'static str,
     /// What it says, or the rule's name.
     pub value: &'p str,

@@ -116,7 +116,7 @@ impl Policy {
         if self.limits.is_empty() || !is_counted(action.kind) {
             return Vec::new();
         }
-        let judged = Judged::new(action, given, true, true);
+        let judged = Judged::new(action, given, &self.destinations, true, true);
         let candidates = self.limits.candidates(action, given, &judged.hosts);
         let limits = candidates.filter_map(|at| {
             let rule = self.rules.get(at)?;

@@ -17,6 +17,9 @@ pub use counters::{Counters, Exceeded, Reservation};
 
 mod date;
 
+mod destinations;
+use destinations::Destinations;
+
 mod evaluate;
 pub use evaluate::{Given, answers_to_default};
 
@@ -80,6 +83,7 @@ pub struct Policy {
     index: Index,
     limits: Index,
     suppressing: Index,
+    destinations: Destinations,
     /// The counters of its limits.
     groups: HashSet<[u8; 16]>,
     cases: Vec<Case>,
@@ -161,6 +165,7 @@ impl Policy {
             index: Index::of(&parsed.rules, Verb::judges),
             limits: Index::of(&parsed.rules, |verb| verb == Verb::Limit),
             suppressing: Index::of(&parsed.rules, |verb| verb == Verb::Suppress),
+            destinations: parsed.destinations,
             groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,

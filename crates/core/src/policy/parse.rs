@@ -5,12 +5,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::case::{self, Case};
+use super::destinations::{Destinations, NAMES};
 use super::layers::{Layer, Level, Setting, mode_word};
 use super::rule::{Place, Rule, Verb};
 use super::{Default, Profile, date};
 use crate::session::{Millis, Mode};
 use crate::syntax::decode::{Fields, suggestion};
 use crate::syntax::{Diagnostic, Node, Span, yaml};
+
+mod destinations;
+pub(super) use destinations::MOST_PLACES;
 
 mod limit;
 use limit::Limits;
@@ -44,6 +48,7 @@ pub(super) struct Parsed {
     pub(super) settings: Vec<Setting>,
     pub(super) mode: Option<Mode>,
     pub(super) profile: Option<Profile>,
+    pub(super) destinations: Destinations,
     pub(super) rules: Vec<Rule>,
     /// What each of them is about, as written.
     about: Vec<About>,
@@ -89,6 +94,7 @@ impl Parsed {
             settings: Vec::new(),
             mode: None,
             profile: None,
+            destinations: Destinations::default(),
             rules: Vec::new(),
             about: Vec::new(),
             cases: Vec::new(),
@@ -121,7 +127,7 @@ impl Parsed {
         self.faults.extend(shadow::warnings(&self.rules, &self.about));
         for case in &self.cases {
             for name in case.rules.iter().flatten() {
-                if name != "default" && !self.names.contains_key(name) {
+                if name != "default" && !NAMES.contains(&name.as_str()) && !self.names.contains_key(name) {
                     let known = self.names.keys().map(String::as_str);
                     let advice =
                         suggestion(name, known).unwrap_or_else(|| "name a rule, or `default`".into());
@@ -150,6 +156,9 @@ impl Parsed {
             fields.fault(*span, "what it includes was not read", "check the policy with the files beside it");
         }
         self.general(node, text, &mut fields);
+        if let Some(given) = fields.maybe("destinations") {
+            destinations::read(given, text, &mut self.destinations, &mut self.settings, fields.faults());
+        }
         if !text.included {
             fields.need("rules");
         }
@@ -206,7 +215,7 @@ impl Parsed {
                     level: text.level,
                     place: text.place(member.span()),
                     key,
-                    value,
+                    value: value.into(),
                 });
             }
         }
@@ -250,6 +259,7 @@ impl Parsed {
         let read: Vec<_> = read.collect();
         let (mut matcher, limit) = read.into_iter().next()?;
         let name = name?;
+        matcher.level = text.level;
         let suppressed =
             if verb == Verb::Suppress { std::mem::take(&mut matcher.finding) } else { Vec::new() };
         let rule = Rule {
@@ -272,6 +282,10 @@ impl Parsed {
                 span,
                 format!("a name has at most {LONGEST_NAME} printable characters"),
             ));
+        }
+        if NAMES.contains(&name) {
+            let message = format!("`{name}` is what reasons of lists are called");
+            faults.push(Diagnostic::error(span, message).advise("give the rule another name"));
         }
         if let Some(first) = self.names.insert(name.to_owned(), Arc::clone(origin)) {
             let message = format!("a second rule of this name; the first is in {first}");

@@ -9,6 +9,7 @@ use super::request::{Conditions, RequestMatcher};
 use super::url::UrlPattern;
 use crate::action::{Action, ActionKind, AssetClass, Capability, Door, Source};
 use crate::decision::{Coverage, Verdict};
+use crate::detect::destination::Classes;
 use crate::detect::glob::Glob;
 use crate::session::Millis;
 use crate::syntax::Span;
@@ -144,6 +145,10 @@ pub(super) struct Matcher {
     pub request: RequestMatcher,
     /// On the arguments of a call.
     pub arguments: Conditions,
+    /// What the place that an effect leads to is to be; empty if it does not matter.
+    pub destination: Classes,
+    /// Whose rule it is: the lists are not the same for all.
+    pub level: Level,
 }
 
 impl Matcher {
@@ -154,7 +159,8 @@ impl Matcher {
             && self.url.is_empty()
             && self.asset.is_empty()
             && self.path.is_empty()
-            && self.target.is_empty())
+            && self.target.is_empty()
+            && self.destination.is_empty())
     }
 
     /// Whether it asks where effects lead.

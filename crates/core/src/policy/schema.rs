@@ -10,6 +10,7 @@ use super::rule::{Direction, Extent, Verb};
 use super::{Default, Profile, layers};
 use crate::action::{AssetClass, Capability, Door, Source};
 use crate::decision::Verdict;
+use crate::detect::destination::Class;
 use crate::session::Mode;
 use crate::syntax::json::quoted;
 
@@ -36,10 +37,12 @@ pub fn schema() -> String {
             "how what was not read completely is treated; left out: balanced",
         )
         .key("include", &one_or_more(TEXT), "further files, relative to this one")
+        .key("destinations", &reference("destinations"), "lists of places where data may go, or not")
         .key("rules", &array("#/$defs/rule", parse::MOST_RULES), "all of them are in force, in no order")
         .key("tests", &array("#/$defs/test", parse::MOST_TESTS), "actions, and what the rules are to say")
         .members();
     let defs = [
+        ("destinations", destinations()),
         ("rule", rule()),
         ("matcher", matcher().end("\"additionalProperties\":false")),
         (
@@ -63,6 +66,18 @@ const TEXT: &str = "{\"type\":\"string\"}";
 const TRUTH: &str = "{\"type\":\"boolean\"}";
 const NUMBER: &str = "{\"type\":\"number\"}";
 const ANY: &str = "true";
+
+fn destinations() -> String {
+    let list = format!(
+        "{{\"anyOf\":[{TEXT},{{\"type\":\"array\",\"minItems\":1,\"maxItems\":{},\"items\":{TEXT}}}]}}",
+        parse::MOST_PLACES
+    );
+    Mapping::new()
+        .key("allow", &list, "hosts or URLs, as in rules: known to be what they seem")
+        .key("block", &list, "hosts or URLs, as in rules: nothing goes there")
+        .key("block_unknown_post", TRUTH, "nothing is sent to where no list says anything; left out: false")
+        .end("\"additionalProperties\":false,\"minProperties\":1")
+}
 
 fn rule() -> String {
     let mut rule = Mapping::new()
@@ -117,6 +132,11 @@ fn matcher() -> Mapping {
         )
         .key("host", &texts, "of an effect: a name, *.suffix, an address, or a range")
         .key("url", &texts, "of an effect: [scheme://]host[:port]/path[?query]")
+        .key(
+            "destination",
+            &words(Class::ALL.map(Class::as_str).to_vec()),
+            "of an effect: what the place is that it leads to",
+        )
         .key("path", &texts, "of an effect: from /, ~/ or **/")
         .key("target", &texts, "of an effect: what is no path and no host")
         .key("source", &words(Source::ALL.map(Source::as_str).to_vec()), "who caused it")

@@ -20,7 +20,7 @@ impl Policy {
         if self.suppressing.is_empty() || given.findings.is_empty() {
             return Suppressions::default();
         }
-        let judged = Judged::new(action, given, true, true);
+        let judged = Judged::new(action, given, &self.destinations, true, true);
         let candidates = self.suppressing.candidates(action, given, &judged.hosts);
         let rules = candidates.filter_map(|at| self.rules.get(at));
         let in_force = rules.filter(|rule| !rule.has_ended(given.facts.now));

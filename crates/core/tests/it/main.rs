@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic there is the failure report"
 )]
 
+mod destinations;
 mod engine_floor;
 mod engine_judging;
 mod inspect;

@@ -44,7 +44,16 @@ pub fn reasons(policy: &Policy, action: &Action) -> Vec<Reason> {
 }
 
 pub fn reasons_given(policy: &Policy, action: &Action, findings: &[Finding], facts: &Facts) -> Vec<Reason> {
-    policy.evaluate(action, &Given { effects: &action.effects, home: "/home/dev", findings, facts })
+    policy.evaluate(
+        action,
+        &Given {
+            effects: &action.effects,
+            home: "/home/dev",
+            findings,
+            facts,
+            lists: &doorward_core::detect::destination::Lists::default(),
+        },
+    )
 }
 
 pub fn verdict(policy: &Policy, action: &Action) -> Verdict {

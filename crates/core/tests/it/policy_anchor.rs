@@ -274,6 +274,7 @@ fn spraying_endpoints_resets_no_limit() {
             home: "",
             findings: &[],
             facts: &Facts::default(),
+            lists: &doorward_core::detect::destination::Lists::default(),
         };
         counters.reserve(&rules.charges(&action, &given), 1_000_000).is_ok()
     };

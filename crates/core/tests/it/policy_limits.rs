@@ -13,8 +13,16 @@ const START: u64 = 1_000_000_000_000;
 
 fn charges(policy: &Policy, action: &Action) -> Vec<Charge> {
     let facts = Facts::default();
-    policy
-        .charges(action, &Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts })
+    policy.charges(
+        action,
+        &Given {
+            effects: &action.effects,
+            home: "/home/dev",
+            findings: &[],
+            facts: &facts,
+            lists: &doorward_core::detect::destination::Lists::default(),
+        },
+    )
 }
 
 /// How many of `actions`, one after the other at one moment, have room.

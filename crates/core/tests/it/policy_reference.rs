@@ -1,6 +1,6 @@
 //! The engine against the reference evaluator of the testkit, on random policies and actions.
 
-use doorward_testkit::policy::{HOME, Situation, agree, case};
+use doorward_testkit::policy::{HOME, Situation, agree, case, lists};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -10,6 +10,7 @@ const CASES: u32 = 20_000;
 
 #[test]
 fn both_evaluators_agree() {
+    assert_eq!((lists().groups().len(), lists().registries().len()), (4, 3));
     let more = std::env::var("DOORWARD_CASES").ok().and_then(|text| text.parse().ok());
     let cases = more.unwrap_or(CASES);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
@@ -27,6 +28,7 @@ fn both_evaluators_agree() {
             home: HOME,
             findings: &case.findings,
             facts: &case.facts,
+            lists: lists(),
         };
         match agree(&case.policy, &here) {
             Ok(Some(answer)) => {

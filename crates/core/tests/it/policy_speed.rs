@@ -40,7 +40,13 @@ fn median(times: u32, mut work: impl FnMut()) -> Duration {
 
 fn evaluating(policy: &Policy, action: &Action) -> Duration {
     let facts = Facts::default();
-    let given = Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts };
+    let given = Given {
+        effects: &action.effects,
+        home: "/home/dev",
+        findings: &[],
+        facts: &facts,
+        lists: &doorward_core::detect::destination::Lists::default(),
+    };
     median(2000, || {
         black_box(policy.evaluate(black_box(action), &given));
     })

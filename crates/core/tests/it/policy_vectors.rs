@@ -7,10 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use doorward_core::detect::destination::Registry;
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Case, Level, Text, Texts};
-use doorward_core::syntax::{Diagnostic, Node, json};
+use doorward_core::syntax::{Diagnostic, Node, Source, json};
+use doorward_core::url::host_of;
 use doorward_core::{Engine, Facts};
 use doorward_testkit::policy::{Reference, Situation};
 
@@ -55,8 +57,21 @@ fn lines(faults: &[Diagnostic], text: &str) -> Vec<usize> {
     lines
 }
 
+/// The lists that a file of vectors brings, and the registries that are learnt.
+fn rules(file: &Node) -> Arc<RuleSet> {
+    let lists: Vec<Source<'_>> =
+        file.text("lists").map(|text| Source { name: "lists", text }).into_iter().collect();
+    let registry = |node: &Node| Registry {
+        host: host_of(node.text("host").unwrap()).unwrap(),
+        port: node.get("port").and_then(Node::as_u64).map(|port| u16::try_from(port).unwrap()),
+        from: String::new(),
+    };
+    let registries = file.get("registries").map(Node::elements).unwrap_or_default();
+    Arc::new(RuleSet::compile(&lists).unwrap().with_registries(registries.iter().map(registry)))
+}
+
 /// What is wrong with one entry; `ran` counts what was looked at.
-fn check(entry: &Node, ran: &mut usize) -> Vec<String> {
+fn check(entry: &Node, rules: &Arc<RuleSet>, ran: &mut usize) -> Vec<String> {
     let mut texts = texts(entry);
     if let Some(expected) = entry.get("faults") {
         *ran += 1;
@@ -89,7 +104,7 @@ fn check(entry: &Node, ran: &mut usize) -> Vec<String> {
     assert_eq!(cases.len(), tests.elements().len());
     let around = Surroundings::default();
     let home = around.user_home.clone();
-    let engine = Engine::new(Arc::new(RuleSet::compile(&[]).unwrap()), Arc::new(policy), around);
+    let engine = Engine::new(Arc::clone(rules), Arc::new(policy), around);
     *ran += cases.len();
     cases.iter().filter_map(|case| differs(case, &engine, &reference, &home, &told)).collect()
 }
@@ -98,8 +113,14 @@ fn check(entry: &Node, ran: &mut usize) -> Vec<String> {
 fn differs(case: &Case, engine: &Engine, reference: &Reference, home: &str, told: &str) -> Option<String> {
     let facts = Facts { now: case.now, ..Facts::default() };
     let decided = case.check(&engine.decide(&case.action, &facts));
-    let here =
-        Situation { action: &case.action, effects: &case.action.effects, home, findings: &[], facts: &facts };
+    let here = Situation {
+        action: &case.action,
+        effects: &case.action.effects,
+        home,
+        findings: &[],
+        facts: &facts,
+        lists: engine.rules().lists(),
+    };
     let answer = reference.judge(&here);
     let speaks: Vec<&String> = answer.speaks.iter().collect();
     let agrees = answer.verdict == case.expect && case.rules.as_ref().is_none_or(|it| it.iter().eq(speaks));
@@ -119,8 +140,9 @@ fn the_shared_vectors_hold_for_both_evaluators() {
         let node = json::parse(&fs::read(&file).unwrap()).unwrap();
         assert!(node.text("about").is_some(), "{}", file.display());
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let rules = rules(&node);
         for entry in node.get("policies").unwrap().elements() {
-            failed.extend(check(entry, &mut ran).into_iter().map(|text| format!("{name}: {text}")));
+            failed.extend(check(entry, &rules, &mut ran).into_iter().map(|text| format!("{name}: {text}")));
         }
     }
     assert!(failed.is_empty(), "{} of {ran} failed:\n{}", failed.len(), failed.join("\n"));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use doorward_core::action::{Effect, alone};
 use doorward_core::decision::Reason;
+use doorward_core::detect::destination::Class;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::Diagnostic;
@@ -198,12 +199,14 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
     let explained = engine.explain(&action, &Facts::default());
     let decision = engine.decide(&action, &Facts::default());
     if json {
-        print(&explained_json(&action, &explained, &decision));
+        print(&explained_json(&engine, &action, &explained, &decision));
         return Ok(ExitCode::SUCCESS);
     }
     for (at, effect) in action.effects.iter().enumerate() {
+        let classes = classes(&engine, &action, effect).join(" or ");
+        let leads = if classes.is_empty() { String::new() } else { format!(", destination: {classes}") };
         print(&format!(
-            "effect {}: {} {} ({})",
+            "effect {}: {} {} ({}{leads})",
             at + 1,
             effect.capability.as_str(),
             effect.target.as_str(),
@@ -238,13 +241,22 @@ fn why(rule: &Explained) -> String {
     }
 }
 
-fn explained_json(action: &Action, explained: &[Explained], decision: &Decision) -> String {
+/// What the place may be that `effect` leads to; none if it leads nowhere.
+fn classes(engine: &Engine, action: &Action, effect: &Effect) -> Vec<&'static str> {
+    let classes = engine.policy().classes(engine.rules().lists(), action, effect);
+    classes.each().map(Class::as_str).collect()
+}
+
+fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], decision: &Decision) -> String {
     let effect = |effect: &Effect| {
+        let classes = classes(engine, action, effect);
+        let classes: Vec<String> = classes.iter().map(|class| format!("\"{class}\"")).collect();
         format!(
-            "{{\"capability\":\"{}\",\"target\":{},\"asset\":\"{}\"}}",
+            "{{\"capability\":\"{}\",\"target\":{},\"asset\":\"{}\",\"destination\":[{}]}}",
             effect.capability.as_str(),
             text(effect.target.as_str()),
-            effect.asset.as_str()
+            effect.asset.as_str(),
+            classes.join(",")
         )
     };
     let condition = |condition: &Condition| {

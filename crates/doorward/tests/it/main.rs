@@ -5,6 +5,8 @@ mod allow;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod destinations;
+#[cfg(test)]
 mod diff;
 #[cfg(test)]
 mod init;

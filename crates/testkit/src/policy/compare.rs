@@ -17,7 +17,13 @@ pub fn agree(text: &str, here: &Situation<'_>) -> Result<Option<Answer>, String>
     let Some(reference) = Reference::read(text) else {
         return Err(format!("the reference cannot read a policy that loads:\n{text}"));
     };
-    let given = Given { effects: here.effects, home: here.home, findings: here.findings, facts: here.facts };
+    let given = Given {
+        effects: here.effects,
+        home: here.home,
+        findings: here.findings,
+        facts: here.facts,
+        lists: here.lists,
+    };
     let expected = reference.judge(here);
     let found = answer(&policy, here, &given);
     let lifted = policy.suppressions(here.action, &given);

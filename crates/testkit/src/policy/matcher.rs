@@ -2,10 +2,12 @@
 
 use doorward_core::action::{Action, ActionKind, Door, Effect, PartKind, Source, Target};
 use doorward_core::detect::Finding;
+use doorward_core::detect::destination::Lists;
 use doorward_core::syntax::Node;
 use doorward_core::url::authority;
 use doorward_core::{AssetClass, Capability, Coverage, Facts};
 
+use super::destination::{self, Said};
 use super::rule::{Rule, texts};
 use super::truth::Truth;
 use super::{body, file, glob, host, location, request, window};
@@ -23,10 +25,12 @@ pub struct Situation<'a> {
     pub findings: &'a [Finding],
     /// What else is known.
     pub facts: &'a Facts,
+    /// What is known of places.
+    pub lists: &'a Lists,
 }
 
 /// Conditions that one and the same effect must fulfil.
-const ABOUT_EFFECTS: [&str; 6] = ["capability", "asset", "host", "url", "path", "target"];
+const ABOUT_EFFECTS: [&str; 7] = ["capability", "asset", "host", "url", "path", "target", "destination"];
 
 /// Conditions on requests.
 const ABOUT_REQUESTS: [&str; 3] = ["method", "headers", "body"];
@@ -64,7 +68,7 @@ impl Fit {
 
 impl Situation<'_> {
     /// What `rule` says here.
-    pub fn fit(&self, rule: &Rule) -> Fit {
+    pub fn fit(&self, rule: &Rule, said: &[Said]) -> Fit {
         // A request that is made later is that of one effect.
         let later = self.action.request.is_none()
             && !matches!(self.action.kind, ActionKind::ModelRequest | ActionKind::Opaque);
@@ -82,7 +86,10 @@ impl Situation<'_> {
                 .and(self.of_request(&requests)),
             effects: (!effects.is_empty()).then(|| {
                 let one = |effect| {
-                    Truth::all(effects.iter().map(|(key, value)| self.of_effect(key, value, effect)))
+                    Truth::all(effects.iter().map(|(key, value)| match key.as_str() {
+                        "destination" => self.destination(value, rule, said, effect),
+                        key => self.of_effect(key, value, effect),
+                    }))
                 };
                 self.effects.iter().map(one).collect()
             }),
@@ -181,6 +188,15 @@ impl Situation<'_> {
             | ActionKind::Unknown => false,
         };
         if leaves { "out" } else { "in" }
+    }
+
+    fn destination(&self, value: &Node, rule: &Rule, said: &[Said], effect: &Effect) -> Truth {
+        let words = texts(value);
+        let classes = destination::classes(self, said, rule.level, effect);
+        if classes.is_empty() {
+            return Truth::False;
+        }
+        Truth::agree(classes.iter().map(|class| Truth::sure(words.contains(class))))
     }
 
     fn of_effect(&self, key: &str, value: &Node, effect: &Effect) -> Truth {

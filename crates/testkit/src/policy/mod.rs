@@ -9,6 +9,7 @@
 
 mod body;
 mod compare;
+mod destination;
 mod file;
 mod glob;
 mod host;
@@ -31,9 +32,10 @@ use doorward_core::policy::Level;
 use doorward_core::syntax::{Node, yaml};
 
 pub use compare::agree;
+use destination::Said;
 use matcher::Fit;
 pub use matcher::Situation;
-pub use random::{Case, HOME, case};
+pub use random::{Case, HOME, case, lists};
 use rule::{Rule, Verb};
 use truth::Truth;
 
@@ -43,6 +45,7 @@ pub struct Reference {
     /// The levels whose default is `deny`.
     denying: Vec<Level>,
     rules: Vec<Rule>,
+    destinations: Vec<Said>,
 }
 
 /// What a policy says about an action.
@@ -66,16 +69,17 @@ impl Reference {
     /// Reads a policy of several texts, those included as well, each with its level.
     #[must_use]
     pub fn of(texts: &[(Level, &str)]) -> Option<Self> {
-        let (mut denying, mut rules) = (Vec::new(), Vec::new());
+        let (mut denying, mut rules, mut destinations) = (Vec::new(), Vec::new(), Vec::new());
         for (level, text) in texts {
             let node = yaml::parse(text.as_bytes()).ok()?;
             if node.text("default") == Some("deny") {
                 denying.push(*level);
             }
+            destinations.extend(Said::of(&node, *level));
             let of_text = node.get("rules").map(Node::elements).unwrap_or_default();
             rules.extend(of_text.iter().map(|rule| Rule::of(rule, *level)).collect::<Option<Vec<_>>>()?);
         }
-        Some(Self { denying, rules })
+        Some(Self { denying, rules, destinations })
     }
 
     /// What the policy says here.
@@ -88,7 +92,7 @@ impl Reference {
             if rule.ended(here.facts.now) {
                 continue;
             }
-            let fit = here.fit(rule);
+            let fit = here.fit(rule, &self.destinations);
             match rule.verb {
                 Verb::Allow => allowing.push((rule.level, fit)),
                 Verb::Restrict(strength) if fit.any() != Truth::False => {
@@ -112,6 +116,11 @@ impl Reference {
             verdict = Verdict::Block;
             answer.speaks.insert("default".to_owned());
         }
+        let by_lists = destination::reasons(here, &self.destinations);
+        if !by_lists.is_empty() {
+            verdict = Verdict::Block;
+            answer.speaks.extend(by_lists);
+        }
         Answer { verdict, ..answer }
     }
 
@@ -122,7 +131,7 @@ impl Reference {
             rule.verb == Verb::Suppress
                 && !rule.ended(here.facts.now)
                 && rule.get("finding").is_some_and(|value: &Node| matcher::names(value, finding))
-                && here.fit(rule).every() == Truth::True
+                && here.fit(rule, &self.destinations).every() == Truth::True
         })
     }
 }

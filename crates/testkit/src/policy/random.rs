@@ -2,16 +2,19 @@
 //! is the plainest, so that fewer and smaller bytes make a smaller case.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use doorward_core::action::request::{Body, Header, Request, Unread};
 use doorward_core::action::{
-    Action, ActionKind, AssetClass, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse,
+    self, Action, ActionKind, AssetClass, Capability, Door, Effect, Part, PartKind, Target, ToolUse,
 };
 use doorward_core::decision::{Coverage, Verdict};
 use doorward_core::detect::Finding;
+use doorward_core::detect::destination::{Lists, Registry};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::session::{Facts, Remembered};
-use doorward_core::syntax::Span;
+use doorward_core::syntax::{Source, Span};
+use doorward_core::url::host_of;
 
 use super::words::*;
 
@@ -80,7 +83,9 @@ fn policy(choices: &mut Choices<'_>) -> String {
     if choices.below(2) == 1 {
         return probe(&conditions(choices).join(", "));
     }
-    let mut out = format!("default: {}\nrules:\n", choices.text(&["allow", "deny"]));
+    let mut out = format!("default: {}\n", choices.text(&["allow", "deny"]));
+    out.push_str(&destinations(choices));
+    out.push_str("rules:\n");
     let count = 1 + choices.below(4);
     for number in 0..count {
         let verb = choices.text(&[
@@ -118,6 +123,42 @@ fn policy(choices: &mut Choices<'_>) -> String {
     out
 }
 
+/// Lists of places, one time in three.
+fn destinations(choices: &mut Choices<'_>) -> String {
+    if !choices.seldom(3) {
+        return String::new();
+    }
+    let mut said = Vec::new();
+    for key in ["allow", "block"] {
+        let count = choices.below(3);
+        let places: Vec<&str> = (0..count).map(|_| choices.text(PLACES)).collect();
+        if !places.is_empty() {
+            said.push(format!("{key}: [{}]", places.join(", ")));
+        }
+    }
+    if said.is_empty() || choices.seldom(2) {
+        said.push(format!("block_unknown_post: {}", choices.text(&["true", "false"])));
+    }
+    format!("destinations: {{{}}}\n", said.join(", "))
+}
+
+/// What is known of places in all cases.
+#[must_use]
+pub fn lists() -> &'static Lists {
+    static RULES: OnceLock<Option<RuleSet>> = OnceLock::new();
+    // That there are some is for a test to say.
+    static NONE: OnceLock<Lists> = OnceLock::new();
+    let compiled = || {
+        let rules = RuleSet::compile(&[Source { name: "lists", text: LISTS }]).ok()?;
+        let registries = REGISTRIES.iter().filter_map(|(host, port)| {
+            Some(Registry { host: host_of(host)?, port: *port, from: String::new() })
+        });
+        Some(rules.with_registries(registries))
+    };
+    let rules = RULES.get_or_init(compiled).as_ref();
+    rules.map_or_else(|| NONE.get_or_init(Lists::default), RuleSet::lists)
+}
+
 /// The same conditions twice: in an `allow`, which only what is certain answers, and in an `audit`, which the unknown
 /// does too.
 fn probe(conditions: &str) -> String {
@@ -133,7 +174,8 @@ fn conditions(choices: &mut Choices<'_>) -> Vec<String> {
     let mut groups = Vec::new();
     for _ in 0..count {
         // Bodies and places have the most to get wrong.
-        let group = match choices.below(24) {
+        let group = match choices.below(26) {
+            24.. => 16,
             16..20 => 1,
             20..22 => 0,
             22.. => 7,
@@ -159,6 +201,7 @@ fn conditions(choices: &mut Choices<'_>) -> Vec<String> {
             12 => list(choices, "direction", &["in", "out"]),
             13 => list(choices, "door", &["model", "tools", "egress", "library"]),
             14 => list(choices, "coverage", &["full", "partial", "none"]),
+            16 => list(choices, "destination", CLASSES),
             _ => list(choices, "principal", &["ops", "'op*'", "OPS", "'?ps'"]),
         });
     }
@@ -334,7 +377,7 @@ fn action(choices: &mut Choices<'_>) -> Action {
     let door = choices.pick(Door::Model, &[Door::Tools, Door::Egress, Door::Library]);
     let agent: Arc<str> = choices.text(&["ops", "", "OPS", "dev"]).into();
     let mut action = Action::new(door, kind, agent, "session".into());
-    action.source = choices.pick(Source::Model, &Source::ALL);
+    action.source = choices.pick(action::Source::Model, &action::Source::ALL);
     match choices.below(8) {
         6 => action.coverage = Coverage::Partial("some".into()),
         7 => action.coverage = Coverage::None("all".into()),
@@ -374,6 +417,7 @@ fn effect(choices: &mut Choices<'_>) -> Effect {
         2 => Target::Host(format!("{}{}", choices.text(URL_HOSTS), choices.text(PORTS))),
         3 => Target::Program(choices.text(TARGETS).to_owned()),
         4 => Target::Process(choices.text(TARGETS).to_owned()),
+        5 if choices.seldom(2) => Target::Other(choices.text(NAMED).to_owned()),
         5 => Target::Other(choices.text(TARGETS).to_owned()),
         6 => Target::Code("import os".to_owned()),
         7 => Target::Input,
@@ -384,7 +428,7 @@ fn effect(choices: &mut Choices<'_>) -> Effect {
         capability: Capability::ALL.get(capability).copied().unwrap_or(Capability::Unknown),
         target,
         asset: AssetClass::ALL.get(asset).copied().unwrap_or(AssetClass::Unknown),
-        from: Vec::new(),
+        from: if choices.seldom(4) { vec![0] } else { Vec::new() },
         by: "tool".to_owned(),
     }
 }

@@ -380,3 +380,59 @@ pub const PART_HEADS: &[&str] = &[
     "Content-Disposition: form-data; name*=utf-8''a; name=\"NAME\"",
     "Content-Disposition: form-data; name=\"%22NAME\"",
 ];
+
+/// What is known of places in all cases.
+pub const LISTS: &str = r#"
+destinations:
+- id: drop
+  class: blocked
+  severity: {fetch: 30, post: 60, carry: 70}
+  places: [b.test, a.test/v1/x]
+  reason: r
+  advice: a
+  attack: [T1567]
+  examples: [{command: a}]
+  near_misses: [{command: a}]
+- id: hook
+  class: blocked
+  severity: {post: 45}
+  places: ["*.a.test", "a.test/v*/y"]
+  reason: r
+  advice: a
+  attack: [T1567]
+  examples: [{command: a}]
+  near_misses: [{command: a}]
+- id: read
+  class: allowed
+  covers: fetch
+  places: [a.test]
+  reason: r
+  examples: [{command: a}]
+  near_misses: [{command: a}]
+- id: taken
+  class: allowed
+  covers: [post]
+  places: [a.test/v1, test]
+  reason: r
+  examples: [{command: a}]
+  near_misses: [{command: a}]
+"#;
+/// Registries that are learnt beside them; of `a.test` the lists speak already.
+pub const REGISTRIES: &[(&str, Option<u16>)] =
+    &[("10.0.0.1", Some(443)), ("xn--4ca.test", Some(8080)), ("::1", None), ("a.test", None)];
+pub const CLASSES: &[&str] = &["unknown", "blocked", "allowed", "registry", "internal"];
+pub const PLACES: &[&str] = &[
+    "a.test",
+    "'*.a.test'",
+    "b.test",
+    "10.0.0.0/8",
+    "'a.test/v1/**'",
+    "'https://a.test/v1/*'",
+    "'{a,b}.test/v1/x'",
+    "'[::1]'",
+    "localhost",
+    "'*.test/V1/x'",
+    "'a.test:8080/**'",
+    "'a.test/**?q=1'",
+];
+pub const NAMED: &[&str] = &["package registry", "code forge", "git remote origin"];

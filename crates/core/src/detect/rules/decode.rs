@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use super::effects::{EffectCondition, TargetKind};
 use super::text::{HiddenKind, TextCondition};
 use super::{AssetClass, Capability, Example, Glob, PartKind, Rule, When};
+use crate::detect::destination::{self, Lists};
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 
@@ -34,10 +35,12 @@ const PARTS: [(&str, PartKind); 9] = [
 
 const SAMPLES: [&str; 5] = ["command", "tool_call", "tool_result", "outbound", "url"];
 
-/// The rules in `source`. Their text conditions are appended to `conditions`; `known` are ids in use.
+/// The rules in `source`, or its lists of places. Their text conditions are appended to `conditions`; `known` are ids in
+/// use.
 pub(super) fn rules(
     source: &Source<'_>,
     conditions: &mut Vec<TextCondition>,
+    lists: &mut Lists,
     known: &mut HashSet<String>,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<Rule> {
@@ -48,6 +51,10 @@ pub(super) fn rules(
             return Vec::new();
         }
     };
+    if ["destinations", "sensitive_paths"].iter().any(|key| node.get(key).is_some()) {
+        destination::decode(&node, &source.name.into(), lists, known, faults);
+        return Vec::new();
+    }
     let mut fields = Fields::of(&node, "a rule file", faults);
     fields.need("rules");
     let list = fields.list("rules");
@@ -82,8 +89,8 @@ impl Reader<'_> {
         fields.finish();
 
         let when = when.and_then(|node| self.when(node, 0));
-        let examples: Vec<_> = examples.iter().filter_map(|node| self.example(node)).collect();
-        let near_misses: Vec<_> = near_misses.iter().filter_map(|node| self.example(node)).collect();
+        let examples: Vec<_> = examples.iter().filter_map(|node| example(node, self.faults)).collect();
+        let near_misses: Vec<_> = near_misses.iter().filter_map(|node| example(node, self.faults)).collect();
         let id = id?;
         let place = node.get("id").map_or(node.span, |node| node.span);
         self.check_id(id, place, known);
@@ -124,21 +131,6 @@ impl Reader<'_> {
         if !known.insert(id.to_owned()) {
             self.fault(place, format!("a rule `{id}` exists already"), "give it another id");
         }
-    }
-
-    fn example(&mut self, node: &Node) -> Option<Example> {
-        let mut fields = Fields::of(node, "an example", self.faults);
-        let kinds = fields.present(&SAMPLES);
-        let shells = ["sh", "powershell", "cmd"].map(|shell| (shell, shell));
-        let shell = fields.maybe_choice("shell", &shells);
-        let text = SAMPLES.iter().fold(None, |found, kind| found.or(fields.maybe_text(kind)));
-        if kinds.len() != 1 {
-            let span = fields.span();
-            fields.fault(span, "an example has exactly one kind", format!("one of: {}", SAMPLES.join(", ")));
-        }
-        fields.finish();
-        let (kind, _) = kinds.first()?;
-        Some(Example { kind, text: text?.to_owned(), shell, span: node.span })
     }
 
     fn when(&mut self, node: &Node, depth: u32) -> Option<When> {
@@ -279,8 +271,24 @@ impl Reader<'_> {
     }
 }
 
+/// One sample beside a rule or a list.
+pub(in crate::detect) fn example(node: &Node, faults: &mut Vec<Diagnostic>) -> Option<Example> {
+    let mut fields = Fields::of(node, "an example", faults);
+    let kinds = fields.present(&SAMPLES);
+    let shells = ["sh", "powershell", "cmd"].map(|shell| (shell, shell));
+    let shell = fields.maybe_choice("shell", &shells);
+    let text = SAMPLES.iter().fold(None, |found, kind| found.or(fields.maybe_text(kind)));
+    if kinds.len() != 1 {
+        let span = fields.span();
+        fields.fault(span, "an example has exactly one kind", format!("one of: {}", SAMPLES.join(", ")));
+    }
+    fields.finish();
+    let (kind, _) = kinds.first()?;
+    Some(Example { kind, text: text?.to_owned(), shell, span: node.span })
+}
+
 /// `T` and four digits, perhaps `.` and three more.
-fn is_technique(text: &str) -> bool {
+pub(in crate::detect) fn is_technique(text: &str) -> bool {
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
     let Some(rest) = text.strip_prefix('T') else { return false };
     match rest.split_once('.') {

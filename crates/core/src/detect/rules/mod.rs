@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
 use crate::detect::Finding;
+use crate::detect::destination::{Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::syntax::{Diagnostic, Source, Span, digest};
 
 mod decode;
+pub(in crate::detect) use decode::{example, is_technique};
 
 mod effects;
 use effects::EffectCondition;
@@ -35,6 +37,7 @@ pub struct RuleSet {
     rules: Vec<Rule>,
     texts: Texts,
     revision: String,
+    lists: Lists,
 }
 
 /// One rule.
@@ -102,9 +105,10 @@ impl RuleSet {
         let mut conditions = Vec::new();
         let mut known = std::collections::HashSet::new();
         let mut rules: Vec<Rule> = Vec::new();
+        let mut lists = Lists::default();
         for source in sources {
             let mut found = Vec::new();
-            rules.extend(decode::rules(source, &mut conditions, &mut known, &mut found));
+            rules.extend(decode::rules(source, &mut conditions, &mut lists, &mut known, &mut found));
             found.sort_by_key(|fault| fault.span);
             faults.extend(found.into_iter().map(|fault| fault.in_origin(source.name)));
         }
@@ -112,13 +116,27 @@ impl RuleSet {
             return Err(faults);
         }
         let texts = Texts::compile(conditions).map_err(|fault| vec![fault])?;
-        Ok(Self { rules, texts, revision: digest(sources.iter().map(|source| source.text)) })
+        let revision = digest(sources.iter().map(|source| source.text));
+        Ok(Self { rules, texts, lists, revision })
     }
 
     /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal.
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// The same, with the package registries that the user's own clients are configured with.
+    #[must_use]
+    pub fn with_registries(mut self, registries: impl IntoIterator<Item = Registry>) -> Self {
+        self.lists.learn(registries);
+        self
+    }
+
+    /// What is known of places.
+    #[must_use]
+    pub const fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     /// The rules, in the order of their sources.

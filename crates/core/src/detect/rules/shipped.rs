@@ -10,6 +10,7 @@ use crate::syntax::Source;
 pub const fn shipped() -> &'static [Source<'static>] {
     &[
         Source { name: "rules/credentials.yaml", text: include_str!("../../../../../rules/credentials.yaml") },
+        Source { name: "rules/destinations.yaml", text: include_str!("../../../../../rules/destinations.yaml") },
         Source { name: "rules/destruction.yaml", text: include_str!("../../../../../rules/destruction.yaml") },
         Source { name: "rules/execution.yaml", text: include_str!("../../../../../rules/execution.yaml") },
         Source { name: "rules/exfiltration.yaml", text: include_str!("../../../../../rules/exfiltration.yaml") },

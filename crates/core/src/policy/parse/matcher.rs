@@ -1,18 +1,20 @@
 //! From YAML to a matcher. What could match nothing is a fault: a rule that never speaks protects nobody.
 
+use super::super::layers::Level;
 use super::super::range::Range;
 use super::super::request::{self, Conditions, RequestMatcher};
 use super::super::rule::{Direction, Extent, HostPattern, Matcher, PathPattern, Verb};
 use super::super::url::UrlPattern;
 use super::limit::RawLimit;
 use crate::action::{AssetClass, Capability, Door, Source};
+use crate::detect::destination::{Class, Classes};
 use crate::detect::glob::Glob;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
 use crate::url::{Host, host_of};
 
 /// The longest pattern, in bytes.
-const LONGEST_PATTERN: usize = 1024;
+pub(super) const LONGEST_PATTERN: usize = 1024;
 
 /// The most values in one list.
 const MOST_VALUES: usize = 1000;
@@ -135,6 +137,11 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matche
         principal: names(patterns(fields, "principal")),
         request: RequestMatcher::read(fields).and(beside.request),
         arguments: Conditions::maybe("arguments", fields),
+        destination: fields
+            .choices("destination", &Class::ALL.map(|class| (class.as_str(), Classes::of(class))))
+            .into_iter()
+            .fold(Classes::NONE, Classes::or),
+        level: Level::default(),
     };
     check_meeting(&matcher, fields);
     if matcher.request.asks_for_request() && !(matcher.path.is_empty() && matcher.target.is_empty()) {
@@ -211,7 +218,7 @@ fn hosts(fields: &mut Fields<'_, '_>) -> Vec<HostPattern> {
 }
 
 /// A host pattern as it is compared, or why it could never match.
-fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
+pub(super) fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     let refuse = |message: &str, advice: &str| Err((message.to_owned(), advice.to_owned()));
     if text.contains("://") {
         return refuse("a host pattern with a scheme", "write the host alone: `api.example.com`");
@@ -245,7 +252,7 @@ fn check_meeting(matcher: &Matcher, fields: &mut Fields<'_, '_>) {
         fields.fault(span, format!("this rule can never match: {what}"), advice);
     };
     let leads_somewhere = !(matcher.host.is_empty() && matcher.url.is_empty());
-    if !matcher.path.is_empty() && leads_somewhere {
+    if !matcher.path.is_empty() && (leads_somewhere || !matcher.destination.is_empty()) {
         dead("an effect is about a path or about a host, never both", "write two rules");
     }
     if !matcher.target.is_empty() && (leads_somewhere || !matcher.path.is_empty()) {

@@ -129,6 +129,10 @@ fn outweighs(by: &Rule, rule: &Rule) -> bool {
     if !by.verb.judges() || !rule.verb.judges() || by.expires.is_some() {
         return false;
     }
+    // What a place is to a rule depends on whose rule it is.
+    if !by.matcher.destination.is_empty() && by.level != rule.level {
+        return false;
+    }
     match (by.verb, rule.verb) {
         (Verb::Allow, Verb::Allow) => by.level == rule.level,
         (Verb::Allow, _) => false,

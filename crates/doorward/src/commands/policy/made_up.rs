@@ -36,8 +36,28 @@ pub fn actions<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Action> {
         for rule in node.get("rules").map(Node::elements).unwrap_or_default() {
             all.extend(of_rule(rule));
         }
+        all.extend(node.get("destinations").map(of_lists).unwrap_or_default());
     }
     all
+}
+
+/// Fetching from and sending to some places of each list.
+fn of_lists(lists: &Node) -> Vec<Action> {
+    let of_list = |key: &str| {
+        let places = lists.get(key).map(scalars).unwrap_or_default();
+        places.into_iter().take(MOST_OF_A_RULE).collect::<Vec<_>>()
+    };
+    let places = ["allow", "block"].into_iter().flat_map(of_list);
+    let urls = places.map(|place| {
+        let is_url = place.contains('/') && !place.ends_with(|c: char| c.is_ascii_digit());
+        if is_url {
+            full_url(examples(&place, true).first().unwrap_or(&place))
+        } else {
+            format!("https://{}/", a_host(&place))
+        }
+    });
+    let lines = urls.flat_map(|url| [format!("curl {url}"), format!("curl -d @notes.txt {url}")]);
+    lines.filter_map(|line| alone::read("command", &line, None).ok()).collect()
 }
 
 /// The matcher is the value of the verb, or stands beside it.

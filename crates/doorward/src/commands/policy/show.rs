@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use doorward_core::detect::destination::Registry;
 use doorward_core::policy::Provision;
 
 use super::Files;
+use crate::registries::learnt;
 use crate::terminal::{clean, print, text};
 
 /// Runs the command.
@@ -13,9 +15,13 @@ use crate::terminal::{clean, print, text};
 /// If the policy is faulty.
 pub fn run(files: &Files, json: bool) -> anyhow::Result<ExitCode> {
     let policy = files.compiled()?;
+    let learnt = &learnt().registries;
     if json {
         let lines: Vec<String> = policy.effective().map(|line| line_json(&line)).collect();
-        print(&format!("{{\"revision\":{},\"effective\":[{}]}}", text(policy.revision()), lines.join(",")));
+        let registries: Vec<String> = learnt.iter().map(registry_json).collect();
+        let (revision, lines) = (text(policy.revision()), lines.join(","));
+        let registries = registries.join(",");
+        print(&format!("{{\"revision\":{revision},\"effective\":[{lines}],\"registries\":[{registries}]}}"));
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!("revision {}", policy.revision()));
@@ -24,7 +30,18 @@ pub fn run(files: &Files, json: bool) -> anyhow::Result<ExitCode> {
         let (line, origin) = (place.line, clean(&place.origin));
         print(&format!("{key:<10} {:<40} {:<12} {origin}:{line}{beside}", clean(value), level.as_str()));
     }
+    for registry in learnt {
+        let port = registry.port.map_or(String::new(), |port| format!(":{port}"));
+        let place = format!("{}{port}", registry.host);
+        print(&format!("{:<10} {:<40} learnt from {}", "registry", clean(&place), clean(&registry.from)));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn registry_json(registry: &Registry) -> String {
+    let port = registry.port.map_or("null".to_owned(), |port| port.to_string());
+    let (host, from) = (text(&registry.host.to_string()), text(&registry.from));
+    format!("{{\"host\":{host},\"port\":{port},\"from\":{from}}}")
 }
 
 fn line_json(line: &Provision<'_>) -> String {
