@@ -85,7 +85,11 @@ enum Way {
 fn way(kind: ActionKind, effect: &Effect) -> Option<Way> {
     deed(effect)?;
     match &effect.target {
-        Target::Url(text) | Target::Host(text) => Some(authority(text).map_or(Way::Anywhere, Way::Place)),
+        Target::Url(text) => Some(authority(text).map_or(Way::Anywhere, Way::Place)),
+        Target::Host(text) => {
+            let host = text.split('@').next_back().unwrap_or_default();
+            Some(authority(host).map_or(Way::Anywhere, Way::Place))
+        }
         Target::Path { .. } => None,
         _ if kind == ActionKind::ModelRequest => None,
         Target::Other(words) if words == "package registry" => Some(Way::Named(&["registry"])),

@@ -414,7 +414,10 @@ fn effect(choices: &mut Choices<'_>) -> Effect {
             let path = choices.text(PATHS).to_owned();
             Target::Path { exact: !path.contains('$'), path }
         }
-        2 => Target::Host(format!("{}{}", choices.text(URL_HOSTS), choices.text(PORTS))),
+        2 => {
+            let user = choices.text(&["", "", "me@", "a.test@"]);
+            Target::Host(format!("{user}{}{}", choices.text(URL_HOSTS), choices.text(PORTS)))
+        }
         3 => Target::Program(choices.text(TARGETS).to_owned()),
         4 => Target::Process(choices.text(TARGETS).to_owned()),
         5 if choices.seldom(2) => Target::Other(choices.text(NAMED).to_owned()),

@@ -456,7 +456,8 @@ pub fn lead(kind: ActionKind, effect: &Effect) -> Lead {
             Ok(url) => Lead::Url(url),
             Err(_) => by_authority(text),
         },
-        Target::Host(text) => by_authority(text),
+        // `ssh user@host`: these programs all take what stands behind the last `@`.
+        Target::Host(text) => by_authority(text.rsplit_once('@').map_or(text, |(_, host)| host)),
         Target::Path { .. } => Lead::Nothing,
         _ if kind == ActionKind::ModelRequest => Lead::Nothing,
         target => named(target).map_or(Lead::Anywhere, Lead::Named),
