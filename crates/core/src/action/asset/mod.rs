@@ -5,11 +5,13 @@
 
 mod host;
 mod paths;
+mod registry;
 mod table;
 
 use super::AssetClass;
 
 pub use host::classify_host;
+pub use registry::classify_key;
 
 /// The class of a path; it need not be normalised. With `exact` false, `*`, `?` and `[…]` are globs and
 /// `${…}` stands for anything unknown within a name: the strongest class that could match is taken.

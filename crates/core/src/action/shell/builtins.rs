@@ -86,6 +86,10 @@ impl Eval {
                 return out;
             }
         }
+        // Nobody's program, in a directory of the system: where it lies says more than its name.
+        if self.shell != Shell::Sh && path.starts_with("C:/") && !program.text.starts_with("${") {
+            return self.execute_path(&path, exact, None, argv, stdin);
+        }
         self.execute_program(name, AssetClass::Unknown, argv, stdin)
     }
 
@@ -299,7 +303,7 @@ impl Eval {
         let cmd = self.shell == Shell::Cmd;
         let out = match lower.as_str() {
             windows::METHOD => self.method(args),
-            windows::VALUE => printed(joined_by_spaces(args)),
+            windows::VALUE => printed(windows::value(args).unwrap_or_else(|| joined_by_spaces(args))),
             "echo" | "echo." if cmd => {
                 let mut word = joined_by_spaces(args);
                 word.text.push('\n');

@@ -75,6 +75,7 @@ impl Eval {
         let plain = lower.strip_suffix(".exe").unwrap_or(&lower);
         let name = match self.shell {
             Shell::Sh if lower == name || !row.is("ps") && !lower.ends_with(".exe") => name,
+            _ if lower != plain => plain,
             shell => super::table::canonical(plain, shell).unwrap_or(plain),
         };
         let call = sort(row, name, args, self.shell);

@@ -94,13 +94,25 @@ impl Row {
 }
 
 const SH: &str = include_str!("programs.tbl");
+const WINDOWS: &str = include_str!("programs_windows.tbl");
 
 struct Tables {
+    /// Every program that is known by its name alone.
     sh: HashMap<&'static str, Row>,
+    /// Windows programs whose names mean something else in other shells.
+    only: HashMap<&'static str, Row>,
     windows: HashMap<(bool, &'static str), &'static str>,
 }
 
-static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables { sh: parse(SH).0, windows: aliases() });
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let (only, known): (HashMap<_, _>, HashMap<_, _>) =
+        parse(WINDOWS).0.into_iter().partition(|(_, row)| row.is("only"));
+    let mut sh = parse(SH).0;
+    for (name, row) in known {
+        sh.entry(name).or_insert(row);
+    }
+    Tables { sh, only, windows: aliases() }
+});
 
 /// The rows of a table, and its lines that are no rows (a test keeps those at none).
 fn parse(text: &'static str) -> (HashMap<&'static str, Row>, Vec<&'static str>) {
@@ -178,10 +190,18 @@ pub(super) fn lookup(name: &str, shell: Shell) -> Option<&'static Row> {
         return Some(row);
     }
     let lower = name.to_ascii_lowercase();
-    let plain = lower.strip_suffix(".exe").or_else(|| lower.strip_suffix(".com")).unwrap_or(&lower);
+    let file = lower.strip_suffix(".exe").or_else(|| lower.strip_suffix(".com"));
+    let plain = file.unwrap_or(&lower);
+    // `sc` is an alias of PowerShell, `sc.exe` is none.
     if shell != Shell::Sh
+        && file.is_none()
         && let Some(row) =
             tables.windows.get(&(shell == Shell::PowerShell, plain)).and_then(|name| tables.sh.get(name))
+    {
+        return Some(row);
+    }
+    if (shell != Shell::Sh || file.is_some())
+        && let Some(row) = tables.only.get(plain)
     {
         return Some(row);
     }
@@ -193,6 +213,23 @@ pub(super) fn lookup(name: &str, shell: Shell) -> Option<&'static Row> {
 /// The table's own name for a Windows alias.
 pub(super) fn canonical(name: &str, shell: Shell) -> Option<&'static str> {
     TABLES.windows.get(&(shell == Shell::PowerShell, name)).copied()
+}
+
+/// Whether `name` is a program of Windows and of nothing else: what a line begins with tells its shell.
+pub(super) fn is_windows_program(name: &str) -> bool {
+    static NAMES: LazyLock<std::collections::HashSet<&'static str>> = LazyLock::new(|| {
+        let foreign = parse(SH).0;
+        let rows = parse(WINDOWS).0.into_iter().filter(|(_, row)| !row.is("only") && !row.is("ps"));
+        rows.map(|(name, _)| name)
+            .filter(|name| !foreign.contains_key(name) && !SHARED.contains(name))
+            .collect()
+    });
+    // Words that begin lines elsewhere, too.
+    const SHARED: [&str; 12] = [
+        "move", "rename", "where", "title", "color", "mode", "choice", "prompt", "rem", "klist", "tracker",
+        "subst",
+    ];
+    NAMES.contains(name)
 }
 
 /// The known programs a glob may name, a few.
@@ -276,9 +313,15 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_is_well_formed() {
-        let (rows, faults) = parse(SH);
+        let (mut rows, faults) = parse(SH);
         assert_eq!(faults, Vec::<&str>::new(), "bad or repeated");
         assert!(rows.len() > 300, "{}", rows.len());
+        let (windows, faults) = parse(WINDOWS);
+        assert_eq!(faults, Vec::<&str>::new(), "bad or repeated");
+        for (name, row) in windows {
+            let only = row.is("only");
+            assert!(rows.insert(name, row).is_none() || only, "{name} is in both tables");
+        }
         let roles = b"rwmdykxlescuhbftnop.";
         for (name, row) in &rows {
             let all = row.operands.first.iter().chain(&row.operands.rest).chain(&row.operands.last);

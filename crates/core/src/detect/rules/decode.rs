@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
 
-use super::effects::{EffectCondition, TargetKind};
+use super::effects::{EffectCondition, Names, TargetKind};
 use super::text::{HiddenKind, TextCondition};
 use super::{AssetClass, Capability, Example, Glob, PartKind, Rule, When};
 use crate::detect::destination::{self, Lists};
@@ -193,7 +193,7 @@ impl Reader<'_> {
             kind: fields.choices("kind", &TargetKind::WORDS),
             target: globs(fields.texts("target")),
             host: fields.texts("host").into_iter().map(|(host, _)| host.to_lowercase()).collect(),
-            by: globs(fields.texts("by")),
+            by: Names::new(fields.texts("by").into_iter().map(|(name, _)| name)),
             exact: fields.maybe_bool("exact"),
             ..EffectCondition::default()
         };

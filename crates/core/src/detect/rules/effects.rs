@@ -1,5 +1,7 @@
 //! Conditions over effects, data flow included.
 
+use std::collections::HashSet;
+
 use super::{AssetClass, Capability, Effect, Glob, Target, bit};
 use crate::url;
 
@@ -14,7 +16,7 @@ pub(super) struct EffectCondition {
     /// Hosts, or `*.suffix`, that a URL or host target names.
     pub(super) host: Vec<String>,
     /// Patterns for the program that does it, without its directory.
-    pub(super) by: Vec<Glob>,
+    pub(super) by: Names,
     pub(super) matches: Option<regex::Regex>,
     /// Whether the whole of a path is known.
     pub(super) exact: Option<bool>,
@@ -22,6 +24,42 @@ pub(super) struct EffectCondition {
     pub(super) from: Vec<EffectCondition>,
     /// What the same effect must not be.
     pub(super) except: Vec<EffectCondition>,
+}
+
+/// Names of programs: most are plain, and found without comparing each.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// Lower case.
+    plain: HashSet<String>,
+    globs: Vec<Glob>,
+}
+
+impl Names {
+    pub(super) fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut names = Self::default();
+        for pattern in patterns {
+            let pattern = pattern.as_ref();
+            if pattern.is_ascii() && !pattern.contains(['*', '?']) {
+                names.plain.insert(pattern.to_ascii_lowercase());
+            } else {
+                names.globs.push(Glob::any_case(pattern));
+            }
+        }
+        names
+    }
+
+    fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.globs.is_empty()
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        let plain = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            self.plain.contains(&name.to_ascii_lowercase())
+        } else {
+            self.plain.contains(name)
+        };
+        plain || self.globs.iter().any(|glob| glob.matches(name))
+    }
 }
 
 /// What kind of target an effect has.
@@ -107,7 +145,7 @@ impl EffectCondition {
         (self.capability.is_empty() || self.capability.contains(&effect.capability))
             && (self.asset.is_empty() || self.asset.contains(&effect.asset))
             && (self.kind.is_empty() || self.kind.contains(&TargetKind::of(&effect.target)))
-            && (self.by.is_empty() || self.by.iter().any(|glob| glob.matches(base_name(&effect.by))))
+            && (self.by.is_empty() || self.by.holds(base_name(&effect.by)))
             && self.exact.is_none_or(|wanted| is_exact(&effect.target) == wanted)
             && (self.target.is_empty() || self.fits_target(effect.target.as_str()))
             && (self.host.is_empty() || self.fits_host(&effect.target))
@@ -195,7 +233,7 @@ mod tests {
 
     #[test]
     fn programs_are_compared_by_name() {
-        let by = EffectCondition { by: vec![Glob::any_case("curl")], ..EffectCondition::default() };
+        let by = EffectCondition { by: Names::new(["curl"]), ..EffectCondition::default() };
         assert_eq!(by.find(&[effect(Capability::NetworkFetch, &[])]), Some(0));
     }
 }

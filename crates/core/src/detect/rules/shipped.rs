@@ -18,5 +18,10 @@ pub const fn shipped() -> &'static [Source<'static>] {
         Source { name: "rules/network.yaml", text: include_str!("../../../../../rules/network.yaml") },
         Source { name: "rules/persistence.yaml", text: include_str!("../../../../../rules/persistence.yaml") },
         Source { name: "rules/secrets.yaml", text: include_str!("../../../../../rules/secrets.yaml") },
+        Source { name: "rules/windows-credentials.yaml", text: include_str!("../../../../../rules/windows-credentials.yaml") },
+        Source { name: "rules/windows-evasion.yaml", text: include_str!("../../../../../rules/windows-evasion.yaml") },
+        Source { name: "rules/windows-execution.yaml", text: include_str!("../../../../../rules/windows-execution.yaml") },
+        Source { name: "rules/windows-impact.yaml", text: include_str!("../../../../../rules/windows-impact.yaml") },
+        Source { name: "rules/windows-persistence.yaml", text: include_str!("../../../../../rules/windows-persistence.yaml") },
     ]
 }

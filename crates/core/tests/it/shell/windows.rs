@@ -156,3 +156,67 @@ fn persistence_on_windows() {
         assert!(told(&reading).iter().any(|told| told.contains("(startup)")), "{line}: {:?}", told(&reading));
     }
 }
+
+#[test]
+fn what_a_system_program_is_given_is_read() {
+    use Shell::Cmd as C;
+    does(
+        C,
+        "forfiles /p C:\\x /m a.txt /c \"cmd /c type %USERPROFILE%\\.netrc\"",
+        &["read ~/.netrc (credential)", "execute code (unknown)"],
+    );
+    does(C, "conhost --headless del C:\\x\\a.txt", &["delete C:/x/a.txt (system)", "execute code (unknown)"]);
+    does(
+        C,
+        "extrac32 /y \\\\files.example\\share\\a.exe C:\\x\\a.exe",
+        &["read //files.example/share/a.exe (unknown)", "write C:/x/a.exe (system) <- 0"],
+    );
+    does(
+        C,
+        "esentutl.exe /y C:\\x\\a.exe /d C:\\x\\b.txt:a.exe /o",
+        &["read C:/x/a.exe (system)", "write C:/x/b.txt:a.exe (system) <- 0"],
+    );
+    does(C, "for /f %i in (names.txt) do @del C:\\x\\a.txt", &["delete C:/x/a.txt (system)"]);
+}
+
+#[test]
+fn names_mean_what_their_shell_says() {
+    let by = |line: &str, shell: Shell| {
+        read(line, Some(shell)).effects.iter().map(|effect| effect.by.clone()).collect::<Vec<_>>()
+    };
+    // An alias of PowerShell, and the program of that name.
+    assert_eq!(by("sc a.txt hello", Shell::PowerShell), ["set-content"]);
+    assert!(by("sc.exe delete helper", Shell::PowerShell).iter().all(|by| by == "sc"));
+    // A command of another system.
+    assert_eq!(by("replace a b", Shell::Sh), ["replace"]);
+    assert_eq!(told(&read("replace a b", Some(Shell::Sh))), ["execute replace (unknown)"]);
+    assert_eq!(told(&read("replace a b", Some(Shell::Cmd))), ["read a (project)", "write b (project) <- 0"]);
+}
+
+#[test]
+fn powershell_values_are_put_together() {
+    use Shell::PowerShell as P;
+    for line in [
+        "& ('{1}{0}' -f 'ntent','get-co') ~/.netrc",
+        "& ('get-','content' -join '') ~/.netrc",
+        "& ('get-XXtent' -replace 'XX','con') ~/.netrc",
+        "& ([char]103+'c') ~/.netrc",
+        "& ([char]0x67 + [char]99) ~/.netrc",
+    ] {
+        does(P, line, &["read ~/.netrc (credential)"]);
+    }
+    does(P, "if (-not (Test-Path a)) { gc ~/.netrc }", &["read ~/.netrc (credential)"]);
+}
+
+#[test]
+fn keys_of_the_registry_have_a_class() {
+    for (line, class) in [
+        ("New-Item -Path HKCU:\\Software\\Classes\\CLSID\\{1}\\InprocServer32 -Value a.dll", "startup"),
+        ("reg add \"HKCU\\Control Panel\\Desktop\" /v SCRNSAVE.EXE /d a.scr", "startup"),
+        ("Set-ItemProperty HKCU:\\Software\\App -Name Theme -Value dark", "system"),
+    ] {
+        let reading = read(line, None);
+        let seen = told(&reading);
+        assert!(seen.iter().any(|told| told.contains(&format!("({class})"))), "{line}: {seen:?}");
+    }
+}

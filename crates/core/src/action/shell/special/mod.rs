@@ -3,6 +3,7 @@
 //! Each reader returns `None` where the table's plain reading is right after all.
 
 mod files;
+mod lolbins;
 mod net;
 mod powershell;
 mod system;

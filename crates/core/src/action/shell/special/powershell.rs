@@ -66,6 +66,12 @@ impl Eval {
                 }
                 Some(Stream::of_flows(feeding(call.args, stdin), line))
             }
+            "new-item" | "ni" | "remove-item" | "copy-item" | "move-item" | "rename-item"
+                if call.uses.iter().any(|(_, word)| is_registry(&word.text)) =>
+            {
+                self.registry_key(call);
+                Some(Stream::silent())
+            }
             "set-content" | "add-content" | "out-file" | "tee-object" | "new-item" | "ni" | "export-csv"
             | "export-clixml" => {
                 let value = call.of_role(b'b').next().cloned();
@@ -100,8 +106,8 @@ impl Eval {
                     .next()
                     .map(|word| word.text.to_ascii_lowercase().replace('/', "\\"))
                     .unwrap_or_default();
-                if path.starts_with("hk") || path.contains("registry::") {
-                    self.registry_key(&path, call);
+                if is_registry(&path) {
+                    self.registry_key(call);
                     return Some(Stream::silent());
                 }
                 if let Some(name) = path.strip_prefix("env:") {
@@ -296,6 +302,24 @@ impl Eval {
             .get(usize::from(flow))
             .is_some_and(|effect| effect.capability == Capability::NetworkFetch)
     }
+}
+
+/// Whether a path leads into the registry: `HKCU:\\…`, `HKLM\\…`, `Registry::HKEY_…`.
+fn is_registry(path: &str) -> bool {
+    let lower = path.trim_start_matches(['"', '\'']).to_ascii_lowercase();
+    [
+        "hkcu:",
+        "hklm:",
+        "hkcr:",
+        "hku:",
+        "hkey_",
+        "registry::",
+        "microsoft.powershell.core\\registry",
+        "hkcu\\",
+        "hklm\\",
+    ]
+    .iter()
+    .any(|start| lower.starts_with(start))
 }
 
 /// UTF-16 in base64 has an `A` in every other group.

@@ -3,7 +3,7 @@
 use super::super::builtins::{feeding, joined_by_spaces};
 use super::super::eval::Eval;
 use super::super::programs::{Call, line_of};
-use super::super::stream::{Stream, add_flows};
+use super::super::stream::Stream;
 use super::super::{Shell, Word, decode};
 use crate::action::{AssetClass, Capability, Target, asset};
 
@@ -21,23 +21,9 @@ impl Eval {
             }
             "certutil" | "certreq" => Some(self.certutil(call, stdin)),
             "bitsadmin" => Some(self.bitsadmin(call)),
-            "mshta" => {
-                let word = call.operands.first().cloned().unwrap_or_default();
-                if word.text.contains("://")
-                    && !word.text.starts_with("javascript")
-                    && !word.text.starts_with("vbscript")
-                {
-                    let flow = self.fetch(&word.text, &word.from, "mshta");
-                    self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &[flow], "mshta");
-                    return Some(Stream::silent());
-                }
-                let line = joined_by_spaces(call.args);
-                if line.text.contains(':') && !line.text.ends_with(".hta") {
-                    return Some(self.run_code(&line, "mshta", stdin));
-                }
-                Some(self.run_script("mshta", &word, &[], stdin))
-            }
+            "mshta" => Some(self.mshta(call, stdin)),
             "rundll32" => Some(self.rundll(call, stdin)),
+            "esentutl" => Some(self.esentutl(call)),
             "taskkill" | "tskill" | "stop-process" | "stop-service" | "spps" | "sasv" => {
                 Some(self.stop(call))
             }
@@ -187,49 +173,18 @@ impl Eval {
                 Stream::silent()
             }
             _ => {
-                self.registry_key(&lower, call);
+                self.registry_key(call);
                 Stream::silent()
             }
         }
     }
 
     /// A registry key is changed: what starts by itself is told apart.
-    pub(super) fn registry_key(&mut self, lower: &str, call: &Call<'_>) {
-        const STARTS: [&str; 20] = [
-            "\\run",
-            "\\runonce",
-            "\\winlogon",
-            "image file execution options",
-            "\\services\\",
-            "appinit_dlls",
-            "\\userinit",
-            "\\shell\\open\\command",
-            "\\environment",
-            "\\active setup",
-            "\\browser helper",
-            "\\currentversion\\windows",
-            "\\lsa",
-            "\\netsh",
-            "\\print\\monitors",
-            "command processor",
-            "\\inprocserver32",
-            "\\explorer\\user shell folders",
-            "\\policies\\explorer",
-            "silentprocessexit",
-        ];
-        let class = if STARTS.iter().any(|part| lower.contains(part)) {
-            AssetClass::Startup
-        } else {
-            AssetClass::System
-        };
-        let target = Target::Other(line_of(call));
-        let flow = self.effect(
-            Capability::Administer,
-            target,
-            class,
-            &feeding(call.args, &Stream::default()),
-            call.name,
-        );
+    pub(super) fn registry_key(&mut self, call: &Call<'_>) {
+        let line = line_of(call);
+        let class = asset::classify_key(&line);
+        let from = feeding(call.args, &Stream::default());
+        let flow = self.effect(Capability::Administer, Target::Other(line), class, &from, call.name);
         self.reading.writes.push((flow, joined_by_spaces(call.args).text));
     }
 
@@ -435,37 +390,6 @@ impl Eval {
         Stream::silent()
     }
 
-    fn rundll(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
-        let line = joined_by_spaces(call.args);
-        let lower = line.text.to_ascii_lowercase();
-        if lower.contains("minidump") || lower.contains("comsvcs") {
-            self.effect(
-                Capability::SecretAccess,
-                Target::Other(line_of(call)),
-                AssetClass::Keychain,
-                &[],
-                "rundll32",
-            );
-            return Stream::silent();
-        }
-        if lower.contains("javascript:") || lower.contains("vbscript:") {
-            return self.run_code(&line, "rundll32", stdin);
-        }
-        let url = call.args.iter().find(|word| word.text.contains("://")).cloned();
-        let mut from = feeding(call.args, stdin);
-        if let Some(url) = url {
-            from.push(self.fetch(&url.text, &url.from, "rundll32"));
-        }
-        let first = call.operands.first().cloned().unwrap_or_default();
-        let library = first.text.split(',').next().unwrap_or_default().to_owned();
-        let word = Word { text: library, ..first };
-        let (path, exact) = self.path(&word);
-        add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
-        let class = if path.contains('/') { asset::classify_path(&path, exact) } else { AssetClass::System };
-        self.effect(Capability::Execute, Target::Path { path, exact }, class, &from, "rundll32");
-        Stream::silent()
-    }
-
     fn stop(&mut self, call: &Call<'_>) -> Stream {
         let mut aimed: Vec<Word> = call.of_role(b'n').cloned().collect();
         if aimed.is_empty() {
@@ -488,38 +412,6 @@ impl Eval {
                 call.name,
             );
         }
-        Stream::silent()
-    }
-
-    /// Signed programs that run what they are given.
-    fn proxy_binary(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
-        if call.name == "explorer" || call.name == "control" {
-            let file = call.operands.first().cloned();
-            if let Some(word) = file.filter(|word| word.text.contains(['\\', '/']) && word.text.contains('.'))
-            {
-                return self.run_script(call.name, &word, &[], stdin);
-            }
-            return Stream::silent();
-        }
-        if call.name == "wsl" {
-            let rest: Vec<Word> =
-                call.args.iter().skip_while(|word| word.text.starts_with('-')).cloned().collect();
-            return if rest.is_empty() {
-                Stream::silent()
-            } else {
-                self.execute_text(&joined_by_spaces(&rest), Shell::Sh, "wsl", stdin)
-            };
-        }
-        let mut from = feeding(call.args, stdin);
-        for word in call.args {
-            if let Some(at) = word.text.find("http") {
-                let url = word.text.get(at..).unwrap_or_default().to_owned();
-                from.push(self.fetch(&url, &word.from, call.name));
-            }
-            let (path, _) = self.path(word);
-            add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
-        }
-        self.effect(Capability::Execute, Target::Code(line_of(call)), AssetClass::Unknown, &from, call.name);
         Stream::silent()
     }
 }

@@ -72,7 +72,12 @@ fn cmd_command(cursor: &mut Cursor<'_, '_>) -> Option<Command> {
             (None | Some(b'\n' | b'&' | b'|'), _) => break,
             (Some(b')'), _) => {
                 cursor.take(1);
-                break;
+                // `for %i in (…) do`: the list's end is not the command's.
+                let in_list = words.first().is_some_and(|word| plain(word) == "for")
+                    && !words.iter().any(|word| plain(word) == "do");
+                if !in_list {
+                    break;
+                }
             }
             (Some(b'>' | b'<'), _) | (Some(b'0'..=b'9'), Some(b'>')) => {
                 let mut fd = None;
@@ -147,6 +152,11 @@ fn cmd_control(mut words: Vec<Raw>) -> Vec<Raw> {
             _ => return words,
         };
         words.drain(..skip.min(words.len()));
+        // `do @net use …`
+        if let Some(Piece::Bare(text)) = words.first_mut().and_then(|word| word.first_mut()) {
+            let quiet = text.trim_start_matches('@').len();
+            text.drain(..text.len() - quiet);
+        }
     }
     words
 }

@@ -4,6 +4,7 @@
 mod cmd;
 mod powershell;
 
+use super::Word;
 use super::ast::{Command, Item, List, Piece, Raw, Then};
 use super::budget::Budget;
 
@@ -42,6 +43,7 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
     };
     let powershell = POWERSHELL.iter().any(|needle| lower.contains(needle))
         || verbs()
+        || line.split(|c: char| "|;({\n".contains(c)).any(is_named_like_cmdlet)
         || aliases()
         || lower.contains("]::")
         // No shell of POSIX starts a command with `&`.
@@ -63,47 +65,7 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
                 .next()
                 .unwrap_or_default();
             let name = first.rsplit(['/', '\\']).next().unwrap_or(first);
-            const NAMES: [&str; 38] = [
-                "reg",
-                "schtasks",
-                "net",
-                "netsh",
-                "wmic",
-                "certutil",
-                "bitsadmin",
-                "vssadmin",
-                "wevtutil",
-                "bcdedit",
-                "icacls",
-                "attrib",
-                "takeown",
-                "rundll32",
-                "regsvr32",
-                "mshta",
-                "cscript",
-                "wscript",
-                "copy",
-                "del",
-                "xcopy",
-                "robocopy",
-                "cmdkey",
-                "setx",
-                "tasklist",
-                "taskkill",
-                "sc",
-                "nltest",
-                "wbadmin",
-                "cmd",
-                "erase",
-                "ren",
-                "rd",
-                "forfiles",
-                "findstr",
-                "esentutl",
-                "msiexec",
-                "assoc",
-            ];
-            NAMES.contains(&name)
+            super::table::is_windows_program(name)
                 || [".exe", ".bat", ".cmd", ".ps1", ".vbs"].iter().any(|end| name.ends_with(end))
         })
     };
@@ -124,69 +86,116 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
     (powershell, cmd)
 }
 
+/// The value of `FORMAT -f A, B`, `A, B -join C` and `A -replace B, C`, if all of it is known.
+pub(super) fn value(args: &[Word]) -> Option<Word> {
+    let at = args.iter().position(|word| word.text.starts_with('-') && word.text.len() > 1)?;
+    let (left, right) = (args.get(..at)?, args.get(at + 1..)?);
+    let text = match args.get(at)?.text.to_ascii_lowercase().as_str() {
+        "-f" => {
+            let mut text = left.first()?.text.clone();
+            for (nth, word) in right.iter().enumerate().take(32) {
+                text = text.replace(&format!("{{{nth}}}"), &word.text);
+            }
+            text
+        }
+        "-join" => {
+            let between = right.first().map_or("", |word| word.text.as_str());
+            left.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(between)
+        }
+        "-replace" | "-ireplace" | "-creplace" => {
+            let find = right.first()?.text.as_str();
+            let plain =
+                !find.is_empty() && !find.contains(['.', '*', '+', '[', '(', '|', '^', '$', '\\', '?']);
+            let with = right.get(1).map_or("", |word| word.text.as_str());
+            left.first()?.text.replace(Some(find).filter(|_| plain)?, with)
+        }
+        _ => return None,
+    };
+    let mut out = Word { text, exact: args.iter().all(|word| word.exact), ..Word::default() };
+    for word in args {
+        super::stream::add_flows(&mut out.from, &word.from);
+    }
+    (out.text.len() <= 64 * 1024).then_some(out)
+}
+
+/// Verbs of cmdlets, as PowerShell approves them and the common modules use them.
+const VERBS: [&str; 60] = [
+    "get",
+    "set",
+    "new",
+    "remove",
+    "invoke",
+    "start",
+    "stop",
+    "add",
+    "out",
+    "write",
+    "import",
+    "export",
+    "copy",
+    "move",
+    "test",
+    "select",
+    "where",
+    "foreach",
+    "convertto",
+    "convertfrom",
+    "enable",
+    "disable",
+    "register",
+    "unregister",
+    "install",
+    "uninstall",
+    "update",
+    "restart",
+    "read",
+    "clear",
+    "join",
+    "split",
+    "measure",
+    "compare",
+    "expand",
+    "compress",
+    "wait",
+    "receive",
+    "send",
+    "find",
+    "save",
+    "show",
+    "push",
+    "pop",
+    "resolve",
+    "rename",
+    "mount",
+    "dismount",
+    "suspend",
+    "resume",
+    "format",
+    "sort",
+    "tee",
+    "unblock",
+    "block",
+    "grant",
+    "publish",
+    "protect",
+    "unprotect",
+    "enter",
+];
+
+/// Whether a statement begins with a name like a cmdlet's: `Verb-Noun`, both capital.
+fn is_named_like_cmdlet(statement: &str) -> bool {
+    let first = statement.split_whitespace().next().unwrap_or_default();
+    let Some((verb, noun)) = first.split_once('-') else { return false };
+    let word = |text: &str| {
+        text.len() > 1
+            && text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric())
+            && text.bytes().any(|b| b.is_ascii_lowercase())
+    };
+    word(verb) && word(noun) && VERBS.contains(&verb.to_ascii_lowercase().as_str())
+}
+
 fn is_cmdlet(word: &str) -> bool {
-    const VERBS: [&str; 60] = [
-        "get",
-        "set",
-        "new",
-        "remove",
-        "invoke",
-        "start",
-        "stop",
-        "add",
-        "out",
-        "write",
-        "import",
-        "export",
-        "copy",
-        "move",
-        "test",
-        "select",
-        "where",
-        "foreach",
-        "convertto",
-        "convertfrom",
-        "enable",
-        "disable",
-        "register",
-        "unregister",
-        "install",
-        "uninstall",
-        "update",
-        "restart",
-        "read",
-        "clear",
-        "join",
-        "split",
-        "measure",
-        "compare",
-        "expand",
-        "compress",
-        "wait",
-        "receive",
-        "send",
-        "find",
-        "save",
-        "show",
-        "push",
-        "pop",
-        "resolve",
-        "rename",
-        "mount",
-        "dismount",
-        "suspend",
-        "resume",
-        "format",
-        "sort",
-        "tee",
-        "unblock",
-        "block",
-        "grant",
-        "publish",
-        "protect",
-        "unprotect",
-        "enter",
-    ];
     let Some((verb, noun)) = word.split_once('-') else { return false };
     noun.len() > 2
         && noun.bytes().all(|b| b.is_ascii_alphanumeric())

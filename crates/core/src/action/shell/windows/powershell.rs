@@ -185,6 +185,11 @@ fn command(cursor: &mut Cursor<'_, '_>) -> Option<Command> {
         let inner = group(cursor, b'}');
         return Some(Command { body: Body::Group(inner), redirects: Vec::new() });
     }
+    // `!$x`, `-not $x`: what is negated is what runs.
+    while let Some(length) = unary(cursor).filter(|_| !called) {
+        cursor.take(length);
+        blanks(cursor, false);
+    }
     let expression = !called && cursor.byte(0).is_some_and(|b| b"$([\"'@".contains(&b) || b.is_ascii_digit());
     let mut words: Vec<Raw> = Vec::new();
     let mut redirects = Vec::new();
@@ -229,6 +234,19 @@ fn command(cursor: &mut Cursor<'_, '_>) -> Option<Command> {
         return None;
     }
     Some(Command { body: Body::Simple { assigns: Vec::new(), words }, redirects })
+}
+
+/// The length of an operator that stands before its only value.
+fn unary(cursor: &Cursor<'_, '_>) -> Option<usize> {
+    const WORDS: [&str; 4] = ["-not", "-bnot", "-join", "-split"];
+    if cursor.byte(0) == Some(b'!') {
+        return Some(1);
+    }
+    let is = |word: &&str| {
+        cursor.rest().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+            && cursor.byte(word.len()).is_some_and(|b| b" \t($'\"@".contains(&b))
+    };
+    WORDS.iter().find(|word| is(word)).map(|word| word.len())
 }
 
 fn redirect(cursor: &mut Cursor<'_, '_>, redirects: &mut Vec<Redirect>) {
@@ -335,6 +353,8 @@ fn argument(cursor: &mut Cursor<'_, '_>, expression: bool) -> Raw {
                 cursor.take(length);
                 if cursor.byte(0) == Some(b':') {
                     text(&mut raw, &name);
+                } else if name.eq_ignore_ascii_case("[char]") {
+                    character(cursor, &mut raw);
                 }
             }
             (Some(b'['), _) if !raw.is_empty() && expression => {
@@ -363,6 +383,21 @@ fn argument(cursor: &mut Cursor<'_, '_>, expression: bool) -> Raw {
         if cursor.at == before {
             return raw;
         }
+    }
+}
+
+/// `[char]105`, `[char]0x69`: the letter of that number.
+fn character(cursor: &mut Cursor<'_, '_>, raw: &mut Raw) {
+    let bracket = usize::from(cursor.byte(0) == Some(b'('));
+    let rest = cursor.rest().get(bracket..).unwrap_or_default();
+    let hex = rest.starts_with("0x") || rest.starts_with("0X");
+    let digits = rest.get(if hex { 2 } else { 0 }..).unwrap_or_default();
+    let length = digits.bytes().take(8).take_while(u8::is_ascii_hexdigit).count();
+    let number = u32::from_str_radix(digits.get(..length).unwrap_or_default(), if hex { 16 } else { 10 });
+    let closed = bracket == 0 || digits.as_bytes().get(length) == Some(&b')');
+    if let Some(letter) = number.ok().and_then(char::from_u32).filter(|_| closed) {
+        cursor.take(length + 2 * usize::from(hex) + 2 * bracket);
+        text(raw, letter.encode_utf8(&mut [0; 4]));
     }
 }
 
