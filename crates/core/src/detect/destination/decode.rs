@@ -146,7 +146,8 @@ fn severities(node: &Node, faults: &mut Vec<Diagnostic>) -> [u8; 3] {
 
 fn add(lists: &mut Lists, host: String, place: Place, span: Span, faults: &mut Vec<Diagnostic>) {
     let own = |other: &Place| other.group == place.group && other.text == place.text;
-    if lists.places.iter().any(own) {
+    let mut there = lists.by_host.get(host.as_str()).into_iter().flatten();
+    if there.any(|at| usize::try_from(*at).ok().and_then(|at| lists.places.get(at)).is_some_and(own)) {
         faults.push(Diagnostic::error(span, format!("`{}` stands here twice", place.text)));
         return;
     }

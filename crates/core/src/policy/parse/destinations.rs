@@ -1,5 +1,7 @@
 //! From YAML to lists of places.
 
+use std::collections::HashSet;
+
 use super::super::destinations::{Destinations, Pattern, Places};
 use super::super::layers::Setting;
 use super::super::url::UrlPattern;
@@ -31,8 +33,9 @@ pub(super) fn read(
             "give it `allow`, `block` or `block_unknown_post`, or remove it",
         );
     }
+    let allowed: HashSet<&str> = allow.iter().map(|(text, _)| *text).collect();
     for (text, span) in &block {
-        if allow.iter().any(|(other, _)| other == text) {
+        if allowed.contains(text) {
             fields.fault(
                 *span,
                 format!("`{text}` is both allowed and blocked"),
