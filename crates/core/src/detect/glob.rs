@@ -18,7 +18,7 @@ enum Token {
 }
 
 /// Upper and lower case of one letter are the same, as on macOS and Windows.
-fn folded(c: char) -> char {
+pub(crate) fn folded(c: char) -> char {
     if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) }
 }
 
@@ -76,14 +76,19 @@ impl Glob {
     /// Whether the whole of `text` matches.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
+        self.matches_chars(text.chars())
+    }
+
+    /// Whether the whole of a text matches that stands in several pieces.
+    pub(crate) fn matches_chars(&self, text: impl Iterator<Item = char> + Clone) -> bool {
         // Most texts differ from most patterns in the first letter.
-        if let (Some(Token::Exactly(wanted)), Some(c)) = (self.tokens.first(), text.chars().next())
+        if let (Some(Token::Exactly(wanted)), Some(c)) = (self.tokens.first(), text.clone().next())
             && *wanted != self.letter(c)
         {
             return false;
         }
         if self.tokens.iter().all(|token| matches!(token, Token::Exactly(_))) {
-            let letters = text.chars().map(|c| Token::Exactly(self.letter(c)));
+            let letters = text.map(|c| Token::Exactly(self.letter(c)));
             return letters.eq(self.tokens.iter().copied());
         }
         if self.tokens.len() < 128 { self.matches_few(text) } else { self.matches_many(text) }
@@ -94,7 +99,7 @@ impl Glob {
     }
 
     /// With the positions reached in one word: nothing is allocated.
-    fn matches_few(&self, text: &str) -> bool {
+    fn matches_few(&self, text: impl Iterator<Item = char>) -> bool {
         let is_run = |token: &Token| matches!(token, Token::Run | Token::Any);
         let runs = (0u32..).zip(&self.tokens).filter(|(_, token)| is_run(token));
         let runs = runs.fold(0u128, |runs, (at, _)| runs | 1 << at);
@@ -106,7 +111,7 @@ impl Glob {
             reached = further;
         };
         let mut reached = skip_runs(1);
-        for c in text.chars() {
+        for c in text {
             let c = self.letter(c);
             let tokens = (0u32..).zip(&self.tokens).filter(|(at, _)| reached & 1 << at != 0);
             let next = tokens.fold(0u128, |next, (at, token)| match token.takes(c) {
@@ -121,7 +126,7 @@ impl Glob {
         reached & 1 << self.tokens.len() != 0
     }
 
-    fn matches_many(&self, text: &str) -> bool {
+    fn matches_many(&self, text: impl Iterator<Item = char>) -> bool {
         // The set of positions reached in the pattern, as in a Thompson machine: no backtracking.
         let mut reached = vec![false; self.tokens.len() + 1];
         if let Some(first) = reached.first_mut() {
@@ -129,7 +134,7 @@ impl Glob {
         }
         self.skip_runs(&mut reached);
         let mut next = vec![false; reached.len()];
-        for c in text.chars() {
+        for c in text {
             next.fill(false);
             if !self.advance(self.letter(c), &reached, &mut next) {
                 return false;

@@ -63,7 +63,7 @@ impl Places {
     }
 
     /// Whether the list has where something leads; `url` if it is known what is asked for there.
-    fn has(&self, host: &Host, url: Option<&Url>) -> Truth {
+    fn has(&self, host: &Host<'_>, url: Option<&Url<'_>>) -> Truth {
         let mut truth = Truth::No;
         let mut look = |list: &[u32]| {
             let patterns = list.iter().filter_map(|at| self.patterns.get(usize::try_from(*at).ok()?));
@@ -71,7 +71,7 @@ impl Places {
         };
         look(&self.others);
         if let Host::Name(name) = host {
-            let mut rest = Some(name.as_str());
+            let mut rest = Some(&**name);
             while let Some(suffix) = rest {
                 self.by_name.get(suffix).into_iter().for_each(|list| look(list));
                 rest = suffix.split_once('.').map(|(_, parent)| parent);
@@ -81,7 +81,7 @@ impl Places {
     }
 
     /// The same for whatever is known of a way.
-    fn may_have(&self, lead: &Lead) -> Truth {
+    fn may_have(&self, lead: &Lead<'_>) -> Truth {
         match lead {
             Lead::Url(url) => self.has(&url.host, Some(url)),
             Lead::Host(host, _) => self.has(host, None),
@@ -92,7 +92,7 @@ impl Places {
 }
 
 impl Pattern {
-    fn is_about(&self, host: &Host, url: Option<&Url>) -> Truth {
+    fn is_about(&self, host: &Host<'_>, url: Option<&Url<'_>>) -> Truth {
         match (self, url) {
             (Self::Host(pattern), _) => pattern.covers(host).into(),
             (Self::Url(pattern), Some(url)) => pattern.matches(url),
@@ -121,12 +121,12 @@ impl Destinations {
     }
 
     /// Whether some level surely allows `at`, so that what is found there is only noted.
-    pub fn allows(&self, at: At<'_>, url: Option<&Url>) -> bool {
+    pub fn allows(&self, at: At<'_>, url: Option<&Url<'_>>) -> bool {
         self.0.iter().any(|level| level.allow.has(at.host, url) == Truth::Yes)
     }
 
     /// What a way is to the rules of `level`. `listed` is what it is by what is shipped and learnt.
-    pub fn classes(&self, level: Level, lead: &Lead, listed: Classes) -> Classes {
+    pub fn classes(&self, level: Level, lead: &Lead<'_>, listed: Classes) -> Classes {
         let put = |classes: Classes, truth: Truth, class: Class| match truth {
             Truth::Yes => Classes::of(class),
             Truth::Unknown => classes.or(Classes::of(class)),
@@ -171,7 +171,7 @@ fn known() -> Classes {
 }
 
 /// The host, for a message.
-fn shown(lead: &Lead) -> String {
+fn shown(lead: &Lead<'_>) -> String {
     match lead {
         Lead::Url(url) => url.host.to_string(),
         Lead::Host(host, _) => host.to_string(),
@@ -204,7 +204,7 @@ fn reason(name: &str, level: Level, host: String) -> Reason {
 impl super::Policy {
     /// Whether the operator surely allows `at`; `url` if it is known what is asked for there.
     #[must_use]
-    pub fn allows_place(&self, at: At<'_>, url: Option<&Url>) -> bool {
+    pub fn allows_place(&self, at: At<'_>, url: Option<&Url<'_>>) -> bool {
         self.destinations.allows(at, url)
     }
 

@@ -49,7 +49,7 @@ impl Policy {
     fn apply(&self, action: &Action, given: &Given<'_>, open: &mut [bool; 3], reasons: &mut Vec<Reason>) {
         let judged = self.judged(action, given);
         let mut allowing: Vec<&Rule> = Vec::new();
-        for at in self.index.candidates(action, given, &judged.hosts) {
+        for at in self.index.candidates(action, given, &judged.places) {
             let Some(rule) = self.rules.get(at).filter(|rule| !rule.has_ended(given.facts.now)) else {
                 continue;
             };

@@ -42,7 +42,7 @@ impl Policy {
         let judged = Judged::new(action, given, &self.destinations, true, true);
         let mut considered = vec![false; self.rules.len()];
         for index in [&self.index, &self.limits, &self.suppressing] {
-            for at in index.candidates(action, given, &judged.hosts) {
+            for at in index.candidates(action, given, &judged.places) {
                 considered.get_mut(at).into_iter().for_each(|slot| *slot = true);
             }
         }

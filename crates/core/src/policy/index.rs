@@ -2,11 +2,15 @@
 //! not grow with rules whose key is not there, and nothing is allocated to find those whose key is.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::evaluate::Given;
+use super::few::Few;
+use super::place::Place;
 use super::rule::{HostPattern, Matcher, PathPattern, Rule, Verb};
 use crate::action::{Action, Capability, Effect, Target};
+use crate::detect::glob::folded as lower;
 use crate::url::Host;
 
 /// Rules by key, as their numbers in order.
@@ -112,8 +116,13 @@ impl Index {
         self.asks_for_urls
     }
 
-    /// The rules that could speak about `action`, in order. `hosts` are those of its effects.
-    pub(super) fn candidates(&self, action: &Action, given: &Given<'_>, hosts: &[Known]) -> Candidates<'_> {
+    /// The rules that could speak about `action`, in order; `places` is where its effects lead.
+    pub(super) fn candidates(
+        &self,
+        action: &Action,
+        given: &Given<'_>,
+        places: &Few<Place<'_>>,
+    ) -> Candidates<'_> {
         let effects = given.effects;
         let mut found = Candidates::default();
         found.add(&self.residual);
@@ -136,7 +145,7 @@ impl Index {
             effects.iter().for_each(|effect| self.by_path(effect, given.home, &mut found));
         }
         if !self.with_host.is_empty() {
-            hosts.iter().for_each(|host| self.by_host(host, &mut found));
+            places.iter().for_each(|place| self.by_host(place, &mut found));
         }
         found
     }
@@ -160,16 +169,19 @@ impl Index {
         }
     }
 
-    fn by_host<'i>(&'i self, host: &Known, found: &mut Candidates<'i>) {
-        match host {
-            Known::Nothing => {}
-            Known::Unknown => found.add(&self.with_host),
-            Known::Host(Host::Ip(ip)) => {
+    fn by_host<'i>(&'i self, place: &Place<'_>, found: &mut Candidates<'i>) {
+        match place.host() {
+            None if *place == Place::Nothing => {}
+            None => found.add(&self.with_host),
+            Some(Host::Ip(ip)) => {
                 found.add(&self.with_range);
-                found.add_keyed(&self.hosts, folded(&ip.to_string()));
+                let mut digest = Digest(START);
+                // It never fails to be written.
+                let _ = write!(digest, "{ip}");
+                found.add_keyed(&self.hosts, last(digest.0));
             }
-            Known::Host(Host::Name(name)) => {
-                let mut rest = Some(name.as_str());
+            Some(Host::Name(name)) => {
+                let mut rest = Some(&**name);
                 while let Some(suffix) = rest {
                     found.add_keyed(&self.hosts, folded(suffix));
                     rest = suffix.split_once('.').map(|(_, parent)| parent);
@@ -237,11 +249,17 @@ fn folded(text: &str) -> u64 {
     last(text.chars().fold(START, |digest, c| step(digest, u32::from(lower(c)))))
 }
 
-const START: u64 = 0xcbf2_9ce4_8422_2325;
+/// A digest of what is written to it, as [`folded`] makes one of a text.
+struct Digest(u64);
 
-fn lower(c: char) -> char {
-    if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) }
+impl std::fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0 = text.chars().fold(self.0, |digest, c| step(digest, u32::from(lower(c))));
+        Ok(())
+    }
 }
+
+const START: u64 = 0xcbf2_9ce4_8422_2325;
 
 const fn last(digest: u64) -> u64 {
     digest ^ (digest >> 32)
@@ -327,17 +345,6 @@ impl Iterator for Candidates<'_> {
         }
         usize::try_from(least).ok()
     }
-}
-
-/// What is known of the host an effect reaches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It reaches none.
-    Nothing,
-    /// It could be any.
-    Unknown,
-    /// This one.
-    Host(Host),
 }
 
 #[cfg(test)]

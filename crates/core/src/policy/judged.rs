@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 
 use super::destinations::Destinations;
 use super::evaluate::Given;
-pub(super) use super::index::Known;
+use super::few::Few;
+use super::place::Place;
 use super::request::Field;
 use super::rule::{Direction, Extent, Matcher, PathPattern};
 use super::truth::Truth;
@@ -12,7 +13,7 @@ use crate::action::request::Tree;
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, PartKind, Source, Target};
 use crate::decision::Coverage;
 use crate::detect::destination::{Classes, Lead, lead};
-use crate::detect::glob::Glob;
+use crate::detect::glob::{Glob, folded};
 use crate::syntax::{Node, json};
 use crate::url::{self, Url};
 
@@ -20,14 +21,12 @@ use crate::url::{self, Url};
 pub(super) struct Judged<'a> {
     pub(super) action: &'a Action,
     pub(super) given: &'a Given<'a>,
-    /// Of each effect, if a rule asks where effects lead.
-    pub(super) hosts: Vec<Known>,
-    /// Of each effect, if a rule has a pattern for URLs.
-    pub(super) urls: Vec<Option<Url>>,
+    /// Where each effect leads, if a rule asks.
+    pub(super) places: Few<Place<'a>>,
     /// The arguments of a call, read when a rule asks for them; `None` if they cannot be read.
     arguments: OnceCell<Option<Tree>>,
     /// Where each effect leads and what that is by the lists, found out when a rule asks for it.
-    ways: OnceCell<Vec<(Lead, Classes)>>,
+    ways: OnceCell<Few<(Lead<'a>, Classes)>>,
     destinations: &'a Destinations,
 }
 
@@ -39,12 +38,11 @@ impl<'a> Judged<'a> {
         hosts: bool,
         urls: bool,
     ) -> Self {
-        let each = |asked: bool| given.effects.iter().take(if asked { usize::MAX } else { 0 });
+        let effects = given.effects.iter().take(if hosts { usize::MAX } else { 0 });
         Self {
             action,
             given,
-            hosts: each(hosts).map(|effect| reached(action.kind, effect)).collect(),
-            urls: each(urls).map(fetched).collect(),
+            places: effects.map(|effect| Place::of(action.kind, effect, urls)).collect(),
             arguments: OnceCell::new(),
             ways: OnceCell::new(),
             destinations,
@@ -240,10 +238,12 @@ impl<'a> Judged<'a> {
         if matcher.host.is_empty() {
             return Truth::Yes;
         }
-        match self.hosts.get(at) {
-            None | Some(Known::Nothing) => Truth::No,
-            Some(Known::Unknown) => Truth::Unknown,
-            Some(Known::Host(host)) => matcher.host.iter().any(|pattern| pattern.covers(host)).into(),
+        match self.places.get(at) {
+            None | Some(Place::Nothing) => Truth::No,
+            Some(Place::Unknown) => Truth::Unknown,
+            Some(Place::Host(host) | Place::Url(Url { host, .. })) => {
+                matcher.host.iter().any(|pattern| pattern.covers(host)).into()
+            }
         }
     }
 
@@ -251,14 +251,14 @@ impl<'a> Judged<'a> {
         if matcher.url.is_empty() {
             return Truth::Yes;
         }
-        match (self.hosts.get(at), self.urls.get(at)) {
-            (None | Some(Known::Nothing), _) => Truth::No,
-            (Some(Known::Unknown), _) => Truth::Unknown,
-            (_, Some(Some(url))) => {
+        match self.places.get(at) {
+            None | Some(Place::Nothing) => Truth::No,
+            Some(Place::Unknown) => Truth::Unknown,
+            Some(Place::Url(url)) => {
                 matcher.url.iter().map(|pattern| pattern.matches(url)).max().unwrap_or(Truth::No)
             }
             // A host is reached and nobody knows what for.
-            (Some(Known::Host(host)), _) => {
+            Some(Place::Host(host)) => {
                 Truth::from(matcher.url.iter().any(|pattern| pattern.is_at(host))).min(Truth::Unknown)
             }
         }
@@ -289,46 +289,38 @@ impl<'a> Judged<'a> {
             Target::Path { path, exact } => (path.as_str(), *exact),
             _ => return Truth::from(effect.capability == Capability::Unknown).min(Truth::Unknown),
         };
-        let home = self.given.home;
-        // Both spellings of a path below the home directory.
-        let other = match path.strip_prefix('~') {
-            Some(rest) => format!("{home}{rest}"),
-            None => match path.strip_prefix(home).filter(|_| !home.is_empty()) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
-                _ => path.to_owned(),
-            },
-        };
-        let each = patterns.iter().flat_map(|pattern| [(pattern, path), (pattern, other.as_str())]);
-        each.map(|(pattern, path)| pattern.covers(path, exact)).max().unwrap_or(Truth::No)
+        let written = Spelled("", path);
+        let other = written.with_other_home(self.given.home);
+        let each = patterns.iter().flat_map(|pattern| {
+            std::iter::once(written).chain(other).map(move |path| pattern.covers(path, exact))
+        });
+        each.max().unwrap_or(Truth::No)
     }
 }
 
-/// What is known of the host an effect reaches.
-fn reached(kind: ActionKind, effect: &Effect) -> Known {
-    match &effect.target {
-        Target::Url(text) | Target::Host(text) => match url::authority(text) {
-            Some(authority) => Known::Host(authority.host),
-            None => Known::Unknown,
-        },
-        // Where a provider's own search goes is the provider's affair: no host of ours is reached. It can be
-        // denied by tool and by capability.
-        _ if matches!(kind, ActionKind::ModelRequest) => Known::Nothing,
-        _ if reaches_hosts(effect.capability) => Known::Unknown,
-        _ => Known::Nothing,
-    }
-}
+/// A path, in two pieces that stand one behind the other.
+#[derive(Clone, Copy)]
+struct Spelled<'a>(&'a str, &'a str);
 
-/// The URL an effect is about, if it is one that can be read.
-fn fetched(effect: &Effect) -> Option<Url> {
-    match &effect.target {
-        Target::Url(text) => Url::parse(text).ok(),
-        _ => None,
+impl<'a> Spelled<'a> {
+    fn chars(self) -> impl Iterator<Item = char> + Clone + 'a {
+        self.0.chars().chain(self.1.chars())
     }
-}
 
-const fn reaches_hosts(capability: Capability) -> bool {
-    use Capability::{BrowserDownload, BrowserNavigate, NetworkFetch, NetworkPost, Unknown};
-    matches!(capability, NetworkFetch | NetworkPost | BrowserNavigate | BrowserDownload | Unknown)
+    /// The other spelling of a path in the home directory.
+    fn with_other_home(self, home: &'a str) -> Option<Self> {
+        let below = |rest: &&str| rest.is_empty() || rest.starts_with('/');
+        match self.1.strip_prefix('~') {
+            Some(rest) => Some(Self(home, rest)).filter(|_| below(&rest)),
+            None if home.is_empty() => None,
+            None => self.1.strip_prefix(home).filter(below).map(|rest| Self("~", rest)),
+        }
+    }
+
+    /// What stands before the first piece that nobody knows, case aside.
+    fn known(self) -> impl Iterator<Item = char> + 'a {
+        self.chars().take_while(|c| !matches!(c, '*' | '?' | '[' | '$' | '{' | '`')).map(folded)
+    }
 }
 
 /// Whether a rule that names tools names the one that `effect` comes from.
@@ -337,25 +329,22 @@ fn by(matcher: &Matcher, effect: &Effect) -> bool {
 }
 
 impl PathPattern {
-    fn covers(&self, path: &str, exact: bool) -> Truth {
-        if exact && !path.starts_with("..") {
-            let relative = !path.starts_with(['/', '~']);
-            let fits = |glob: &Option<Glob>| glob.as_ref().is_some_and(|glob| glob.matches(path));
-            if self.glob.matches(path) || relative && fits(&self.anywhere) {
+    fn covers(&self, path: Spelled<'_>, exact: bool) -> Truth {
+        let goes_up = path.chars().take(2).eq("..".chars());
+        if exact && !goes_up {
+            let relative = !path.chars().next().is_some_and(|c| matches!(c, '/' | '~'));
+            let fits = |glob: &Option<Glob>| glob.as_ref().is_some_and(|glob| glob.matches_chars(path.chars()));
+            if self.glob.matches_chars(path.chars()) || relative && fits(&self.anywhere) {
                 return Truth::Yes;
             }
             // Who deletes a directory deletes what is in it; who may touch what is in it may not delete it.
             return Truth::from(fits(&self.directory)).min(Truth::Unknown);
         }
-        // Up to the first unknown piece the two must agree; behind it anything is possible.
-        let known: String = if exact { String::new() } else { known_prefix(path).to_lowercase() };
-        let agree = known.starts_with(&self.literal) || self.literal.starts_with(&known);
+        // Up to the first unknown piece the two must agree; behind it anything is possible. Of what leads out of
+        // the working directory nothing is known.
+        let agree = exact || path.known().zip(self.literal.chars()).all(|(a, b)| a == b);
         Truth::from(agree).min(Truth::Unknown)
     }
-}
-
-fn known_prefix(path: &str) -> &str {
-    path.split(['*', '?', '[', '$', '{', '`']).next().unwrap_or_default()
 }
 
 pub(super) fn capability(matcher: &Matcher, effect: &Effect) -> Truth {

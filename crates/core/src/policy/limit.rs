@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 
 use super::counters::Exceeded;
-use super::judged::{Judged, Known};
+use super::judged::Judged;
+use super::place::Place;
 use super::request::Field;
 use super::rule::Rule;
 use super::truth::Truth;
@@ -117,7 +118,7 @@ impl Policy {
             return Vec::new();
         }
         let judged = Judged::new(action, given, &self.destinations, true, true);
-        let candidates = self.limits.candidates(action, given, &judged.hosts);
+        let candidates = self.limits.candidates(action, given, &judged.places);
         let limits = candidates.filter_map(|at| {
             let rule = self.rules.get(at)?;
             Some((rule, rule.limit.as_ref()?))
@@ -208,13 +209,13 @@ impl Judged<'_> {
     fn endpoints(&self, rule: &Rule) -> HashSet<[u8; 16]> {
         let mut found = HashSet::new();
         let unreadable = digest(&[b"unreadable"]);
-        for (at, host) in (0..).zip(&self.hosts) {
-            if *host == Known::Nothing || self.effect(&rule.matcher, at) == Truth::No {
+        for (at, place) in (0..).zip(self.places.iter()) {
+            if *place == Place::Nothing || self.effect(&rule.matcher, at) == Truth::No {
                 continue;
             }
-            let endpoint = match (host, self.urls.get(at)) {
-                (Known::Host(_), Some(Some(url))) => path_at(url),
-                (Known::Host(host), _) if self.is_host(at) => {
+            let endpoint = match place {
+                Place::Url(url) => path_at(url),
+                Place::Host(host) if self.is_host(at) => {
                     Some(digest(&[b"host", host.to_string().as_bytes()]))
                 }
                 _ => None,
@@ -238,7 +239,7 @@ impl Judged<'_> {
 
 /// Host and path of `url`, if all servers read the path alike. Letters count as small: some servers do not tell
 /// them apart, and a counter for each spelling would be no limit.
-fn path_at(url: &Url) -> Option<[u8; 16]> {
+fn path_at(url: &Url<'_>) -> Option<[u8; 16]> {
     let mut readings = url.path.readings();
     let (first, second) = (readings.next()?, readings.next());
     let host = url.host.to_string();

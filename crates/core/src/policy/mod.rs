@@ -26,6 +26,8 @@ pub use evaluate::{Given, answers_to_default};
 mod explain;
 pub use explain::{Condition, Explained};
 
+mod few;
+
 mod index;
 use index::Index;
 
@@ -45,6 +47,8 @@ mod number;
 mod parse;
 
 mod pattern;
+
+mod place;
 
 mod range;
 

@@ -193,7 +193,7 @@ pub(super) enum HostPattern {
 }
 
 impl HostPattern {
-    pub fn covers(&self, host: &Host) -> bool {
+    pub fn covers(&self, host: &Host<'_>) -> bool {
         match (self, host) {
             (Self::Named(pattern), host) => covers(pattern, host),
             (Self::Range(range), Host::Ip(ip)) => range.contains(*ip),

@@ -21,7 +21,7 @@ impl Policy {
             return Suppressions::default();
         }
         let judged = Judged::new(action, given, &self.destinations, true, true);
-        let candidates = self.suppressing.candidates(action, given, &judged.hosts);
+        let candidates = self.suppressing.candidates(action, given, &judged.places);
         let rules = candidates.filter_map(|at| self.rules.get(at));
         let in_force = rules.filter(|rule| !rule.has_ended(given.facts.now));
         Suppressions(in_force.filter(|rule| judged.all(&rule.matcher) == Truth::Yes).collect())

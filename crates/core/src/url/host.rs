@@ -7,14 +7,14 @@ use idna::AsciiDenyList;
 
 /// A name or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
+pub enum Host<'a> {
     /// A name, in ASCII (RFC 5891) and lower case, without a trailing dot.
-    Name(String),
+    Name(Cow<'a, str>),
     /// An address, however it was spelled; IPv4 inside IPv6 is unwrapped.
     Ip(IpAddr),
 }
 
-impl std::fmt::Display for Host {
+impl std::fmt::Display for Host<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),
@@ -23,7 +23,16 @@ impl std::fmt::Display for Host {
     }
 }
 
-impl Host {
+impl Host<'_> {
+    /// The same, borrowed from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Host<'static> {
+        match self {
+            Self::Name(name) => Host::Name(name.into_owned().into()),
+            Self::Ip(ip) => Host::Ip(ip),
+        }
+    }
+
     /// Whether this is the machine itself: loopback, the unspecified address, `localhost`.
     #[must_use]
     pub fn is_this_machine(&self) -> bool {
@@ -36,7 +45,7 @@ impl Host {
 
 /// Reads one host, without a port.
 #[must_use]
-pub fn host_of(host: &str) -> Option<Host> {
+pub fn host_of(host: &str) -> Option<Host<'_>> {
     if let Ok(ip) = host.split('%').next().unwrap_or(host).parse::<Ipv6Addr>() {
         return Some(Host::Ip(unwrapped(ip)));
     }
@@ -46,40 +55,57 @@ pub fn host_of(host: &str) -> Option<Host> {
     } else {
         idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::EMPTY).ok()?
     };
-    let name = mapped.strip_suffix('.').unwrap_or(&mapped).to_ascii_lowercase();
-    if name.split('.').any(str::is_empty) || !name.chars().all(is_name_char) {
+    let name = match mapped {
+        Cow::Borrowed(text) => in_small_letters(text.strip_suffix('.').unwrap_or(text)),
+        Cow::Owned(text) => in_small_letters(text.strip_suffix('.').unwrap_or(&text)).into_owned().into(),
+    };
+    if name.split('.').any(str::is_empty) || !name.bytes().all(is_of_names) {
         return None;
     }
     Some(inet_aton(&name).map_or(Host::Name(name), |ip| Host::Ip(IpAddr::V4(ip))))
 }
 
-const fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')
+/// Copied only if it has a capital.
+pub(super) fn in_small_letters(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        text.to_ascii_lowercase().into()
+    } else {
+        text.into()
+    }
+}
+
+const fn is_of_names(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
 /// IPv4 as the C library reads it: one to four parts, each decimal, octal or hexadecimal.
 fn inet_aton(text: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<u32> = text.split('.').map(number).collect::<Option<_>>()?;
-    let (last, firsts) = parts.split_last()?;
-    let room = 4usize.checked_sub(firsts.len()).filter(|room| *room > 0)?;
-    if firsts.iter().any(|part| *part > 255) || room < 4 && u64::from(*last) >= 1u64 << (8 * room) {
+    let mut parts = text.split('.');
+    let mut last = number(parts.next()?)?;
+    // How many bytes the last part fills, and what stands above them.
+    let (mut room, mut high) = (4u32, 0u32);
+    for part in parts {
+        room = room.checked_sub(1).filter(|room| *room > 0 && last <= 255)?;
+        high |= last << (8 * room);
+        last = number(part)?;
+    }
+    if room < 4 && last >= 1 << (8 * room) {
         return None;
     }
-    let high = firsts.iter().zip([24u32, 16, 8]).fold(0u32, |sum, (part, shift)| sum | part << shift);
     Some(Ipv4Addr::from(high | last))
 }
 
+/// Of a name, in small letters.
 fn number(text: &str) -> Option<u32> {
-    let lower = text.to_ascii_lowercase();
-    if let Some(hex) = lower.strip_prefix("0x") {
+    if let Some(hex) = text.strip_prefix("0x") {
         return if hex.is_empty() { Some(0) } else { u32::from_str_radix(hex, 16).ok() };
     }
-    if !lower.starts_with(|c: char| c.is_ascii_digit()) {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    match lower.strip_prefix('0') {
+    match text.strip_prefix('0') {
         Some(octal) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
-        _ => lower.parse().ok(),
+        _ => text.parse().ok(),
     }
 }
 
@@ -99,7 +125,7 @@ fn unwrapped(ip: Ipv6Addr) -> IpAddr {
 
 /// Whether `pattern` (a host, or `*.suffix` for everything below it) covers `host`.
 #[must_use]
-pub fn covers(pattern: &str, host: &Host) -> bool {
+pub fn covers(pattern: &str, host: &Host<'_>) -> bool {
     let Host::Name(name) = host else {
         return host_of(pattern.trim_matches(['[', ']'])).as_ref() == Some(host);
     };

@@ -3,36 +3,40 @@
 //! Clients, proxies and servers read URLs differently, and that is how allow-lists are fooled. So whoever
 //! compares a URL compares this: what readers could disagree about in scheme, host and port is not read at all,
 //! and a path that can be read in several ways has all of its readings ([`Path`]).
+//!
+//! What stands in the text as it is read is borrowed from it: most URLs are read without taking memory.
+
+use std::borrow::Cow;
 
 mod host;
 mod path;
 
 pub use host::{Host, covers, host_of};
-pub use path::Path;
+pub use path::{Path, Reading};
 
 /// The longest URL that is read, in bytes.
 const LONGEST: usize = 8192;
 
 /// A URL, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub struct Url<'a> {
     /// In lower case; `None` if it has none, as in `curl example.com`.
-    pub scheme: Option<String>,
+    pub scheme: Option<Cow<'a, str>>,
     /// Where it goes.
-    pub host: Host,
+    pub host: Host<'a>,
     /// The port it gives, or else the one its scheme implies; `None` if nothing tells.
     pub port: Option<u16>,
     /// What it asks for there.
-    pub path: Path,
+    pub path: Path<'a>,
     /// What stands between `?` and `#`, as it is sent; `None` if there is no `?`.
-    pub query: Option<String>,
+    pub query: Option<&'a str>,
 }
 
 /// A host and, if given or implied by the scheme, a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
+pub struct Authority<'a> {
     /// The host.
-    pub host: Host,
+    pub host: Host<'a>,
     /// The port; `None` if nothing tells.
     pub port: Option<u16>,
 }
@@ -63,19 +67,19 @@ pub enum UrlFault {
     Path,
 }
 
-impl Url {
+impl<'a> Url<'a> {
     /// Reads `text`, which may lack a scheme (`example.com/x`, `example.com:80`).
     ///
     /// # Errors
     /// If readers could disagree about where it leads, or it leads nowhere.
-    pub fn parse(text: &str) -> Result<Self, UrlFault> {
+    pub fn parse(text: &'a str) -> Result<Self, UrlFault> {
         let pieces = Pieces::of(text)?;
         let Authority { host, port } = pieces.authority()?;
         let (path, query) = match pieces.rest.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
+            Some((path, query)) => (path, Some(query)),
             None => (pieces.rest, None),
         };
-        let scheme = pieces.scheme.map(str::to_ascii_lowercase);
+        let scheme = pieces.scheme.map(host::in_small_letters);
         Ok(Self { scheme, host, port, path: Path::read(path).ok_or(UrlFault::Path)?, query })
     }
 }
@@ -83,7 +87,7 @@ impl Url {
 /// The authority of `url`, which may lack a scheme; `None` if it has none or if two readers could see different
 /// ones.
 #[must_use]
-pub fn authority(url: &str) -> Option<Authority> {
+pub fn authority(url: &str) -> Option<Authority<'_>> {
     Pieces::of(url).ok()?.authority().ok()
 }
 
@@ -118,7 +122,7 @@ impl<'a> Pieces<'a> {
         Ok(Self { scheme, authority, rest })
     }
 
-    fn authority(&self) -> Result<Authority, UrlFault> {
+    fn authority(&self) -> Result<Authority<'a>, UrlFault> {
         if self.authority.is_empty() || self.authority.contains('%') {
             return Err(UrlFault::Host);
         }
@@ -136,13 +140,9 @@ fn is_scheme(text: &str) -> bool {
 /// The port that goes without saying.
 #[must_use]
 pub fn implied_port(scheme: &str) -> Option<u16> {
-    match scheme.to_ascii_lowercase().as_str() {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        "ftp" => Some(21),
-        "ssh" | "sftp" => Some(22),
-        _ => None,
-    }
+    const KNOWN: [(&str, u16); 7] =
+        [("https", 443), ("http", 80), ("wss", 443), ("ws", 80), ("ftp", 21), ("ssh", 22), ("sftp", 22)];
+    KNOWN.iter().find(|(known, _)| known.eq_ignore_ascii_case(scheme)).map(|(_, port)| *port)
 }
 
 fn split_port(authority: &str) -> Result<(&str, Option<u16>), UrlFault> {

@@ -6,11 +6,35 @@
 
 use std::borrow::Cow;
 
-/// A path; at least one reading, the plain one first.
+/// A path; at least one reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path {
-    readings: Vec<Vec<String>>,
+pub struct Path<'a> {
+    /// That of most servers.
+    plain: Reading<'a>,
+    others: Vec<Reading<'a>>,
 }
+
+/// The segments of a path, decoded. In them `%` stands as `%25`, and a slash within one as `%2F`.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// The segments with slashes between them: as they stand in the URL, if nothing there had to be decoded.
+    text: Cow<'a, str>,
+}
+
+impl Reading<'_> {
+    /// The segments, none of them empty.
+    pub fn iter(&self) -> impl Iterator<Item = &str> + Clone {
+        self.text.split('/').filter(|segment| !segment.is_empty())
+    }
+}
+
+impl PartialEq for Reading<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Reading<'_> {}
 
 /// In what servers differ, behind what all do: escapes are decoded once, `.` and `..` taken away (RFC 3986,
 /// sections 6.2.2.2 and 5.2.4), empty segments and a slash at the end left out.
@@ -26,10 +50,15 @@ struct Habits {
     merge_first: bool,
 }
 
-impl Path {
+impl<'a> Path<'a> {
     /// Reads what stands between authority and `?`; `None` if it has a control character in it, encoded.
     #[must_use]
-    pub fn read(raw: &str) -> Option<Self> {
+    pub fn read(raw: &'a str) -> Option<Self> {
+        let dots = |segment: &str| matches!(segment, "." | "..");
+        if !raw.contains(['%', ';']) && !raw.split('/').any(dots) {
+            // All servers take it as it stands.
+            return Some(Self { plain: Reading { text: raw.into() }, others: Vec::new() });
+        }
         let differs = Habits {
             twice: encodes_percent(raw),
             slashes: contains_ignoring_case(raw, "%2f") || contains_ignoring_case(raw, "%5c"),
@@ -42,7 +71,7 @@ impl Path {
         } else {
             differs
         };
-        let mut readings: Vec<Vec<String>> = Vec::with_capacity(1);
+        let mut readings = Vec::with_capacity(1);
         for choice in 0u8..16 {
             let on = |bit: u8| choice & (1 << bit) != 0;
             let habits = Habits { twice: on(0), slashes: on(1), parameters: on(2), merge_first: on(3) };
@@ -53,24 +82,24 @@ impl Path {
                 }
             }
         }
-        Some(Self { readings })
+        let mut readings = readings.into_iter();
+        Some(Self { plain: readings.next()?, others: readings.collect() })
     }
 
-    /// The segments by each reading, decoded. In them `%` stands as `%25`, and a slash within one as `%2F`.
-    pub fn readings(&self) -> impl Iterator<Item = &[String]> {
-        self.readings.iter().map(Vec::as_slice)
+    /// Every reading, that of most servers first.
+    pub fn readings(&self) -> impl Iterator<Item = &Reading<'a>> {
+        std::iter::once(&self.plain).chain(&self.others)
     }
 
     /// The segments as most servers read them.
-    #[must_use]
-    pub fn segments(&self) -> &[String] {
-        self.readings.first().map_or(&[], Vec::as_slice)
+    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
+        self.plain.iter()
     }
 }
 
-impl std::fmt::Display for Path {
+impl std::fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.segments().iter().try_for_each(|segment| write!(f, "/{segment}"))
+        self.segments().try_for_each(|segment| write!(f, "/{segment}"))
     }
 }
 
@@ -83,7 +112,7 @@ impl Habits {
             && (differs.merge_first || !self.merge_first)
     }
 
-    fn read(self, raw: &str) -> Option<Vec<String>> {
+    fn read(self, raw: &str) -> Option<Reading<'static>> {
         let mut text = Cow::Borrowed(raw);
         if self.twice {
             text = Cow::Owned(text.replace("%25", "%"));
@@ -103,7 +132,7 @@ impl Habits {
             }
         }
         segments.retain(|segment| !segment.is_empty());
-        Some(segments.into_iter().map(str::to_owned).collect())
+        Some(Reading { text: segments.join("/").into() })
     }
 }
 

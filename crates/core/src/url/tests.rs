@@ -147,7 +147,7 @@ fn what_readers_could_disagree_about_is_not_read() {
 
 #[test]
 fn a_suffix_covers_what_is_below_it_only() {
-    let name = |text: &str| Host::Name(text.into());
+    let name = |text: &'static str| Host::Name(text.into());
     assert!(covers("*.example.com", &name("a.example.com")));
     assert!(!covers("*.example.com", &name("example.com")));
     assert!(!covers("*.example.com", &name("evilexample.com")));

@@ -13,6 +13,7 @@ mod engine_floor;
 mod engine_judging;
 mod inspect;
 mod policy;
+mod policy_allocations;
 mod policy_anchor;
 mod policy_layers;
 mod policy_limits;

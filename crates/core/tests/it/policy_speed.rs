@@ -11,7 +11,7 @@ use doorward_core::syntax::Source;
 
 use crate::policy::{call, fetch, policy, read};
 
-fn text(rules: usize) -> String {
+pub fn text(rules: usize) -> String {
     let mut text = String::from("version: 1\ndefault: allow\nrules:\n");
     for n in 0..rules {
         let _ = match n % 5 {

@@ -258,8 +258,9 @@ fn registry(text: &str, from: &str) -> Option<Registry> {
     let (scheme, rest) = text.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let at = url::authority(&format!("{scheme}://{host}"))?;
-    Some(Registry { host: at.host, port: at.port, from: from.to_owned() })
+    let whole = format!("{scheme}://{host}");
+    let at = url::authority(&whole)?;
+    Some(Registry { host: at.host.into_owned(), port: at.port, from: from.to_owned() })
 }
 
 #[cfg(test)]

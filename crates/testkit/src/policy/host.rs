@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use doorward_core::url::{Host, host_of};
 
 /// Whether `pattern` (of the key `host`) fits `host`.
-pub fn fits(pattern: &str, host: &Host) -> bool {
+pub fn fits(pattern: &str, host: &Host<'_>) -> bool {
     if let Some((network, length)) = pattern.split_once('/') {
         let (Host::Ip(ip), Some(Host::Ip(network)), Ok(length)) = (host, address(network), length.parse())
         else {
@@ -15,13 +15,13 @@ pub fn fits(pattern: &str, host: &Host) -> bool {
     }
     if let Some(suffix) = pattern.strip_prefix("*.") {
         let (Host::Name(name), Some(Host::Name(suffix))) = (host, host_of(suffix)) else { return false };
-        return name.strip_suffix(&suffix).is_some_and(|front| front.len() > 1 && front.ends_with('.'));
+        return name.strip_suffix(&*suffix).is_some_and(|front| front.len() > 1 && front.ends_with('.'));
     }
     address(pattern).as_ref() == Some(host)
 }
 
 /// A host in brackets or without.
-fn address(text: &str) -> Option<Host> {
+fn address(text: &str) -> Option<Host<'_>> {
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
         Some(inner) => host_of(inner),
         None => host_of(text),

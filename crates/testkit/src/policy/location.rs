@@ -18,7 +18,7 @@ pub fn fits(pattern: &str, text: &str) -> Truth {
 }
 
 /// Whether `pattern` is about that host, whatever else it asks for.
-pub fn is_at(pattern: &str, at: &Host) -> bool {
+pub fn is_at(pattern: &str, at: &Host<'_>) -> bool {
     pattern == "*"
         || pattern == "**"
         || alternatives(pattern).iter().any(|pattern| {
@@ -38,7 +38,7 @@ fn alternatives(pattern: &str) -> Vec<String> {
     choices.flat_map(|choice| tails.iter().map(move |tail| format!("{before}{choice}{tail}"))).collect()
 }
 
-fn one(pattern: &str, url: &Url) -> Truth {
+fn one(pattern: &str, url: &Url<'_>) -> Truth {
     let (scheme, rest) = match pattern.split_once("://") {
         Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
         None => (None, pattern),
@@ -68,7 +68,7 @@ fn split_port(authority: &str) -> (&str, Option<u16>) {
     }
 }
 
-fn scheme_fits(wanted: Option<&str>, url: &Url) -> Truth {
+fn scheme_fits(wanted: Option<&str>, url: &Url<'_>) -> Truth {
     match (wanted, url.scheme.as_deref()) {
         (None, _) => Truth::True,
         (Some(wanted), Some(scheme)) => Truth::sure(wanted == scheme),
@@ -77,7 +77,7 @@ fn scheme_fits(wanted: Option<&str>, url: &Url) -> Truth {
     }
 }
 
-fn port_fits(wanted: Option<u16>, url: &Url) -> Truth {
+fn port_fits(wanted: Option<u16>, url: &Url<'_>) -> Truth {
     match (wanted, url.port) {
         (Some(wanted), Some(port)) => Truth::sure(wanted == port),
         (Some(_), None) => Truth::Unknown,
@@ -86,11 +86,12 @@ fn port_fits(wanted: Option<u16>, url: &Url) -> Truth {
     }
 }
 
-fn path_fits(pattern: &str, path: &Path) -> Truth {
-    let Some(pattern) = Path::read(&format!("/{pattern}")) else { return Truth::False };
-    let pattern: Vec<&str> = pattern.segments().iter().map(String::as_str).collect();
+fn path_fits(pattern: &str, path: &Path<'_>) -> Truth {
+    let pattern = format!("/{pattern}");
+    let Some(pattern) = Path::read(&pattern) else { return Truth::False };
+    let pattern: Vec<&str> = pattern.segments().collect();
     Truth::agree(path.readings().map(|reading| {
-        let found: Vec<&str> = reading.iter().map(String::as_str).collect();
+        let found: Vec<&str> = reading.iter().collect();
         Truth::known(
             glob::segments(&pattern, &found, &|a, b| star(a, b)),
             glob::segments(&pattern, &found, &|a, b| star(&a.to_lowercase(), &b.to_lowercase())),
@@ -109,10 +110,10 @@ fn star(pattern: &str, text: &str) -> bool {
     }
 }
 
-fn query_fits(pair: &str, url: &Url) -> Truth {
+fn query_fits(pair: &str, url: &Url<'_>) -> Truth {
     let (name, wanted) = pair.split_once('=').unwrap_or((pair, ""));
     let (name, wanted) = (decode(name), decode(wanted));
-    let found = url.query.as_deref().unwrap_or_default().split('&').filter(|piece| !piece.is_empty());
+    let found = url.query.unwrap_or_default().split('&').filter(|piece| !piece.is_empty());
     let values = found.filter_map(|piece| {
         let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
         (decode(key) == name).then(|| decode(value))

@@ -18,7 +18,7 @@ mod multipart;
 mod tree;
 mod written;
 
-pub use tree::{Found, Tree, View};
+pub use tree::{Found, Tree, View, loose_name};
 
 /// How much of a body is judged whole at the egress and library doors, in bytes: 1 MiB. The model door has its own
 /// limit; whatever a door does not hand over is [`Unread::Oversize`].
@@ -121,7 +121,7 @@ impl Request {
     }
 
     /// The values of the header `name`, in order.
-    pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| &*h.value)
     }
 

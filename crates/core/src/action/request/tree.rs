@@ -28,7 +28,7 @@ struct Names {
     fields: Vec<Node>,
     /// By name.
     literal: HashMap<Box<str>, Vec<usize>>,
-    /// By what is left of a name when one forgets how servers write nesting ([`loose`]).
+    /// By what is left of a name when one forgets how servers write nesting ([`loose_name`]).
     loose: HashMap<String, Vec<usize>>,
 }
 
@@ -67,7 +67,7 @@ impl Tree {
             let kind = value.as_ref().map_or(Kind::Null, |text| Kind::String(Str::new(text.as_str())));
             names.fields.push(Node { kind, span: *span });
             names.literal.entry(name.as_str().into()).or_default().push(at);
-            names.loose.entry(loose([name.as_str()])).or_default().push(at);
+            names.loose.entry(loose_name([name.as_str()])).or_default().push(at);
             root.insert(&pieces(name), at);
         }
         let mut next = 0;
@@ -105,7 +105,7 @@ impl<'a> View<'a> {
 
     /// The members of `object` by the name `key`: those of exactly this name are sure; some readers also take
     /// those that are spelled with other capitals.
-    pub fn members(&self, object: &'a Node, key: &str, found: &mut Vec<Found<'a>>) {
+    pub fn members(&self, object: &'a Node, key: &str, found: &mut impl Extend<Found<'a>>) {
         let members = object.members();
         let order = self.tree.and_then(|tree| tree.wide.get(&object.span.start));
         let Some(order) = order.filter(|order| order.len() == members.len()) else {
@@ -122,16 +122,16 @@ impl<'a> View<'a> {
     }
 
     /// The fields of a form whose name is `name` as it was sent.
-    pub fn literal(&self, name: &str, found: &mut Vec<Found<'a>>) {
+    pub fn literal(&self, name: &str, found: &mut impl Extend<Found<'a>>) {
         let Some(names) = self.names() else { return };
         found.extend(names.fields_at(names.literal.get(name), true));
     }
 
-    /// The fields of a form whose name some server could read as the way through `keys`, whatever it does with
-    /// dots, brackets, underscores, spaces and capitals.
-    pub fn alike<'k>(&self, keys: impl IntoIterator<Item = &'k str>, found: &mut Vec<Found<'a>>) {
+    /// The fields of a form whose name some server could read as the way through the keys that `loose` is made of
+    /// ([`loose_name`]), whatever it does with dots, brackets, underscores, spaces and capitals.
+    pub fn alike(&self, loose: &str, found: &mut impl Extend<Found<'a>>) {
         let Some(names) = self.names() else { return };
-        found.extend(names.fields_at(names.loose.get(&loose(keys)), false));
+        found.extend(names.fields_at(names.loose.get(loose), false));
     }
 
     fn names(&self) -> Option<&'a Names> {
@@ -195,7 +195,8 @@ fn pieces(name: &str) -> Vec<&str> {
 const DEEPEST: usize = 32;
 
 /// What is left of the keys when nesting, capitals and separators are forgotten.
-fn loose<'k>(keys: impl IntoIterator<Item = &'k str>) -> String {
+#[must_use]
+pub fn loose_name<'k>(keys: impl IntoIterator<Item = &'k str>) -> String {
     let mut out = String::new();
     for key in keys {
         for piece in key.split(['.', '[', ']', '_', '-', ' ', '+']).filter(|piece| !piece.is_empty()) {

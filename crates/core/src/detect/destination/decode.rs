@@ -172,13 +172,14 @@ fn place(text: &str, group: usize, class: Class) -> Result<(String, Place), Stri
         None => Vec::new(),
         Some(path) => segments(path)?.iter().map(|segment| glob(segment)).collect(),
     };
-    Ok((read, Place { text: text.to_owned(), group, below, path }))
+    Ok((read.into_owned(), Place { text: text.to_owned(), group, below, path }))
 }
 
 /// The segments of a path, which is written in the only way it can be read.
 fn segments(path: &str) -> Result<Vec<String>, String> {
-    let read = Path::read(&format!("/{path}")).filter(|read| read.readings().count() == 1);
-    let segments = read.as_ref().map(|read| read.segments().to_vec()).unwrap_or_default();
+    let read = Path::read(path).filter(|read| read.readings().count() == 1);
+    let segments = read.as_ref().map(|read| read.segments().map(str::to_owned).collect());
+    let segments: Vec<String> = segments.unwrap_or_default();
     if segments.join("/") == path && !path.is_empty() && !path.contains("**") {
         Ok(segments)
     } else {

@@ -30,7 +30,7 @@ pub struct Crossing<'a> {
     /// What its command lines send, as far as they hold it themselves: the effect, and the text.
     pub sent: &'a [(&'a Effect, &'a str)],
     /// Whether the operator surely allows a place.
-    pub allowed: &'a dyn Fn(At<'_>, Option<&Url>) -> bool,
+    pub allowed: &'a dyn Fn(At<'_>, Option<&Url<'_>>) -> bool,
     /// Whether the profile is `strict`.
     pub strict: bool,
 }
@@ -39,8 +39,8 @@ pub struct Crossing<'a> {
 struct Step<'a> {
     effect: &'a Effect,
     deed: Deed,
-    url: Option<Url>,
-    host: Host,
+    url: Option<Url<'a>>,
+    host: Host<'a>,
     port: Option<u16>,
 }
 
@@ -123,7 +123,7 @@ fn step<'a>(action: &Action, effect: &'a Effect) -> Option<Step<'a>> {
 }
 
 impl Sensitive {
-    fn is_in(&self, url: &Url) -> bool {
+    fn is_in(&self, url: &Url<'_>) -> bool {
         url.path.readings().any(|reading| self.paths.iter().any(|pattern| pattern.fits(reading)))
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::glob::Glob;
 use super::rules::Example;
 use crate::action::{Action, ActionKind, AssetClass, Capability, Effect, Target};
-use crate::url::{self, Host, Path, Url};
+use crate::url::{self, Host, Path, Reading, Url};
 
 mod decode;
 pub(in crate::detect) use decode::decode;
@@ -217,24 +217,24 @@ struct PathPattern {
 }
 
 impl PathPattern {
-    fn fits(&self, path: &[String]) -> bool {
+    fn fits(&self, path: &Reading<'_>) -> bool {
         if !self.at_end {
-            return begins(path, &self.segments);
+            return begins(path.iter(), &self.segments);
         }
-        let front = path.len().checked_sub(self.segments.len());
-        front.and_then(|front| path.get(front..)).is_some_and(|end| begins(end, &self.segments))
+        let front = path.iter().count().checked_sub(self.segments.len());
+        front.is_some_and(|front| begins(path.iter().skip(front), &self.segments))
     }
 }
 
-fn begins(path: &[String], pattern: &[Glob]) -> bool {
-    path.len() >= pattern.len() && pattern.iter().zip(path).all(|(glob, segment)| glob.matches(segment))
+fn begins<'s>(mut path: impl Iterator<Item = &'s str>, pattern: &[Glob]) -> bool {
+    pattern.iter().all(|glob| path.next().is_some_and(|segment| glob.matches(segment)))
 }
 
 /// A package registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     /// Where it is.
-    pub host: Host,
+    pub host: Host<'static>,
     /// Its port, if the configuration tells.
     pub port: Option<u16>,
     /// Whose configuration names it, and where: `npm (~/.npmrc)`. For people.
@@ -268,17 +268,17 @@ pub struct Listed<'l> {
 #[derive(Clone, Copy, Debug)]
 pub struct At<'a> {
     /// The host.
-    pub host: &'a Host,
+    pub host: &'a Host<'a>,
     /// The port, if anything tells.
     pub port: Option<u16>,
     /// What is asked for there; `None` if nobody knows.
-    pub path: Option<&'a Path>,
+    pub path: Option<&'a Path<'a>>,
 }
 
 impl<'a> At<'a> {
     /// Where a URL leads.
     #[must_use]
-    pub const fn url(url: &'a Url) -> Self {
+    pub const fn url(url: &'a Url<'a>) -> Self {
         Self { host: &url.host, port: url.port, path: Some(&url.path) }
     }
 }
@@ -364,7 +364,7 @@ impl Lists {
 
     /// What the way of an effect may be, as far as the lists know. `lead` is [`lead`] of that effect.
     #[must_use]
-    pub fn classify_lead(&self, lead: &Lead, effect: &Effect) -> Classes {
+    pub fn classify_lead(&self, lead: &Lead<'_>, effect: &Effect) -> Classes {
         match lead {
             Lead::Nothing => Classes::NONE,
             Lead::Named(classes) => *classes,
@@ -412,14 +412,14 @@ impl Lists {
 }
 
 impl Place {
-    fn fits(&self, path: Option<&Path>) -> Fit {
+    fn fits(&self, path: Option<&Path<'_>>) -> Fit {
         if self.path.is_empty() {
             return Fit::Yes;
         }
         let Some(path) = path else { return Fit::Perhaps };
         let (mut any, mut all) = (false, true);
         for reading in path.readings() {
-            let fits = begins(reading, &self.path);
+            let fits = begins(reading.iter(), &self.path);
             (any, all) = (any || fits, all && fits);
         }
         match (any, all) {
@@ -432,7 +432,7 @@ impl Place {
 
 /// Where an effect leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lead {
+pub enum Lead<'a> {
     /// It reaches no host.
     Nothing,
     /// It names no host, but what it means is known: these may be its classes.
@@ -440,14 +440,14 @@ pub enum Lead {
     /// Nobody knows where.
     Anywhere,
     /// To this URL.
-    Url(Url),
+    Url(Url<'a>),
     /// To this host, perhaps with a port; what is asked for there is not known.
-    Host(Host, Option<u16>),
+    Host(Host<'a>, Option<u16>),
 }
 
 /// Where `effect` of an action of this kind leads. What a provider does by itself reaches no host of ours.
 #[must_use]
-pub fn lead(kind: ActionKind, effect: &Effect) -> Lead {
+pub fn lead(kind: ActionKind, effect: &Effect) -> Lead<'_> {
     if Deed::of(effect).is_none() {
         return Lead::Nothing;
     }
@@ -464,7 +464,7 @@ pub fn lead(kind: ActionKind, effect: &Effect) -> Lead {
     }
 }
 
-fn by_authority(text: &str) -> Lead {
+fn by_authority(text: &str) -> Lead<'_> {
     url::authority(text).map_or(Lead::Anywhere, |at| Lead::Host(at.host, at.port))
 }
 

@@ -9,7 +9,7 @@ use crate::url::{Host, authority};
 /// The listener, as it is compared.
 #[derive(Debug)]
 pub(super) struct Control {
-    host: Host,
+    host: Host<'static>,
     port: u16,
     digits: String,
 }
@@ -32,7 +32,7 @@ impl Control {
     pub(super) fn new(listener: &str) -> Option<Self> {
         let authority = authority(listener)?;
         let port = authority.port?;
-        Some(Self { host: authority.host, port, digits: port.to_string() })
+        Some(Self { host: authority.host.into_owned(), port, digits: port.to_string() })
     }
 
     pub(super) fn is_reached(&self, case: &Case<'_>) -> bool {

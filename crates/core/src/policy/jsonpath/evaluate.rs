@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::cmp::Ordering;
 
+use super::super::few::Few;
 use super::super::number::{Decimal, Numeral};
 use super::super::truth::Truth;
 use super::filter::{Comparison, Filter, Literal, Query, Value};
@@ -22,7 +23,7 @@ const MOST_VALUES: usize = 8;
 #[derive(Debug)]
 pub(in super::super) struct Nodes<'a> {
     /// The values, in order.
-    pub(in super::super) found: Vec<Found<'a>>,
+    pub(in super::super) found: Few<Found<'a>>,
     /// Whether there may be more.
     pub(in super::super) unknown: bool,
 }
@@ -37,16 +38,16 @@ pub(super) fn find<'a>(path: &'a Path, view: View<'a>) -> Nodes<'a> {
 }
 
 /// The fields of a form that bear the path as their name, exactly or by some server's reading.
-fn fields<'a>(path: &Path, view: View<'a>, found: &mut Vec<Found<'a>>) {
-    let Some(keys) = &path.keys else { return };
-    let mut more = Vec::new();
-    if let [key] = keys.as_slice() {
+fn fields<'a>(path: &Path, view: View<'a>, found: &mut Few<Found<'a>>) {
+    let Some(name) = &path.name else { return };
+    let mut more = Few::new();
+    if let Some(key) = &name.only {
         view.literal(key, &mut more);
     }
-    view.alike(keys.iter().map(|key| &**key), &mut more);
-    for field in more {
+    view.alike(&name.loose, &mut more);
+    for field in more.iter() {
         if !found.iter().any(|found| holds(found.node, field.node.span)) {
-            found.push(field);
+            found.push(*field);
         }
     }
 }
@@ -88,11 +89,11 @@ impl<'a> Walk<'a> {
         taken <= MOST_STEPS
     }
 
-    fn follow(&self, segments: &'a [Segment], from: Found<'a>) -> Vec<Found<'a>> {
-        let mut found = vec![from];
+    fn follow(&self, segments: &'a [Segment], from: Found<'a>) -> Few<Found<'a>> {
+        let mut found = Few::one(from);
         for segment in segments {
-            let mut next = Vec::new();
-            for from in &found {
+            let mut next = Few::new();
+            for from in found.iter() {
                 if segment.descendant {
                     self.descend(segment, *from, &mut next);
                 } else {
@@ -104,7 +105,7 @@ impl<'a> Walk<'a> {
         found
     }
 
-    fn descend(&self, segment: &'a Segment, from: Found<'a>, out: &mut Vec<Found<'a>>) {
+    fn descend(&self, segment: &'a Segment, from: Found<'a>, out: &mut Few<Found<'a>>) {
         self.select_all(segment, from, out);
         let node = from.node;
         let below = node.elements().iter().chain(node.members().iter().map(|member| &member.value));
@@ -121,7 +122,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn select_all(&self, segment: &'a Segment, from: Found<'a>, out: &mut Vec<Found<'a>>) {
+    fn select_all(&self, segment: &'a Segment, from: Found<'a>, out: &mut Few<Found<'a>>) {
         for selector in &segment.selectors {
             let before = out.len();
             self.select(selector, from.node, out);
@@ -131,7 +132,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn select(&self, selector: &'a Selector, node: &'a Node, out: &mut Vec<Found<'a>>) {
+    fn select(&self, selector: &'a Selector, node: &'a Node, out: &mut Few<Found<'a>>) {
         match (&node.kind, selector) {
             (Kind::Null, _) if self.view.is_form() => self.unknown.set(true),
             (Kind::Object(_), Selector::Name(name)) if self.step(1) => self.view.members(node, name, out),
@@ -168,7 +169,7 @@ impl<'a> Walk<'a> {
         &self,
         children: impl Iterator<Item = &'a Node>,
         filter: Option<&'a Filter>,
-        out: &mut Vec<Found<'a>>,
+        out: &mut Few<Found<'a>>,
     ) {
         for node in children {
             if !self.step(1) {
@@ -182,7 +183,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn index(&self, elements: &'a [Node], index: i64, out: &mut Vec<Found<'a>>) {
+    fn index(&self, elements: &'a [Node], index: i64, out: &mut Few<Found<'a>>) {
         // `a[][x]=1&a[][y]=2` is one element for some servers and two for others.
         if self.view.is_form() && elements.iter().any(Node::is_object) {
             out.extend(elements.iter().map(|node| Found { node, sure: false }));
@@ -203,7 +204,7 @@ impl<'a> Walk<'a> {
         start: Option<i64>,
         end: Option<i64>,
         step: i64,
-        out: &mut Vec<Found<'a>>,
+        out: &mut Few<Found<'a>>,
     ) {
         let count = i64::try_from(elements.len()).unwrap_or(i64::MAX);
         let normal = |bound: i64| if bound < 0 { bound.saturating_add(count) } else { bound };
@@ -261,7 +262,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What `query` leads to, and whether there may be more.
-    fn query(&self, query: &'a Query, current: &'a Node) -> (Vec<Found<'a>>, bool) {
+    fn query(&self, query: &'a Query, current: &'a Node) -> (Few<Found<'a>>, bool) {
         // What is unknown here is unknown to this filter, and only if it is not told by what is found.
         let outer = self.unknown.replace(false);
         let from = if query.absolute { self.view.root() } else { current };
@@ -312,7 +313,7 @@ impl<'a> Walk<'a> {
                 if unknown || found.iter().any(|found| !found.sure) {
                     return None;
                 }
-                let only = if let [only] = found.as_slice() { self.side(only.node)? } else { Side::Nothing };
+                let only = if let Some(only) = found.only() { self.side(only.node)? } else { Side::Nothing };
                 Some(vec![only])
             }
         }
@@ -403,7 +404,7 @@ impl<'a> Walk<'a> {
             }
             (Kind::Object(ours), Kind::Object(theirs)) if ours.len() == theirs.len() => {
                 let each = ours.iter().map(|member| {
-                    let mut found = Vec::new();
+                    let mut found = Few::new();
                     self.view.members(b, &member.key, &mut found);
                     let exact = found.iter().find(|found| found.sure);
                     exact.map_or(Truth::No, |other| self.same(&member.value, other.node))

@@ -12,14 +12,23 @@ use filter::Filter;
 
 mod parse;
 
-use crate::action::request::View;
+use crate::action::request::{View, loose_name};
 
 /// A path, compiled.
 #[derive(Debug)]
 pub(super) struct Path {
     segments: Vec<Segment>,
-    /// The keys on the way if the path is singular: how the field of a form may be called.
-    keys: Option<Vec<Box<str>>>,
+    /// How the field of a form may be called that it leads to, if it leads to one value at most.
+    name: Option<FieldName>,
+}
+
+/// What the field of a form may be called that stands at the end of some keys.
+#[derive(Debug)]
+struct FieldName {
+    /// The key, if it is the only one.
+    only: Option<Box<str>>,
+    /// What is left of the keys when one forgets how servers write nesting.
+    loose: Box<str>,
 }
 
 /// One step of a path.
@@ -54,13 +63,13 @@ impl Path {
     /// If it is neither, or has more than one `..`.
     pub(super) fn compile(text: &str) -> Result<Self, Wrong> {
         let segments = parse::path(text)?;
-        let keys = keys_of(&segments);
-        Ok(Self { segments, keys })
+        let name = name_of(&segments);
+        Ok(Self { segments, name })
     }
 
     /// Whether it leads to one value at most: names and indices only.
     pub(super) const fn is_singular(&self) -> bool {
-        self.keys.is_some()
+        self.name.is_some()
     }
 
     /// What it leads to.
@@ -69,13 +78,16 @@ impl Path {
     }
 }
 
-fn keys_of(segments: &[Segment]) -> Option<Vec<Box<str>>> {
+fn name_of(segments: &[Segment]) -> Option<FieldName> {
     let key = |segment: &Segment| match (segment.descendant, segment.selectors.as_slice()) {
         (false, [Selector::Name(name)]) => Some(name.clone()),
         (false, [Selector::Index(index)]) => Some(index.to_string().into()),
         _ => None,
     };
-    segments.iter().map(key).collect()
+    let keys: Vec<Box<str>> = segments.iter().map(key).collect::<Option<_>>()?;
+    let loose = loose_name(keys.iter().map(|key| &**key)).into();
+    let only = if let [key] = keys.as_slice() { Some(key.clone()) } else { None };
+    Some(FieldName { only, loose })
 }
 
 #[cfg(test)]

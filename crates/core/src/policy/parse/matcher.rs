@@ -8,7 +8,7 @@ use super::super::url::UrlPattern;
 use super::limit::RawLimit;
 use crate::action::{AssetClass, Capability, Door, Source};
 use crate::detect::destination::{Class, Classes};
-use crate::detect::glob::Glob;
+use crate::detect::glob::{Glob, folded};
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
 use crate::url::{Host, host_of};
@@ -187,7 +187,7 @@ fn paths(fields: &mut Fields<'_, '_>, glob: fn(&str) -> Glob) -> Vec<PathPattern
     }
     let pattern = |(path, _): &(&str, Span)| PathPattern {
         glob: glob(path),
-        literal: path.split(['*', '?']).next().unwrap_or_default().to_lowercase(),
+        literal: path.chars().take_while(|c| !matches!(c, '*' | '?')).map(folded).collect(),
         is_plain: !path.contains(['*', '?']),
         anywhere: path.strip_prefix("**/").map(glob),
         directory: path.strip_suffix("/**").map(glob),

@@ -26,7 +26,7 @@ impl Field {
     /// none that all readers agree on.
     pub(in super::super) fn value(&self, view: View<'_>) -> Option<String> {
         let nodes = self.0.find(view);
-        let [found] = nodes.found.as_slice() else { return None };
+        let found = nodes.found.only()?;
         if nodes.unknown || !found.sure {
             return None;
         }

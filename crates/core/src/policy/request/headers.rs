@@ -2,7 +2,7 @@
 
 use super::super::truth::Truth;
 use super::operators::Texts;
-use super::{error, is_token, meant, one_or_more};
+use super::{error, is_token, meant, one_or_more, same_but_for_underscores};
 use crate::action::request::Request;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node};
@@ -71,19 +71,18 @@ impl Condition {
     }
 
     fn holds(&self, request: &Request) -> Truth {
-        let named = request.headers().iter().filter(|header| header.name.eq_ignore_ascii_case(&self.name));
-        let values: Vec<&[u8]> = named.map(|header| &*header.value).collect();
-        // Gateways of the CGI kind read `X_Y` as `X-Y`.
+        let values = request.header(&self.name);
         let alike = request.headers().iter().any(|header| {
             !header.name.eq_ignore_ascii_case(&self.name)
                 && header.name.len() == self.name.len()
                 && same_but_for_underscores(&header.name, &self.name)
         });
-        let truth = if values.is_empty() { Truth::from(!self.present) } else { self.value(&values) };
-        if alike { Truth::Unknown } else { truth }
+        if alike { Truth::Unknown } else { self.value(values) }
     }
 
-    fn value(&self, values: &[&[u8]]) -> Truth {
+    fn value<'a>(&self, mut values: impl Iterator<Item = &'a [u8]> + Clone) -> Truth {
+        let all = values.clone();
+        let Some(first) = values.next() else { return (!self.present).into() };
         if !self.present {
             return Truth::No;
         }
@@ -91,14 +90,17 @@ impl Condition {
         if !asks {
             return Truth::Yes;
         }
-        let texts: Option<Vec<&str>> = values.iter().map(|value| std::str::from_utf8(value).ok()).collect();
         // Bytes beyond ASCII are Latin-1 for some readers and UTF-8 for others.
-        let Some(texts) = texts.filter(|texts| texts.iter().all(|text| text.is_ascii())) else {
-            return Truth::Unknown;
-        };
+        let text = |value: &'a [u8]| std::str::from_utf8(value).ok().filter(|text| text.is_ascii());
+        let Some(first) = text(first) else { return Truth::Unknown };
+        let alone = values.next().is_none();
+        if alone {
+            return self.fits(first).into();
+        }
+        let Some(texts) = all.map(text).collect::<Option<Vec<&str>>>() else { return Truth::Unknown };
         let joined = Truth::from(self.fits(&texts.join(", ")));
         // Readers take all values, the first or the last.
-        let agree = texts.len() == 1 || texts.iter().all(|text| Truth::from(self.fits(text)) == joined);
+        let agree = texts.iter().all(|text| Truth::from(self.fits(text)) == joined);
         if agree { joined } else { Truth::Unknown }
     }
 
@@ -107,11 +109,6 @@ impl Condition {
             && (self.any.is_empty() || self.any.iter().any(|one| **one == *value))
             && self.texts.hold(value)
     }
-}
-
-fn same_but_for_underscores(a: &str, b: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    a.bytes().map(plain).eq(b.bytes().map(plain))
 }
 
 /// A value to be compared with. It may be empty: a header's value may be.

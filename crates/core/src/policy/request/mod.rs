@@ -123,8 +123,7 @@ impl RequestMatcher {
             return Truth::Yes;
         }
         let overrides = request.headers().iter().filter(|header| {
-            let name = header.name.replace('_', "-");
-            OVERRIDES.iter().any(|known| name.eq_ignore_ascii_case(known))
+            OVERRIDES.iter().any(|known| same_but_for_underscores(known, &header.name))
         });
         let sent = self.is_method(request.method());
         let others = overrides.map(|header| match std::str::from_utf8(&header.value) {
@@ -155,6 +154,12 @@ impl RequestMatcher {
             }
         }
     }
+}
+
+/// Gateways of the CGI kind read `X_Y` as `X-Y`.
+fn same_but_for_underscores(a: &str, b: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    a.bytes().map(plain).eq(b.bytes().map(plain))
 }
 
 fn methods(fields: &mut Fields<'_, '_>) -> Vec<Box<str>> {
