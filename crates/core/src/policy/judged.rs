@@ -333,7 +333,8 @@ impl PathPattern {
         let goes_up = path.chars().take(2).eq("..".chars());
         if exact && !goes_up {
             let relative = !path.chars().next().is_some_and(|c| matches!(c, '/' | '~'));
-            let fits = |glob: &Option<Glob>| glob.as_ref().is_some_and(|glob| glob.matches_chars(path.chars()));
+            let fits =
+                |glob: &Option<Glob>| glob.as_ref().is_some_and(|glob| glob.matches_chars(path.chars()));
             if self.glob.matches_chars(path.chars()) || relative && fits(&self.anywhere) {
                 return Truth::Yes;
             }

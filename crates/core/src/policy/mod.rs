@@ -88,6 +88,7 @@ pub struct Policy {
     limits: Index,
     suppressing: Index,
     destinations: Destinations,
+    looks_into_bodies: bool,
     /// The counters of its limits.
     groups: HashSet<[u8; 16]>,
     cases: Vec<Case>,
@@ -170,6 +171,7 @@ impl Policy {
             limits: Index::of(&parsed.rules, |verb| verb == Verb::Limit),
             suppressing: Index::of(&parsed.rules, |verb| verb == Verb::Suppress),
             destinations: parsed.destinations,
+            looks_into_bodies: parsed.rules.iter().any(Rule::looks_into_bodies),
             groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,
@@ -205,6 +207,12 @@ impl Policy {
     #[must_use]
     pub const fn rules(&self) -> usize {
         self.rules.len()
+    }
+
+    /// Whether a rule may look into the body of a request. Then that is read, and kept as long as the request is.
+    #[must_use]
+    pub const fn looks_into_bodies(&self) -> bool {
+        self.looks_into_bodies
     }
 
     /// The tests that stand beside the rules.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::case::{self, Case};
 use super::destinations::{Destinations, NAMES};
 use super::layers::{Layer, Level, Setting, mode_word};
+use super::request::Zones;
 use super::rule::{Place, Rule, Verb};
 use super::{Default, Profile, date};
 use crate::session::{Millis, Mode};
@@ -56,6 +57,7 @@ pub(super) struct Parsed {
     pub(super) faults: Vec<Diagnostic>,
     names: HashMap<String, Arc<str>>,
     limits: Limits,
+    zones: Zones,
 }
 
 /// The source being read.
@@ -101,6 +103,7 @@ impl Parsed {
             faults: Vec::new(),
             names: HashMap::new(),
             limits: Limits::default(),
+            zones: Zones::default(),
         }
     }
 
@@ -255,7 +258,9 @@ impl Parsed {
         let (verb, matcher_node) = matchers.first().copied()?;
         check_verb(verb, node, faults);
         // Every matcher is read, so that the faults of a second one are told as well.
-        let read = matchers.iter().map(|(verb, matcher)| matcher::read(*verb, matcher, node, faults));
+        let read = matchers
+            .iter()
+            .map(|(verb, matcher)| matcher::read(*verb, matcher, node, &mut self.zones, faults));
         let read: Vec<_> = read.collect();
         let (mut matcher, limit) = read.into_iter().next()?;
         let name = name?;

@@ -116,6 +116,12 @@ pub(super) struct Rule {
 }
 
 impl Rule {
+    /// Whether it may look into the body of a request.
+    pub fn looks_into_bodies(&self) -> bool {
+        let counts_by_field = self.limit.as_ref().is_some_and(|limit| limit.field.is_some());
+        self.matcher.request.asks_for_body() || counts_by_field
+    }
+
     /// Whether it has ended by `now`.
     pub fn has_ended(&self, now: Millis) -> bool {
         self.expires.is_some_and(|end| now >= end)

@@ -99,7 +99,8 @@ fn nor_do_calls_that_no_rule_is_about() {
 
 #[test]
 fn nor_does_what_is_allowed() {
-    let policy = policy("default: deny\nrules:\n- {name: a, allow: {url: 'api.example.com/v1/**', method: POST}}\n");
+    let policy =
+        policy("default: deny\nrules:\n- {name: a, allow: {url: 'api.example.com/v1/**', method: POST}}\n");
     assert_eq!(judging(&policy, &charge("https://api.example.com/v1/charges")), (0, 0));
 }
 

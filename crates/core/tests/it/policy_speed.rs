@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use doorward_core::action::Action;
 use doorward_core::policy::{Given, Policy};
 use doorward_core::session::Facts;
-use doorward_core::syntax::Source;
+use doorward_core::syntax::{Source, yaml};
 
 use crate::policy::{call, fetch, policy, read};
 
@@ -21,6 +21,15 @@ pub fn text(rules: usize) -> String {
             3 => writeln!(text, "  - name: r{n}\n    deny: {{ path: '~/p{n}/**' }}"),
             _ => writeln!(text, "  - name: r{n}\n    deny: {{ host: '*.d{n}.test', tool: [a{n}, b{n}] }}"),
         };
+    }
+    text
+}
+
+/// Rules of one kind, `rules` of them.
+fn alike(rules: usize, matcher: impl Fn(usize) -> String) -> String {
+    let mut text = String::from("version: 1\ndefault: allow\nrules:\n");
+    for n in 0..rules {
+        let _ = writeln!(text, "  - name: r{n}\n    deny: {{ {} }}", matcher(n));
     }
     text
 }
@@ -50,6 +59,42 @@ fn evaluating(policy: &Policy, action: &Action) -> Duration {
     median(2000, || {
         black_box(policy.evaluate(black_box(action), &given));
     })
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn compile_speed() {
+    let kinds: [(&str, String); 6] = [
+        ("of all kinds", text(5_000)),
+        ("with a host", alike(5_000, |n| format!("host: api{n}.example.com"))),
+        ("with a URL", alike(5_000, |n| format!("url: api{n}.example.com/v1/charges"))),
+        (
+            "with a body",
+            alike(5_000, |n| {
+                format!("url: api.example.com/v1/charges, body: {{ jsonpath: $.amount, min: {n} }}")
+            }),
+        ),
+        (
+            "with a time",
+            alike(5_000, |n| {
+                format!("host: api{n}.example.com, time_outside: '09:00-17:00', timezone: Europe/Berlin")
+            }),
+        ),
+        (
+            "with a header",
+            alike(5_000, |n| format!("host: api{n}.example.com, headers: {{ name: x-a, exact: v{n} }}")),
+        ),
+    ];
+    for (kind, text) in kinds {
+        let source = Source { name: "p", text: &text };
+        let parsing = median(1, || {
+            black_box(yaml::parse(black_box(text.as_bytes())).unwrap());
+        });
+        let compiling = median(1, || {
+            assert!(Policy::compile(black_box(&[source])).is_ok());
+        });
+        println!("5,000 rules {kind}: {compiling:?}, of it YAML {parsing:?}");
+    }
 }
 
 #[test]

@@ -140,6 +140,15 @@ impl Request {
         })
     }
 
+    /// How much memory its body takes as it is read, in bytes; nothing if it has not been read.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self.read.get() {
+            Some(Content::Read(trees)) => trees.iter().map(Tree::memory).sum(),
+            Some(Content::Absent | Content::Unknown(_)) | None => 0,
+        }
+    }
+
     fn read_body(&self, bytes: &Bytes) -> Content {
         let mut types = self.header("content-type");
         let (first, second) = (types.next(), types.next());

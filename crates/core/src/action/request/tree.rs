@@ -77,6 +77,16 @@ impl Tree {
         Self { root, wide, form: Some(names) }
     }
 
+    /// How much memory it takes, in bytes, but for what allocators add.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let order = |order: &[u32]| size_of_val(order) + size_of::<(u32, Box<[u32]>)>();
+        let wide: usize = self.wide.values().map(|it| order(it)).sum();
+        let names: usize = self.form.as_ref().map_or(0, |names| names.fields.iter().map(below).sum());
+        // The names of a form stand there three times: in the tree and in either index.
+        size_of::<Self>() + below(&self.root) + wide + 3 * names
+    }
+
     /// The tree, to be asked.
     #[must_use]
     pub const fn view(&self) -> View<'_> {
@@ -143,6 +153,24 @@ impl Names {
     fn fields_at(&self, at: Option<&Vec<usize>>, sure: bool) -> impl Iterator<Item = Found<'_>> {
         let nodes = at.into_iter().flatten().filter_map(|at| self.fields.get(*at));
         nodes.map(move |node| Found { node, sure })
+    }
+}
+
+/// What is kept outside of `node` for it and all that is in it, in bytes.
+fn below(node: &Node) -> usize {
+    let text =
+        |text: &Str| if text.is_well_formed() { text.len() } else { text.len() + text.as_wtf8().len() };
+    match &node.kind {
+        Kind::Null | Kind::Bool(_) => 0,
+        Kind::Number(digits) => digits.len(),
+        Kind::String(string) => text(string),
+        Kind::Array(elements) => {
+            elements.capacity() * size_of::<Node>() + elements.iter().map(below).sum::<usize>()
+        }
+        Kind::Object(members) => {
+            let each = members.iter().map(|member| text(&member.key) + below(&member.value));
+            members.capacity() * size_of::<Member>() + each.sum::<usize>()
+        }
     }
 }
 

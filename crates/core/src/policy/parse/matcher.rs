@@ -2,7 +2,7 @@
 
 use super::super::layers::Level;
 use super::super::range::Range;
-use super::super::request::{self, Conditions, RequestMatcher};
+use super::super::request::{self, Conditions, RequestMatcher, Zones};
 use super::super::rule::{Direction, Extent, HostPattern, Matcher, PathPattern, Verb};
 use super::super::url::UrlPattern;
 use super::limit::RawLimit;
@@ -34,12 +34,13 @@ pub(super) fn read(
     verb: Verb,
     node: &Node,
     rule: &Node,
+    zones: &mut Zones,
     faults: &mut Vec<Diagnostic>,
 ) -> (Matcher, Option<RawLimit>) {
-    let beside = Beside::read(rule, node, faults);
+    let beside = Beside::read(rule, node, zones, faults);
     let what = if verb == Verb::Limit { "a limit" } else { "a matcher" };
     let mut fields = Fields::of(node, what, faults);
-    let matcher = conditions(verb, &mut fields, beside);
+    let matcher = conditions(verb, &mut fields, beside, zones);
     let limit = if verb == Verb::Limit { RawLimit::read(&mut fields) } else { None };
     if verb == Verb::Suppress && node.is_object() {
         check_suppress(node, &mut fields);
@@ -98,7 +99,7 @@ pub(super) fn keys_beside() -> impl Iterator<Item = &'static str> {
 }
 
 impl Beside {
-    fn read(rule: &Node, matcher: &Node, faults: &mut Vec<Diagnostic>) -> Self {
+    fn read(rule: &Node, matcher: &Node, zones: &mut Zones, faults: &mut Vec<Diagnostic>) -> Self {
         for key in keys_beside() {
             if let (Some(beside), Some(_)) = (rule.member(key), matcher.member(key)) {
                 let message = format!("`{key}` stands both beside the verb and in its matcher");
@@ -106,12 +107,12 @@ impl Beside {
             }
         }
         let mut fields = Fields::of(rule, "a rule", faults);
-        Self { url: urls(&mut fields), request: RequestMatcher::read(&mut fields) }
+        Self { url: urls(&mut fields), request: RequestMatcher::read(&mut fields, zones) }
     }
 }
 
 /// The conditions among `fields`, and those `beside` them.
-fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matcher {
+fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside, zones: &mut Zones) -> Matcher {
     let glob = if verb.restricts() { Glob::any_case } else { Glob::exact_case };
     // `deny` of the tool `*` is about `a/b` too.
     let name = if verb.restricts() { Glob::any_name } else { Glob::exact_case };
@@ -135,7 +136,7 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside) -> Matche
         door: fields.choices("door", &DOORS),
         coverage: fields.choices("coverage", &Extent::WORDS),
         principal: names(patterns(fields, "principal")),
-        request: RequestMatcher::read(fields).and(beside.request),
+        request: RequestMatcher::read(fields, zones).and(beside.request),
         arguments: Conditions::maybe("arguments", fields),
         destination: fields
             .choices("destination", &Class::ALL.map(|class| (class.as_str(), Classes::of(class))))

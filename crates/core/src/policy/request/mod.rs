@@ -20,6 +20,7 @@ mod operators;
 
 mod window;
 use window::Window;
+pub(super) use window::Zones;
 
 /// The longest name, value, pattern or path in a condition, in bytes.
 pub(super) const LONGEST: usize = 1024;
@@ -41,11 +42,11 @@ pub(super) struct RequestMatcher {
 
 impl RequestMatcher {
     /// Takes its keys out of a rule's matcher, or from beside it.
-    pub(super) fn read(fields: &mut Fields<'_, '_>) -> Self {
+    pub(super) fn read(fields: &mut Fields<'_, '_>, zones: &mut Zones) -> Self {
         let methods = methods(fields);
         let headers = fields.maybe("headers").map(|node| Headers::read(node, fields.faults()));
         let body = Conditions::maybe("body", fields);
-        let window = Window::read(fields);
+        let window = Window::read(fields, zones);
         Self { methods, headers: headers.unwrap_or_default(), body, window }
     }
 
@@ -57,6 +58,11 @@ impl RequestMatcher {
             body: if self.body.is_empty() { other.body } else { self.body },
             window: self.window.or(other.window),
         }
+    }
+
+    /// Whether it looks into bodies.
+    pub(super) fn asks_for_body(&self) -> bool {
+        !self.body.is_empty()
     }
 
     /// Whether it asks for more than the time: then only requests fulfil it.
@@ -122,9 +128,10 @@ impl RequestMatcher {
         if self.methods.is_empty() {
             return Truth::Yes;
         }
-        let overrides = request.headers().iter().filter(|header| {
-            OVERRIDES.iter().any(|known| same_but_for_underscores(known, &header.name))
-        });
+        let overrides = request
+            .headers()
+            .iter()
+            .filter(|header| OVERRIDES.iter().any(|known| same_but_for_underscores(known, &header.name)));
         let sent = self.is_method(request.method());
         let others = overrides.map(|header| match std::str::from_utf8(&header.value) {
             Ok(method) => self.is_method(method),

@@ -16,7 +16,7 @@ fn compile(text: &str) -> Result<RequestMatcher, Vec<Diagnostic>> {
     let node = yaml::parse(text.as_bytes()).unwrap();
     let mut faults = Vec::new();
     let mut fields = Fields::of(&node, "a matcher", &mut faults);
-    let matcher = RequestMatcher::read(&mut fields);
+    let matcher = RequestMatcher::read(&mut fields, &mut Zones::default());
     fields.finish();
     if faults.is_empty() { Ok(matcher) } else { Err(faults) }
 }
@@ -639,7 +639,7 @@ proptest! {
         if let Ok(node) = yaml::parse(format!("{key}: {value}").as_bytes()) {
             let mut faults = Vec::new();
             let mut fields = Fields::of(&node, "a matcher", &mut faults);
-            let matcher = RequestMatcher::read(&mut fields);
+            let matcher = RequestMatcher::read(&mut fields, &mut Zones::default());
             fields.finish();
             let _ = matcher.holds(Some(&post("{}")), NOON);
         }

