@@ -45,19 +45,31 @@ impl About {
         })
     }
 
-    /// Under which names it is found: a rule that covers another has one of the other's tools or hosts, or none.
+    /// Under which names it is found: a rule that covers another has one of the other's tools, hosts or places of
+    /// URLs, or none.
     fn keys(&self) -> Option<Vec<(&'static str, String)>> {
         let plain = |values: &[String]| !values.iter().any(|value| value.contains(['*', '?']));
         if let Some(tools) = self.values("tool").filter(|tools| plain(tools)) {
             return Some(tools.iter().map(|tool| ("tool", tool.to_lowercase())).collect());
         }
-        let hosts = self.values("host").filter(|hosts| !hosts.iter().any(|host| host.contains('/')))?;
-        Some(hosts.iter().map(|host| ("host", host.trim_start_matches("*.").to_lowercase())).collect())
+        if let Some(hosts) = self.values("host").filter(|hosts| !hosts.iter().any(|host| host.contains('/'))) {
+            let name = |host: &String| ("host", host.trim_start_matches("*.").to_lowercase());
+            return Some(hosts.iter().map(name).collect());
+        }
+        let urls = self.values("url").filter(|urls| !urls.iter().any(|url| matches!(url.as_str(), "*" | "**")))?;
+        Some(urls.iter().map(|url| ("url", before_path(url).to_owned())).collect())
     }
 }
 
 fn value(node: &Node) -> String {
     node.as_str().map_or_else(|| canonical(node), str::to_owned)
+}
+
+/// What stands before the path of a pattern for URLs.
+fn before_path(url: &str) -> &str {
+    let from = url.find("://").map_or(0, |at| at + 3);
+    let end = url.get(from..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| from + at);
+    url.get(..end).unwrap_or(url)
 }
 
 /// Whether a pattern fits whatever another one fits.
@@ -115,6 +127,8 @@ fn near(about: &About) -> Vec<(&'static str, String)> {
     let first = |key: &str| about.values(key).and_then(<[String]>::first).map(|value| value.to_lowercase());
     let mut keys: Vec<(&'static str, String)> =
         first("tool").map(|tool| ("tool", tool)).into_iter().collect();
+    let url = about.values("url").and_then(<[String]>::first);
+    keys.extend(url.map(|url| ("url", before_path(url).to_owned())));
     let host = first("host");
     let mut rest = host.as_deref().map(|host| host.trim_start_matches("*."));
     while let Some(suffix) = rest {
