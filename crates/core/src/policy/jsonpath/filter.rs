@@ -69,7 +69,7 @@ pub(super) struct Pattern(Regex);
 
 impl Query {
     pub(super) fn new(absolute: bool, segments: Vec<Segment>) -> Self {
-        let singular = super::keys_of(&segments).is_some();
+        let singular = super::name_of(&segments).is_some();
         Self { absolute, segments, singular }
     }
 

@@ -52,11 +52,13 @@ impl About {
         if let Some(tools) = self.values("tool").filter(|tools| plain(tools)) {
             return Some(tools.iter().map(|tool| ("tool", tool.to_lowercase())).collect());
         }
-        if let Some(hosts) = self.values("host").filter(|hosts| !hosts.iter().any(|host| host.contains('/'))) {
+        if let Some(hosts) = self.values("host").filter(|hosts| !hosts.iter().any(|host| host.contains('/')))
+        {
             let name = |host: &String| ("host", host.trim_start_matches("*.").to_lowercase());
             return Some(hosts.iter().map(name).collect());
         }
-        let urls = self.values("url").filter(|urls| !urls.iter().any(|url| matches!(url.as_str(), "*" | "**")))?;
+        let urls =
+            self.values("url").filter(|urls| !urls.iter().any(|url| matches!(url.as_str(), "*" | "**")))?;
         Some(urls.iter().map(|url| ("url", before_path(url).to_owned())).collect())
     }
 }
