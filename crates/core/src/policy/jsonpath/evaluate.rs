@@ -40,14 +40,22 @@ pub(super) fn find<'a>(path: &'a Path, view: View<'a>) -> Nodes<'a> {
 /// The fields of a form that bear the path as their name, exactly or by some server's reading.
 fn fields<'a>(path: &Path, view: View<'a>, found: &mut Few<Found<'a>>) {
     let Some(name) = &path.name else { return };
-    let mut more = Few::new();
+    let mut new = New(found);
     if let Some(key) = &name.only {
-        view.literal(key, &mut more);
+        view.literal(key, &mut new);
     }
-    view.alike(&name.loose, &mut more);
-    for field in more.iter() {
-        if !found.iter().any(|found| holds(found.node, field.node.span)) {
-            found.push(*field);
+    view.alike(&name.loose, &mut new);
+}
+
+/// Takes what is not there yet, by itself or within what is.
+struct New<'f, 'a>(&'f mut Few<Found<'a>>);
+
+impl<'a> Extend<Found<'a>> for New<'_, 'a> {
+    fn extend<I: IntoIterator<Item = Found<'a>>>(&mut self, fields: I) {
+        for field in fields {
+            if !self.0.iter().any(|found| holds(found.node, field.node.span)) {
+                self.0.push(field);
+            }
         }
     }
 }
