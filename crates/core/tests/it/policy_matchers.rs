@@ -304,3 +304,24 @@ fn a_call_that_will_make_a_request_is_not_known_not_to_be_the_one() {
     let request = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
     assert!(says("{ body: { jsonpath: $.model, exact: x } }", &request).0);
 }
+
+#[test]
+fn a_home_is_that_of_one_user() {
+    let policy =
+        policy("default: allow\nrules:\n- {name: r, deny: {path: ['/home/devname/**', '/\u{130}/x/**']}}\n");
+    for (path, expected) in [
+        ("/home/devname/x", Verdict::Block),
+        // The home of the user `name`, and not the directory beside ours.
+        ("~name/x", Verdict::Allow),
+        // A letter that is two when it is small.
+        ("/\u{130}/x/y", Verdict::Block),
+        ("/\u{130}/y", Verdict::Allow),
+    ] {
+        assert_eq!(verdict(&policy, &call("Read", vec![read(path, true)])), expected, "{path}");
+    }
+    let unknown =
+        [("/\u{130}/${X}", Verdict::Block), ("/i/${X}", Verdict::Block), ("/j/${X}", Verdict::Allow)];
+    for (path, expected) in unknown {
+        assert_eq!(verdict(&policy, &call("Read", vec![read(path, false)])), expected, "{path}");
+    }
+}

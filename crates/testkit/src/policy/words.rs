@@ -120,8 +120,15 @@ pub const PATH_PATTERNS: &[&str] = &[
     "'~/**'",
     "'**/*'",
     "'/**'",
+    // Of another user whose name begins like ours; a letter that is two when it is small.
+    "/home/dev2/**",
+    "'/\u{130}/**'",
 ];
 pub const PATHS: &[&str] = &[
+    "~2/x",
+    "/home/dev2/x",
+    "/\u{130}/x",
+    "/\u{130}/${X}",
     "/etc/passwd",
     "/etc",
     "~/.ssh/id",
