@@ -269,7 +269,7 @@ impl<'a> Judged<'a> {
             return Truth::Yes;
         }
         let ways = self.ways.get_or_init(|| {
-            let way = |effect: &Effect| {
+            let way = |effect: &'a Effect| {
                 let lead = lead(self.action.kind, effect);
                 let listed = self.given.lists.classify_lead(&lead, effect);
                 (lead, listed)

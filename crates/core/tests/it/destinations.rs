@@ -173,7 +173,8 @@ fn class(lists: &Lists, text: &str, deed: Deed) -> Vec<Class> {
 
 #[test]
 fn registries_are_learnt_by_host_and_port_and_change_nothing_that_is_listed() {
-    let registry = |host: &str, port| Registry { host: host_of(host).unwrap(), port, from: "npm".into() };
+    let registry =
+        |host: &str, port| Registry { host: host_of(host).unwrap().into_owned(), port, from: "npm".into() };
     let rules = RuleSet::compile(shipped()).unwrap().with_registries([
         registry("packages.corp.test", Some(443)),
         registry("10.0.0.5", Some(4873)),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use allocation_counter::measure;
 use doorward_core::action::request::{Body, Header, Request};
 use doorward_core::action::{Action, alone};
+use doorward_core::detect::destination::Lists;
 use doorward_core::policy::{Given, Policy};
 use doorward_core::session::Facts;
 
@@ -14,7 +15,9 @@ use crate::policy_speed::text;
 /// How often memory was taken to judge `action`, and how many reasons there were.
 fn judging(policy: &Policy, action: &Action) -> (u64, usize) {
     let facts = Facts { now: 43_200_000, ..Facts::default() };
-    let given = Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts };
+    let lists = Lists::default();
+    let given =
+        Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts, lists: &lists };
     let mut reasons = 0;
     let taken = measure(|| reasons = policy.evaluate(action, &given).len());
     (taken.count_total, reasons)

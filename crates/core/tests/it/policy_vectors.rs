@@ -62,7 +62,7 @@ fn rules(file: &Node) -> Arc<RuleSet> {
     let lists: Vec<Source<'_>> =
         file.text("lists").map(|text| Source { name: "lists", text }).into_iter().collect();
     let registry = |node: &Node| Registry {
-        host: host_of(node.text("host").unwrap()).unwrap(),
+        host: host_of(node.text("host").unwrap()).unwrap().into_owned(),
         port: node.get("port").and_then(Node::as_u64).map(|port| u16::try_from(port).unwrap()),
         from: String::new(),
     };

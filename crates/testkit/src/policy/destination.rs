@@ -40,7 +40,7 @@ impl Said {
 }
 
 /// Whether one of the patterns (hosts or URLs) is about a place.
-fn listed(patterns: &[String], target: &Target, at: &Authority) -> Truth {
+fn listed(patterns: &[String], target: &Target, at: &Authority<'_>) -> Truth {
     Truth::any(patterns.iter().map(|pattern| {
         let in_brackets = pattern.starts_with('[') && pattern.ends_with(']');
         let is_range = pattern.split_once('/').is_some_and(|(_, bits)| {
@@ -76,13 +76,13 @@ fn deed(effect: &Effect) -> Option<Deed> {
 }
 
 /// Where an effect leads, if anywhere.
-enum Way {
-    Place(Authority),
+enum Way<'a> {
+    Place(Authority<'a>),
     Named(&'static [&'static str]),
     Anywhere,
 }
 
-fn way(kind: ActionKind, effect: &Effect) -> Option<Way> {
+fn way(kind: ActionKind, effect: &Effect) -> Option<Way<'_>> {
     deed(effect)?;
     match &effect.target {
         Target::Url(text) => Some(authority(text).map_or(Way::Anywhere, Way::Place)),
@@ -101,7 +101,7 @@ fn way(kind: ActionKind, effect: &Effect) -> Option<Way> {
 }
 
 /// Whether the entry `place` (a host or what is below it, perhaps with the beginning of a path) has the place.
-fn has(place: &str, minds_case: bool, target: &Target, at: &Authority) -> Truth {
+fn has(place: &str, minds_case: bool, target: &Target, at: &Authority<'_>) -> Truth {
     let (name, path) = place.split_once('/').map_or((place, None), |(name, path)| (name, Some(path)));
     if !host::fits(name, &at.host) {
         return Truth::False;
@@ -113,12 +113,15 @@ fn has(place: &str, minds_case: bool, target: &Target, at: &Authority) -> Truth 
     };
     let Some(url) = url else { return Truth::Unknown };
     let fold = |text: &str| if minds_case { text.to_owned() } else { text.to_lowercase() };
-    let begins = |path_of: &Path| {
+    let begins = |path_of: &Path<'_>| {
         Truth::agree(path_of.readings().map(|reading| {
             let wanted: Vec<&str> = path.split('/').collect();
             Truth::sure(
-                reading.len() >= wanted.len()
-                    && wanted.iter().zip(reading).all(|(wanted, found)| star(&fold(wanted), &fold(found))),
+                reading.iter().count() >= wanted.len()
+                    && wanted
+                        .iter()
+                        .zip(reading.iter())
+                        .all(|(wanted, found)| star(&fold(wanted), &fold(found))),
             )
         }))
     };
@@ -136,7 +139,7 @@ fn star(pattern: &str, text: &str) -> bool {
 }
 
 /// Whether the lists of this class have the place, for what is done there.
-fn shipped(lists: &Lists, class: Class, deed: Deed, target: &Target, at: &Authority) -> Truth {
+fn shipped(lists: &Lists, class: Class, deed: Deed, target: &Target, at: &Authority<'_>) -> Truth {
     Truth::any(lists.places().filter(|(_, group)| group.class == class).map(|(place, group)| {
         let [fetch, post, carry] = group.severity;
         let [fetched, posted] = group.covers;
@@ -151,7 +154,7 @@ fn shipped(lists: &Lists, class: Class, deed: Deed, target: &Target, at: &Author
     }))
 }
 
-fn learnt(lists: &Lists, at: &Authority) -> Truth {
+fn learnt(lists: &Lists, at: &Authority<'_>) -> Truth {
     Truth::any(lists.registries().iter().map(|registry| {
         if registry.host != at.host {
             return Truth::False;
