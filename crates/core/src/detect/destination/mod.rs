@@ -486,6 +486,3 @@ fn named(target: &Target) -> Option<Classes> {
 const fn is_judged(action: &Action) -> bool {
     !matches!(action.kind, ActionKind::ModelResponse | ActionKind::ToolResult)
 }
-
-#[cfg(test)]
-mod tests;
