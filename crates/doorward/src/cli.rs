@@ -50,6 +50,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Check and list detection rules
     Rules(RulesArgs),
+    /// Say the examples of detection rules in other ways, and see which are missed
+    Fuzz(FuzzArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
     Allow(AllowArgs),
     /// What the running process does, and whether all is well
@@ -204,6 +206,28 @@ pub struct InspectArgs {
     /// A file of JSON Lines, `-` for standard input
     #[arg(default_value = "-")]
     pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct FuzzArgs {
+    /// Only rules of this name; `*` stands for anything
+    #[arg(long, value_name = "RULE")]
+    pub rule: Option<String>,
+    /// How often each example is changed in each way
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub times: u32,
+    /// Another number gives other changes; the same gives the same
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Write what is missed to a new file, as examples that a person may add to the rules
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    pub apply: Option<PathBuf>,
+    /// Go on until interrupted, slowly, and say each way around a rule once
+    #[arg(long)]
+    pub watch: bool,
+    /// JSON: one document, or with --watch one object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Fuzz(ref command) => commands::fuzz::run(&cli, command),
         Command::Rules(ref command) => commands::rules::run(&cli, command),
         Command::Allow(ref command) => commands::allow::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),

@@ -309,9 +309,9 @@ impl Loaded {
     }
 }
 
-/// Lets this thread work only where no other wants the core: compiling a large policy takes tens of milliseconds,
+/// Lets this thread, and those it starts, work only where no other wants the core: compiling a large policy takes tens of milliseconds,
 /// and what crosses a door meanwhile is not to wait for them. Of a machine of two cores that is half.
-fn step_back() {
+pub fn step_back() {
     // On Linux "this process" is the thread that asks; elsewhere it would be all of them.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, 10) {

@@ -16,7 +16,14 @@ const LAW: [(&str, &[&str]); 11] = [
     ("doorward-assess", &["doorward-core", "doorward-ledger"]),
     (
         "doorward",
-        &["doorward-core", "doorward-ledger", "doorward-store", "doorward-gateway", "doorward-control"],
+        &[
+            "doorward-core",
+            "doorward-ledger",
+            "doorward-store",
+            "doorward-gateway",
+            "doorward-control",
+            "doorward-assess",
+        ],
     ),
     ("doorward-testkit", &["doorward-core", "doorward-ledger"]),
     ("doorward-bench", &["doorward-core"]),

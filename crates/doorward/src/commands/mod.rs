@@ -4,6 +4,8 @@ pub mod allow;
 
 pub mod demo;
 
+pub mod fuzz;
+
 pub mod init;
 
 pub mod inspect;

@@ -9,6 +9,8 @@ mod destinations;
 #[cfg(test)]
 mod diff;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod inspect;

@@ -1,0 +1,4 @@
+//! The tools, as their users see them.
+
+#[cfg(test)]
+mod fuzz;
