@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::action::usage::Price;
 use crate::syntax::Span;
 
 /// The answer, weakest first: the strongest reason wins.
@@ -170,16 +171,27 @@ pub struct Charges(pub Vec<Charge>);
 pub struct Charge {
     /// The limit's name.
     pub account: String,
-    /// The unit: `calls`, `bytes`, `tokens`, `credits`.
+    /// The unit: `calls`, `bytes`, `tokens`, `money`.
     pub unit: &'static str,
-    /// How many, in the unit's smallest step; 0 if it is known only later.
+    /// How many, in the unit's smallest step (of money: a billionth); 0 if it is known only later.
     pub amount: u64,
+    /// What is known only later, if that is so.
+    pub later: Option<Later>,
     /// What it counts on.
     pub counter: CounterId,
     /// How many there may be within the window.
     pub most: u64,
     /// How long the window is, in milliseconds.
     pub window: u64,
+}
+
+/// What an action uses that is known only when its reply has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// Tokens.
+    Tokens,
+    /// What its tokens cost.
+    Money(Price),
 }
 
 /// The name of a counter. It tells nothing of whom it counts.

@@ -127,6 +127,7 @@ impl Engine {
             .extend(findings.iter().filter_map(|finding| Some(lifted.lift(self.reason(finding)?, finding))));
         reasons.extend(recalled(facts));
         reasons.extend(self.unread(action));
+        reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);
         // Last, because nothing softens it.
         reasons.extend(killed(facts.kill));

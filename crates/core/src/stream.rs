@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::action::usage::Usage;
 use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
 use crate::decision::Coverage;
 use crate::syntax::json;
@@ -115,10 +116,13 @@ pub struct Outcome {
     pub blocked: u32,
     /// Calls never complete, and so never sent.
     pub withheld: u32,
-    /// Tokens the provider says it read.
-    pub input_tokens: Option<u64>,
-    /// Tokens the provider says it wrote.
-    pub output_tokens: Option<u64>,
+    /// Tokens, as the provider counts them.
+    pub usage: Usage,
+    /// Bytes of text and arguments, or about as many: what tokens are estimated from where the provider says nothing.
+    pub text: u64,
+    /// Whether it was read to where its protocol ends it, so that what it says of usage is all: a client may go as soon as
+    /// it has that.
+    pub whole: bool,
     /// What was looked at.
     pub coverage: Coverage,
     /// Why it did not end well, if it did not.
@@ -383,6 +387,7 @@ impl Machine {
             let Some(length) = taken.filter(|length| splitter.fits(*length)) else { break };
             self.reader.text(template.lane, &text, &mut self.saw);
             self.reader.count(&count);
+            self.outcome.text += length.saturating_sub(template.around()) as u64;
             passed += length;
         }
         self.scratch = text;
@@ -401,6 +406,9 @@ impl Machine {
         let read = self.reader.event(&event, &mut self.calls, &mut self.saw);
         let varying = read.as_ref().ok().and_then(|frame| frame.varying.as_ref());
         self.template = varying.and_then(|varying| Template::new(&event.raw, varying));
+        if let Some(template) = &self.template {
+            self.outcome.text += event.raw.len().saturating_sub(template.around()) as u64;
+        }
         self.accept(read, mark, event.raw).map(Some)
     }
 
@@ -488,6 +496,7 @@ impl Machine {
         let frame = match &mut self.source {
             SourceOfFrames::Json(buffer) => {
                 let raw = buffer.split().freeze();
+                self.outcome.text += raw.len() as u64;
                 return self.piece(Piece::Line(raw), out);
             }
             SourceOfFrames::Lines(splitter) => {
@@ -593,6 +602,7 @@ impl Machine {
         action.tool = Some(ToolUse { name, declared, call_id: call.wire_id.as_str().into() });
         let arguments = call.arguments();
         let length = arguments.as_ref().map_or(0, String::len);
+        self.outcome.text += length as u64;
         let apart = matches!(self.dialect, Dialect::Batch(_));
         self.arguments = if apart { length } else { self.arguments.saturating_add(length) };
         if apart {
@@ -720,6 +730,7 @@ impl Machine {
             return;
         }
         self.phase = Phase::Finished;
+        self.outcome.whole = self.reader.has_ended();
         let counted = self.outcome.released + self.outcome.blocked;
         self.outcome.withheld = u32::try_from(self.calls.len()).unwrap_or(u32::MAX).saturating_sub(counted);
         let events = matches!(self.source, SourceOfFrames::Events(_));
@@ -764,10 +775,7 @@ impl Outcome {
     /// Adds what was seen to the outcome.
     pub fn note(&mut self, saw: &Observation) {
         match saw {
-            Observation::Usage { input, output } => {
-                self.input_tokens = input.or(self.input_tokens);
-                self.output_tokens = output.or(self.output_tokens);
-            }
+            Observation::Usage(usage) => self.usage.note(usage),
             Observation::Coverage(coverage) => {
                 self.coverage = std::mem::take(&mut self.coverage).and(coverage.clone());
             }

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::Engine;
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Level, Policy, SHIPPED};
 use doorward_core::session::Mode;
@@ -561,13 +563,21 @@ pub fn user_home_text() -> String {
     user_home().map(|home| home.display().to_string()).unwrap_or_default()
 }
 
+/// This home's rules: the shipped ones, and the operator's own.
+///
+/// # Errors
+/// All their faults.
+pub fn rules_of(home: &Path) -> anyhow::Result<Arc<RuleSet>> {
+    let texts = RuleFiles::of(home).read();
+    texts.compile().map_err(|found| texts.faults(found).into_error().into())
+}
+
 /// The engine over this home's rules and `policy`, as no process runs it.
 ///
 /// # Errors
 /// All faults of the home's rules.
 pub fn engine_of(home: &Path, policy: Policy) -> anyhow::Result<Engine> {
-    let texts = RuleFiles::of(home).read();
-    let rules = texts.compile().map_err(|found| texts.faults(found).into_error())?;
+    let rules = rules_of(home)?;
     let around = Surroundings {
         user_home: user_home_text(),
         doorward_home: home.display().to_string(),

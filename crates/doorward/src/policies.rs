@@ -167,12 +167,17 @@ pub fn read(file: &Path) -> std::io::Result<String> {
 }
 
 impl Gathered {
-    /// Compiles them into one policy.
+    /// Compiles them into one policy that is to judge beside `rules`.
     ///
     /// # Errors
     /// All faults, of reading as well.
-    pub fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
-        match self.texts.compile() {
+    pub fn compile(&self, rules: &RuleSet) -> Result<Policy, Vec<Diagnostic>> {
+        let compiled = self.texts.compile().and_then(|policy| {
+            // Which findings there are only the rules know that judge beside it.
+            policy.check_findings(rules.names())?;
+            Ok(policy)
+        });
+        match compiled {
             Ok(policy) if self.faults.is_empty() => Ok(policy),
             // Without the files that could not be read, what else is missing says nothing.
             Ok(_) => Err(self.faults.clone()),
@@ -270,7 +275,7 @@ impl Loaded {
     /// All faults of all its files.
     pub fn read(files: PolicyFiles, ground: Ground, process: Mode) -> anyhow::Result<Self> {
         let texts = files.read_at_rest();
-        let policy = texts.compile().map_err(|found| texts.faults(found).into_error())?;
+        let policy = texts.compile(&ground.rules).map_err(|found| texts.faults(found).into_error())?;
         texts.warn(&policy);
         let mode = weakest(process, policy.mode());
         Ok(Self { engine: ground.engine(policy), mode, ground, files, process, texts })
@@ -422,7 +427,7 @@ impl Following {
         let texts = self.files.read(self.lost);
         let hash = texts.hash(&self.hasher);
         if std::mem::replace(&mut self.tried, hash) != hash {
-            match texts.compile() {
+            match texts.compile(&self.ground.rules) {
                 Ok(policy) => self.accept(policy, &texts),
                 Err(found) => self.refuse(Subject::Policy, &texts.faults(found)),
             }
@@ -438,7 +443,11 @@ impl Following {
         }
         match texts.compile() {
             Ok(rules) if rules.revision() == self.ground.rules.revision() => self.recover(Subject::Rules),
-            Ok(rules) => self.accept_rules(rules),
+            Ok(rules) => match self.gateway.in_force().engine.policy().check_findings(rules.names()) {
+                Ok(()) => self.accept_rules(rules),
+                // A policy is not to lose what it speaks about while it is in force.
+                Err(found) => self.refuse(Subject::Rules, &self.files.read(self.lost).faults(found)),
+            },
             Err(found) => self.refuse(Subject::Rules, &texts.faults(found)),
         }
         self.ground.texts = texts;
@@ -454,6 +463,11 @@ impl Following {
         let message = format!("{rules} rules, mode {}; before it {}", mode.as_str(), before.policy());
         tracing::warn!(revision, rules, mode = mode.as_str(), "another policy is in force");
         self.record(Subject::Policy, "changed", &revision, &message);
+        // It may be what other rules had to wait for.
+        if lock(&Said::of(&self.said, Subject::Rules).refused).is_some() {
+            self.ground.texts = GatheredRules::default();
+            self.look_at_rules();
+        }
     }
 
     fn accept_rules(&mut self, rules: Arc<RuleSet>) {
@@ -465,6 +479,10 @@ impl Following {
         let message = format!("{count} rules; before them {}", before.engine.rules().revision());
         tracing::warn!(revision, rules = count, "other detection rules are in force");
         self.record(Subject::Rules, "changed", &revision, &message);
+        // A policy that was refused may have named a rule that was not there.
+        if lock(&Said::of(&self.said, Subject::Policy).refused).is_some() {
+            self.tried = !self.tried;
+        }
     }
 
     fn put_in_force(&mut self, engine: Arc<Engine>, mode: Mode) -> Arc<InForce> {

@@ -1,19 +1,51 @@
 //! What may be spent: the limits of the policy.
 //!
-//! Counters live as long as the process; a restart forgets them.
+//! What an action costs is reserved when it is judged and belongs to its permit: a permit that is dropped or withdrawn
+//! gives it back, one that is opened has used it. Tokens and money are known only when the reply ends; until then
+//! [`Used`] goes along with it, and whichever way it ends, they are counted.
+//!
+//! Counters are in memory. The store has their uses, each written with the record of its action, so that a restart
+//! goes on from them ([`restore`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use doorward_core::Decision;
-use doorward_core::policy::{Counters, Policy, Reservation, exceeded};
+use doorward_core::action::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
+use doorward_core::decision::{Charge, Later};
+use doorward_core::policy::{Counters, Policy, Reservation, Use, exceeded};
+use doorward_core::{Action, Decision};
+use doorward_store::{Counted, Owed, Store};
+
+use crate::judge::now;
+use crate::record::Left;
+
+mod restore;
+
+#[cfg(test)]
+mod tests;
 
 /// Reserves what actions cost.
-#[derive(Clone, Debug, Default)]
-pub struct Budgets(Arc<Mutex<Counters>>);
+#[derive(Clone, Debug)]
+pub struct Budgets {
+    counters: Arc<Mutex<Counters>>,
+    store: Store,
+}
 
 impl Budgets {
+    /// Goes on from what an earlier process `left`, as far as `policy` has its limits.
+    pub(crate) fn new(store: Store, left: Left, policy: &Policy) -> Self {
+        let counters = restore::counters(&store, left, policy);
+        Self { counters: Arc::new(Mutex::new(counters)), store }
+    }
+
     /// The decision with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
-    pub fn reserve(&self, mut decision: Decision, now: u64) -> (Decision, Reserved) {
+    /// `body` is how many bytes go on.
+    pub fn reserve(
+        &self,
+        mut decision: Decision,
+        action: &Action,
+        body: usize,
+        now: u64,
+    ) -> (Decision, Reserved) {
         if !decision.passes() {
             decision.charges.0.clear();
         }
@@ -22,7 +54,16 @@ impl Budgets {
         }
         let reserved = self.counters().reserve(&decision.charges.0, now);
         match reserved {
-            Ok(reservation) => (decision, Reserved(Some((self.clone(), reservation)))),
+            Ok(reservation) => {
+                let later = decision.charges.0.iter().filter(|charge| charge.later.is_some());
+                let later = Outstanding {
+                    charges: later.cloned().collect(),
+                    size: size(action, body),
+                    deferred: action.asked == Asked::Deferred,
+                };
+                let used = Used { budgets: self.clone(), reservation, later, receipt: None };
+                (decision, Reserved(Some(used)))
+            }
             Err(full) => {
                 decision.charges.0.clear();
                 let decision =
@@ -35,29 +76,171 @@ impl Budgets {
     /// Forgets what limits counted that `policy` does not have.
     pub fn keep_those_of(&self, policy: &Policy) {
         self.counters().retain(|group| policy.counts_on(group));
+        self.store.retain_counters(policy.counter_groups().clone());
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What was reserved for an action. Dropped before it is settled it is given back: the action did not go on.
+/// How large a request is that has `body` bytes.
+fn size(action: &Action, body: usize) -> Size {
+    let content: usize = action.parts.iter().map(|part| part.text.len()).sum();
+    // Of what is not read, all is taken for text, but for uploads.
+    let is_upload = || {
+        let mut types = action.request.iter().flat_map(|request| request.header("content-type"));
+        types.any(|value| value.to_ascii_lowercase().starts_with(b"multipart/"))
+    };
+    let content = if action.parts.is_empty() && !is_upload() { body } else { content };
+    Size { content: content as u64, body: body as u64, reply: 0 }
+}
+
+/// What was reserved for an action that has not gone on. Dropped, it is given back.
 #[derive(Debug, Default)]
-#[must_use = "what goes on is settled"]
-pub struct Reserved(Option<(Budgets, Reservation)>);
+#[must_use = "what goes on has used it"]
+pub struct Reserved(Option<Used>);
 
 impl Reserved {
+    /// What is to be recorded with the action.
+    pub fn counted(&self, ledger_size: u64, now: u64) -> Counted {
+        let Some(used) = &self.0 else { return Counted { ledger_size, now, ..Counted::default() } };
+        let expected = used.later.expected();
+        let owed = used.later.charges.iter().map(|charge| Owed {
+            account: charge.account.clone(),
+            unit: charge.unit.to_owned(),
+            counter: charge.counter,
+            window: charge.window,
+            estimate: amount(charge, &expected),
+        });
+        Counted { ledger_size, now, uses: used.reservation.uses().to_vec(), owed: owed.collect() }
+    }
+
+    /// It is recorded under this receipt: from now on the store is told what becomes of it.
+    pub fn recorded(&mut self, receipt: &str) {
+        if let Some(used) = &mut self.0 {
+            used.receipt = Some(receipt.to_owned());
+        }
+    }
+
     /// The action goes on.
-    pub fn settle(mut self) {
-        self.0 = None;
+    pub fn into_used(mut self) -> Option<Used> {
+        self.0.take()
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        if let Some((budgets, reservation)) = self.0.take() {
-            budgets.counters().release(reservation);
+        if let Some(used) = self.0.take() {
+            used.give_back();
         }
+    }
+}
+
+/// What an action that went on has used, and what is still to be known of it. Dropped before that is known, it
+/// counts by an estimate.
+#[derive(Debug)]
+pub struct Used {
+    budgets: Budgets,
+    reservation: Reservation,
+    later: Outstanding,
+    receipt: Option<String>,
+}
+
+/// What is known only when the reply ends.
+#[derive(Debug, Default)]
+struct Outstanding {
+    charges: Vec<Charge>,
+    size: Size,
+    /// Whether the reply does not say: it only promises one.
+    deferred: bool,
+}
+
+impl Outstanding {
+    /// What a reply will have used of which nothing is known.
+    fn expected(&self) -> Tokens {
+        Tokens { output: UNSEEN_OUTPUT, ..Tokens::estimated(self.size) }
+    }
+}
+
+/// What a limit counted in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The limit.
+    pub account: String,
+    /// `tokens` or `money`.
+    pub unit: &'static str,
+    /// How many; of money billionths.
+    pub amount: u64,
+}
+
+impl Used {
+    /// The receipt of the request, if something of it is still to be counted.
+    pub fn outstanding(&self) -> Option<&str> {
+        self.receipt.as_deref().filter(|_| !self.later.charges.is_empty())
+    }
+
+    /// Nothing of it has gone on after all.
+    pub fn give_back(mut self) {
+        let is_owed = !std::mem::take(&mut self.later.charges).is_empty();
+        let reservation = std::mem::take(&mut self.reservation);
+        let uses = reservation.uses().to_vec();
+        self.budgets.counters().release(reservation);
+        if let Some(receipt) = self.receipt.take() {
+            self.budgets.store.settle(Some(receipt).filter(|_| is_owed), Vec::new(), uses);
+        }
+    }
+
+    /// The provider refused to answer, which uses no tokens.
+    pub fn no_reply(mut self) {
+        if !self.later.charges.is_empty() {
+            self.later.charges.clear();
+            self.budgets.store.settle(self.receipt.take(), Vec::new(), Vec::new());
+        }
+    }
+
+    /// The reply has ended. `text` are the bytes of its text; `whole` says that it came to its end.
+    pub fn ended(mut self, usage: &Usage, text: u64, whole: bool) -> Vec<Spent> {
+        let size = Size { reply: text, ..self.later.size };
+        let mut tokens = Tokens::of(usage, size, whole && !self.later.deferred);
+        if self.later.deferred {
+            tokens.output = tokens.output.max(UNSEEN_OUTPUT);
+        }
+        self.spend(&tokens)
+    }
+
+    fn spend(&mut self, tokens: &Tokens) -> Vec<Spent> {
+        let charges = std::mem::take(&mut self.later.charges);
+        if charges.is_empty() {
+            return Vec::new();
+        }
+        let now = now();
+        let uses: Vec<Use> = {
+            let mut counters = self.budgets.counters();
+            let spend =
+                |charge: &Charge| counters.spend(charge.counter, charge.window, amount(charge, tokens), now);
+            charges.iter().map(spend).collect()
+        };
+        self.budgets.store.settle(self.receipt.take(), uses, Vec::new());
+        let spent = charges.into_iter().map(|charge| {
+            let amount = amount(&charge, tokens);
+            Spent { account: charge.account, unit: charge.unit, amount }
+        });
+        spent.collect()
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        let expected = self.later.expected();
+        self.spend(&expected);
+    }
+}
+
+/// How much a charge that was not known before comes to.
+fn amount(charge: &Charge, tokens: &Tokens) -> u64 {
+    match charge.later {
+        Some(Later::Money(price)) => price.of(tokens),
+        Some(Later::Tokens) | None => tokens.all(),
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use doorward_core::stream::{Held, Ruling};
 
 use crate::answer::Answer;
+use crate::budgets::Used;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit};
 use crate::upstream::{SendError, Upstream, UpstreamBody};
@@ -18,6 +19,12 @@ pub use reply::{Begun, Broken, ClientGone, Reading, Reply};
 /// Opens permits. Nobody else can make one.
 #[derive(Debug)]
 pub struct Key(());
+
+/// For tests of what permits own.
+#[cfg(test)]
+pub(crate) const fn key_of_tests() -> Key {
+    Key(())
+}
 
 /// How long others are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,23 +82,28 @@ impl Content for Outgoing {
 /// Sends the judged request. Dropping the future closes the connection, which is how a client that has
 /// gone cancels what it asked for.
 ///
+/// With the reply comes what the request used, to be settled when the reply ends.
+///
 /// # Errors
 /// [`Unsent`].
 pub(crate) async fn request(
     gateway: &Gateway,
     permit: Permit<Outgoing>,
     patience: Patience,
-) -> Result<http::Response<UpstreamBody>, Unsent> {
+) -> Result<(http::Response<UpstreamBody>, Option<Used>), Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
-    let Outgoing { upstream, head, body, .. } = permit.open(Key(()));
+    let (Outgoing { upstream, head, body, .. }, used) = permit.open(Key(()));
     let sending = upstream.send(&head, &body, Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
     match tokio::time::timeout(patience.idle, sending).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(response)) => Ok((response, used)),
         Ok(Err(error)) => {
             let (what, cause) = match &error {
-                SendError::Connect(error) => ("cannot be reached", innermost(error)),
+                SendError::Connect(error) => {
+                    used.into_iter().for_each(Used::give_back);
+                    ("cannot be reached", innermost(error))
+                }
                 SendError::Exchange(error) => ("broke off before its reply", innermost(error)),
             };
             Err(failed("upstream_unreachable", format!("the upstream `{}` {what}: {cause}", upstream.name)))
@@ -123,7 +135,7 @@ pub async fn ruling(gateway: &Gateway, judged: Result<Permit<Held>, Refusal>, to
         Err(refusal) => Err(refusal),
     };
     match permit {
-        Ok(permit) => Ruling::Release(permit.open(Key(()))),
+        Ok(permit) => Ruling::Release(permit.open(Key(())).0),
         Err(refusal) => Ruling::Replace(notice(&refusal, tool)),
     }
 }

@@ -10,7 +10,7 @@ use doorward_core::wire::text_tools::TextTools;
 use doorward_core::{Action, Decision, Engine};
 use doorward_store::Store;
 
-use crate::budgets::Budgets;
+use crate::budgets::{Budgets, Used};
 use crate::hold::Hold;
 use crate::in_force::{Holder, InForce};
 use crate::record::{Content, Permit, Recorder, StreamPermit};
@@ -53,15 +53,17 @@ pub enum Why {
 }
 
 impl Gateway {
-    /// A gateway that judges with `engine`, enforces what `mode` says, and records with `recorder`.
+    /// A gateway that judges with `engine`, enforces what `mode` says, and records with `recorder`. Limits go on
+    /// counting where the process before stopped.
     #[must_use]
     pub fn new(engine: Arc<Engine>, recorder: Recorder, store: Store, mode: Mode) -> Self {
+        let budgets = Budgets::new(store.clone(), recorder.take_left(), engine.policy());
         Self {
             in_force: Holder::new(engine, mode, store.signals()),
             sessions: Sessions::default(),
             replies: Replies::open(store.clone()),
             hold: Hold,
-            budgets: Budgets::default(),
+            budgets,
             recorder,
             store,
             text_tools: HashMap::new(),
@@ -88,29 +90,27 @@ impl Gateway {
         let seen = self.begin(&action)?; // facts, and a pending entry siblings can see
         let decision = self.decide(&action, &seen); // pure
         let decision = self.hold.settle(&action, decision).await; // a person, if asked
-        let (decision, reserved) = self.budgets.reserve(decision, seen.facts.now); // all or nothing
-        let permit = self.recorder.commit(action, seen, decision, body).await?; // appended, then and only then
-        reserved.settle();
-        Ok(permit)
+        let size = body.content().len();
+        let (decision, reserved) = self.budgets.reserve(decision, &action, size, seen.facts.now); // all or nothing
+        self.recorder.commit(action, seen, decision, (body, reserved)).await // appended, then and only then
     }
 
-    /// The same for a reply that will run for a while: its receipt opens it before byte one.
+    /// The same for a reply that will run for a while: its receipt opens it before byte one. It owns what its
+    /// request `used`, so that what the reply says of it is counted when it ends.
     ///
     /// # Errors
     /// A [`Refusal`] if it may not begin.
-    pub async fn open(&self, action: Action) -> Result<StreamPermit, Refusal> {
+    pub async fn open(&self, action: Action, used: Option<Used>) -> Result<StreamPermit, Refusal> {
         // Before it is judged: a stop in between must not be missed.
         let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
         let seen = self.begin(&action)?;
         let decision = self.decide(&action, &seen);
         let decision = self.hold.settle(&action, decision).await;
-        let (decision, reserved) = self.budgets.reserve(decision, seen.facts.now);
-        let permit = self.recorder.open(action, seen, decision, revoked).await?;
-        reserved.settle();
-        Ok(permit)
+        self.recorder.open(action, seen, decision, (revoked, used)).await
     }
 
-    /// The permit, judged again if what was in force has moved since.
+    /// The permit, judged again if what was in force has moved since. What was reserved for it is given back first:
+    /// it is one action, and counts once.
     ///
     /// # Errors
     /// A [`Refusal`] if it may no longer go on.

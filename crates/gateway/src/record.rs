@@ -5,11 +5,14 @@
 //! all that has gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
 //! [`StreamPermit`] are made here and nowhere else, after that.
 
+mod left;
+pub(crate) use left::Left;
+
 mod writer;
 use writer::{Job, Writer};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use doorward_core::decision::{Duty, Epoch};
@@ -21,9 +24,10 @@ use doorward_ledger::receipt::{
     OutcomeRecord, PartRecord, ReasonRecord,
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
-use doorward_store::{Judged, RecordedAction, RecordedEffect, Secret32, Store};
+use doorward_store::{Counted, Judged, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::budgets::{Reserved, Spent, Used};
 use crate::forward::Key;
 use crate::id::id_and_salt;
 use crate::in_force::InForce;
@@ -75,6 +79,7 @@ pub struct Permit<B> {
     action: Action,
     decision: Decision,
     receipt: Arc<str>,
+    reserved: Reserved,
 }
 
 impl<B> Permit<B> {
@@ -95,12 +100,12 @@ impl<B> Permit<B> {
         self.decision.epoch
     }
 
-    /// The judged bytes, for who may write them.
-    pub(crate) fn open(self, _: Key) -> B {
-        self.body
+    /// The judged bytes, for who may write them, and what they use: from here on it is used.
+    pub(crate) fn open(self, _: Key) -> (B, Option<Used>) {
+        (self.body, self.reserved.into_used())
     }
 
-    /// Gives the permit up for another judgement.
+    /// Gives the permit up for another judgement, and back what was reserved for it.
     pub(crate) fn withdraw(self) -> (Action, B) {
         (self.action, self.body)
     }
@@ -115,6 +120,7 @@ pub struct StreamPermit {
     mode: Mode,
     receipt: Arc<str>,
     revoked: watch::Receiver<u64>,
+    used: Option<Used>,
 }
 
 impl StreamPermit {
@@ -193,6 +199,8 @@ struct Shared {
     node: String,
     trouble: Arc<ArcSwapOption<String>>,
     checkpoint: watch::Receiver<Option<Arc<SignedCheckpoint>>>,
+    /// What an earlier process left to be counted, until somebody takes it.
+    left: Mutex<Left>,
 }
 
 /// Counts one who waits for the thread, until dropped.
@@ -215,8 +223,9 @@ impl Recorder {
     /// Starts the thread that owns `log`. `node` names the signing key.
     ///
     /// # Errors
-    /// If the thread cannot be started.
+    /// If the thread cannot be started, or the end of the log cannot be read.
     pub fn start(log: Log, store: Store, node: &str) -> std::io::Result<Self> {
+        let left = Left::read(&log, &store).map_err(std::io::Error::other)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(ArcSwapOption::from_pointee(log.trouble()));
         let newest = log.checkpoint().cloned().map(Arc::new);
@@ -228,10 +237,15 @@ impl Recorder {
         std::thread::Builder::new()
             .name("doorward-ledger".into())
             .spawn(move || writer::run(&thread, jobs))?;
-        let waiting = AtomicUsize::new(0);
+        let (waiting, left) = (AtomicUsize::new(0), Mutex::new(left));
         let shared =
-            Shared { queue, writer, quick, waiting, store, node: node.to_owned(), trouble, checkpoint };
+            Shared { queue, writer, quick, waiting, store, node: node.to_owned(), trouble, checkpoint, left };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What an earlier process left to be counted. Whoever asks first gets it.
+    pub(crate) fn take_left(&self) -> Left {
+        std::mem::take(&mut *self.shared.left.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why nothing can be recorded at present; `None` if it can.
@@ -255,13 +269,20 @@ impl Recorder {
         action: Action,
         seen: Seen,
         decision: Decision,
-        body: B,
+        (body, mut reserved): (B, Reserved),
     ) -> Result<Permit<B>, Refusal> {
         let receipt = self
-            .decide(Kind::Decision, &action, seen, &decision, (B::PART, body.content()), body.notes())
+            .decide(
+                Kind::Decision,
+                &action,
+                seen,
+                (&decision, &mut reserved),
+                (B::PART, body.content()),
+                body.notes(),
+            )
             .await;
         match receipt {
-            Ok((receipt, true)) => Ok(Permit { body, action, decision, receipt }),
+            Ok((receipt, true)) => Ok(Permit { body, action, decision, receipt, reserved }),
             Ok((receipt, false)) => Err(Refusal {
                 decision: Box::new(decision),
                 receipt: Some(receipt.to_string()),
@@ -280,11 +301,13 @@ impl Recorder {
         action: Action,
         seen: Seen,
         decision: Decision,
-        revoked: watch::Receiver<u64>,
+        (revoked, used): (watch::Receiver<u64>, Option<Used>),
     ) -> Result<StreamPermit, Refusal> {
         let mode = seen.facts.mode;
-        match self.decide(Kind::Opened, &action, seen, &decision, (Nothing::PART, &[]), Vec::new()).await {
-            Ok((receipt, true)) => Ok(StreamPermit { action, decision, mode, receipt, revoked }),
+        let nothing = &mut Reserved::default();
+        let content = (Nothing::PART, &[][..]);
+        match self.decide(Kind::Opened, &action, seen, (&decision, nothing), content, Vec::new()).await {
+            Ok((receipt, true)) => Ok(StreamPermit { action, decision, mode, receipt, revoked, used }),
             Ok((receipt, false)) => Err(Refusal {
                 decision: Box::new(decision),
                 receipt: Some(receipt.to_string()),
@@ -300,7 +323,7 @@ impl Recorder {
         kind: Kind,
         action: &Action,
         seen: Seen,
-        decision: &Decision,
+        (decision, reserved): (&Decision, &mut Reserved),
         (part, content): (&'static str, &[u8]),
         notes: Vec<String>,
     ) -> Result<(Arc<str>, bool), Why> {
@@ -336,7 +359,9 @@ impl Recorder {
                 .map_err(|error| Why::LedgerUnavailable(error.to_string()))?
         };
         let stopped = seen.facts.kill != Kill::Running;
-        self.keep(&id, time, action, decision, &salt, content).await?;
+        let counted = reserved.counted(self.ledger_size(), time);
+        self.keep((&id, &salt), time, action, decision, content, counted).await?;
+        reserved.recorded(&id);
         self.append(leaf, stopped).await?;
         tracing::debug!(
             receipt = id,
@@ -351,15 +376,20 @@ impl Recorder {
         Ok((id.into(), goes_on))
     }
 
+    /// How many receipts the log has at least.
+    fn ledger_size(&self) -> u64 {
+        self.shared.checkpoint.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size())
+    }
+
     /// What the side store keeps beside the receipt: the salt above all.
     async fn keep(
         &self,
-        id: &str,
+        (id, salt): (&str, &[u8; 32]),
         time: u64,
         action: &Action,
         decision: &Decision,
-        salt: &[u8; 32],
         content: &[u8],
+        counted: Counted,
     ) -> Result<(), Why> {
         let effects = action.effects.iter().map(|effect| RecordedEffect {
             capability: effect.capability.as_str().into(),
@@ -380,7 +410,8 @@ impl Recorder {
             content: self.shared.store.keeps_content().then(|| content.to_vec()),
             judged: self.shared.store.keeps_judged().then(|| Box::new(Judged::of(action, decision))),
         };
-        self.shared.store.record(record).await.map_err(|error| Why::LedgerUnavailable(error.to_string()))
+        let recorded = self.shared.store.record_counted(record, counted).await;
+        recorded.map_err(|error| Why::LedgerUnavailable(error.to_string()))
     }
 
     /// Records what was seen in text that had already gone on.
@@ -407,17 +438,28 @@ impl Recorder {
             .of(&permit.receipt)
             .action(&action_record(&permit.action, parts, &salt), &salt)
             .decision(&DecisionRecord { coverage: &coverage, epoch: &epoch, ..record }, &salt);
-        if self.keep(&id, time, &permit.action, &decision, &salt_bytes, text.as_bytes()).await.is_ok() {
+        let counted = Counted { ledger_size: self.ledger_size(), now: time, ..Counted::default() };
+        let kept = self.keep((&id, &salt_bytes), time, &permit.action, &decision, text.as_bytes(), counted);
+        if kept.await.is_ok() {
             self.append_or_warn(draft).await;
         }
     }
 
     /// Closes a reply with the receipt of its outcome.
     pub(crate) async fn close(&self, permit: StreamPermit, closing: Closing) {
+        let StreamPermit { action, receipt, used, .. } = permit;
         let outcome = &closing.outcome;
-        let mut usage = Vec::new();
-        usage.extend(outcome.input_tokens.map(|tokens| ("input_tokens", tokens)));
-        usage.extend(outcome.output_tokens.map(|tokens| ("output_tokens", tokens)));
+        let told = [
+            ("input_tokens", outcome.usage.input),
+            ("cached_tokens", outcome.usage.cached),
+            ("cache_write_tokens", outcome.usage.cache_write),
+            ("output_tokens", outcome.usage.output),
+        ];
+        let usage: Vec<_> = told.into_iter().filter_map(|(name, count)| Some((name, count?))).collect();
+        let settles = used.as_ref().and_then(|used| used.outstanding().map(str::to_owned));
+        let spent =
+            used.map(|used| used.ended(&outcome.usage, outcome.text, outcome.whole)).unwrap_or_default();
+        let charges: Vec<ChargeRecord<'_>> = spent.iter().map(charged).collect();
         let counts = [
             ("released", u64::from(outcome.released)),
             ("blocked", u64::from(outcome.blocked)),
@@ -436,17 +478,24 @@ impl Recorder {
             code: fault.code,
             message: &fault.message,
         });
-        let record = OutcomeRecord { result: closing.result, counts: &counts, usage: &usage, fault };
+        let record = OutcomeRecord {
+            result: closing.result,
+            counts: &counts,
+            usage: &usage,
+            charges: &charges,
+            fault,
+        };
         let time = now();
         let Ok((id, _)) = id_and_salt(time) else { return };
-        tracing::debug!(of = &*permit.receipt, result = closing.result, bytes = closing.bytes, "ended");
+        tracing::debug!(of = &*receipt, result = closing.result, bytes = closing.bytes, "ended");
         // Bounded: a free member is not cut by the ledger, and an outcome must always be written.
         let coverage: String = outcome.coverage.to_string().chars().take(600).collect();
         let draft = self
-            .draft(Kind::Outcome, &id, time, &permit.action)
-            .of(&permit.receipt)
+            .draft(Kind::Outcome, &id, time, &action)
+            .of(&receipt)
             .outcome(record)
             .member("coverage", coverage);
+        let draft = settles.into_iter().fold(draft, |draft, request| draft.member("settles", request));
         self.append_or_warn(draft).await;
     }
 
@@ -589,6 +638,10 @@ fn decision_record<'a>(
             .map(|charge| ChargeRecord { account: &charge.account, unit: charge.unit, amount: charge.amount })
             .collect(),
     }
+}
+
+fn charged(spent: &Spent) -> ChargeRecord<'_> {
+    ChargeRecord { account: &spent.account, unit: spent.unit, amount: spent.amount }
 }
 
 fn epoch_pairs(epoch: Epoch) -> [(&'static str, u64); 3] {

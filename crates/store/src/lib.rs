@@ -6,7 +6,7 @@
 //! destroyed while the log stays whole.
 //!
 //! - [`home`]: the directory everything lies in, its files, their privacy, one process at a time.
-//! - [`Store`]: recorded actions and memos on SQLite, written in batches by a thread of their own.
+//! - [`Store`]: recorded actions, memos and what limits counted, on SQLite, written in batches by a thread of their own.
 //! - [`Agents`]: a token per agent, resolved without a lock.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
 //! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
@@ -23,6 +23,7 @@ pub mod signals;
 pub mod watch;
 
 mod agents;
+mod counted;
 mod error;
 mod judged;
 mod memo;
@@ -36,6 +37,7 @@ mod store;
 mod worker;
 
 pub use agents::{AgentName, Agents};
+pub use counted::{Counted, Kept, Owed};
 pub use error::StoreError;
 pub use home::{Home, HomeLock, Warning, write_atomic};
 pub use judged::{Judged, JudgedReason, MAX_JUDGED};

@@ -10,6 +10,7 @@ use doorward_core::session::Millis;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::StoreError;
+use crate::counted::{self, Recount};
 use crate::seal::{Column, Sealer};
 use crate::worker::Failed;
 
@@ -46,6 +47,8 @@ pub(crate) enum Change {
     Rewrite(u64, Vec<u8>),
     Used(u64, Millis),
     Forget(u64),
+    /// What limits counted.
+    Recount(Recount),
 }
 
 impl Change {
@@ -54,6 +57,7 @@ impl Change {
             Self::Keep(memo) => memo.body.len(),
             Self::Rewrite(_, body) => body.len(),
             Self::Used(..) | Self::Forget(_) => 0,
+            Self::Recount(recount) => recount.size(),
         }
     }
 }
@@ -87,7 +91,7 @@ impl Outbox {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if change.size() > MAX_MEMO || waiting.bytes.saturating_add(change.size()) > MAX_WAITING {
             tracing::warn!(
-                "a memo is too long, or too many wait for the disk: a restart would forget this one"
+                "a memo is too long, or too many wait for the disk: a restart would forget this one, or what it counted"
             );
             return false;
         }
@@ -129,6 +133,7 @@ pub(crate) fn write(
             Change::Forget(id) => {
                 transaction.prepare_cached("DELETE FROM memos WHERE id = ?1")?.execute([number(*id)])?;
             }
+            Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,
         }
     }
     Ok(())

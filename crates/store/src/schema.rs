@@ -42,6 +42,19 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 ",
     // What a policy can be tried on. Goes when purged, and is never there without a salt.
     "ALTER TABLE actions ADD COLUMN judged BLOB;",
+    // What limits counted: see counted.rs.
+    "
+    CREATE TABLE counters (tag BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE counter_uses (
+        tag    BLOB NOT NULL,
+        slot   INTEGER NOT NULL,
+        amount INTEGER NOT NULL,
+        until  INTEGER NOT NULL,
+        PRIMARY KEY (tag, slot)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX counter_uses_until ON counter_uses (until);
+    CREATE TABLE owed (receipt TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What the key check says once it is decrypted.

@@ -6,6 +6,7 @@
 
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::StoreError;
@@ -22,6 +23,8 @@ pub(crate) enum Column {
     Content,
     Judged,
     Memo,
+    Counter,
+    Owed,
 }
 
 impl Column {
@@ -33,16 +36,37 @@ impl Column {
             Self::Content => "actions.content",
             Self::Judged => "actions.judged",
             Self::Memo => "memos.body",
+            Self::Counter => "counters.body",
+            Self::Owed => "owed.body",
         }
     }
 }
 
 /// Seals and opens values with the store's key.
-pub(crate) struct Sealer(XChaCha20Poly1305);
+pub(crate) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    /// For tags; derived, so that no two purposes share a key.
+    tags: Zeroizing<[u8; 32]>,
+}
 
 impl Sealer {
     pub(crate) fn new(key: &Secret32) -> Self {
-        Self(XChaCha20Poly1305::new(&Key::from(*key.expose())))
+        let mut tags = Sha256::new();
+        tags.update(b"doorward store: tags");
+        tags.update(key.expose());
+        Self {
+            cipher: XChaCha20Poly1305::new(&Key::from(*key.expose())),
+            tags: Zeroizing::new(tags.finalize().into()),
+        }
+    }
+
+    /// By what `name` is found again: the same for the same name, and nothing to be guessed from it without the key.
+    /// Names must all be of one length.
+    pub(crate) fn tag(&self, name: &[u8; 41]) -> [u8; 16] {
+        let mut tag = Sha256::new();
+        tag.update(*self.tags);
+        tag.update(name);
+        tag.finalize().first_chunk().copied().unwrap_or_default()
     }
 
     /// Nonce and ciphertext of `plain`.
@@ -51,7 +75,7 @@ impl Sealer {
         fill_random(&mut nonce)?;
         let payload = Payload { msg: plain, aad: &associated(column, row) };
         let ciphertext = self
-            .0
+            .cipher
             .encrypt(&XNonce::from(nonce), payload)
             .map_err(|_| StoreError::Unavailable(format!("a value of {row} is too large to encrypt")))?;
         let mut sealed = Vec::with_capacity(NONCE + ciphertext.len());
@@ -70,7 +94,7 @@ impl Sealer {
         let damaged = || StoreError::Damaged { what: column.as_str(), row: row.to_owned() };
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE>().ok_or_else(damaged)?;
         let payload = Payload { msg: ciphertext, aad: &associated(column, row) };
-        self.0.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| damaged())
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map(Zeroizing::new).map_err(|_| damaged())
     }
 }
 

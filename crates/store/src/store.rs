@@ -1,12 +1,15 @@
 //! The handle: cheap to clone, never waits on SQLite but for what asks it a question.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
+use doorward_core::policy::Use;
 use doorward_core::session::Millis;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agents::Agents;
+use crate::counted::{self, Counted, Kept, Recount};
 use crate::error::{StoreError, at};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
@@ -54,6 +57,8 @@ struct Shared {
     outbox: Arc<Outbox>,
     /// What earlier processes left, until somebody takes it.
     memos: Mutex<Vec<Memo>>,
+    /// What earlier processes counted, until somebody takes it.
+    kept: Mutex<Kept>,
     agents: Agents,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
@@ -80,6 +85,8 @@ impl Store {
         let trouble = Arc::new(Trouble::default());
         let memos = memo::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
+        let kept = counted::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
         let outbox = Arc::new(Outbox::new(newest + 1));
         let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&outbox), Arc::clone(&trouble));
@@ -101,6 +108,7 @@ impl Store {
             trouble,
             outbox,
             memos: Mutex::new(memos),
+            kept: Mutex::new(kept),
             agents,
             signals,
             acting: tokio::sync::Mutex::new(()),
@@ -148,7 +156,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] while earlier records cannot be written: block the action.
-    pub async fn record(&self, mut record: RecordedAction) -> Result<(), StoreError> {
+    pub async fn record(&self, record: RecordedAction) -> Result<(), StoreError> {
+        self.record_counted(record, Counted::default()).await
+    }
+
+    /// The same with what limits counted of it: both are written, or neither is.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub async fn record_counted(
+        &self,
+        mut record: RecordedAction,
+        counted: Counted,
+    ) -> Result<(), StoreError> {
         if let Some(why) = self.trouble() {
             return Err(StoreError::Unavailable(why.as_str().to_owned()));
         }
@@ -158,8 +178,31 @@ impl Store {
         if !self.shared.judged {
             record.judged = None;
         }
-        let command = Command::Record(Box::new(record));
+        let command = Command::Record(Box::new(record), counted);
         self.shared.commands.send(command).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// What earlier processes counted. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_counted(&self) -> Kept {
+        std::mem::take(&mut *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The reply to the request of this receipt has ended, or it never went: what it used `more` and `less` than was
+    /// recorded with it. Never waits: it is written with the next batch of records.
+    pub fn settle(&self, receipt: Option<String>, more: Vec<Use>, less: Vec<Use>) {
+        self.change(Change::Recount(Recount::Settle { receipt, more, less }));
+    }
+
+    /// What was found at the start behind what had been recorded: these uses, all of the requests that are `settled`
+    /// by them, and how long the ledger is. Never waits.
+    pub fn caught_up(&self, uses: Vec<Use>, settled: Vec<String>, ledger_size: u64) {
+        self.change(Change::Recount(Recount::Caught { uses, settled, ledger_size }));
+    }
+
+    /// Forgets what limits counted that are not among these groups. Never waits.
+    pub fn retain_counters(&self, groups: HashSet<[u8; 16]>) {
+        self.change(Change::Recount(Recount::Retain(groups)));
     }
 
     /// What earlier processes left to be remembered, used longest ago first. Whoever asks first gets it.

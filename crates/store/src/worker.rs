@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use doorward_core::session::Millis;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
+use crate::counted::{self, Counted};
 use crate::home::Home;
 use crate::judged::Judged;
 use crate::kill::{Stop, Stops};
@@ -34,9 +36,12 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How long a failed batch waits for its next try.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// How often counters that count no more are removed, in milliseconds.
+const SWEEP: Millis = 60_000;
+
 /// What the thread is asked for.
 pub(crate) enum Command {
-    Record(Box<RecordedAction>),
+    Record(Box<RecordedAction>, Counted),
     /// Memos have changed: there is something in the outbox.
     Memos,
     /// Runs after everything that was recorded before it has been tried.
@@ -52,7 +57,9 @@ pub(crate) struct Worker {
     home: Home,
     connection: Connection,
     sealer: Sealer,
-    pending: Vec<RecordedAction>,
+    pending: Vec<(RecordedAction, Counted)>,
+    /// When counters that count no more were last removed, by the time of what was counted.
+    swept: Millis,
     /// Changes of memos, taken out of the outbox.
     changes: Vec<Change>,
     outbox: Arc<Outbox>,
@@ -74,6 +81,7 @@ impl Worker {
             connection,
             sealer,
             pending: Vec::new(),
+            swept: 0,
             changes: Vec::new(),
             outbox,
             first: None,
@@ -103,11 +111,11 @@ impl Worker {
             let mut next = Some(first);
             while let Some(command) = next.take() {
                 match command {
-                    Command::Record(record) => {
+                    Command::Record(record, counted) => {
                         if self.is_idle() {
                             self.first = Some(Instant::now());
                         }
-                        self.pending.push(*record);
+                        self.pending.push((*record, counted));
                     }
                     Command::Memos => {
                         if self.is_idle() {
@@ -174,6 +182,16 @@ impl Worker {
         commands.blocking_recv()
     }
 
+    /// Removes counters that count no more, now and then.
+    fn sweep(&mut self, now: Millis) {
+        if now >= self.swept.saturating_add(SWEEP) {
+            self.swept = now;
+            if let Err(error) = counted::sweep(&self.connection, now) {
+                tracing::warn!(%error, "counters that count no more could not be removed");
+            }
+        }
+    }
+
     fn write_pending(&mut self) {
         loop {
             self.collect();
@@ -190,8 +208,10 @@ impl Worker {
                 }
                 return;
             }
+            let latest = self.pending.iter().map(|(_, counted)| counted.now).max().unwrap_or_default();
             self.pending.clear();
             self.changes.clear();
+            self.sweep(latest);
             if self.trouble.swap(None).is_none() {
                 return;
             }
@@ -351,7 +371,7 @@ impl From<StoreError> for Failed {
 fn write(
     connection: &mut Connection,
     sealer: &Sealer,
-    records: &[RecordedAction],
+    records: &[(RecordedAction, Counted)],
     changes: &[Change],
 ) -> Result<(), Failed> {
     let transaction = connection.transaction()?;
@@ -362,7 +382,7 @@ fn write(
         let sql = "INSERT INTO actions (receipt, time, action, salt, content, judged) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                    ON CONFLICT (receipt) DO NOTHING";
         let mut statement = transaction.prepare_cached(sql)?;
-        for record in records {
+        for (record, counted) in records {
             let row = record.receipt.as_str();
             let action = sealer.seal(Column::Action, row, &record.encode())?;
             let salt = match &record.salt {
@@ -385,7 +405,11 @@ fn write(
             if statement.execute(params![row, time, action, salt, content, judged])? == 0 {
                 tracing::error!(receipt = row, "recorded twice; the first record stays");
             }
+            counted::record(&transaction, sealer, row, counted)?;
         }
+    }
+    if let Some(reached) = records.iter().map(|(_, counted)| counted.ledger_size).max() {
+        counted::reached(&transaction, reached)?;
     }
     Ok(transaction.commit()?)
 }

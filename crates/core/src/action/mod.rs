@@ -14,6 +14,8 @@ pub mod shell;
 
 pub mod tools;
 
+pub mod usage;
+
 mod effect;
 pub use effect::{AssetClass, Capability, Effect, Flow, Target};
 
@@ -205,6 +207,8 @@ pub struct Action {
     pub parts: Vec<Part>,
     /// What of it could be read.
     pub coverage: Coverage,
+    /// Which model it asks for a reply.
+    pub asked: usage::Asked,
     /// The HTTP request it is, if the door it came through saw one.
     pub request: Option<Arc<request::Request>>,
     /// What is wrong with it on the wire, if anything: a call whose arguments are not one strict JSON
@@ -229,6 +233,7 @@ impl Action {
             effects: Vec::new(),
             parts: Vec::new(),
             coverage: Coverage::Full,
+            asked: usage::Asked::Nothing,
             request: None,
             fault: None,
         }

@@ -47,14 +47,37 @@ struct Log {
 /// What was reserved, to be given back if it was not used after all.
 #[derive(Debug, Default)]
 #[must_use = "what is reserved and not used is to be released"]
-pub struct Reservation(Vec<Reserved>);
+pub struct Reservation(Vec<Use>);
 
-#[derive(Debug)]
-struct Reserved {
-    counter: CounterId,
-    common: bool,
-    slot: u64,
-    amount: u64,
+impl Reservation {
+    /// What it holds.
+    #[must_use]
+    pub fn uses(&self) -> &[Use] {
+        &self.0
+    }
+}
+
+/// One use, as it stands in a counter: what has to be kept so that a counter can be had again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which counter.
+    pub counter: CounterId,
+    /// Whether it stands on the common counter of those that have none of their own.
+    pub common: bool,
+    /// How long the limit's window is, in milliseconds.
+    pub window: Millis,
+    /// The slot of the window, counted from the Unix epoch.
+    pub slot: u64,
+    /// How much.
+    pub amount: u64,
+}
+
+impl Use {
+    /// When it does not count any more.
+    #[must_use]
+    pub fn until(&self) -> Millis {
+        Slots::of(self.window).gone(self.slot)
+    }
 }
 
 /// A limit that has no room.
@@ -101,8 +124,60 @@ impl Counters {
     }
 
     /// Counts what is known only now, whether there is room for it or not.
-    pub fn spend(&mut self, charge: &Charge, amount: u64, now: Millis) {
-        self.add(charge.counter, amount, charge.window, now);
+    pub fn spend(&mut self, counter: CounterId, window: Millis, amount: u64, now: Millis) -> Use {
+        self.add(counter, amount, window, now)
+    }
+
+    /// Counts on every counter of a limit, and on what new ones begin with: somebody used so much, and nobody knows
+    /// any more who.
+    pub fn spend_all(&mut self, group: [u8; 16], window: Millis, amount: u64, now: Millis) -> Vec<Use> {
+        let keys = self.groups.get(&group).map(|group| group.keys.keys().copied().collect::<Vec<_>>());
+        let keys = keys.unwrap_or_default().into_iter();
+        let mut uses: Vec<Use> =
+            keys.map(|key| self.add(CounterId { group, key }, amount, window, now)).collect();
+        let slots = Slots::of(window);
+        let of_group = self.group(group, now);
+        let slot = slots.slot(of_group.now);
+        of_group.common.add(slot, amount, slots.first(of_group.now));
+        uses.push(Use { counter: CounterId { group, key: [0; 16] }, common: true, window, slot, amount });
+        uses
+    }
+
+    /// Puts a use back that was kept, while the process was not there. Those of one counter come in the order of
+    /// their slots.
+    pub fn restore(&mut self, kept: Use) {
+        let slots = Slots::of(kept.window);
+        let begins = kept.slot.saturating_mul(slots.width);
+        let known = self.groups.get(&kept.counter.group);
+        let known = known.is_some_and(|group| group.keys.contains_key(&kept.counter.key));
+        let room = self.keys < MOST_KEYS_IN_ALL;
+        // Time that went backwards meanwhile stands still.
+        let group = self.group(kept.counter.group, begins);
+        group.now = group.now.max(begins);
+        let first = slots.first(begins);
+        if kept.common || !known && (!room || group.keys.len() >= MOST_KEYS) {
+            return group.common.add(kept.slot, kept.amount, first);
+        }
+        group.keys.entry(kept.counter.key).or_default().add(kept.slot, kept.amount, first);
+        self.keys += usize::from(!known);
+    }
+
+    /// After the last use that was put back: whoever has a counter may have used the common one before.
+    pub fn restored(&mut self) {
+        for group in self.groups.values_mut() {
+            for log in group.keys.values_mut() {
+                log.include(&group.common);
+            }
+        }
+    }
+
+    fn group(&mut self, group: [u8; 16], now: Millis) -> &mut Group {
+        self.groups.entry(group).or_insert_with(|| Group {
+            keys: HashMap::new(),
+            common: Log::default(),
+            now,
+            swept: None,
+        })
     }
 
     /// Gives back what was not used.
@@ -146,13 +221,11 @@ impl Counters {
         })
     }
 
-    fn add(&mut self, counter: CounterId, amount: u64, window: Millis, now: Millis) -> Reserved {
-        let group = self.groups.entry(counter.group).or_insert_with(|| Group {
-            keys: HashMap::new(),
-            common: Log::default(),
-            now,
-            swept: None,
-        });
+    fn add(&mut self, counter: CounterId, amount: u64, window: Millis, now: Millis) -> Use {
+        self.group(counter.group, now);
+        let Some(group) = self.groups.get_mut(&counter.group) else {
+            return Use { counter, common: true, window, slot: 0, amount: 0 };
+        };
         group.now = group.now.max(now);
         let slots = Slots::of(window);
         let (slot, first) = (slots.slot(group.now), slots.first(group.now));
@@ -175,7 +248,7 @@ impl Counters {
             keys.entry(counter.key).or_insert_with(|| common.clone())
         };
         log.add(slot, amount, first);
-        Reserved { counter, common, slot, amount }
+        Use { counter, common, window, slot, amount }
     }
 }
 
@@ -196,6 +269,20 @@ impl Log {
         match self.slots.back_mut().filter(|(last, _)| *last == slot) {
             Some((_, used)) => *used = used.saturating_add(amount),
             None => self.slots.push_back((slot, amount)),
+        }
+    }
+
+    /// Adds what stands in another.
+    fn include(&mut self, other: &Self) {
+        for (slot, amount) in &other.slots {
+            self.sum = self.sum.saturating_add(*amount);
+            match self.slots.iter().position(|(at, _)| at >= slot) {
+                Some(at) => match self.slots.get_mut(at).filter(|(same, _)| same == slot) {
+                    Some((_, used)) => *used = used.saturating_add(*amount),
+                    None => self.slots.insert(at, (*slot, *amount)),
+                },
+                None => self.slots.push_back((*slot, *amount)),
+            }
         }
     }
 
@@ -266,6 +353,7 @@ mod tests {
             account: format!("limit-{group}"),
             unit: "calls",
             amount,
+            later: None,
             counter: CounterId { group: [group; 16], key: id },
             most,
             window: MINUTE,
@@ -382,7 +470,7 @@ mod tests {
         let mut counters = Counters::default();
         let later = charge(1, 1, 100, 0);
         assert!(take(&mut counters, std::slice::from_ref(&later), START));
-        counters.spend(&later, 250, START);
+        counters.spend(later.counter, later.window, 250, START);
         assert!(!take(&mut counters, std::slice::from_ref(&later), START + MINUTE));
         assert!(take(&mut counters, &[later], START + MINUTE + 1300));
     }
@@ -425,6 +513,46 @@ mod tests {
         assert!(take(&mut counters, &[charge(1, 1, 2, 1)], START - 10 * MINUTE));
         assert!(!take(&mut counters, &[charge(1, 1, 2, 1)], START + MINUTE));
         assert!(take(&mut counters, &[charge(1, 1, 2, 1)], START + MINUTE + 1300));
+    }
+
+    #[test]
+    fn what_was_kept_counts_again() {
+        let mut counters = Counters::default();
+        let mut kept = Vec::new();
+        for step in 0..5 {
+            let reservation = counters.reserve(&[charge(1, 1, 5, 1)], START + step * 7_000).unwrap();
+            kept.extend_from_slice(reservation.uses());
+        }
+        let mut again = Counters::default();
+        kept.iter().for_each(|kept| again.restore(*kept));
+        again.restored();
+        for now in [START + 40_000, START + MINUTE + 1300, START + MINUTE + 9000, START + 2 * MINUTE] {
+            let room = |counters: &Counters| {
+                (1..=5).filter(|n| counters.exceeded(&charge(1, 1, 5, *n), now).is_none()).count()
+            };
+            assert_eq!(room(&again), room(&counters), "{now}");
+        }
+        assert!(kept.iter().all(|kept| kept.until() > START + MINUTE && kept.until() <= START + 90_000));
+        // Somebody set the clock back while nobody looked.
+        assert!(!take(&mut again, &[charge(1, 1, 5, 1)], START - 10 * MINUTE));
+    }
+
+    #[test]
+    fn what_stood_on_the_common_counter_counts_for_everybody_again() {
+        let mut counters = Counters::default();
+        let one = charge(1, 1, 3, 1);
+        let kept = counters.reserve(std::slice::from_ref(&one), START).unwrap().uses().to_vec();
+        let all = counters.spend_all([1; 16], MINUTE, 2, START + 10);
+        assert_eq!(all.len(), 2);
+        let mut again = Counters::default();
+        kept.into_iter().chain(all).for_each(|kept| again.restore(kept));
+        again.restored();
+        for counters in [&mut counters, &mut again] {
+            assert!(!take(counters, std::slice::from_ref(&one), START + 20));
+            // And for who was not there.
+            assert!(take(counters, &[charge(1, 2, 3, 1)], START + 20));
+            assert!(!take(counters, &[charge(1, 2, 3, 1)], START + 20));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Policy;
 use super::evaluate::Given;
 use super::judged::{Judged, asset, capability, target};
+use super::limit::Limit;
 use super::rule::{Place, Rule};
 use super::truth::Truth;
 use crate::action::{Action, Effect};
@@ -16,6 +17,8 @@ pub struct Explained {
     pub place: Place,
     /// Its verb.
     pub verb: &'static str,
+    /// How much of what, of a limit.
+    pub says: Option<String>,
     /// Whether all of its conditions are fulfilled for one and the same effect; of an `allow`: for each effect. What
     /// one `allow` does not cover another may.
     pub holds: Truth,
@@ -95,6 +98,8 @@ impl Judged<'_> {
             holds = Truth::No;
         }
         let place = rule.place.clone();
-        Explained { rule: rule.name.clone(), place, verb: rule.verb.as_str(), holds, considered, conditions }
+        let says = rule.limit.as_ref().map(Limit::says);
+        let (name, verb) = (rule.name.clone(), rule.verb.as_str());
+        Explained { rule: name, place, verb, says, holds, considered, conditions }
     }
 }

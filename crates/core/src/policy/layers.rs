@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::Policy;
+use super::limit::Limit;
 use super::rule::Place;
 use crate::session::Mode;
 use crate::syntax::{Diagnostic, Source, Span, yaml};
@@ -185,14 +186,15 @@ fn includes(text: &str) -> Vec<(String, Span)> {
 }
 
 impl Policy {
-    /// The policy as it is in force, line by line with the origin of each: what each file says in general, and
-    /// all rules in order.
+    /// The policy as it is in force, line by line with the origin of each: what each file says in general, all rules
+    /// in order, and what models cost.
     pub fn effective(&self) -> impl Iterator<Item = Provision<'_>> {
         let general = self.settings.iter().map(|setting| Provision {
             level: setting.level,
             place: &setting.place,
             key: setting.key,
             value: &setting.value,
+            says: None,
             // Each level's `default` stands for itself; of mode and profile there is one.
             counts: match setting.key {
                 "mode" => setting.value == mode_word(self.mode()),
@@ -206,9 +208,18 @@ impl Policy {
             place: &rule.place,
             key: rule.verb.as_str(),
             value: &rule.name,
+            says: rule.limit.as_ref().map(Limit::says),
             counts: true,
         });
-        general.chain(rules)
+        let prices = self.prices.all().iter().map(|priced| Provision {
+            level: priced.level,
+            place: &priced.place,
+            key: "price",
+            value: &priced.model,
+            says: Some(priced.says()),
+            counts: true,
+        });
+        general.chain(rules).chain(prices)
     }
 }
 
@@ -230,16 +241,18 @@ pub(super) const fn mode_word(mode: Mode) -> &'static str {
 }
 
 /// One line of the policy as it is in force, and where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provision<'p> {
     /// Whose it is.
     pub level: Level,
     /// Where it was written.
     pub place: &'p Place,
-    /// `default`, `mode`, `profile`, a list of `destinations`, or a rule's verb.
+    /// `default`, `mode`, `profile`, a list of `destinations`, `price`, or a rule's verb.
     pub key: &'static str,
-    /// What it says, or the rule's name.
+    /// What it says, the rule's name, or that of the model.
     pub value: &'p str,
+    /// How much of what, of a limit or a price.
+    pub says: Option<String>,
     /// Whether it counts: a stricter one of another file or level may stand above it.
     pub counts: bool,
 }

@@ -11,8 +11,9 @@ use super::request::Field;
 use super::rule::Rule;
 use super::truth::Truth;
 use super::{Given, Policy};
+use crate::action::usage::{Asked, Price, decimal};
 use crate::action::{Action, ActionKind, Target};
-use crate::decision::{Charge, CounterId, Layer, Reason, Verdict};
+use crate::decision::{Charge, CounterId, Later, Layer, Reason, Verdict};
 use crate::session::Millis;
 use crate::url::Url;
 
@@ -24,6 +25,9 @@ const MOST_ENDPOINTS: usize = 64;
 pub(super) enum Unit {
     Calls,
     Bytes,
+    Tokens,
+    /// In billionths.
+    Money,
 }
 
 impl Unit {
@@ -31,6 +35,8 @@ impl Unit {
         match self {
             Self::Calls => "calls",
             Self::Bytes => "bytes",
+            Self::Tokens => "tokens",
+            Self::Money => "money",
         }
     }
 }
@@ -87,6 +93,25 @@ pub(super) struct Limit {
 }
 
 impl Limit {
+    /// What it says, for a person: `5 calls per minute, per agent`.
+    pub fn says(&self) -> String {
+        let most = match self.unit {
+            Unit::Money => decimal(self.most),
+            Unit::Calls | Unit::Bytes | Unit::Tokens => self.most.to_string(),
+        };
+        let window = match self.window {
+            1_000 => "second",
+            60_000 => "minute",
+            3_600_000 => "hour",
+            _ => "day",
+        };
+        let whose = match self.per {
+            Per::Global => "for all together".to_owned(),
+            per => format!("per {}", per.as_str()),
+        };
+        format!("{most} {} per {window}, {whose}", self.unit.as_str())
+    }
+
     /// The counters of `name`: two limits never have the same by accident, whatever they are called.
     pub fn group_of(name: &str, shared: bool, counts: &Counts) -> [u8; 16] {
         digest(&[
@@ -110,10 +135,44 @@ fn digest(pieces: &[&[u8]]) -> [u8; 16] {
     hash.finalize().first_chunk().copied().unwrap_or_default()
 }
 
+/// A limit, found by what a receipt says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitNamed {
+    /// Its counters.
+    pub group: [u8; 16],
+    /// Which of them; `None` if a receipt does not tell.
+    pub key: Option<[u8; 16]>,
+    /// Its window, in milliseconds.
+    pub window: Millis,
+}
+
 impl Policy {
     /// What `action` costs if it goes on: one charge for each limit that speaks about it and each of its counters.
     #[must_use]
     pub fn charges(&self, action: &Action, given: &Given<'_>) -> Vec<Charge> {
+        let price = self.price(action);
+        self.limits_on(action, given, |judged, rule, limit| judged.charges(rule, limit, price))
+    }
+
+    /// A reason for each limit in money that speaks about `action`, if nobody knows what it costs: it may be more
+    /// than there is.
+    #[must_use]
+    pub fn unpriced(&self, action: &Action, given: &Given<'_>) -> Vec<Reason> {
+        if !self.counts_money || action.asked == Asked::Nothing || self.price(action).is_some() {
+            return Vec::new();
+        }
+        self.limits_on(action, given, |_, rule, limit| {
+            (limit.unit == Unit::Money).then(|| unpriced(rule, &action.asked))
+        })
+    }
+
+    /// What each limit that speaks about `action` has to say.
+    fn limits_on<T, I: IntoIterator<Item = T>>(
+        &self,
+        action: &Action,
+        given: &Given<'_>,
+        say: impl Fn(&Judged<'_>, &Rule, &Limit) -> I,
+    ) -> Vec<T> {
         if self.limits.is_empty() || !is_counted(action.kind) {
             return Vec::new();
         }
@@ -125,14 +184,50 @@ impl Policy {
         });
         limits
             .filter(|(rule, _)| judged.some(&rule.matcher) != Truth::No)
-            .flat_map(|(rule, limit)| judged.charges(rule, limit))
+            .flat_map(|(rule, limit)| say(&judged, rule, limit))
             .collect()
+    }
+
+    /// What tokens of the model that `action` asks cost.
+    fn price(&self, action: &Action) -> Option<Price> {
+        match &action.asked {
+            Asked::Model(model) => self.prices.of(model),
+            Asked::Nothing | Asked::Unknown | Asked::Deferred => None,
+        }
     }
 
     /// Whether one of its limits has the counters of this name: others can be forgotten.
     #[must_use]
     pub fn counts_on(&self, group: &[u8; 16]) -> bool {
         self.groups.contains(group)
+    }
+
+    /// The counters of its limits, by name.
+    #[must_use]
+    pub const fn counter_groups(&self) -> &HashSet<[u8; 16]> {
+        &self.groups
+    }
+
+    /// The limit that a receipt names, and its counter as far as a receipt tells. A receipt cuts long names.
+    #[must_use]
+    pub fn limit_named(&self, account: &str, unit: &str, agent: &str, session: &str) -> Option<LimitNamed> {
+        let begins = account.strip_suffix('…');
+        let named = |name: &str| name == account || begins.is_some_and(|begins| name.starts_with(begins));
+        let mut limits = self.rules.iter().filter_map(|rule| Some((rule, rule.limit.as_ref()?)));
+        let (_, limit) = limits.find(|(rule, limit)| named(&rule.name) && limit.unit.as_str() == unit)?;
+        let key = match limit.per {
+            Per::Global => Some([0; 16]),
+            Per::Agent | Per::Key => Some(key_of(agent)),
+            Per::Session => Some(key_of(session)),
+            Per::Endpoint | Per::BodyField => None,
+        };
+        Some(LimitNamed { group: limit.group, key, window: limit.window })
+    }
+
+    /// The highest of all prices, one by one.
+    #[must_use]
+    pub fn dearest(&self) -> Price {
+        self.prices.dearest()
     }
 
     pub(super) fn groups_of(rules: &[Rule]) -> HashSet<[u8; 16]> {
@@ -153,6 +248,42 @@ const fn is_counted(kind: ActionKind) -> bool {
     }
 }
 
+/// The counter of an agent or a session.
+fn key_of(name: &str) -> [u8; 16] {
+    digest(&[name.as_bytes()])
+}
+
+/// The most of a model's name that a message repeats, in characters.
+const SHOWN: usize = 80;
+
+/// The reason of a limit in money on what nobody has a price for.
+fn unpriced(rule: &Rule, asked: &Asked) -> Reason {
+    let (what, advice) = match asked {
+        Asked::Model(model) => {
+            // The agent's word, and it stands in receipts.
+            let model: String = model.chars().filter(|c| !c.is_control() && *c != '`').take(SHOWN).collect();
+            let advice = format!(
+                "ask the operator to add `- model: {model}` with `input:` and `output:` to `prices:` of the policy"
+            );
+            (format!("the model `{model}` has no price"), advice)
+        }
+        Asked::Nothing | Asked::Unknown | Asked::Deferred => (
+            "what this uses is not known when it is answered".to_owned(),
+            "ask for a reply of a model by name, at once; or ask the operator to leave this out of the limit"
+                .to_owned(),
+        ),
+    };
+    Reason {
+        rule: format!("policy.{}", rule.name),
+        layer: Layer::Budget,
+        verdict: Verdict::Block,
+        severity: 70,
+        message: format!("{what}, and the limit \"{}\" is in money", rule.name),
+        advice,
+        part: None,
+    }
+}
+
 /// The reason of a limit that has no room, at `now`.
 #[must_use]
 pub fn exceeded(limit: &Exceeded, now: Millis) -> Reason {
@@ -168,7 +299,9 @@ pub fn exceeded(limit: &Exceeded, now: Millis) -> Reason {
         severity: 70,
         message: format!(
             "the limit \"{}\" is used up: {} {} in {seconds} s",
-            limit.account, limit.most, limit.unit
+            limit.account,
+            if limit.unit == Unit::Money.as_str() { decimal(limit.most) } else { limit.most.to_string() },
+            limit.unit
         ),
         advice,
         part: None,
@@ -176,15 +309,23 @@ pub fn exceeded(limit: &Exceeded, now: Millis) -> Reason {
 }
 
 impl Judged<'_> {
-    fn charges<'s>(&'s self, rule: &'s Rule, limit: &'s Limit) -> impl Iterator<Item = Charge> + 's {
-        let amount = match limit.unit {
-            Unit::Calls => 1,
-            Unit::Bytes => self.action.parts.iter().map(|part| part.text.len() as u64).sum(),
+    fn charges(&self, rule: &Rule, limit: &Limit, price: Option<Price>) -> Vec<Charge> {
+        let asks = self.action.asked != Asked::Nothing;
+        let (amount, later) = match limit.unit {
+            Unit::Calls => (1, None),
+            Unit::Bytes => (self.action.parts.iter().map(|part| part.text.len() as u64).sum(), None),
+            Unit::Tokens if asks => (0, Some(Later::Tokens)),
+            // Without a price it is a reason, and no charge.
+            Unit::Money => match price {
+                Some(price) => (0, Some(Later::Money(price))),
+                None => return Vec::new(),
+            },
+            Unit::Tokens => return Vec::new(),
         };
         let keys: HashSet<[u8; 16]> = match &limit.per {
             Per::Global => [[0; 16]].into(),
-            Per::Agent | Per::Key => [digest(&[self.action.agent.as_bytes()])].into(),
-            Per::Session => [digest(&[self.action.session.as_bytes()])].into(),
+            Per::Agent | Per::Key => [key_of(&self.action.agent)].into(),
+            Per::Session => [key_of(&self.action.session)].into(),
             Per::Endpoint => self.endpoints(rule),
             // Whatever has no such field, or none that can be read, counts together.
             Per::BodyField => {
@@ -195,14 +336,16 @@ impl Judged<'_> {
                 .into()
             }
         };
-        keys.into_iter().map(move |key| Charge {
+        let charge = |key| Charge {
             account: rule.name.clone(),
             unit: limit.unit.as_str(),
             amount,
+            later,
             counter: CounterId { group: limit.group, key },
             most: limit.most,
             window: limit.window,
-        })
+        };
+        keys.into_iter().map(charge).collect()
     }
 
     /// Where the action leads, as far as `rule` is about it. What cannot be read is one endpoint.

@@ -13,7 +13,7 @@ mod case;
 pub use case::{Case, Surprise};
 
 mod counters;
-pub use counters::{Counters, Exceeded, Reservation};
+pub use counters::{Counters, Exceeded, Reservation, Use};
 
 mod date;
 
@@ -40,7 +40,9 @@ use layers::{Layer, Setting};
 pub use layers::{Level, MOST_FILES, Provision, Reader, Text, Texts};
 
 mod limit;
-pub use limit::exceeded;
+pub use limit::{LimitNamed, exceeded};
+
+mod named;
 
 mod number;
 
@@ -49,6 +51,9 @@ mod parse;
 mod pattern;
 
 mod place;
+
+mod prices;
+use prices::Prices;
 
 mod range;
 
@@ -89,6 +94,10 @@ pub struct Policy {
     suppressing: Index,
     destinations: Destinations,
     looks_into_bodies: bool,
+    /// What models cost.
+    prices: Prices,
+    /// Whether a limit is in money.
+    counts_money: bool,
     /// The counters of its limits.
     groups: HashSet<[u8; 16]>,
     cases: Vec<Case>,
@@ -172,6 +181,8 @@ impl Policy {
             suppressing: Index::of(&parsed.rules, |verb| verb == Verb::Suppress),
             destinations: parsed.destinations,
             looks_into_bodies: parsed.rules.iter().any(Rule::looks_into_bodies),
+            prices: parsed.prices,
+            counts_money: parsed.rules.iter().any(Rule::counts_money),
             groups: Self::groups_of(&parsed.rules),
             rules: parsed.rules,
             cases: parsed.cases,

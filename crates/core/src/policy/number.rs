@@ -79,6 +79,23 @@ impl<'a> Decimal<'a> {
         }
     }
 
+    /// The number in billionths, if it is that exactly, is not negative and fits.
+    pub(super) fn billionths(&self) -> Option<u64> {
+        let Some(magnitude) = self.magnitude else { return Some(0) };
+        if self.negative {
+            return None;
+        }
+        let mut digits: Vec<u8> = self.digits().collect();
+        while digits.pop_if(|digit| *digit == b'0').is_some() {}
+        // 0.d₁d₂d₃… × 10^magnitude × 10⁹, as a whole number and the zeros behind it.
+        let zeros = magnitude.checked_add(9)?.checked_sub(i64::try_from(digits.len()).ok()?)?;
+        let zeros = u32::try_from(zeros).ok()?;
+        let whole = digits.iter().try_fold(0u64, |whole, digit| {
+            whole.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0')?))
+        })?;
+        whole.checked_mul(10u64.checked_pow(zeros)?)
+    }
+
     fn digits(&self) -> impl Iterator<Item = u8> {
         self.whole.bytes().chain(self.fraction.bytes())
     }
@@ -202,6 +219,27 @@ mod tests {
         for pair in ascending.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Less, "{pair:?}");
             assert_eq!(compare(pair[1], pair[0]), Ordering::Greater, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn billionths_are_exact_or_none() {
+        for (text, expected) in [
+            ("0", 0),
+            ("0.000", 0),
+            ("1", 1_000_000_000),
+            ("2.50", 2_500_000_000),
+            ("0.000000001", 1),
+            ("0.0000000010", 1),
+            ("1e-9", 1),
+            ("12.5e3", 12_500_000_000_000),
+            ("1e9", 1_000_000_000_000_000_000),
+            ("100000.000000001", 100_000_000_000_001),
+        ] {
+            assert_eq!(Decimal::parse(text).unwrap().billionths(), Some(expected), "{text}");
+        }
+        for text in ["-1", "0.0000000001", "1e-10", "1e11", "1e999999999", "18446744074", "1.0000000001"] {
+            assert_eq!(Decimal::parse(text).unwrap().billionths(), None, "{text}");
         }
     }
 

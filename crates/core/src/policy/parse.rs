@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::case::{self, Case};
 use super::destinations::{Destinations, NAMES};
 use super::layers::{Layer, Level, Setting, mode_word};
+use super::named::Named;
+use super::prices::{MOST_PRICES, Prices};
 use super::request::Zones;
 use super::rule::{Place, Rule, Verb};
 use super::{Default, Profile, date};
@@ -37,8 +39,8 @@ pub(super) const LONGEST_NAME: usize = 128;
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 512;
 
-/// The keys of a limit that say how much of what, for the schema.
-pub(super) fn rates() -> impl Iterator<Item = &'static str> {
+/// The keys of a limit that say how much of what, and whether that is money, for the schema.
+pub(super) fn rates() -> impl Iterator<Item = (&'static str, bool)> {
     limit::rates()
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Parsed {
     about: Vec<About>,
     pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
+    pub(super) prices: Prices,
     names: HashMap<String, Arc<str>>,
     limits: Limits,
     zones: Zones,
@@ -101,6 +104,7 @@ impl Parsed {
             about: Vec::new(),
             cases: Vec::new(),
             faults: Vec::new(),
+            prices: Prices::default(),
             names: HashMap::new(),
             limits: Limits::default(),
             zones: Zones::default(),
@@ -126,6 +130,13 @@ impl Parsed {
                 let warning = Diagnostic::warning(rule.place.span, message).in_origin(&*rule.place.origin);
                 self.faults.push(warning.advise("it lifts no finding; remove it, or write `default: deny`"));
             }
+        }
+        if let (Some(rule), true) =
+            (self.rules.iter().find(|rule| rule.counts_money()), self.prices.is_empty())
+        {
+            let message = "a limit in money, and no `prices`: every request to a model is blocked";
+            let warning = Diagnostic::warning(rule.place.span, message).in_origin(&*rule.place.origin);
+            self.faults.push(warning.advise("add `prices:` with a `model`, `input` and `output` each"));
         }
         self.faults.extend(shadow::warnings(&self.rules, &self.about));
         for case in &self.cases {
@@ -167,6 +178,7 @@ impl Parsed {
         }
         let rules = fields.list("rules");
         let tests = fields.list("tests");
+        let prices = fields.list("prices");
         if self.rules.len() + rules.len() > MOST_RULES {
             let span = node.get("rules").map_or(node.span, |node| node.span);
             fields.fault(span, format!("more than {MOST_RULES} rules"), "");
@@ -178,6 +190,13 @@ impl Parsed {
                     self.about.push(about);
                 }
             }
+        }
+        if prices.len() > MOST_PRICES {
+            let span = node.get("prices").map_or(node.span, |node| node.span);
+            fields.fault(span, format!("more than {MOST_PRICES} prices"), "use patterns: `claude-*`");
+        } else {
+            let place = |span| text.place(span);
+            self.prices.read(prices, (text.level, &place), fields.faults());
         }
         if tests.len() > MOST_TESTS {
             let span = node.get("tests").map_or(node.span, |node| node.span);
@@ -275,6 +294,7 @@ impl Parsed {
             expires: expires.flatten(),
             limit: limit.and_then(|raw| self.limits.check(name, raw, (matcher_node, node), faults)),
             suppressed,
+            named: named(matcher_node),
             level: text.level,
             place: text.place(node.span),
         };
@@ -297,6 +317,15 @@ impl Parsed {
             faults.push(Diagnostic::error(span, message).advise("names tell rules apart in receipts"));
         }
     }
+}
+
+/// The findings that a matcher names.
+fn named(matcher: &Node) -> Vec<Named> {
+    let given = matcher.some("finding").map_or(&[][..], |given| match given.elements() {
+        [] => std::slice::from_ref(given),
+        list => list,
+    });
+    given.iter().filter_map(|node| Some(Named { pattern: node.as_str()?.into(), span: node.span })).collect()
 }
 
 /// When a rule ends. One without a time that can be read never began.

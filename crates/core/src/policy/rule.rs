@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::layers::Level;
-use super::limit::Limit;
+use super::limit::{Limit, Unit};
+use super::named::Named;
 use super::range::Range;
 use super::request::{Conditions, RequestMatcher};
 use super::url::UrlPattern;
@@ -111,6 +112,8 @@ pub(super) struct Rule {
     pub limit: Option<Limit>,
     /// Which detector rules, of a `suppress`.
     pub suppressed: Vec<Glob>,
+    /// The findings it names, as written.
+    pub named: Vec<Named>,
     pub level: Level,
     pub place: Place,
 }
@@ -120,6 +123,11 @@ impl Rule {
     pub fn looks_into_bodies(&self) -> bool {
         let counts_by_field = self.limit.as_ref().is_some_and(|limit| limit.field.is_some());
         self.matcher.request.asks_for_body() || counts_by_field
+    }
+
+    /// Whether it is a limit in money.
+    pub fn counts_money(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.unit == Unit::Money)
     }
 
     /// Whether it has ended by `now`.

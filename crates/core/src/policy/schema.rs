@@ -6,6 +6,7 @@
 
 use super::limit::Per;
 use super::parse;
+use super::prices::{KEYS, MOST_PRICES};
 use super::rule::{Direction, Extent, Verb};
 use super::{Default, Profile, layers};
 use crate::action::{AssetClass, Capability, Door, Source};
@@ -39,6 +40,7 @@ pub fn schema() -> String {
         .key("include", &one_or_more(TEXT), "further files, relative to this one")
         .key("destinations", &reference("destinations"), "lists of places where data may go, or not")
         .key("rules", &array("#/$defs/rule", parse::MOST_RULES), "all of them are in force, in no order")
+        .key("prices", &array("#/$defs/price", MOST_PRICES), "what models cost, for limits in money")
         .key("tests", &array("#/$defs/test", parse::MOST_TESTS), "actions, and what the rules are to say")
         .members();
     let defs = [
@@ -50,6 +52,7 @@ pub fn schema() -> String {
             matcher().end("\"additionalProperties\":false,\"minProperties\":2,\"required\":[\"finding\"]"),
         ),
         ("limit", limit()),
+        ("price", price()),
         ("condition", condition()),
         ("header", header()),
         ("test", test()),
@@ -156,10 +159,12 @@ fn matcher() -> Mapping {
 fn limit() -> String {
     let most = "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000000000000}";
     let mut limit = matcher();
-    for rate in parse::rates() {
-        limit = limit.key(rate, most, "");
+    let money = "{\"type\":\"number\",\"exclusiveMinimum\":0,\"maximum\":1000000000}";
+    for (rate, is_money) in parse::rates() {
+        limit = limit.key(rate, if is_money { money } else { most }, "");
     }
-    let rates: Vec<String> = parse::rates().map(|rate| format!("{{\"required\":[\"{rate}\"]}}")).collect();
+    let rates: Vec<String> =
+        parse::rates().map(|(rate, _)| format!("{{\"required\":[\"{rate}\"]}}")).collect();
     limit
         .key(
             "per",
@@ -169,6 +174,17 @@ fn limit() -> String {
         .key("field", TEXT, "with per: body_field, a path")
         .key("shared", TEXT, "limits of one name count together")
         .end(&format!("\"additionalProperties\":false,\"oneOf\":[{}]", rates.join(",")))
+}
+
+fn price() -> String {
+    let amount = "{\"type\":\"number\",\"minimum\":0,\"maximum\":1000000000}";
+    let mut price = Mapping::new().key("model", TEXT, "the model's name; *, **, ?");
+    for (key, _, about) in KEYS {
+        price = price.key(key, amount, about);
+    }
+    let needed = KEYS.iter().filter(|(_, needed, _)| *needed).map(|(key, ..)| format!(",\"{key}\""));
+    let needed: String = needed.collect();
+    price.end(&format!("\"additionalProperties\":false,\"required\":[\"model\"{needed}]"))
 }
 
 fn texts_operators(mapping: Mapping) -> Mapping {

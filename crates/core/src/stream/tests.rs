@@ -193,7 +193,7 @@ fn anthropic_clean_streams_are_byte_identical() {
         let ran = events(Protocol::Anthropic, &stream);
         assert_eq!(ran.text(), stream);
         assert_eq!(ran.fault(), None);
-        assert_eq!(ran.outcome.unwrap().output_tokens, Some(9));
+        assert_eq!(ran.outcome.unwrap().usage.output, Some(9));
     }
 }
 

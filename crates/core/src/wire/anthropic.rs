@@ -16,6 +16,7 @@ use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
+use super::usage;
 use crate::action::{Part, PartKind};
 use crate::syntax::{Node, json};
 
@@ -122,7 +123,7 @@ impl Reader {
                 self.content_closed()?;
                 self.text_ends(calls, saw);
                 self.phase = Phase::Closing;
-                saw_usage(&node, saw);
+                usage::anthropic(&node, saw);
                 Ok(Frame::with_node(raw, node, span.start))
             }
             "message_stop" => {
@@ -147,7 +148,7 @@ impl Reader {
     ) -> Result<Frame, Fault> {
         let node = reply(raw)?;
         self.phase = Phase::Done;
-        saw_usage(&node, saw);
+        usage::anthropic(&node, saw);
         let Heard { entries, leads, .. } = self.content(&node, raw, calls, saw)?;
         self.text_ends(calls, saw);
         let mut frame = Frame::cut(raw, node, 0, entries, leads, calls)?;
@@ -175,7 +176,7 @@ impl Reader {
         let Some(message) = node.get("message").filter(|message| message.is_object()) else {
             return Err(order("message_start without a message"));
         };
-        saw_usage(message, saw);
+        usage::anthropic(message, saw);
         let Heard { entries, leads, .. } =
             self.content(message, raw.get(at as usize..).unwrap_or_default(), calls, saw)?;
         if entries.is_empty() {
@@ -660,13 +661,6 @@ fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
 
 fn text_of(node: &Node, source: &[u8]) -> String {
     String::from_utf8_lossy(node.span.of(source)).into_owned()
-}
-
-fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
-    if let Some(usage) = node.some("usage") {
-        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
-        saw.push(Observation::Usage { input: count("input_tokens"), output: count("output_tokens") });
-    }
 }
 
 fn order(message: &str) -> Fault {

@@ -64,6 +64,7 @@ impl Batch {
         if body.is_empty() {
             return Ok(request);
         }
+        request.deferred = true;
         let node = object(body)?;
         match self {
             Self::MessageBatches => {

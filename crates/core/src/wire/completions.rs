@@ -11,6 +11,7 @@ use super::frame::{Frame, Gathered, Observation, object, reply};
 use super::request::Request;
 use super::sse::Event;
 use super::stray::looks_like_call;
+use super::usage;
 use crate::action::{Part, PartKind};
 use crate::syntax::{Kind, Node};
 
@@ -67,13 +68,7 @@ impl Reader {
             let message = "something that could be a call stands where no SDK looks for one";
             return Err(Fault::new("wire.stray-call", message));
         }
-        if let Some(usage) = node.some("usage") {
-            let count = |key: &str| usage.get(key).and_then(Node::as_u64);
-            saw.push(Observation::Usage {
-                input: count("prompt_tokens"),
-                output: count("completion_tokens"),
-            });
-        }
+        usage::openai_chat(node, saw);
         for (place, choice) in node.get("choices").map(Node::elements).unwrap_or_default().iter().enumerate()
         {
             let index = choice.get("index").and_then(Node::as_u64).unwrap_or(place as u64);

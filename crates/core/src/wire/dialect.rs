@@ -236,6 +236,19 @@ impl Reader {
         }
     }
 
+    /// Whether what has been read is all that the provider says of usage.
+    pub fn has_ended(&self) -> bool {
+        match self {
+            Self::Anthropic(reader) => reader.complete().is_ok(),
+            Self::OpenAiChat(reader) => reader.complete().is_ok(),
+            Self::OpenAiResponses(reader) => reader.complete().is_ok(),
+            Self::OpenAiCompletions(reader) => reader.complete().is_ok(),
+            // Each piece says what it is up to there.
+            Self::Gemini(_) => true,
+            Self::Batch(_) | Self::Unknown => false,
+        }
+    }
+
     /// The end of a stream that could not go on.
     pub fn error_event(&self, dialect: Dialect, message: &str) -> Bytes {
         match self {

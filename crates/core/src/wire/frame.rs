@@ -11,6 +11,7 @@ use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
 use super::template::Varying;
 use super::text_tools::{Heard, List, Reading};
+use crate::action::usage::Usage;
 use crate::decision::Coverage;
 use crate::syntax::{Kind, Node, Span, json};
 
@@ -30,13 +31,8 @@ pub enum Observation {
         /// Its input as JSON text, as far as it was given.
         input: String,
     },
-    /// Tokens used, as the provider counts them; the newest figures win.
-    Usage {
-        /// Tokens read, if told.
-        input: Option<u64>,
-        /// Tokens written, if told.
-        output: Option<u64>,
-    },
+    /// Tokens used so far, as the provider counts them.
+    Usage(Usage),
     /// Something that was not looked into.
     Coverage(Coverage),
     /// What the upstream calls this reply: a later request may go on from it.

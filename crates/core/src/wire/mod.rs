@@ -40,6 +40,8 @@ pub mod openai_responses;
 
 pub mod unknown;
 
+mod usage;
+
 /// What is wrong with bytes from the wire. Whose fault it is depends on who sent them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -20,6 +20,7 @@ use super::sse::Event;
 use super::stray::{check_rest, looks_like_call, member_looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
+use super::usage;
 use crate::action::{Part, PartKind};
 use crate::syntax::{Kind, Member, Node, Span, json};
 
@@ -93,7 +94,7 @@ impl Reader {
             return Err(order("a chunk after the end of the reply"));
         }
         let node = reply(data)?;
-        saw_usage(&node, saw);
+        usage::openai_chat(&node, saw);
         self.done = node.some("error").is_some();
         let found = self.choices(&node, data, false, calls, saw)?;
         if !found.entries.is_empty() {
@@ -138,7 +139,7 @@ impl Reader {
         saw: &mut Vec<Observation>,
     ) -> Result<Frame, Fault> {
         let node = reply(raw)?;
-        saw_usage(&node, saw);
+        usage::openai_chat(&node, saw);
         let found = self.choices(&node, raw, true, calls, saw)?;
         self.choices.values_mut().for_each(|choice| choice.finish(calls, saw));
         self.done = true;
@@ -675,13 +676,6 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
         }
     }
     Ok(request)
-}
-
-fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
-    if let Some(usage) = node.some("usage") {
-        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
-        saw.push(Observation::Usage { input: count("prompt_tokens"), output: count("completion_tokens") });
-    }
 }
 
 fn order(message: &str) -> Fault {

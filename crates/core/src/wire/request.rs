@@ -54,6 +54,8 @@ pub struct Request {
     pub parts: Vec<Part>,
     /// What it asks the provider to do by itself.
     pub effects: Vec<Effect>,
+    /// Whether its reply is made later and fetched then: what it uses is not known when this request is answered.
+    pub deferred: bool,
     /// What of it could be read.
     pub coverage: Coverage,
 }

@@ -61,6 +61,11 @@ impl Template {
         (!parts.is_empty()).then_some(Self { lane: varying.lane, parts, rest })
     }
 
+    /// How much of an event of this shape is the same in each.
+    pub fn around(&self) -> usize {
+        self.parts.iter().map(|(before, _)| before.len()).sum::<usize>() + self.rest.len()
+    }
+
     /// The length of the event that `bytes` begin with, if it is of this shape. Its text, decoded, is appended
     /// to `text` as WTF-8, its number to `count`; without a match both may hold anything.
     pub fn take(&self, bytes: &[u8], text: &mut Vec<u8>, count: &mut Vec<u8>) -> Option<usize> {

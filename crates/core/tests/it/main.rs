@@ -21,6 +21,7 @@ mod policy_matchers;
 mod policy_reference;
 mod policy_requests;
 mod policy_schema;
+mod policy_sequences;
 mod policy_speed;
 mod policy_suppress;
 mod policy_vectors;

@@ -1,9 +1,11 @@
 //! Limits: what counts, on which counter, and that two rules never count on the same one by accident.
 
+use doorward_core::action::usage::Asked;
 use doorward_core::action::{
     Action, ActionKind, AssetClass, Capability, Door, Part, PartKind, Target, alone,
 };
-use doorward_core::decision::Charge;
+use doorward_core::decision::{Charge, Later, Verdict};
+use doorward_core::detect::destination::Lists;
 use doorward_core::policy::{Counters, Given, Policy, exceeded};
 use doorward_core::session::Facts;
 
@@ -20,7 +22,7 @@ fn charges(policy: &Policy, action: &Action) -> Vec<Charge> {
             home: "/home/dev",
             findings: &[],
             facts: &facts,
-            lists: &doorward_core::detect::destination::Lists::default(),
+            lists: &Lists::default(),
         },
     )
 }
@@ -201,7 +203,8 @@ fn limits_that_make_no_sense_are_faults() {
             "a path to several values",
         ),
         ("  - { name: a, limit: { calls_per_minute: 1, tols: x } }\n", "unknown key `tols` in a limit"),
-        ("  - { name: a, limit: { tokens_per_day: 1 } }\n", "nothing counts this yet"),
+        ("  - { name: a, limit: { tokens_per_day: 1.5 } }\n", "from 1 to"),
+        ("  - { name: a, limit: { money_per_day: 0 } }\n", "above 0"),
         (
             "  - { name: a, limit: { calls_per_minute: 1, tool: [X, Y] } }\n  - { name: b, limit: { tool: [Y, X], calls_per_minute: 2, per: global } }\n",
             "this limit and \"a\" count the same",
@@ -214,4 +217,134 @@ fn limits_that_make_no_sense_are_faults() {
         let found = faults(&format!("default: allow\nrules:\n{rules}"));
         assert!(found.iter().any(|fault| fault.contains(says)), "{rules}: {found:?}");
     }
+}
+
+fn asks(model: &str) -> Action {
+    let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
+    action.asked = match model {
+        "" => Asked::Unknown,
+        model => Asked::Model(model.into()),
+    };
+    action
+}
+
+fn reasons(policy: &Policy, action: &Action) -> Vec<String> {
+    let facts = Facts::default();
+    let lists = Lists::default();
+    let given =
+        Given { effects: &action.effects, home: "/home/dev", findings: &[], facts: &facts, lists: &lists };
+    let reasons = policy.unpriced(action, &given);
+    assert!(reasons.iter().all(|reason| reason.verdict == Verdict::Block));
+    reasons
+        .into_iter()
+        .map(|reason| format!("{}: {}; {}", reason.rule, reason.message, reason.advice))
+        .collect()
+}
+
+#[test]
+fn tokens_are_of_requests_to_models_and_known_later() {
+    let rules = limits("  - { name: r, limit: { tokens_per_day: 1000, per: agent } }\n");
+    let charged = charges(&rules, &asks("m"));
+    assert_eq!((charged[0].amount, charged[0].later, charged[0].unit), (0, Some(Later::Tokens), "tokens"));
+    assert_eq!(charges(&rules, &asks("")).len(), 1);
+    assert!(charges(&rules, &call("Bash", vec![fetch("https://a.test/")])).is_empty());
+    let listing = Action::new(Door::Model, ActionKind::Opaque, "a".into(), "s".into());
+    assert!(charges(&rules, &listing).is_empty());
+    // It begins as long as one is left.
+    let mut counters = Counters::default();
+    for (spent, room) in [(0, true), (999, true), (1, false)] {
+        counters.spend(charged[0].counter, charged[0].window, spent, START);
+        assert_eq!(counters.reserve(&charged, START).is_ok(), room);
+    }
+    let full = counters.reserve(&charged, START).unwrap_err();
+    assert_eq!(exceeded(&full[0], START).message, "the limit \"r\" is used up: 1000 tokens in 86400 s");
+}
+
+#[test]
+fn of_several_prices_the_highest_counts() {
+    let rules = policy(
+        "default: allow\nprices:\n- { model: 'claude-*', input: 3, output: 15, cached_input: 0.3, cache_write: 3.75 }\n\
+         - { model: 'claude-opus-*', input: 5, output: 10, cached_input: 0.5 }\n\
+         rules:\n  - { name: r, limit: { money_per_day: 2.5 } }\n",
+    );
+    let price = |model: &str| match charges(&rules, &asks(model)).as_slice() {
+        [charge] => match charge.later {
+            Some(Later::Money(price)) => {
+                assert_eq!((charge.unit, charge.most), ("money", 2_500_000_000));
+                Some([price.input, price.cached, price.cache_write, price.output])
+            }
+            other => panic!("{other:?}"),
+        },
+        _ => None,
+    };
+    let billionths = |prices: [u64; 4]| Some(prices.map(|price| price * 10_000_000));
+    assert_eq!(price("claude-sonnet-4"), billionths([300, 30, 375, 1500]));
+    assert_eq!(price("claude-opus-4"), billionths([500, 50, 500, 1500]));
+    for unknown in ["gpt-5", "CLAUDE-opus-4", "claude-a/b", ""] {
+        assert_eq!(price(unknown), None, "{unknown}");
+    }
+    assert!(reasons(&rules, &asks("claude-opus-4")).is_empty());
+    assert_eq!(
+        reasons(&rules, &asks("gpt-5")),
+        [
+            "policy.r: the model `gpt-5` has no price, and the limit \"r\" is in money; ask the operator to add \
+         `- model: gpt-5` with `input:` and `output:` to `prices:` of the policy"
+        ]
+    );
+    assert_eq!(reasons(&rules, &asks("")).len(), 1);
+    let mut deferred = asks("claude-opus-4");
+    deferred.asked = Asked::Deferred;
+    assert_eq!((reasons(&rules, &deferred).len(), charges(&rules, &deferred).len()), (1, 0));
+    assert!(reasons(&rules, &call("Bash", vec![])).is_empty());
+    // Whom the limit is not about may ask any.
+    let others = limits("  - { name: r, limit: { money_per_day: 2, principal: someone } }\n");
+    assert!(reasons(&others, &asks("gpt-5")).is_empty());
+}
+
+#[test]
+fn a_limit_in_money_without_prices_is_a_warning() {
+    let warned = limits("  - { name: r, limit: { money_per_day: 2 } }\n");
+    assert!(warned.warnings()[0].message.contains("no `prices`"), "{:?}", warned.warnings());
+    assert!(limits("  - { name: r, limit: { tokens_per_day: 2 } }\n").warnings().is_empty());
+}
+
+#[test]
+fn prices_are_read_strictly() {
+    let price = |price: &str| faults(&format!("default: allow\nrules: []\nprices:\n- {price}\n")).join("\n");
+    for (wrong, said) in [
+        ("{ input: 1, output: 1 }", "`model` is missing"),
+        ("{ model: m, input: 1 }", "`output` is missing"),
+        ("{ model: m, input: -1, output: 1 }", "`input` must be a number"),
+        ("{ model: m, input: '1', output: 1 }", "`input` must be a number"),
+        ("{ model: m, input: 1, output: 0.0000000001 }", "`output` must be a number"),
+        ("{ model: m, input: 1, output: 1000000000.1 }", "`output` must be a number"),
+        ("{ model: m, input: 1, output: 1, cached: 1 }", "cached"),
+        ("{ model: '', input: 1, output: 1 }", "`model` is empty"),
+        ("{ model: m, input: 1, output: 1 }\n- { model: m, input: 1, output: 1 }", "a second price of `m`"),
+    ] {
+        assert!(price(wrong).contains(said), "{wrong}: {}", price(wrong));
+    }
+    policy(
+        "default: allow\nrules: []\nprices:\n- { model: m, input: 0, output: 1e9, cached_input: 0.000000001 }\n",
+    );
+}
+
+#[test]
+fn what_a_receipt_says_finds_the_limit() {
+    let name = "n".repeat(120);
+    let rules = limits(&format!(
+        "  - {{ name: r, limit: {{ calls_per_minute: 1, per: agent }} }}\n  - {{ name: {name}, limit: {{ calls_per_minute: 1, per: endpoint }} }}\n"
+    ));
+    let action = Action::new(Door::Model, ActionKind::Url, "a".into(), "s".into());
+    let charged = charges(&rules, &action);
+    let found = rules.limit_named("r", "calls", "a", "s").unwrap();
+    let same = charged.iter().find(|charge| charge.account == "r").unwrap();
+    assert_eq!((found.group, found.key, found.window), (same.counter.group, Some(same.counter.key), 60_000));
+    let cut = rules.limit_named(&format!("{}…", &name[..90]), "calls", "a", "s").unwrap();
+    assert_eq!(
+        (cut.group, cut.key),
+        (charged.iter().find(|c| c.account == name).unwrap().counter.group, None)
+    );
+    assert_eq!(rules.limit_named("r", "tokens", "a", "s"), None);
+    assert_eq!(rules.limit_named("q", "calls", "a", "s"), None);
 }

@@ -61,6 +61,46 @@ fn it_holds_only_where_all_of_the_action_is_meant() {
 }
 
 #[test]
+fn a_finding_that_no_detector_makes_is_a_fault() {
+    let rules = RuleSet::compile(shipped()).unwrap();
+    let check = |rule: &str| {
+        let policy = policy(&format!("default: allow\nrules:\n  - {rule}\n"));
+        policy.check_findings(rules.names()).map_or_else(
+            |faults| faults.iter().map(|f| format!("{} | {}", f.message, f.advice)).collect::<Vec<_>>(),
+            |()| Vec::new(),
+        )
+    };
+    let suppress = |finding: &str| {
+        check(&format!(
+            "{{ name: r, suppress: {{ finding: {finding}, tool: X }}, reason: x, expires: 2026-12-31 }}"
+        ))
+    };
+    let deny = |finding: &str| check(&format!("{{ name: r, deny: {{ finding: {finding} }} }}"));
+    for known in ["cred.file-read", "credential-read", "'cred.*'", "[exec.download-and-run, 'cred.**']"] {
+        assert!(suppress(known).is_empty() && deny(known).is_empty(), "{known}");
+    }
+    assert_eq!(
+        suppress("cred.file-raed"),
+        [
+            "no detector rule or category is `cred.file-raed`: this rule suppresses nothing | did you mean `cred.file-read`?"
+        ]
+    );
+    // What restricts does not mind case, what lets pass does.
+    assert!(deny("CRED.FILE-READ").is_empty());
+    assert_eq!(suppress("CRED.FILE-READ").len(), 1);
+    assert_eq!(deny("[cred.file-read, floor.kill, 'nothing.*']").len(), 2);
+    assert!(
+        deny("'nothing.*'")[0].starts_with(
+            "no detector rule or category is `nothing.*`: this rule never applies | write an id"
+        )
+    );
+    // The place is that of the name.
+    let text = "default: allow\nrules:\n  - { name: r, deny: { finding: [cred.file-read, x.y] } }\n";
+    let faults = policy(text).check_findings(rules.names()).unwrap_err();
+    assert_eq!(faults[0].span.of(text.as_bytes()), b"x.y");
+}
+
+#[test]
 fn an_expired_one_has_no_effect() {
     let matcher = "{ finding: cred.file-read, tool: shell }";
     assert_eq!(decide(suppressing(matcher), READ, 1_798_761_599_999).verdict, Verdict::Allow);

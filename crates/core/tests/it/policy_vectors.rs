@@ -7,11 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use doorward_core::detect::destination::Registry;
+use doorward_core::action::alone;
+use doorward_core::decision::{Layer, Reason, Verdict};
+use doorward_core::detect::Finding;
+use doorward_core::detect::destination::{Lists, Registry};
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
-use doorward_core::policy::{Case, Level, Text, Texts};
-use doorward_core::syntax::{Diagnostic, Node, Source, json};
+use doorward_core::policy::{Case, Given, Level, Policy, Text, Texts};
+use doorward_core::syntax::{Diagnostic, Node, Source, Span, json};
 use doorward_core::url::host_of;
 use doorward_core::{Engine, Facts};
 use doorward_testkit::policy::{Reference, Situation};
@@ -46,8 +49,21 @@ fn texts(entry: &Node) -> Vec<Text> {
     }
 }
 
-fn gathered(texts: Vec<Text>) -> Texts {
-    Texts::gather(texts, &mut |_, _| Err("vectors include nothing".to_owned())).0
+/// The texts with what they include of the entry's `files`, and what is wrong with that.
+fn gathered(texts: Vec<Text>, entry: &Node) -> (Texts, Vec<Diagnostic>) {
+    Texts::gather(texts, &mut |_, wanted| {
+        let files = entry.get("files").and_then(|files| files.text(wanted));
+        let text = files.ok_or_else(|| "it is not there".to_owned())?;
+        Ok((wanted.to_owned(), text.to_owned()))
+    })
+}
+
+/// The policy, or all its faults.
+fn compiled(texts: &Texts, faults: Vec<Diagnostic>) -> Result<Policy, Vec<Diagnostic>> {
+    match texts.compile() {
+        Ok(policy) if faults.is_empty() => Ok(policy),
+        found => Err(faults.into_iter().chain(found.err().unwrap_or_default()).collect()),
+    }
 }
 
 /// The lines in which there are faults, each once.
@@ -72,13 +88,20 @@ fn rules(file: &Node) -> Arc<RuleSet> {
 
 /// What is wrong with one entry; `ran` counts what was looked at.
 fn check(entry: &Node, rules: &Arc<RuleSet>, ran: &mut usize) -> Vec<String> {
+    if entry.get("sequence").is_some() {
+        return crate::policy_sequences::check(entry, gathered(texts(entry), entry).0, ran);
+    }
+    if entry.get("suppress").is_some() {
+        return suppress(entry, ran);
+    }
     let mut texts = texts(entry);
     if let Some(expected) = entry.get("faults") {
         *ran += 1;
         let expected: Vec<usize> =
             expected.elements().iter().map(|line| usize::try_from(line.as_u64().unwrap()).unwrap()).collect();
         let policy = texts[0].text.clone();
-        let faults = gathered(texts).compile().err().unwrap_or_default();
+        let (texts, faults) = gathered(texts, entry);
+        let faults = compiled(&texts, faults).err().unwrap_or_default();
         let found = lines(&faults, &policy);
         let why = entry.text("name").unwrap_or_default();
         return if found == expected {
@@ -93,10 +116,12 @@ fn check(entry: &Node, rules: &Arc<RuleSet>, ran: &mut usize) -> Vec<String> {
     let tests = entry.get("tests").unwrap();
     json::write(tests, &mut text);
     last.text = String::from_utf8(text).unwrap();
-    let told: String = texts.iter().map(|text| format!("{}: {}\n", text.level.as_str(), text.text)).collect();
-    let levels: Vec<(Level, &str)> = texts.iter().map(|text| (text.level, &*text.text)).collect();
+    let (texts, faults) = gathered(texts, entry);
+    let told: String =
+        texts.all().iter().map(|text| format!("{}: {}\n", text.level.as_str(), text.text)).collect();
+    let levels: Vec<(Level, &str)> = texts.all().iter().map(|text| (text.level, &*text.text)).collect();
     let reference = Reference::of(&levels).unwrap_or_else(|| panic!("no policy to the reference:\n{told}"));
-    let policy = match gathered(texts.clone()).compile() {
+    let policy = match compiled(&texts, faults) {
         Ok(policy) => policy,
         Err(faults) => return vec![format!("{told}{faults:#?}")],
     };
@@ -107,6 +132,55 @@ fn check(entry: &Node, rules: &Arc<RuleSet>, ran: &mut usize) -> Vec<String> {
     let engine = Engine::new(Arc::clone(rules), Arc::new(policy), around);
     *ran += cases.len();
     cases.iter().filter_map(|case| differs(case, &engine, &reference, &home, &told)).collect()
+}
+
+/// Whether what a detector found in an action is only noted.
+fn suppress(entry: &Node, ran: &mut usize) -> Vec<String> {
+    let text = entry.text("policy").unwrap();
+    let policy = compiled(&gathered(texts(entry), entry).0, Vec::new())
+        .unwrap_or_else(|faults| panic!("{text}{faults:#?}"));
+    let reference = Reference::read(text).unwrap_or_else(|| panic!("no policy to the reference:\n{text}"));
+    let mut failed = Vec::new();
+    for test in entry.get("suppress").unwrap().elements() {
+        *ran += 1;
+        let action = alone::read("command", test.text("command").unwrap(), None).unwrap();
+        let finding = Finding {
+            rule: test.text("rule").unwrap().into(),
+            category: test.text("category").unwrap().into(),
+            severity: 90,
+            part: None,
+            span: Span::default(),
+            message: String::new(),
+            advice: String::new(),
+        };
+        let now = test.text("now").map_or(0, |now| now.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let facts = Facts { now: u64::try_from(now).unwrap(), ..Facts::default() };
+        let (home, effects, findings) =
+            (Surroundings::default().user_home, &action.effects, std::slice::from_ref(&finding));
+        let lists = Lists::default();
+        let given = Given { effects, home: &home, findings, facts: &facts, lists: &lists };
+        let reason = Reason {
+            rule: finding.rule.clone(),
+            layer: Layer::Detect,
+            verdict: Verdict::Block,
+            severity: 90,
+            message: String::new(),
+            advice: String::new(),
+            part: None,
+        };
+        let engine = policy.suppressions(&action, &given).lift(reason, &finding).verdict == Verdict::Allow;
+        let here =
+            Situation { action: &action, effects, home: &home, findings, facts: &facts, lists: &lists };
+        let reference = reference.suppresses(&here, &finding);
+        let expect = test.get("noted").and_then(Node::as_bool).unwrap();
+        if engine != expect || reference != expect {
+            failed.push(format!(
+                "{}: engine {engine}, reference {reference}\n{text}",
+                test.text("name").unwrap()
+            ));
+        }
+    }
+    failed
 }
 
 /// What the engine and the reference say of a case, if it is not what the vector says.

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use doorward_core::action::{Effect, alone};
 use doorward_core::decision::Reason;
 use doorward_core::detect::destination::Class;
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::Diagnostic;
@@ -50,22 +52,23 @@ pub fn run(cli: &Cli, args: &PolicyArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Policy files that are in force together, as read.
-struct Files(Gathered);
+/// Policy files that are in force together, as read, and the detection rules that they judge beside.
+struct Files(Gathered, Arc<RuleSet>);
 
 impl Files {
     /// These files; without any, those of this home.
     fn read(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<Self> {
-        if files.is_empty() { Self::own(cli) } else { Self::read_all(files) }
+        if files.is_empty() { Self::own(cli) } else { Self::read_all(cli, files) }
     }
 
-    fn read_all(files: &[PathBuf]) -> anyhow::Result<Self> {
+    fn read_all(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<Self> {
         for file in files {
             if let Err(error) = policies::read(file) {
                 return Err(terminal::config_error(format!("cannot read {}: {error}", file.display())));
             }
         }
-        Ok(Self(PolicyFiles::given(files).read(true)))
+        let rules = config::rules_of(&config::home(cli.home.as_deref())?)?;
+        Ok(Self(PolicyFiles::given(files).read(true), rules))
     }
 
     /// The files that a running Doorward would follow.
@@ -79,7 +82,7 @@ impl Files {
                 missing.display()
             )));
         }
-        Ok(Self(files.read(true)))
+        Ok(Self(files.read(true), config::rules_of(&home)?))
     }
 
     /// The policy.
@@ -91,7 +94,7 @@ impl Files {
     }
 
     fn compile(&self) -> Result<Policy, Vec<Diagnostic>> {
-        self.0.compile()
+        self.0.compile(&self.1)
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
@@ -217,7 +220,8 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
         print("no effect worth naming");
     }
     for rule in &explained {
-        print(&format!("{:>8}  {} \"{}\"{}", rule.holds.as_str(), rule.verb, rule.rule, why(rule)));
+        let says = rule.says.as_ref().map(|says| format!(": {says}")).unwrap_or_default();
+        print(&format!("{:>8}  {} \"{}\"{says}{}", rule.holds.as_str(), rule.verb, rule.rule, why(rule)));
     }
     print(&format!("decision: {}, risk {}", decision.verdict.as_str(), decision.risk));
     for reason in &decision.reasons {
@@ -266,9 +270,10 @@ fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], dec
     };
     let rule = |rule: &Explained| {
         format!(
-            "{{\"rule\":{},\"verb\":\"{}\",\"holds\":\"{}\",\"considered\":{},\"conditions\":{{{}}}}}",
+            "{{\"rule\":{},\"verb\":\"{}\"{},\"holds\":\"{}\",\"considered\":{},\"conditions\":{{{}}}}}",
             text(&rule.rule),
             rule.verb,
+            rule.says.as_ref().map(|says| format!(",\"says\":{}", text(says))).unwrap_or_default(),
             rule.holds.as_str(),
             rule.considered,
             rule.conditions.iter().map(condition).collect::<Vec<_>>().join(",")

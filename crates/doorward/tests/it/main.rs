@@ -19,6 +19,8 @@ mod kill;
 #[cfg(test)]
 mod learn;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod receipts;

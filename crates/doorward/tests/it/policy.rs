@@ -69,6 +69,31 @@ fn all_faults_of_all_files_are_told_at_once() {
 }
 
 #[test]
+fn a_finding_that_does_not_exist_is_a_fault() {
+    let user = user("default: allow\nrules:\n  - { name: a, deny: { finding: cred.file-raed } }\n");
+    let done = user.run(&["policy", "check"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.stderr.contains("did you mean `cred.file-read`?"), "{}", done.stderr);
+    assert!(done.stderr.contains("policy.yaml:3:"), "{}", done.stderr);
+    assert_eq!(user.run(&["policy", "show"]).code, 2);
+}
+
+#[test]
+fn limits_and_prices_are_shown() {
+    let user = user(
+        "default: allow\nprices:\n  - { model: 'gpt-*', input: 2.50, output: 10, cached_input: 1.25 }\nrules:\n  - { name: spend, limit: { money_per_day: 12.5, per: agent } }\n  - { name: rate, limit: { calls_per_minute: 60 } }\n",
+    );
+    let said = user.ok(&["policy", "show"]);
+    assert!(said.contains("(12.5 money per day, per agent)"), "{said}");
+    assert!(said.contains("(a million tokens: input 2.5, output 10, cached input 1.25)"), "{said}");
+    let said: Value = serde_json::from_str(&user.ok(&["policy", "show", "--json"])).unwrap();
+    let says: Vec<&Value> = said["effective"].as_array().unwrap().iter().map(|line| &line["says"]).collect();
+    assert!(says.contains(&&json!("60 calls per minute, for all together")), "{said}");
+    let said = user.ok(&["policy", "explain", "--command", "ls"]);
+    assert!(said.contains("limit \"rate\": 60 calls per minute, for all together"), "{said}");
+}
+
+#[test]
 fn a_warning_is_an_error_if_asked_for() {
     let user = user("version: 1\ndefault: allow\nrules:\n  - { name: a, allow: { tool: Bash } }\n");
     let lax = user.run(&["policy", "check"]);

@@ -344,7 +344,7 @@ impl Run {
                     memory.declared(&id, declared, *stored);
                 }
             }
-            Observation::Usage { .. } | Observation::Coverage(_) => {}
+            Observation::Usage(_) | Observation::Coverage(_) => {}
         }
     }
 }

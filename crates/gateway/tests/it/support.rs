@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_core::Engine;
+use doorward_core::detect::rules::{RuleSet, shipped};
 use doorward_core::engine::Surroundings;
+use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
+use doorward_core::syntax::Source;
 use doorward_core::wire::Protocol;
 use doorward_gateway::{Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
 use doorward_ledger::{Durability, Log, SigningKey};
@@ -49,6 +52,8 @@ pub struct Door {
     pub token: String,
     /// The requests the upstream got, as they came.
     pub asked: Arc<Mutex<Vec<String>>>,
+    /// The policy it started with; `None`: the shipped one.
+    policy: Option<String>,
     scratch: Scratch,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
@@ -89,21 +94,40 @@ impl Door {
 
     /// The same with other settings of the listener.
     pub async fn served(upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
-        Self::at_home(Scratch::new(), upstream, mode, settings).await
+        Self::at_home(Scratch::new(), upstream, mode, settings, None).await
+    }
+
+    /// A gateway that starts with this policy.
+    pub async fn judging(policy: &str, upstream: UpstreamSettings) -> Self {
+        let settings = Settings::default();
+        Self::at_home(Scratch::new(), upstream, Mode::Block, settings, Some(policy.to_owned())).await
+    }
+
+    /// Starts another one on a copy of this home as it is at this moment, which is what a killed process leaves.
+    pub async fn crash(self, upstream: UpstreamSettings) -> Self {
+        let copy = Scratch::new();
+        copy_all(self.scratch.path(), copy.path());
+        Self::at_home(copy, upstream, Mode::Block, Settings::default(), self.policy.clone()).await
     }
 
     /// Ends in order and starts again on the same home, before this upstream.
     pub async fn restart(self, upstream: UpstreamSettings, mode: Mode) -> Self {
-        let Self { gateway, store, scratch, stop, serving, lock, .. } = self;
+        let Self { gateway, store, scratch, stop, serving, lock, policy, .. } = self;
         stop.send_replace(true);
         serving.await.unwrap();
         drop(gateway);
         store.close().await.unwrap();
         drop(lock);
-        Self::at_home(scratch, upstream, mode, Settings::default()).await
+        Self::at_home(scratch, upstream, mode, Settings::default(), policy).await
     }
 
-    async fn at_home(scratch: Scratch, upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
+    async fn at_home(
+        scratch: Scratch,
+        upstream: UpstreamSettings,
+        mode: Mode,
+        settings: Settings,
+        policy: Option<String>,
+    ) -> Self {
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
         let store = Store::open(&lock, Options::default()).unwrap();
@@ -111,7 +135,14 @@ impl Door {
         let log = open_log(&home).await;
         let around =
             Surroundings { doorward_home: home.root().display().to_string(), ..Surroundings::default() };
-        let engine = Arc::new(Engine::shipped(around).unwrap());
+        let engine = Arc::new(match &policy {
+            None => Engine::shipped(around).unwrap(),
+            Some(text) => {
+                let policy = Policy::compile(&[Source { name: "policy.yaml", text }]).unwrap();
+                let rules = RuleSet::compile(shipped()).unwrap();
+                Engine::new(rules.into(), policy.into(), around)
+            }
+        });
         let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
         let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
 
@@ -122,7 +153,7 @@ impl Door {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
         let asked = Arc::default();
-        Self { gateway, store, address, token, asked, scratch, stop, serving, lock }
+        Self { gateway, store, address, token, asked, policy, scratch, stop, serving, lock }
     }
 
     /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.
@@ -171,6 +202,20 @@ impl Door {
     pub async fn send(&self, method: &str, target: &str, body: &str) -> Reply {
         send(self.address, method, target, "", body).await
     }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        match path.is_dir() {
+            true => copy_all(&path, &copy),
+            false => drop(std::fs::copy(path, copy).unwrap()),
+        }
+    }
+    // What is private must stay so, or it is not opened.
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
 }
 
 /// The log of this home; the thread that had it before may take a moment to end.

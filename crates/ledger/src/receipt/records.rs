@@ -176,6 +176,14 @@ pub struct ChargeRecord<'a> {
     pub amount: u64,
 }
 
+impl ChargeRecord<'_> {
+    fn to_value(self) -> Value {
+        let object =
+            Object::new().with("account", clip(self.account, NAME)).with("unit", clip(self.unit, WORD));
+        Value::Object(object.with("amount", Value::count(self.amount)))
+    }
+}
+
 /// A verdict and everything that led to it.
 #[derive(Debug, Clone, Default)]
 pub struct DecisionRecord<'a> {
@@ -227,12 +235,7 @@ impl DecisionRecord<'_> {
         capped(&mut object, "reasons", "reasons_more", reasons, MAX_REASONS, salt);
         let duties = self.duties.iter().map(|duty| clip(duty, LONG_NAME)).collect();
         capped(&mut object, "duties", "duties_more", duties, MAX_DUTIES, salt);
-        let charge = |c: &ChargeRecord<'_>| {
-            let object =
-                Object::new().with("account", clip(c.account, NAME)).with("unit", clip(c.unit, WORD));
-            Value::Object(object.with("amount", Value::count(c.amount)))
-        };
-        let charges = self.charges.iter().map(charge).collect();
+        let charges = self.charges.iter().copied().map(ChargeRecord::to_value).collect();
         capped(&mut object, "charges", "charges_more", charges, MAX_CHARGES, salt);
         Value::Object(object)
     }
@@ -258,6 +261,8 @@ pub struct OutcomeRecord<'a> {
     pub counts: &'a [(&'static str, u64)],
     /// What the provider says was used: tokens.
     pub usage: &'a [(&'static str, u64)],
+    /// What limits counted of it, at most [`MAX_CHARGES`].
+    pub charges: &'a [ChargeRecord<'a>],
     /// The fault, if it failed.
     pub fault: Option<FaultRecord<'a>>,
 }
@@ -268,6 +273,11 @@ impl OutcomeRecord<'_> {
         object.set("result", clip(self.result, NAME));
         object.set("counts", counters(self.counts));
         object.set("usage", counters(self.usage));
+        if !self.charges.is_empty() {
+            let charges: Vec<Value> =
+                self.charges.iter().copied().take(MAX_CHARGES).map(ChargeRecord::to_value).collect();
+            object.set("charges", charges);
+        }
         if let Some(fault) = self.fault {
             let fault = Object::new()
                 .with("whose", clip(fault.whose, NAME))

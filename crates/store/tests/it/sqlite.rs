@@ -194,7 +194,10 @@ async fn a_store_of_schema_1_is_migrated() {
     store.close().await.unwrap();
     let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
     connection
-        .execute_batch("DROP TABLE memos; ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1")
+        .execute_batch(
+            "DROP TABLE memos; DROP TABLE counter_uses; DROP TABLE counters; DROP TABLE owed;
+             ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1",
+        )
         .unwrap();
     drop(connection);
     let why = Reader::open(&place.home()).unwrap_err().to_string();

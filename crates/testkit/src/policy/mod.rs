@@ -5,10 +5,11 @@
 //! accepts and finds no faults in them. Where the two differ, one is wrong or the text is not clear; the
 //! tests and the fuzz target `policy` look for that.
 //!
-//! Outside of it: faults and warnings, which files there are, and what limits count on.
+//! Outside of it: faults and warnings, which files there are, and how many counters a limit has at most.
 
 mod body;
 mod compare;
+mod counters;
 mod destination;
 mod file;
 mod glob;
@@ -32,6 +33,7 @@ use doorward_core::policy::Level;
 use doorward_core::syntax::{Node, yaml};
 
 pub use compare::agree;
+pub use counters::{Ruled, Running, Tally, Tokens};
 use destination::Said;
 use matcher::Fit;
 pub use matcher::Situation;
@@ -46,6 +48,7 @@ pub struct Reference {
     denying: Vec<Level>,
     rules: Vec<Rule>,
     destinations: Vec<Said>,
+    prices: Vec<Node>,
 }
 
 /// What a policy says about an action.
@@ -69,17 +72,19 @@ impl Reference {
     /// Reads a policy of several texts, those included as well, each with its level.
     #[must_use]
     pub fn of(texts: &[(Level, &str)]) -> Option<Self> {
-        let (mut denying, mut rules, mut destinations) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut denying, mut rules) = (Vec::new(), Vec::new());
+        let (mut destinations, mut prices) = (Vec::new(), Vec::new());
         for (level, text) in texts {
             let node = yaml::parse(text.as_bytes()).ok()?;
             if node.text("default") == Some("deny") {
                 denying.push(*level);
             }
             destinations.extend(Said::of(&node, *level));
+            prices.extend_from_slice(node.get("prices").map(Node::elements).unwrap_or_default());
             let of_text = node.get("rules").map(Node::elements).unwrap_or_default();
             rules.extend(of_text.iter().map(|rule| Rule::of(rule, *level)).collect::<Option<Vec<_>>>()?);
         }
-        Some(Self { denying, rules, destinations })
+        Some(Self { denying, rules, destinations, prices })
     }
 
     /// What the policy says here.

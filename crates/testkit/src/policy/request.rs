@@ -72,7 +72,7 @@ fn one(operator: &str, wanted: &Node, value: &[u8]) -> Truth {
     }
 }
 
-fn content(request: &Request) -> Content {
+pub fn content(request: &Request) -> Content {
     match request.body() {
         Body::Absent => Content::Absent,
         Body::Unknown(_) => Content::Unknown,

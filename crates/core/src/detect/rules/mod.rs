@@ -150,6 +150,11 @@ impl RuleSet {
         self.texts.words()
     }
 
+    /// The ids and categories of all rules: what a policy may name under `finding`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.category.as_str()])
+    }
+
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
     /// of parts, such as a command line without the quotes that hide its words. Parts for which `skip`
     /// says so are not looked at.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::limit::{Counts, Limit, Per, Unit};
+use super::super::prices::money;
 use super::super::request::Field;
 use super::matcher::keys_beside;
 use crate::session::Millis;
@@ -15,7 +16,7 @@ const LARGEST: u64 = 1_000_000_000_000_000;
 const MINUTE: Millis = 60_000;
 
 /// What is counted within which time, by its key.
-const AMOUNTS: [(&str, Unit, Millis); 8] = [
+const AMOUNTS: [(&str, Unit, Millis); 16] = [
     ("calls_per_second", Unit::Calls, 1_000),
     ("calls_per_minute", Unit::Calls, MINUTE),
     ("calls_per_hour", Unit::Calls, 60 * MINUTE),
@@ -24,24 +25,20 @@ const AMOUNTS: [(&str, Unit, Millis); 8] = [
     ("bytes_per_minute", Unit::Bytes, MINUTE),
     ("bytes_per_hour", Unit::Bytes, 60 * MINUTE),
     ("bytes_per_day", Unit::Bytes, 24 * 60 * MINUTE),
+    ("tokens_per_second", Unit::Tokens, 1_000),
+    ("tokens_per_minute", Unit::Tokens, MINUTE),
+    ("tokens_per_hour", Unit::Tokens, 60 * MINUTE),
+    ("tokens_per_day", Unit::Tokens, 24 * 60 * MINUTE),
+    ("money_per_second", Unit::Money, 1_000),
+    ("money_per_minute", Unit::Money, MINUTE),
+    ("money_per_hour", Unit::Money, 60 * MINUTE),
+    ("money_per_day", Unit::Money, 24 * 60 * MINUTE),
 ];
 
-/// The keys that say how much of what.
-pub(super) fn rates() -> impl Iterator<Item = &'static str> {
-    AMOUNTS.iter().map(|(key, ..)| *key)
+/// The keys that say how much of what, and whether that is money.
+pub(super) fn rates() -> impl Iterator<Item = (&'static str, bool)> {
+    AMOUNTS.iter().map(|(key, unit, _)| (*key, *unit == Unit::Money))
 }
-
-/// Units that nothing counts yet. A limit that is never reached would be worse than none.
-const UNCOUNTED: [&str; 8] = [
-    "tokens_per_second",
-    "tokens_per_minute",
-    "tokens_per_hour",
-    "tokens_per_day",
-    "money_per_second",
-    "money_per_minute",
-    "money_per_hour",
-    "money_per_day",
-];
 
 /// The keys of a limit that are no conditions.
 const BESIDE: [&str; 3] = ["per", "field", "shared"];
@@ -60,21 +57,17 @@ impl RawLimit {
         let span = fields.span();
         let keys = AMOUNTS.map(|(key, ..)| key);
         let given = fields.present(&keys);
-        let amounts =
-            AMOUNTS.map(|(key, unit, window)| Some((unit, window, fields.maybe_whole(key, 1..=LARGEST)?)));
-        for key in UNCOUNTED {
-            if let (Some(_), Some(at)) = (fields.maybe(key), fields.place(key)) {
-                fields.fault(
-                    at,
-                    format!("`{key}`: nothing counts this yet"),
-                    "limit calls or bytes, for the time being",
-                );
-            }
-        }
+        let amounts = AMOUNTS.map(|(key, unit, window)| {
+            let most = match unit {
+                Unit::Money => fields.maybe(key).and_then(|node| money(key, node, 1, fields)),
+                Unit::Calls | Unit::Bytes | Unit::Tokens => fields.maybe_whole(key, 1..=LARGEST),
+            };
+            Some((unit, window, most?))
+        });
         if given.len() > 1 {
             let second = given.get(1).map_or(span, |(_, span)| *span);
             fields.fault(second, "a limit of more than one amount", "write a rule for each");
-        } else if given.is_empty() && !UNCOUNTED.iter().any(|key| fields.place(key).is_some()) {
+        } else if given.is_empty() {
             fields.fault(span, "a limit of nothing", format!("give it one of: {}", keys.join(", ")));
         }
         let per = per(fields);

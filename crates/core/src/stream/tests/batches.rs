@@ -206,7 +206,7 @@ fn completions_are_text_and_nothing_else() {
     assert!(ran.saw.contains(&Observation::Text("rm -rf /".into())));
     let body = r#"{"object":"text_completion","choices":[{"text":"hi","index":0,"finish_reason":"length"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
     let ran = run(Framing::Json, body);
-    assert_eq!((ran.text(), ran.outcome.as_ref().unwrap().output_tokens), (body, Some(1)));
+    assert_eq!((ran.text(), ran.outcome.as_ref().unwrap().usage.output), (body, Some(1)));
     let call = piece(0, Some("Bash"), "bad");
     for bad in [
         chunk("x", &format!("null,\"tool_calls\":[{call}]")),

@@ -79,7 +79,7 @@ fn clean_replies_are_byte_identical() {
     let ran = super::body(Protocol::Gemini, &body);
     assert_eq!((ran.text(), ran.judged.len()), (body.as_str(), 1));
     let outcome = ran.outcome.unwrap();
-    assert_eq!((outcome.input_tokens, outcome.output_tokens, outcome.released), (Some(7), Some(5), 1));
+    assert_eq!((outcome.usage.input, outcome.usage.output, outcome.released), (Some(7), Some(5), 1));
 }
 
 #[test]

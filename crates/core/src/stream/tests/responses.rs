@@ -153,7 +153,7 @@ fn clean_streams_are_byte_identical() {
         assert_eq!(ran.fault(), None);
         assert_eq!(ran.text(), stream);
         let outcome = ran.outcome.unwrap();
-        assert_eq!((outcome.output_tokens, outcome.withheld), (Some(9), 0));
+        assert_eq!((outcome.usage.output, outcome.withheld), (Some(9), 0));
     }
 }
 

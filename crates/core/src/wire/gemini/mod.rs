@@ -28,6 +28,7 @@ use super::sse::Event;
 use super::stray::looks_like_call;
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
+use super::usage;
 use crate::syntax::{Node, Span, json};
 
 /// The most parts one reply may have, in all its chunks.
@@ -211,7 +212,7 @@ impl Reader {
         }
         spelled(node, REPLY)?;
         rest_is_no_call(node, &["candidates"])?;
-        saw_usage(node, saw);
+        usage::gemini(node, saw);
         let list = match node.some("candidates") {
             Some(candidates) if candidates.is_array() => candidates.elements(),
             Some(_) => return Err(order("candidates is not a list")),
@@ -511,15 +512,6 @@ fn rest_is_no_call(node: &Node, consumed: &[&str]) -> Result<(), Fault> {
         return Err(Fault::new("wire.stray-call", message));
     }
     Ok(())
-}
-
-fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
-    if let Some(usage) = node.some("usageMetadata") {
-        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
-        let (said, thought) = (count("candidatesTokenCount"), count("thoughtsTokenCount"));
-        let output = said.map(|said| said.saturating_add(thought.unwrap_or(0))).or(thought);
-        saw.push(Observation::Usage { input: count("promptTokenCount"), output });
-    }
 }
 
 fn text_of(node: &Node, source: &[u8]) -> String {

@@ -8,7 +8,7 @@ use super::copies::{self, digest_of};
 use super::held::{CallItem, Held};
 use super::items::{self, Item, ItemKind, Sort};
 use super::message::frame_of;
-use super::{ECHO, Phase, Reader, Step, list, saw_usage};
+use super::{ECHO, Phase, Reader, Step, list, usage};
 use crate::syntax::Node;
 use crate::wire::Fault;
 use crate::wire::frame::{Frame, Observation};
@@ -28,7 +28,7 @@ impl Reader {
         let response = self.identify(&node, step.saw)?;
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output"]).collect();
         check_rest(response, &consumed)?;
-        saw_usage(response, step.saw);
+        usage::openai_responses(response, step.saw);
         self.phase = Phase::Done;
         let mut open = Vec::new();
         for (index, item) in &mut self.items {

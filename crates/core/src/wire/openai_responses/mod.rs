@@ -34,6 +34,7 @@ use super::sse::Event;
 use super::stray::{check_keys_of, check_rest, looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, TextTools};
+use super::usage;
 use crate::syntax::{Kind, Node, Span, json};
 use copies::Digest;
 use held::Held;
@@ -246,7 +247,7 @@ impl Reader {
         saw.extend(replied(&self.response));
         let consumed: Vec<&str> = ECHO.iter().copied().chain(["output", "data"]).collect();
         check_rest(&node, &consumed)?;
-        saw_usage(&node, saw);
+        usage::openai_responses(&node, saw);
         let mut step = Step { calls, saw };
         let mut heard = Heard::default();
         for key in ["output", "data"] {
@@ -636,13 +637,6 @@ fn list<'a>(node: &'a Node, key: &str) -> Result<&'a [Node], Fault> {
 /// The reply's id, to be remembered.
 fn replied(id: &str) -> Option<Observation> {
     (!id.is_empty()).then(|| Observation::Reply { id: id.to_owned() })
-}
-
-fn saw_usage(node: &Node, saw: &mut Vec<Observation>) {
-    if let Some(usage) = node.some("usage") {
-        let count = |key: &str| usage.get(key).and_then(Node::as_u64);
-        saw.push(Observation::Usage { input: count("input_tokens"), output: count("output_tokens") });
-    }
 }
 
 fn order(message: &str) -> Fault {

@@ -117,7 +117,7 @@ impl Files {
     /// The engine over them, with another text for that file if there is one.
     fn engine(&self, home: &Path, text: Option<&str>) -> anyhow::Result<Engine> {
         let texts = self.files.read_with(false, text.map(|text| (self.own.as_path(), text)));
-        let policy = texts.compile().map_err(|found| {
+        let policy = texts.compile(&*config::rules_of(home)?).map_err(|found| {
             let first = found.first().map(|fault| fault.message.clone()).unwrap_or_default();
             terminal::config_error(format!(
                 "the policy has faults ({first}); `doorward policy check` tells them all"

@@ -76,7 +76,7 @@ pub fn run(cli: &Cli, args: &DiffArgs) -> anyhow::Result<ExitCode> {
         Some(since) => when::past(since, serve::now()).map_err(terminal::config_error)?,
         None => 0,
     };
-    let (old, new) = (files(&args.old)?, files(&args.new)?);
+    let (old, new) = (files(cli, &args.old)?, files(cli, &args.new)?);
     let (old_policy, new_policy) = (old.compiled()?, new.compiled()?);
     let tests: Vec<_> =
         [&old_policy, &new_policy].iter().flat_map(|policy| policy.cases().to_vec()).collect();
@@ -119,8 +119,8 @@ pub fn run(cli: &Cli, args: &DiffArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Files that are in force together, with commas between.
-fn files(list: &str) -> anyhow::Result<Files> {
-    Files::read_all(&list.split(',').map(PathBuf::from).collect::<Vec<_>>())
+fn files(cli: &Cli, list: &str) -> anyhow::Result<Files> {
+    Files::read_all(cli, &list.split(',').map(PathBuf::from).collect::<Vec<_>>())
 }
 
 /// An action without a past.

@@ -21,7 +21,7 @@ struct Change {
 /// If the policy is faulty or the store cannot be read.
 pub fn run(cli: &Cli, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let home = config::home(cli.home.as_deref())?;
-    let files = Files::read_all(&args.files)?;
+    let files = Files::read_all(cli, &args.files)?;
     let since = match &args.since {
         Some(since) => when::past(since, serve::now()).map_err(terminal::config_error)?,
         None => 0,

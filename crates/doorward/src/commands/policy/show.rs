@@ -25,8 +25,10 @@ pub fn run(files: &Files, json: bool) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!("revision {}", policy.revision()));
-    for Provision { level, place, key, value, counts } in policy.effective() {
-        let beside = if counts { "" } else { "  (a stricter one counts)" };
+    for Provision { level, place, key, value, says, counts } in policy.effective() {
+        let says = says.map(|says| format!("  ({says})"));
+        let beside =
+            says.unwrap_or_else(|| if counts { String::new() } else { "  (a stricter one counts)".into() });
         let (line, origin) = (place.line, clean(&place.origin));
         print(&format!("{key:<10} {:<40} {:<12} {origin}:{line}{beside}", clean(value), level.as_str()));
     }
@@ -45,9 +47,10 @@ fn registry_json(registry: &Registry) -> String {
 }
 
 fn line_json(line: &Provision<'_>) -> String {
-    let Provision { level, place, key, value, counts } = line;
+    let Provision { level, place, key, value, says, counts } = line;
+    let says = says.as_ref().map(|says| format!(",\"says\":{}", text(says))).unwrap_or_default();
     format!(
-        "{{\"level\":\"{}\",\"key\":\"{key}\",\"value\":{},\"counts\":{counts},\"file\":{},\"line\":{}}}",
+        "{{\"level\":\"{}\",\"key\":\"{key}\",\"value\":{}{says},\"counts\":{counts},\"file\":{},\"line\":{}}}",
         level.as_str(),
         text(value),
         text(&place.origin),

@@ -205,6 +205,15 @@ fn below_version(protocol: Protocol, path: &str) -> &str {
     }
 }
 
+/// The model that a path names: Gemini's and Vertex AI's `models/<model>:verb`, Azure's `deployments/<name>/…`.
+pub(super) fn model_of(path: &str) -> Option<&str> {
+    let mut segments = path.split('/');
+    let named = ["models", "tunedModels", "endpoints", "deployments"];
+    segments.find(|segment| named.contains(segment))?;
+    let model = segments.next()?.split(':').next().unwrap_or_default();
+    (!model.is_empty()).then_some(model)
+}
+
 /// What follows `name/<id>/` for each of `names`.
 fn behind<'p>(mut path: &'p str, names: &[&str]) -> Option<&'p str> {
     for name in names {
@@ -305,6 +314,23 @@ mod tests {
         assert_eq!(endpoint(OpenAi, &Method::PUT, "organization/users"), Refused(ADMIN));
         assert_eq!(post(OpenAi, "v1beta/chat/completions"), Unknown);
         assert_eq!(endpoint(OpenAi, &Method::HEAD, "v1/models"), Unknown);
+    }
+
+    #[test]
+    fn a_path_may_name_the_model() {
+        for (path, model) in [
+            ("v1beta/models/gemini-x:generateContent", Some("gemini-x")),
+            (
+                "v1/projects/p/locations/eu/publishers/google/models/gemini-x:streamGenerateContent",
+                Some("gemini-x"),
+            ),
+            ("openai/deployments/my.model-1/chat/completions", Some("my.model-1")),
+            ("v1/chat/completions", None),
+            ("v1/messages", None),
+            ("models", None),
+        ] {
+            assert_eq!(model_of(path), model, "{path}");
+        }
     }
 
     #[test]

@@ -110,11 +110,11 @@ impl Crossing {
             () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
         };
         drop(shares);
-        let reply = reply.map_err(|unsent| match unsent {
+        let (reply, used) = reply.map_err(|unsent| match unsent {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
         })?;
-        let answered = self.reply(endpoint, &method, request, history, reply).await;
+        let answered = self.reply(endpoint, &method, (request, history), (reply, used)).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 }

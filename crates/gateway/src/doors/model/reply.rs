@@ -17,6 +17,7 @@ use super::body::small_body;
 use super::endpoint::Endpoint;
 use super::request::History;
 use crate::answer::{Answer, Body};
+use crate::budgets::Used;
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
 use crate::record::Closing;
@@ -32,11 +33,13 @@ impl Crossing {
         self,
         endpoint: Endpoint,
         method: &Method,
-        request: Request,
-        history: History,
-        reply: Response<UpstreamBody>,
+        (request, history): (Request, History),
+        (reply, mut used): (Response<UpstreamBody>, Option<Used>),
     ) -> Result<Response<Body>, Answer> {
         let (mut head, body) = reply.into_parts();
+        if !head.status.is_success() {
+            used.take().into_iter().for_each(Used::no_reply);
+        }
         let monitor = self.gateway.mode() == Mode::Monitor;
         if head.status.is_redirection() {
             let message = format!(
@@ -72,7 +75,7 @@ impl Crossing {
             }
             _ => Either::Left(body),
         };
-        let permit = self.gateway.open(action).await?;
+        let permit = self.gateway.open(action, used).await?;
         if (permit.mode() == Mode::Monitor) != monitor {
             // Read in one mode and opened in another: a person changed the policy between these lines.
             let answer = Answer::moved().under(&**permit.receipt());

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
 use doorward_core::action::request::{self as http_request, Header, Unread};
+use doorward_core::action::usage::Asked as Reply;
 use doorward_core::session::Mode;
 use doorward_core::stream::Dialect;
 use doorward_core::wire::request::{Declared, Request};
 use doorward_core::wire::{Fault, Protocol};
 use doorward_core::{Action, Coverage, Door, Source};
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 
-use super::endpoint::{Endpoint, endpoint};
+use super::endpoint::{Endpoint, endpoint, model_of};
 use super::{Crossing, bad_request};
 use crate::answer::Answer;
 use crate::replies::Remembered;
@@ -100,6 +101,7 @@ impl Crossing {
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
         action.effects.clone_from(&request.effects);
+        action.asked = asked(endpoint, &head.method, model_of(path), &request);
         Asked { endpoint, request, action, wrong, body: sent, history }
     }
 
@@ -178,6 +180,21 @@ impl Crossing {
             return Err(Answer::agent(StatusCode::FORBIDDEN, "unknown_endpoint", message));
         }
         Ok(())
+    }
+}
+
+/// Which model a request asks for a reply. What the path names is what answers, whatever the body says.
+fn asked(endpoint: Endpoint, method: &Method, of_path: Option<&str>, request: &Request) -> Reply {
+    let writes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE);
+    match endpoint {
+        Endpoint::Asked(_, "token count") | Endpoint::Stored(_) | Endpoint::Refused(_) => Reply::Nothing,
+        Endpoint::Conversation(_) | Endpoint::Asked(..) if request.deferred => Reply::Deferred,
+        Endpoint::Conversation(_) | Endpoint::Asked(..) => match of_path.unwrap_or(&request.model) {
+            "" => Reply::Unknown,
+            model => Reply::Model(model.into()),
+        },
+        Endpoint::NoCalls("embeddings" | "media") | Endpoint::Unknown if writes => Reply::Unknown,
+        Endpoint::NoCalls(_) | Endpoint::Unknown => Reply::Nothing,
     }
 }
 

@@ -9,6 +9,7 @@ mod value;
 
 use doorward_core::syntax::{Node, json};
 
+use super::number::{Decimal, Written, written};
 use super::truth::Truth;
 pub use operators::fits;
 use operators::{OPERATORS, holds, texts_hold};
@@ -53,6 +54,33 @@ pub fn arguments(node: &Node, text: &str) -> Truth {
         _ => Content::Unknown,
     };
     judge(node, &content)
+}
+
+/// What the arguments of a call say.
+pub fn of_arguments(text: &str) -> Content {
+    match json::parse(text.as_bytes()) {
+        Ok(tree) if tree.is_object() => {
+            Content::Read(vec![Document { root: Value::of(&tree), fields: None }])
+        }
+        _ => Content::Unknown,
+    }
+}
+
+/// The one value at `path` that is sure, written the same however it is spelled.
+pub fn single(path: &str, content: Content) -> Option<String> {
+    let Content::Read(readings) = content else { return None };
+    let [document] = readings.as_slice() else { return None };
+    let found = query::find(&Query::of(path)?, document);
+    let [Found { value, sure: true }] = found.as_slice() else { return None };
+    match value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(digits) => Some(format!("{:?}", Decimal::of(digits)?)),
+        Value::Text { text, whole: true, .. } => Some(match written(text) {
+            Written::Number(number) => format!("{number:?}"),
+            _ => text.clone(),
+        }),
+        _ => None,
+    }
 }
 
 /// What a body of this type is.
