@@ -46,6 +46,8 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         || line.split(|c: char| "|;({\n".contains(c)).any(is_named_like_cmdlet)
         || aliases()
         || lower.contains("]::")
+        // `. script.ps1`
+        || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with(". ") && part.contains(".ps1"))
         // No shell of POSIX starts a command with `&`.
         || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with("& "));
     let mut parts = lower.split('%').skip(1).peekable();
