@@ -15,6 +15,10 @@ use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 /// How deep conditions may nest.
 const MAX_DEPTH: u32 = 8;
 
+/// What one regular expression may keep of its states while it searches, in bytes, for each thread that does.
+/// Below this, long expressions forget states that they need again: a search took milliseconds.
+const DFA_SIZE: usize = 8 << 20;
+
 /// The compiled size of one regular expression, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
 
@@ -251,7 +255,7 @@ impl Reader<'_> {
             self.fault(node.span, "a regular expression must be text", "put it in single quotes");
             return None;
         };
-        match RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build() {
+        match RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(DFA_SIZE).build() {
             Ok(regex) if regex.is_match("") => {
                 self.fault(
                     node.span,
