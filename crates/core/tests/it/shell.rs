@@ -5,6 +5,7 @@ use doorward_core::action::{Effect, Target};
 use doorward_core::{Capability, Coverage};
 
 mod evasions;
+mod given;
 mod oracles;
 mod programs;
 mod tools;

@@ -104,7 +104,7 @@ impl Eval {
         let mut from = feeding(argv, stdin);
         let args = argv.get(1..).unwrap_or_default();
         let before = self.reading.effects.len();
-        add_flows(&mut from, &self.sensitive_arguments(args, before, name));
+        add_flows(&mut from, &self.given_to_unknown(args, before, name));
         for url in args.iter().filter(|word| word.text.contains("://") && !word.text.contains(' ')) {
             let at = url.text.find("http").unwrap_or(0);
             let flow = self.fetch(url.text.get(at..).unwrap_or(&url.text), &url.from, name);
@@ -206,6 +206,8 @@ impl Eval {
             return self.windows_builtin(name, args);
         }
         let out = match name {
+            // A loadable builtin is a library.
+            "enable" if args.iter().any(|word| word.text.starts_with("-f")) => return None,
             ":" | "true" | "false" | "[" | "test" | "return" | "exit" | "break" | "continue" | "shift"
             | "wait" | "jobs" | "fg" | "bg" | "umask" | "ulimit" | "shopt" | "getopts" | "let" | "hash"
             | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs" | "popd" => {

@@ -120,7 +120,7 @@ const EVALS: [&str; 10] = [
     "loadstring",
 ];
 const DECODES: [&str; 4] = ["marshal", "b64decode", "base64_decode", "fromhex"];
-const WRITES: [&str; 20] = [
+const WRITES: [&str; 23] = [
     "'w'",
     "\"w\"",
     "'a'",
@@ -138,7 +138,10 @@ const WRITES: [&str; 20] = [
     "File.write",
     "createWriteStream",
     "IO.write",
-    ">",
+    "\">",
+    "'>",
+    "> \"",
+    ">> \"",
     "shutil.copy",
     "copyFile",
 ];

@@ -235,6 +235,11 @@ impl Eval {
 
     /// Fetches from a host or URL.
     pub(super) fn fetch(&mut self, host: &str, from: &[Flow], by: &str) -> Flow {
+        if host.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("file:")) {
+            let (path, exact) = self.path(&Word::known(host));
+            let class = asset::classify_path(&path, exact);
+            return self.effect(Capability::ReadFile, Target::Path { path, exact }, class, from, by);
+        }
         let (target, class) = destination(host);
         self.effect(Capability::NetworkFetch, target, class, from, by)
     }
@@ -417,6 +422,9 @@ impl Eval {
         let input = io.stdin.take();
         let stdin = input.as_ref().unwrap_or(stdin);
         let argv = self.words(words, stdin);
+        if self.shell == Shell::Sh {
+            self.note_disguise(words, &argv);
+        }
         let mark = self.undo.len();
         for assign in assigns {
             self.assign(assign, !argv.is_empty(), stdin);

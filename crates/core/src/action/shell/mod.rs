@@ -13,8 +13,10 @@ mod budget;
 mod builtins;
 mod code;
 mod decode;
+mod disguise;
 mod eval;
 mod expand;
+mod given;
 mod parser;
 mod programs;
 mod redirect;
@@ -105,14 +107,47 @@ pub fn read(line: &str, shell: Option<Shell>) -> Reading {
     let Some(shell) = shell else { return read_any(line) };
     let mut budget = Budget::for_input(line.len());
     let line = within(line, &mut budget);
+    let copied = if shell == Shell::Sh { without_prompts(line) } else { None };
+    let line = copied.as_deref().unwrap_or(line);
     let list = match shell {
         Shell::Sh => parser::parse(line, &mut budget),
         Shell::PowerShell => windows::parse_powershell(line, &mut budget),
         Shell::Cmd => windows::parse_cmd(line, &mut budget),
     };
     let mut eval = Eval::new(budget, shell);
+    if shell == Shell::Sh {
+        eval.note_fragment(line);
+    }
     eval.line(&list);
     eval.finish()
+}
+
+/// Lines copied from a terminal or a manual, without the prompts before them: `$ id`, `ann@host:~# id`.
+/// `None` if there are none.
+fn without_prompts(text: &str) -> Option<String> {
+    text.lines().any(|line| prompt_length(line) > 0).then(|| {
+        let lines = text.lines().map(|line| line.get(prompt_length(line)..).unwrap_or(line));
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// How many bytes of the line are a shell's prompt.
+fn prompt_length(line: &str) -> usize {
+    let start = line.len() - line.trim_start().len();
+    let rest = line.get(start..).unwrap_or_default();
+    if rest.starts_with("$ ") {
+        return start + 2;
+    }
+    let Some(end) = rest.bytes().take(80).position(|b| matches!(b, b'$' | b'#')) else { return 0 };
+    let named = |b: u8| b.is_ascii_alphanumeric() || b"@.-_:~/[]() ".contains(&b);
+    let (before, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let user = before.split('@').next().unwrap_or_default();
+    let spelled = before.contains('@')
+        && before.bytes().all(named)
+        && !user.trim_start_matches(['[', '(']).contains(' ');
+    let versioned = before.starts_with("bash-") || before.starts_with("sh-") || before == "root";
+    let prompt = after.get(1..).is_some_and(|command| command.starts_with(' '));
+    if prompt && (spelled || (versioned && !before.contains(' '))) { start + end + 1 } else { 0 }
 }
 
 fn within<'l>(line: &'l str, budget: &mut Budget) -> &'l str {

@@ -7,27 +7,6 @@ use super::table::{Operands, Opt, Row};
 use super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Flow, Target, asset};
 
-/// How many arguments of one program are looked at for the places they name.
-const MAX_ARGUMENTS: usize = 4096;
-
-/// Programs that name paths without opening what is there.
-const NAMES_PATHS: [&str; 14] = [
-    "find",
-    "gfind",
-    "fd",
-    "fdfind",
-    "mkdir",
-    "ssh-add",
-    "ssh-keygen",
-    "mktemp",
-    "git",
-    "docker",
-    "mkfifo",
-    "kubectl",
-    "podman",
-    "history",
-];
-
 /// A program's arguments, sorted by what they mean to it.
 pub(super) struct Call<'a> {
     pub(super) row: &'static Row,
@@ -82,56 +61,9 @@ impl Eval {
         let before = self.reading.effects.len();
         let special = if row.is("fn") { self.special(&call, stdin) } else { None };
         let mut out = special.unwrap_or_else(|| self.plain(&call, stdin));
-        if call.rest.is_empty() && !NAMES_PATHS.contains(&name) {
-            let loose: Vec<Word> =
-                call.uses.iter().filter(|(role, _)| *role == b'.').map(|(_, word)| word.clone()).collect();
-            let found = self.sensitive_arguments(&loose, before, name);
-            add_flows(&mut out.from, &found);
-        }
+        let found = self.given_away(&call, before);
+        add_flows(&mut out.from, &found);
         out
-    }
-
-    /// Arguments that name a sensitive place although nothing is known of what the program does with
-    /// them: taken to be read. `before` is where the program's own effects start.
-    pub(super) fn sensitive_arguments(&mut self, args: &[Word], before: usize, by: &str) -> Vec<Flow> {
-        let mut found = Vec::new();
-        if args.len() > MAX_ARGUMENTS {
-            self.budget.gap("shell: too many arguments");
-        }
-        for word in args.iter().take(MAX_ARGUMENTS) {
-            // `--file=~/x`, `man:/root/x`, `@/etc/x` name a path, too.
-            let text = word.text.as_str();
-            if !text.contains(['/', '\\', '~']) || text.contains([' ', '\n']) || text.len() > 1024 {
-                continue;
-            }
-            if !self.budget.spend(32) {
-                break;
-            }
-            let start =
-                if text.contains("://") { 0 } else { text.find(['=', ':', '@']).map_or(0, |at| at + 1) };
-            let drive = matches!(text.as_bytes(), [_, b':', b'\\' | b'/', ..]);
-            let inner = text.get(if drive { 0 } else { start }..).unwrap_or(text);
-            let (path, exact) = self.path(&Word { text: inner.to_owned(), ..word.clone() });
-            let class = asset::classify_path(&path, exact);
-            let capability = match class {
-                AssetClass::Credential
-                | AssetClass::Wallet
-                | AssetClass::Keychain
-                | AssetClass::BrowserData
-                | AssetClass::Doorward => Capability::ReadFile,
-                AssetClass::Startup | AssetClass::AiClientConfig => Capability::Unknown,
-                _ => continue,
-            };
-            let own = self.reading.effects.iter().skip(before);
-            if own
-                .filter(|effect| !effect.target.as_str().is_empty())
-                .any(|e| e.target.as_str().contains(&path))
-            {
-                continue;
-            }
-            found.push(self.effect(capability, Target::Path { path, exact }, class, &word.from, by));
-        }
-        found
     }
 
     /// What the table alone says.
@@ -209,7 +141,7 @@ impl Eval {
                         Some(data) => data.append(stream),
                     }
                 }
-                b'l' => self.list_file(word, call.name),
+                b'l' => self.list_file(word, call),
                 _ => {}
             }
         }
@@ -233,14 +165,16 @@ impl Eval {
     }
 
     /// A file is named, not read: what kind of place it is still matters.
-    fn list_file(&mut self, word: &Word, by: &str) {
+    fn list_file(&mut self, word: &Word, call: &Call<'_>) {
         let (path, exact) = self.path(word);
         let class = match asset::classify_path(&path, exact) {
             AssetClass::Doorward => AssetClass::Doorward,
             AssetClass::Project | AssetClass::Temp | AssetClass::Unknown => return,
+            // A compiler or checker quotes what it cannot make sense of.
+            class @ AssetClass::Credential if call.is("run") => class,
             _ => AssetClass::Config,
         };
-        self.effect(Capability::ReadFile, Target::Path { path, exact }, class, &[], by);
+        self.effect(Capability::ReadFile, Target::Path { path, exact }, class, &[], call.name);
     }
 
     /// Fetching and sending.

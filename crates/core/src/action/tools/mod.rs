@@ -4,6 +4,8 @@
 //! knows is [`Capability::Unknown`], never a mere read, and its arguments are read all the same: a member
 //! called `command` is a command line whatever the tool is called.
 
+mod consequence;
+
 mod names;
 
 mod script;
@@ -101,6 +103,12 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
             fill.free_text(text);
             fill.conclude_without(text);
         }
+    }
+    if matches!(fill.capability, Capability::Unknown | Capability::McpInvoke | Capability::NetworkPost)
+        && let Some(what) = consequence::of(&fill.plain)
+    {
+        let target = Target::Other(what.to_owned());
+        fill.effect(Capability::McpInvoke, target, AssetClass::External, Vec::new());
     }
 }
 

@@ -446,7 +446,11 @@ impl Eval {
                 .cloned()
                 .collect()
         };
-        let root = roots.first().cloned().unwrap_or_else(|| Word::known("."));
+        let mut root = roots.first().cloned().unwrap_or_else(|| Word::known("."));
+        if matches!(root.text.trim_end_matches('/'), "/home" | "/Users") {
+            // What is found there lies in some user's home; it is not the home.
+            root.text = format!("{}/*", root.text.trim_end_matches('/'));
+        }
         let names: Vec<&Word> = call
             .args
             .windows(2)

@@ -321,7 +321,8 @@ impl Eval {
                 has(&["read", "get", "item", "run", "inject", "document"])
                     && !has(&["create", "--help", "list"])
             }
-            "bw" | "lpass" | "keepassxc-cli" => has(&["get", "list", "show", "export", "ls", "clip"]),
+            "keepassxc-cli" => has(&["show", "export", "attachment-export"]),
+            "bw" | "lpass" => has(&["get", "list", "show", "export", "ls", "clip"]),
             "secret-tool" | "kwallet-query" | "kwalletcli" => {
                 has(&["lookup", "search", "-r"]) || call.name != "secret-tool"
             }
