@@ -5,6 +5,8 @@
 //! does. An editor handed `/bin/sh`, a database client handed `/tmp/x.so` or a document converter handed a
 //! private key does with it the one thing that can be done with it.
 
+use std::collections::HashSet;
+
 use super::eval::Eval;
 use super::programs::Call;
 use super::stream::add_flows;
@@ -286,7 +288,11 @@ impl Eval {
             let hashes = own.iter().filter(|word| word.text.contains("/etc/shadow"));
             given.chain(hashes).cloned().collect()
         } else {
-            own.to_vec()
+            // A place that is only named, changed in its attributes or deleted is not read.
+            let aside = of_roles(call, b"lkdpnhu");
+            let places =
+                own.iter().filter(|word| word.text.contains(['/', '\\', '~']) || word.text.starts_with('-'));
+            places.filter(|word| !aside.contains(word.text.as_str())).cloned().collect()
         };
         add_flows(&mut found, &self.sensitive_arguments(&loose, before, name));
         if self.shell == Shell::Sh && !keys {
@@ -338,15 +344,19 @@ impl Eval {
             self.spawn(&shell, name);
             return;
         }
+        let named = own.iter().any(|word| word.text.contains("/bin/"));
+        if !named {
+            if let Some(shell) = self.shell_in_file(own) {
+                self.spawn(&shell, name);
+            }
+            return;
+        }
         // What is a file to the program is not started by it.
+        let files = of_roles(call, b"rwmdyklptoh");
         let file = |word: &&Word| {
-            !is_shell(word.text.rsplit('/').next().unwrap_or_default())
-                || !call
-                    .uses
-                    .iter()
-                    .any(|(role, used)| used.text == word.text && b"rwmdyklptoh".contains(role))
+            is_shell(word.text.rsplit('/').next().unwrap_or_default()) && files.contains(word.text.as_str())
         };
-        let words: Vec<Word> = own.iter().filter(file).cloned().collect();
+        let words: Vec<Word> = own.iter().filter(|word| !file(word)).cloned().collect();
         if let Some(shell) = spawned(&words).or_else(|| self.shell_in_file(own)) {
             self.spawn(&shell, name);
         }
@@ -378,7 +388,7 @@ impl Eval {
             return;
         }
         for word in args.iter().take(64) {
-            for token in tokens(&word.text).take(64) {
+            for (_, token) in tokens(&word.text).take(64) {
                 if ![".so", ".dylib"].iter().any(|end| token.ends_with(end)) {
                     continue;
                 }
@@ -405,10 +415,12 @@ impl Eval {
             self.budget.gap("shell: too many arguments");
         }
         let mut left_out = false;
+        let mut option = "";
         for word in args.iter().take(MAX_ARGUMENTS) {
             let text = word.text.as_str();
             // What an option leaves out is not touched.
             let leaves_out = std::mem::replace(&mut left_out, leaves_out(text));
+            let of_option = std::mem::replace(&mut option, text);
             if leaves_out || (left_out && text.contains('=')) || !text.contains(['/', '\\', '~']) {
                 continue;
             }
@@ -417,7 +429,7 @@ impl Eval {
             }
             if text.contains([' ', '\n']) {
                 if text.len() <= MAX_LENGTH && !CARRIES_TEXT.contains(&by) {
-                    self.sensitive_words(word, before, by, &mut found);
+                    self.sensitive_words(word, takes_code(of_option), before, by, &mut found);
                 }
                 continue;
             }
@@ -442,21 +454,26 @@ impl Eval {
             };
             self.sensitive(inner, word, before, by, &mut found);
             if text.contains([',', '"', '\'', '(']) || text.matches('=').count() > 1 {
-                self.sensitive_words(word, before, by, &mut found);
+                self.sensitive_words(word, true, before, by, &mut found);
             }
         }
         found
     }
 
-    /// Places named within code or a longer text.
-    fn sensitive_words(&mut self, word: &Word, before: usize, by: &str, found: &mut Vec<Flow>) {
-        if !self.budget.spend(word.text.len() / 4) {
+    /// Places named within code or a longer text. Where it may be prose, only what stands as a value does in
+    /// code counts: a note about a file does not read it.
+    fn sensitive_words(&mut self, word: &Word, code: bool, before: usize, by: &str, found: &mut Vec<Flow>) {
+        let text = word.text.as_str();
+        if !self.budget.spend(text.len() / 4) {
             return;
         }
-        for token in tokens(&word.text).take(256) {
+        for (lead, token) in tokens(text).take(256) {
             let rooted =
                 token.starts_with(['/', '~']) || token.starts_with("$HOME") || token.starts_with("${HOME}");
-            if rooted && token.len() > 4 {
+            if !rooted || token.len() < 5 {
+                continue;
+            }
+            if code || lead.is_some_and(|c| "\"'`(=<@,".contains(c)) {
                 self.sensitive(token, word, before, by, found);
             }
         }
@@ -496,18 +513,31 @@ impl Eval {
     }
 }
 
+/// The arguments that have one of these roles.
+fn of_roles<'c>(call: &'c Call<'_>, roles: &[u8]) -> HashSet<&'c str> {
+    let used = call.uses.iter().filter(|(role, _)| roles.contains(role));
+    used.map(|(_, word)| word.text.as_str()).collect()
+}
+
+/// Whether an option's value may be code or a command: not what one says about something.
+fn takes_code(option: &str) -> bool {
+    let says =
+        ["message", "body", "title", "description", "comment", "text", "note", "subject", "label", "prompt"];
+    option.starts_with('-') && option != "-m" && !says.iter().any(|word| option.contains(word))
+}
+
 fn leaves_out(text: &str) -> bool {
     text.starts_with('-') && ["exclude", "ignore", "skip", "prune"].iter().any(|word| text.contains(word))
 }
 
-/// The words of code: what stands between quotes, brackets and operators.
-fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| {
-        c.is_ascii_whitespace()
-            || matches!(
-                c,
-                '"' | '\'' | '`' | '(' | ')' | '[' | ']' | ',' | ';' | '|' | '&' | '<' | '>' | '=' | '@'
-            )
+/// The words of code, what stands between quotes, brackets and operators, each with the character before it.
+fn tokens(text: &str) -> impl Iterator<Item = (Option<char>, &str)> {
+    let parts = text.split_inclusive(|c: char| c.is_ascii_whitespace() || "\"'`()[],;|&<>=@".contains(c));
+    parts.scan(None, |lead, part| {
+        let last =
+            part.chars().next_back().filter(|c| c.is_ascii_whitespace() || "\"'`()[],;|&<>=@".contains(*c));
+        let token = last.map_or(part, |c| part.strip_suffix(c).unwrap_or(part));
+        Some((std::mem::replace(lead, last), token))
     })
 }
 
