@@ -5,7 +5,8 @@
 //! does. An editor handed `/bin/sh`, a database client handed `/tmp/x.so` or a document converter handed a
 //! private key does with it the one thing that can be done with it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use super::eval::Eval;
 use super::programs::Call;
@@ -19,252 +20,22 @@ const MAX_ARGUMENTS: usize = 4096;
 /// The longest argument that is looked into.
 const MAX_LENGTH: usize = 16 * 1024;
 
-/// Programs that name paths without opening what is there.
-const NAMES_PATHS: &[&str] = &[
-    "find",
-    "gfind",
-    "fd",
-    "fdfind",
-    "mkdir",
-    "ssh-add",
-    "ssh-keygen",
-    "mktemp",
-    "git",
-    "docker",
-    "mkfifo",
-    "kubectl",
-    "podman",
-    "history",
-];
+/// Kinds by program, from `given.tbl`.
+static KINDS: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let mut kinds: HashMap<&str, Vec<&str>> = HashMap::new();
+    let lines = include_str!("given.tbl").lines().filter(|line| !line.starts_with('#'));
+    for (kind, programs) in lines.filter_map(|line| line.split_once('|')) {
+        for program in programs.split_whitespace() {
+            kinds.entry(program).or_default().push(kind.trim());
+        }
+    }
+    kinds
+});
 
-/// Programs whose options name keys and configurations that they need for their own work.
-const USES_KEYS: &[&str] = &[
-    "ssh",
-    "autossh",
-    "mosh",
-    "sshpass",
-    "scp",
-    "sftp",
-    "rsync",
-    "curl",
-    "wget",
-    "wget2",
-    "http",
-    "https",
-    "xh",
-    "openssl",
-    "helm",
-    "k3s",
-    "oc",
-    "flux",
-    "argocd",
-    "istioctl",
-    "k9s",
-    "kubectx",
-    "kustomize",
-    "terraform",
-    "tofu",
-    "terragrunt",
-    "pulumi",
-    "ansible",
-    "ansible-playbook",
-    "ansible-vault",
-    "aws",
-    "gcloud",
-    "gsutil",
-    "bq",
-    "az",
-    "doctl",
-    "psql",
-    "mysql",
-    "mariadb",
-    "mysqldump",
-    "pg_dump",
-    "mongosh",
-    "redis-cli",
-    "openvpn",
-    "wg-quick",
-    "nmcli",
-    "step",
-    "cosign",
-    "gpg",
-    "gpg2",
-    "age",
-    "sops",
-    "restic",
-    "rclone",
-    "nginx",
-    "caddy",
-    "node",
-    "uvicorn",
-    "gunicorn",
-    "vault",
-    "ls",
-    "cryptsetup",
-];
-
-/// Programs that carry text about things, or only name programs and files: what they are given is not used.
-const CARRIES_TEXT: &[&str] = &[
-    "echo",
-    "printf",
-    "git",
-    "gh",
-    "glab",
-    "hub",
-    "logger",
-    "notify-send",
-    "say",
-    "wall",
-    "write",
-    "grep",
-    "egrep",
-    "fgrep",
-    "rg",
-    "ag",
-    "ack",
-    "zgrep",
-    "ls",
-    "file",
-    "stat",
-    "which",
-    "whereis",
-    "type",
-    "man",
-    "apropos",
-    "ldd",
-    "readelf",
-    "objdump",
-    "nm",
-    "strings",
-    "dpkg",
-    "rpm",
-    "chsh",
-    "useradd",
-    "usermod",
-    "adduser",
-    "pw",
-    "dscl",
-    "sysadminctl",
-    "getent",
-    "jq",
-    "yq",
-    "tr",
-    "cut",
-    "sort",
-    "history",
-    "fc",
-    "alias",
-    "expr",
-    "test",
-    "[",
-    "cheat",
-    "tldr",
-    "ps",
-    "pgrep",
-    "pkill",
-    "killall",
-    "pidof",
-    "lsof",
-];
-
-/// Programs that start a shell somewhere else, or for which a shell is the ordinary thing to run.
-const HOLDS_SHELLS: &[&str] = &[
-    "docker",
-    "docker-compose",
-    "podman",
-    "podman-compose",
-    "nerdctl",
-    "buildah",
-    "ctr",
-    "crictl",
-    "lxc",
-    "lxc-attach",
-    "lxc-start",
-    "lxc-execute",
-    "lxd",
-    "incus",
-    "machinectl",
-    "systemd-nspawn",
-    "vagrant",
-    "multipass",
-    "colima",
-    "lima",
-    "limactl",
-    "toolbox",
-    "distrobox",
-    "distrobox-enter",
-    "flatpak",
-    "snap",
-    "kubectl",
-    "oc",
-    "k9s",
-    "kubectl-exec",
-    "microk8s",
-    "heroku",
-    "fly",
-    "flyctl",
-    "eb",
-    "railway",
-    "ssh",
-    "autossh",
-    "mosh",
-    "sshpass",
-    "chroot",
-    "arch-chroot",
-    "schroot",
-    "nix-shell",
-    "nix",
-    "guix",
-    "tmux",
-    "zellij",
-    "screen",
-    "konsole",
-    "gnome-terminal",
-    "alacritty",
-    "kitty",
-    "xterm",
-    "wezterm",
-    "srun",
-    "salloc",
-    "termux-chroot",
-    "systemd-run",
-    "unshare",
-    "bwrap",
-    "proot",
-    "firejail",
-    "sg",
-    "newgrp",
-    "login",
-];
-
-/// Programs that make, move and look at files without running them, shells among them.
-const MOVES_FILES: &[&str] = &[
-    "rm",
-    "cp",
-    "mv",
-    "ln",
-    "chmod",
-    "chown",
-    "touch",
-    "cat",
-    "tee",
-    "sha256sum",
-    "md5sum",
-    "diff",
-    "cmp",
-    "head",
-    "tail",
-    "wc",
-    "setcap",
-    "chattr",
-    "sed",
-];
-
-/// Programs that make libraries.
-const MAKES_LIBRARIES: &[&str] = &[
-    "gcc", "g++", "cc", "clang", "ld", "rustc", "cargo", "go", "make", "cmake", "wget", "curl", "tar",
-    "unzip", "patchelf", "strip", "install", "zip", "find",
-];
+/// Whether the table has `program` under this kind.
+fn is(kind: &str, program: &str) -> bool {
+    KINDS.get(program).is_some_and(|kinds| kinds.contains(&kind))
+}
 
 impl Eval {
     /// What the arguments of a known program give away; `before` is where its own effects start.
@@ -274,12 +45,12 @@ impl Eval {
         let own = call.args.len() - call.rest.len().min(call.args.len());
         let own = call.args.get(..own).unwrap_or_default();
         self.shell_given(call, own);
-        if NAMES_PATHS.contains(&name) {
+        if is("paths", name) {
             return found;
         }
         self.written_given(call, before);
-        let keys = USES_KEYS.contains(&name);
-        let loose: Vec<Word> = if CARRIES_TEXT.contains(&name) || (keys && !call.rest.is_empty()) {
+        let keys = is("keys", name);
+        let loose: Vec<Word> = if is("text", name) || (keys && !call.rest.is_empty()) {
             Vec::new()
         } else if keys {
             // A key is what these are given for their work; the system's own password hashes never are.
@@ -304,8 +75,8 @@ impl Eval {
     /// The same for a program that nobody knows.
     pub(super) fn given_to_unknown(&mut self, args: &[Word], before: usize, name: &str) -> Vec<Flow> {
         let found = self.sensitive_arguments(args, before, name);
-        if self.shell == Shell::Sh && !CARRIES_TEXT.contains(&name) {
-            if !HOLDS_SHELLS.contains(&name)
+        if self.shell == Shell::Sh && !is("text", name) {
+            if !is("shells", name)
                 && let Some(shell) = spawned(args).or_else(|| self.shell_in_file(args))
             {
                 self.spawn(&shell, name);
@@ -334,9 +105,9 @@ impl Eval {
             || call.is("shell")
             || call.is("ps")
             || call.is("slash")
-            || MOVES_FILES.contains(&name)
-            || CARRIES_TEXT.contains(&name)
-            || HOLDS_SHELLS.contains(&name)
+            || is("moves", name)
+            || is("text", name)
+            || is("shells", name)
         {
             return;
         }
@@ -384,7 +155,7 @@ impl Eval {
 
     /// A shared library out of a place anybody may write to.
     fn library_given(&mut self, args: &[Word], before: usize, by: &str) {
-        if MOVES_FILES.contains(&by) || MAKES_LIBRARIES.contains(&by) {
+        if is("moves", by) || is("makes", by) {
             return;
         }
         for word in args.iter().take(64) {
@@ -428,7 +199,7 @@ impl Eval {
                 break;
             }
             if text.contains([' ', '\n']) {
-                if text.len() <= MAX_LENGTH && !CARRIES_TEXT.contains(&by) {
+                if text.len() <= MAX_LENGTH && !is("text", by) {
                     self.sensitive_words(word, takes_code(of_option), before, by, &mut found);
                 }
                 continue;
@@ -644,4 +415,18 @@ fn part_of_a_path(lead: &str) -> bool {
     let lead =
         lead.strip_suffix(['-', '@']).filter(|lead| lead.ends_with(char::is_whitespace)).unwrap_or(lead);
     lead.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '~' | '}'))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_has_known_kinds_only() {
+        let lines =
+            include_str!("given.tbl").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for line in lines {
+            let kind = line.split_once('|').expect("a kind and programs").0.trim();
+            assert!(["paths", "keys", "text", "shells", "moves", "makes"].contains(&kind), "{line}");
+        }
+        assert!(super::is("shells", "docker") && super::is("keys", "ssh") && !super::is("text", "docker"));
+    }
 }
