@@ -60,7 +60,7 @@ impl Eval {
             given.chain(hashes).cloned().collect()
         } else {
             // A place that is only named, changed in its attributes or deleted is not read.
-            let aside = of_roles(call, b"lkdpnhu");
+            let aside = of_roles(call, b"lkdpn");
             let places =
                 own.iter().filter(|word| word.text.contains(['/', '\\', '~']) || word.text.starts_with('-'));
             places.filter(|word| !aside.contains(word.text.as_str())).cloned().collect()
