@@ -10,6 +10,8 @@ pub mod destination;
 
 pub mod glob;
 
+pub mod injection;
+
 pub mod normalize;
 
 pub mod rules;

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 use crate::syntax::Span;
 
 /// Characters that are there for no reader's sake.
@@ -54,30 +56,50 @@ pub fn normalize(text: &str) -> Normalized<'_> {
     let mut hidden = Hidden::default();
     let mut flag = false;
     let mut before = ' ';
-    let mut chars = text.char_indices().peekable();
+    // Where the word ends that is being read, and whether it mixes alphabets.
+    let (mut word_end, mut mixed) = (0, false);
     // Whether the next kept character starts a run: lengths differed since the last one.
     let mut broken = true;
-    while let Some((at, c)) = chars.next() {
-        let after = chars.peek().map_or(' ', |(_, c)| *c);
+    let mut next = 0;
+    while let Some(rest) = text.get(next..).filter(|rest| !rest.is_empty()) {
+        let at = next;
+        // Most of most texts is ASCII and stays.
+        let plain_part = rest.bytes().position(|b| !b.is_ascii()).unwrap_or(rest.len());
+        if let Some(part) = rest.get(..plain_part).filter(|part| !part.is_empty()) {
+            if std::mem::take(&mut broken) {
+                runs.push((out.len(), at));
+            }
+            out.push_str(part);
+            before = part.chars().next_back().unwrap_or(' ');
+            flag = false;
+            next += plain_part;
+            continue;
+        }
+        let mut chars = rest.chars();
+        let Some(c) = chars.next() else { break };
+        next += c.len_utf8();
+        let after = chars.next().unwrap_or(' ');
         flag = c == '\u{1f3f4}' || flag && is_tag(c);
+        if at >= word_end && !c.is_ascii() && c.is_alphabetic() {
+            (word_end, mixed) = word(text, word_end, at);
+        }
         let kept = match c {
             c if is_tag(c) => {
                 hidden.tags += u32::from(!flag && c != '\u{e007f}');
-                char::from_u32(u32::from(c) - 0xe0000).filter(|c| (' '..='~').contains(c))
+                tagged(c)
             }
             '\u{202d}' | '\u{202e}' | '\u{2066}'..='\u{2068}' => {
                 hidden.bidi += 1;
                 None
             }
-            '\u{202a}'..='\u{202c}' | '\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}' => None,
             c if is_zero_width(c) => {
                 // Emoji and Indic or Arabic script need joiners; Latin words do not.
                 hidden.invisible +=
                     u32::from(before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric());
                 None
             }
-            '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => None,
-            c => Some(plain(c)),
+            c if is_dropped(c) => None,
+            c => Some(plain(c, mixed && at < word_end)),
         };
         match kept {
             Some(kept) => {
@@ -99,12 +121,49 @@ const fn is_tag(c: char) -> bool {
     matches!(c, '\u{e0020}'..='\u{e007f}')
 }
 
+/// The letter that a tag character stands for.
+fn tagged(c: char) -> Option<char> {
+    is_tag(c).then(|| u32::from(c) - 0xe0000).and_then(char::from_u32).filter(|c| (' '..='~').contains(c))
+}
+
+/// An accent that follows its letter.
+const fn is_accent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
+}
+
+/// Characters that are left out: no width, directions, variations.
+const fn is_dropped(c: char) -> bool {
+    is_zero_width(c)
+        || matches!(
+            c,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{061c}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+        )
+}
+
 const fn is_zero_width(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}' | '\u{180e}')
 }
 
-/// The ASCII letter `c` looks like, or `c`.
-fn plain(c: char) -> char {
+/// Where the word around `at`, not before `floor`, ends, and whether Latin letters and ones that look like
+/// them stand side by side in it. A word of one alphabet is what it seems.
+fn word(text: &str, floor: usize, at: usize) -> (usize, bool) {
+    let rest = text.get(at..).unwrap_or_default();
+    let letter = |c: char| tagged(c).unwrap_or_else(|| plain(c, false)).is_ascii_alphabetic();
+    let inside = |c: &char| c.is_alphabetic() || letter(*c) || is_dropped(*c) || is_tag(*c) || is_accent(*c);
+    let before = text.get(floor..at).unwrap_or_default().chars().rev();
+    let (mut end, mut like) = (at, false);
+    let mut latin = before.take_while(inside).any(letter);
+    for c in rest.chars().take_while(inside) {
+        end += c.len_utf8();
+        latin |= letter(c);
+        like |= !c.is_ascii() && LOOK_ALIKES.iter().any(|(alike, _)| *alike == c);
+    }
+    (end, latin && like)
+}
+
+/// The ASCII letter `c` looks like, or `c`. Letters of other alphabets only in `mixed` words.
+fn plain(c: char, mixed: bool) -> char {
     match c {
         c if c.is_ascii() => c,
         // Fullwidth forms are ASCII, shifted.
@@ -113,22 +172,40 @@ fn plain(c: char) -> char {
         '\u{2028}' | '\u{2029}' | '\u{0085}' => '\n',
         '\u{2018}' | '\u{2019}' | '\u{02bc}' => '\'',
         '\u{2010}'..='\u{2013}' | '\u{2212}' => '-',
-        _ => LOOK_ALIKES.iter().find(|(like, _)| *like == c).map_or(c, |(_, plain)| *plain),
+        '\u{2100}'..='\u{214f}'
+        | '\u{2460}'..='\u{24ff}'
+        | '\u{1d400}'..='\u{1d7ff}'
+        | '\u{1f100}'..='\u{1f1ff}'
+        | '\u{ff61}'..='\u{ffee}' => folded(c),
+        _ if mixed => LOOK_ALIKES.iter().find(|(like, _)| *like == c).map_or(c, |(_, plain)| *plain),
+        _ => c,
+    }
+}
+
+/// Mathematical, circled and squared letters as plain ones (NFKC), if that is one character.
+fn folded(c: char) -> char {
+    let mut plain = ComposingNormalizerBorrowed::new_nfkc().normalize_iter(std::iter::once(c));
+    match (plain.next(), plain.next()) {
+        (Some(one), None) => one,
+        _ => c,
     }
 }
 
 /// Cyrillic and Greek letters drawn like Latin ones.
 #[rustfmt::skip]
-const LOOK_ALIKES: [(char, char); 38] = [
+const LOOK_ALIKES: [(char, char); 52] = [
     ('а', 'a'), ('е', 'e'), ('о', 'o'), ('р', 'p'), ('с', 'c'), ('х', 'x'), ('у', 'y'), ('і', 'i'),
     ('ј', 'j'), ('ѕ', 's'), ('ԁ', 'd'), ('һ', 'h'), ('ԛ', 'q'), ('ԝ', 'w'), ('А', 'A'), ('В', 'B'),
     ('Е', 'E'), ('К', 'K'), ('М', 'M'), ('Н', 'H'), ('О', 'O'), ('Р', 'P'), ('С', 'C'), ('Т', 'T'),
     ('Х', 'X'), ('І', 'I'), ('Ѕ', 'S'), ('α', 'a'), ('ο', 'o'), ('ρ', 'p'), ('ν', 'v'), ('ι', 'i'),
-    ('Α', 'A'), ('Β', 'B'), ('Ε', 'E'), ('Ι', 'I'), ('Ο', 'O'), ('Τ', 'T'),
+    ('ɡ', 'g'), ('ɑ', 'a'), ('ո', 'n'), ('ս', 'u'), ('օ', 'o'), ('ց', 'g'), ('ɩ', 'i'), ('κ', 'k'), ('τ', 't'), ('υ', 'u'),
+    ('γ', 'y'), ('ѵ', 'v'), ('ѡ', 'w'), ('ԍ', 'g'), ('Α', 'A'), ('Β', 'B'), ('Ε', 'E'), ('Ι', 'I'), ('Ο', 'O'), ('Τ', 'T'),
 ];
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -156,9 +233,37 @@ mod tests {
 
     #[test]
     fn normalising_twice_changes_nothing() {
-        for text in ["plain", "Привет, мир", "a\u{200b}b\u{202e}c", "日本語\u{3000}x"] {
+        for text in
+            ["plain", "Привет, мир", "a\u{200b}b\u{202e}c", "日本語\u{3000}x", "ск\u{202e}at", "ѕ\u{1d41a}"]
+        {
             let once = normalize(text).text.into_owned();
             assert_eq!(normalize(&once).text, once);
+        }
+    }
+
+    #[test]
+    fn words_of_one_alphabet_stay_and_drawn_letters_become_plain() {
+        assert_eq!(normalize("Все уже ВСЕ").text, "Все уже ВСЕ");
+        assert_eq!(normalize("\u{441}at").text, "cat");
+        let drawn = "\u{1d422}\u{1d420}\u{1d427}\u{1d428}\u{1d42b}\u{1d41e} \u{24d0}\u{24db}\u{24db}";
+        assert_eq!(normalize(drawn).text, "ignore all");
+    }
+
+    /// Letters, look-alikes, drawn letters and everything that is dropped.
+    const MIXED: &str =
+        "[a-zаеорсхαο \u{200b}\u{202e}\u{fe0f}\u{e0061}-\u{e0065}\u{1d41a}\u{24d0}\u{ff41}\u{301}]{0,24}";
+
+    proptest! {
+        #[test]
+        fn whatever_stands_there_is_normalised_once_with_places_in_range(text in prop_oneof![MIXED, ".{0,40}"]) {
+            let seen = normalize(&text);
+            prop_assert_eq!(&normalize(&seen.text).text, &seen.text);
+            prop_assert!(seen.text.len() <= text.len());
+            for (at, _) in seen.text.char_indices() {
+                let span = seen.original(at, seen.text.len());
+                prop_assert!(span.start <= span.end && span.end as usize <= text.len());
+                prop_assert!(text.is_char_boundary(span.start as usize));
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ pub fn mistaken(rules: &Arc<RuleSet>, asked: impl Fn(&str) -> bool) -> Vec<Diagn
             compared(&kind.id, samples, is_in).into_iter().map(|fault| fault.in_origin(&*kind.origin)),
         );
     }
+    found.extend(rules.injection().into_iter().flat_map(|injection| injection.mistaken(&asked)));
     found
 }
 

@@ -30,11 +30,13 @@ fn told(faults: &[Diagnostic]) -> String {
 fn the_list_of_shipped_rules_is_the_folder() {
     let crate_root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = crate_root.join("../../rules");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"))
-        .collect();
+    let files = |folder: &std::path::Path, within: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".yaml")).map(|name| format!("{within}{name}")).collect()
+    };
+    let mut names = files(&folder, "");
+    names.extend(files(&folder.join("injection"), "injection/"));
     names.sort();
     let list = crate_root.join("src/detect/rules/shipped.rs");
     let current = std::fs::read_to_string(&list).unwrap();

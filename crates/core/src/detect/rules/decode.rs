@@ -9,6 +9,7 @@ use super::effects::{EffectCondition, Names, TargetKind};
 use super::text::{HiddenKind, TextCondition};
 use super::{AssetClass, Capability, Example, Glob, PartKind, Rule, When};
 use crate::detect::destination::{self, Lists};
+use crate::detect::injection::Builder;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 
@@ -39,13 +40,14 @@ const PARTS: [(&str, PartKind); 9] = [
 
 const SAMPLES: [&str; 5] = ["command", "tool_call", "tool_result", "outbound", "url"];
 
-/// The rules in `source`, or its lists of places. Their text conditions are appended to `conditions`; `known` are ids in
-/// use.
+/// The rules in `source`, or its lists of places. Their text conditions are appended to `conditions`, its
+/// concepts and signals to `injection`; `known` are ids in use.
 pub(super) fn rules(
     source: &Source<'_>,
     conditions: &mut Vec<TextCondition>,
     lists: &mut Lists,
     known: &mut HashSet<String>,
+    injection: &mut Builder,
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<Rule> {
     let node = match yaml::parse(source.text.as_bytes()) {
@@ -60,11 +62,15 @@ pub(super) fn rules(
         return Vec::new();
     }
     let mut fields = Fields::of(&node, "a rule file", faults);
-    fields.need("rules");
+    let (concepts, signals) = (fields.list("concepts"), fields.list("signals"));
+    if fields.present(&["concepts", "signals"]).is_empty() {
+        fields.need("rules");
+    }
     let list = fields.list("rules");
     let mut reader = Reader { origin: source.name.into(), conditions, faults: fields.faults() };
     let rules = list.iter().filter_map(|node| reader.rule(node, known)).collect();
     fields.finish();
+    injection.add(source.name, concepts, signals, faults);
     rules
 }
 

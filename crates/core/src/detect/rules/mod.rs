@@ -11,6 +11,7 @@ use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
 use crate::detect::Finding;
 use crate::detect::destination::{Lists, Registry};
 use crate::detect::glob::Glob;
+use crate::detect::injection::{Builder, Injection};
 use crate::syntax::{Diagnostic, Source, Span, digest};
 
 mod decode;
@@ -36,6 +37,7 @@ const SHOWN: usize = 96;
 pub struct RuleSet {
     rules: Vec<Rule>,
     texts: Texts,
+    injection: Option<Injection>,
     revision: String,
     lists: Lists,
 }
@@ -106,18 +108,27 @@ impl RuleSet {
         let mut known = std::collections::HashSet::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut lists = Lists::default();
+        let mut injection = Builder::default();
         for source in sources {
             let mut found = Vec::new();
-            rules.extend(decode::rules(source, &mut conditions, &mut lists, &mut known, &mut found));
+            rules.extend(decode::rules(
+                source,
+                &mut conditions,
+                &mut lists,
+                &mut known,
+                &mut injection,
+                &mut found,
+            ));
             found.sort_by_key(|fault| fault.span);
             faults.extend(found.into_iter().map(|fault| fault.in_origin(source.name)));
         }
+        let injection = injection.compile(&mut known, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
         let texts = Texts::compile(conditions).map_err(|fault| vec![fault])?;
         let revision = digest(sources.iter().map(|source| source.text));
-        Ok(Self { rules, texts, lists, revision })
+        Ok(Self { rules, texts, injection, lists, revision })
     }
 
     /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal.
@@ -150,9 +161,16 @@ impl RuleSet {
         self.texts.words()
     }
 
-    /// The ids and categories of all rules: what a policy may name under `finding`.
+    /// The ids and categories of all rules and signals: what a policy may name under `finding`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.category.as_str()])
+        let signals = self.injection.iter().flat_map(Injection::names);
+        self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.category.as_str()]).chain(signals)
+    }
+
+    /// What looks for text that speaks to the model, if the sources have signals for it.
+    #[must_use]
+    pub const fn injection(&self) -> Option<&Injection> {
+        self.injection.as_ref()
     }
 
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
@@ -177,6 +195,9 @@ impl RuleSet {
                 self.texts.look_again(part.kind, text, &mut seen);
             }
             self.judge_part(part.kind, index, &seen, effects, &mut findings);
+            let looked =
+                self.injection.as_ref().and_then(|injection| injection.look(part.kind, index, &part.text));
+            findings.extend(looked);
             anywhere.add(&seen);
         }
         let capabilities = effects.iter().fold(0, |set, effect| set | bit(effect.capability));
@@ -198,6 +219,7 @@ impl RuleSet {
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.judge_part(kind, 0, &self.texts.look(kind, text), &[], &mut findings);
+        findings.extend(self.injection.as_ref().and_then(|injection| injection.look(kind, 0, text)));
         findings
     }
 

@@ -15,6 +15,8 @@ pub const fn shipped() -> &'static [Source<'static>] {
         Source { name: "rules/execution.yaml", text: include_str!("../../../../../rules/execution.yaml") },
         Source { name: "rules/exfiltration.yaml", text: include_str!("../../../../../rules/exfiltration.yaml") },
         Source { name: "rules/injection.yaml", text: include_str!("../../../../../rules/injection.yaml") },
+        Source { name: "rules/injection/lexicon.yaml", text: include_str!("../../../../../rules/injection/lexicon.yaml") },
+        Source { name: "rules/injection/signals.yaml", text: include_str!("../../../../../rules/injection/signals.yaml") },
         Source { name: "rules/network.yaml", text: include_str!("../../../../../rules/network.yaml") },
         Source { name: "rules/persistence.yaml", text: include_str!("../../../../../rules/persistence.yaml") },
         Source { name: "rules/secrets.yaml", text: include_str!("../../../../../rules/secrets.yaml") },

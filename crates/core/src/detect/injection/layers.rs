@@ -1,0 +1,644 @@
+//! Text that was written so that only a machine reads it: base64, hexadecimal, zeroes and ones, Morse
+//! code, moved or reversed letters, letters set apart, digits for letters, entities and escapes.
+//!
+//! Only what decodes to readable text counts: a hash, a key or a picture does not. Work is bounded by the
+//! length of the text, and what is decoded is at most as long.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use super::marks::Mark;
+
+/// The most layers taken out of one text.
+const MOST: usize = 64;
+
+/// The fewest letters of a decoded text.
+const SHORTEST: usize = 12;
+
+/// The fewest bytes of prose in base64 or hexadecimal: examples of how to encode `hello world` are shorter.
+const PROSE: usize = 24;
+
+/// Words that give a moved or reversed alphabet away: long enough not to occur by accident.
+const TELLING: [&str; 20] = [
+    "ignore",
+    "previous",
+    "instructions",
+    "instruction",
+    "disregard",
+    "assistant",
+    "password",
+    "system",
+    "prompt",
+    "following",
+    "conclusion",
+    "should",
+    "please",
+    "summary",
+    "everything",
+    "execute",
+    "command",
+    "message",
+    "forget",
+    "answer",
+];
+
+/// One decoded text.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) text: String,
+    pub(super) mark: Mark,
+    /// Where it stood.
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Finds layers. One for all texts.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// The telling words under each shift, and reversed.
+    moved: Option<AhoCorasick>,
+}
+
+impl Decoder {
+    pub(super) fn new() -> Self {
+        let mut patterns = Vec::new();
+        for shift in 1..26 {
+            patterns.extend(TELLING.iter().map(|word| shifted(word, shift)));
+        }
+        patterns.extend(TELLING.iter().map(|word| word.chars().rev().collect()));
+        let moved = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(patterns);
+        Self { moved: moved.ok() }
+    }
+
+    /// The layers of `text`.
+    pub(super) fn layers(&self, text: &str) -> Vec<Layer> {
+        let mut out = Vec::new();
+        runs(text, &mut out);
+        self.moved(text, &mut out);
+        spaced(text, &mut out);
+        leet(text, &mut out);
+        escaped(text, &mut out);
+        out.truncate(MOST);
+        out
+    }
+
+    /// Caesar's alphabet and mirror writing: two different telling words under the same shift.
+    fn moved(&self, text: &str, out: &mut Vec<Layer>) {
+        let Some(moved) = &self.moved else { return };
+        let count = TELLING.len();
+        let mut seen = [0u32; 26];
+        let (mut first, mut last) = ([usize::MAX; 26], [0usize; 26]);
+        for hit in moved.find_overlapping_iter(text) {
+            let pattern = hit.pattern().as_usize();
+            let bytes = text.as_bytes();
+            let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+            if letter(hit.start().checked_sub(1).and_then(|at| bytes.get(at))) || letter(bytes.get(hit.end()))
+            {
+                continue;
+            }
+            let group = pattern / count;
+            if let (Some(seen), Some(first), Some(last)) =
+                (seen.get_mut(group), first.get_mut(group), last.get_mut(group))
+            {
+                *seen |= 1 << (pattern % count);
+                *first = (*first).min(hit.start());
+                *last = (*last).max(hit.end());
+            }
+        }
+        for (group, words) in seen.iter().enumerate() {
+            let (Some(first), Some(last)) = (first.get(group), last.get(group)) else { continue };
+            if words.count_ones() < 2 {
+                continue;
+            }
+            let (start, end) = around(text, *first, *last);
+            let part = text.get(start..end).unwrap_or_default();
+            let (text, mark) = if group == 25 {
+                (part.chars().rev().collect(), Mark::Reversed)
+            } else {
+                // Moved forward by `group + 1` to hide it, so moved on to the full circle to read it.
+                (shifted(part, 25 - u8::try_from(group).unwrap_or(0)), Mark::Shifted)
+            };
+            out.push(Layer { text, mark, start, end });
+        }
+    }
+}
+
+/// `text` with each ASCII letter moved `by` places along the alphabet.
+fn shifted(text: &str, by: u8) -> String {
+    let turn = |c: char, first: u8| {
+        let place = (u32::from(c) - u32::from(first) + u32::from(by)) % 26;
+        char::from_u32(u32::from(first) + place).unwrap_or(c)
+    };
+    text.chars()
+        .map(|c| match c {
+            'a'..='z' => turn(c, b'a'),
+            'A'..='Z' => turn(c, b'A'),
+            c => c,
+        })
+        .collect()
+}
+
+/// The lines around `start..end`, a little way.
+fn around(text: &str, start: usize, end: usize) -> (usize, usize) {
+    let bytes = text.as_bytes();
+    let (mut from, mut to) = (start, end);
+    while from > start.saturating_sub(400) && bytes.get(from.wrapping_sub(1)).is_some_and(|b| *b != b'\n') {
+        from -= 1;
+    }
+    while to < bytes.len().min(end + 400) && bytes.get(to).is_some_and(|b| *b != b'\n') {
+        to += 1;
+    }
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    while !text.is_char_boundary(to) {
+        to -= 1;
+    }
+    (from, to)
+}
+
+/// What a run of characters may be made of.
+const fn is_run(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=')
+}
+
+/// Runs of base64, hexadecimal, binary, numbers and Morse code.
+fn runs(text: &str, out: &mut Vec<Layer>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() && out.len() < MOST {
+        let Some(b) = bytes.get(at) else { return };
+        // Most of a text is words and spaces.
+        if b.is_ascii_whitespace() || b.is_ascii_alphabetic() && !b.is_ascii_hexdigit() {
+            let word = bytes.get(at..).unwrap_or_default().iter().take_while(|b| is_run(**b)).count();
+            if word < 16 {
+                at += word.max(1);
+                continue;
+            }
+        }
+        // Groups of digits, dots and dashes, set apart by spaces.
+        if is_morse(*b) {
+            // A run that fails is passed over whole, or a line of dots would be read again at each dot.
+            let first = bytes.get(at..).unwrap_or_default().iter().take_while(|b| is_morse(**b)).count();
+            let end = groups(bytes, at, |b| is_morse(b) || b == b'/', 6);
+            push(end.and_then(|end| morse(text.get(at..end)?)), Mark::Morse, at, end.unwrap_or(at), out);
+            at = end.unwrap_or(at + first);
+            continue;
+        }
+        if matches!(b, b'0' | b'1')
+            && let Some(end) = groups(bytes, at, |b| matches!(b, b'0' | b'1'), 6)
+        {
+            push(binary(text.get(at..end).unwrap_or_default()), Mark::Binary, at, end, out);
+            at = end;
+            continue;
+        }
+        if b.is_ascii_digit()
+            && let Some(end) = groups(bytes, at, |b| b.is_ascii_digit() || b == b',', 12)
+        {
+            push(numbers(text.get(at..end).unwrap_or_default()), Mark::Hex, at, end, out);
+            at = end;
+            continue;
+        }
+        if b.is_ascii_hexdigit()
+            && let Some(end) = groups(bytes, at, |b| b.is_ascii_hexdigit(), 12)
+        {
+            push(hex(text.get(at..end).unwrap_or_default()), Mark::Hex, at, end, out);
+            at = end;
+            continue;
+        }
+        if *b == b'\\'
+            && let Some(end) = groups(bytes, at, |b| b.is_ascii_hexdigit() || matches!(b, b'\\' | b'x'), 1)
+        {
+            if end - at >= 4 * SHORTEST {
+                push(hex(text.get(at..end).unwrap_or_default()), Mark::Hex, at, end, out);
+            }
+            at = end.max(at + 1);
+            continue;
+        }
+        if !is_run(*b) {
+            at += 1;
+            continue;
+        }
+        let length = bytes.get(at..).unwrap_or_default().iter().take_while(|b| is_run(**b)).count();
+        let end = at + length;
+        let run = text.get(at..end).unwrap_or_default();
+        if length >= 2 * SHORTEST && run.bytes().all(|b| b.is_ascii_hexdigit()) {
+            push(hex(run), Mark::Hex, at, end, out);
+        } else if length >= 16 {
+            push(base64(run), Mark::Base64, at, end, out);
+        }
+        at = end;
+    }
+}
+
+/// The end of a run of at least `least` groups that `fits`, one space or slash between them.
+fn groups(bytes: &[u8], from: usize, fits: impl Fn(u8) -> bool, least: usize) -> Option<usize> {
+    let before = from.checked_sub(1).and_then(|at| bytes.get(at));
+    if before.is_some_and(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let (mut at, mut count, mut end) = (from, 0, from);
+    loop {
+        let length = bytes.get(at..)?.iter().take_while(|b| fits(**b)).count();
+        if length == 0 {
+            break;
+        }
+        count += 1;
+        end = at + length;
+        at = end;
+        let gap = bytes.get(at..)?.iter().take(3).take_while(|b| matches!(**b, b' ' | b'/')).count();
+        if gap == 0 {
+            break;
+        }
+        at += gap;
+    }
+    (count >= least).then_some(end)
+}
+
+const fn is_morse(b: u8) -> bool {
+    matches!(b, b'.' | b'-')
+}
+
+fn push(text: Option<String>, mark: Mark, start: usize, end: usize, out: &mut Vec<Layer>) {
+    out.extend(text.map(|text| Layer { text, mark, start, end }));
+}
+
+/// What `run` says in base64: its readable beginning, so that a damaged end does not hide it.
+fn base64(run: &str) -> Option<String> {
+    let value = |b: u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    };
+    let mut bytes = Vec::with_capacity(run.len() * 3 / 4);
+    let (mut held, mut bits) = (0u32, 0u32);
+    for b in run.bytes() {
+        let Some(value) = value(b) else { break };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits & 0xff) as u8);
+        }
+        // Twelve bytes tell whether this is text; a key or a picture is left at once.
+        if bytes.len() == SHORTEST && !bytes.iter().all(|b| is_text(*b)) {
+            return None;
+        }
+    }
+    prose(&bytes)
+}
+
+const fn is_text(b: u8) -> bool {
+    matches!(b, b' '..=b'~' | b'\n' | b'\t' | b'\r' | 0x80..)
+}
+
+/// The readable beginning of `bytes`, if it is prose. A byte that is wrong here and there does not end it.
+fn prose(bytes: &[u8]) -> Option<String> {
+    let length = bytes.iter().take_while(|b| is_text(**b)).count();
+    let mut text = String::from_utf8_lossy(bytes.get(..length)?).into_owned();
+    let wrong = text.matches('\u{fffd}').count();
+    if wrong * 12 > text.len() {
+        text.truncate(text.find('\u{fffd}').unwrap_or(text.len()));
+    }
+    text.retain(|c| c != '\u{fffd}');
+    (text.len() >= PROSE && reads(&text)).then_some(text)
+}
+
+/// Whether `text` is words with spaces between them.
+fn reads(text: &str) -> bool {
+    let (mut letters, mut vowels, mut spaces, mut all, mut longest, mut word) = (0, 0, 0, 0, 0, 0);
+    for c in text.chars() {
+        all += 1;
+        if c.is_alphabetic() {
+            letters += 1;
+            word += 1;
+            vowels +=
+                usize::from(!c.is_ascii() || matches!(c.to_ascii_lowercase(), 'a' | 'e' | 'i' | 'o' | 'u'));
+        } else {
+            spaces += usize::from(c == ' ');
+            longest = longest.max(word);
+            word = 0;
+        }
+    }
+    all >= SHORTEST
+        && letters * 10 >= all * 6
+        && vowels * 5 >= letters
+        && spaces >= 1
+        && longest.max(word) <= 40 * 2
+}
+
+/// What pairs of hexadecimal digits say, whatever stands between them.
+fn hex(run: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(run.len() / 2);
+    let mut high = None;
+    for c in run.chars() {
+        let Some(digit) = c.to_digit(16).filter(|_| c != 'x') else { continue };
+        match high.take() {
+            None => high = Some(digit),
+            Some(high) => bytes.push(u8::try_from(high << 4 | digit).unwrap_or(0)),
+        }
+        if bytes.len() == SHORTEST && !bytes.iter().all(|b| is_text(*b)) {
+            return None;
+        }
+    }
+    prose(&bytes)
+}
+
+/// What groups of zeroes and ones say. Groups of a wrong length are left out: a damaged copy is still one.
+fn binary(run: &str) -> Option<String> {
+    let mut out = String::new();
+    let (mut good, mut all) = (0, 0);
+    for group in run.split([' ', '/']).filter(|group| !group.is_empty()) {
+        all += 1;
+        if !(7..=8).contains(&group.len()) {
+            continue;
+        }
+        let value = group.bytes().fold(0u32, |value, b| value << 1 | u32::from(b == b'1'));
+        if let Some(c) = char::from_u32(value).filter(|c| matches!(c, ' '..='~')) {
+            good += 1;
+            out.push(c);
+        }
+    }
+    let letters = out.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').count();
+    (good >= 6 && good * 2 >= all && letters * 10 >= good * 8).then_some(out)
+}
+
+/// What numbers of characters say.
+fn numbers(run: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    for group in run.split([' ', ',']).filter(|group| !group.is_empty()) {
+        bytes.push(group.parse::<u8>().ok().filter(|b| (32..127).contains(b))?);
+    }
+    (bytes.len() >= SHORTEST).then(|| prose(&bytes)).flatten()
+}
+
+/// What dots and dashes say, in the International alphabet (ITU-R M.1677-1).
+fn morse(run: &str) -> Option<String> {
+    #[rustfmt::skip]
+    const LETTERS: [(&str, char); 26] = [
+        (".-", 'a'), ("-...", 'b'), ("-.-.", 'c'), ("-..", 'd'), (".", 'e'), ("..-.", 'f'), ("--.", 'g'), ("....", 'h'),
+        ("..", 'i'), (".---", 'j'), ("-.-", 'k'), (".-..", 'l'), ("--", 'm'), ("-.", 'n'), ("---", 'o'), (".--.", 'p'),
+        ("--.-", 'q'), (".-.", 'r'), ("...", 's'), ("-", 't'), ("..-", 'u'), ("...-", 'v'), (".--", 'w'), ("-..-", 'x'),
+        ("-.--", 'y'), ("--..", 'z'),
+    ];
+    let mut out = String::new();
+    let (mut good, mut all) = (0, 0);
+    for group in run.split(' ').filter(|group| !group.is_empty()) {
+        if group == "/" {
+            out.push(' ');
+            continue;
+        }
+        all += 1;
+        if let Some((_, letter)) = LETTERS.iter().find(|(code, _)| *code == group) {
+            good += 1;
+            out.push(*letter);
+        }
+    }
+    let mut kinds: Vec<char> = out.chars().filter(|c| *c != ' ').collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    // A rule of dashes or an ellipsis has one or two kinds of letters.
+    (good >= 8 && good * 10 >= all * 8 && kinds.len() >= 4).then_some(out)
+}
+
+/// Whether eight letters in a row stand alone, up to four bytes from one to the next.
+fn sets_letters_apart(bytes: &[u8]) -> bool {
+    let (mut streak, mut last) = (0, 0);
+    for (at, window) in bytes.windows(3).enumerate() {
+        let [before, letter, after] = window else { continue };
+        if letter.is_ascii_alphabetic() && !before.is_ascii_alphanumeric() && !after.is_ascii_alphanumeric() {
+            streak = if at <= last + 4 { streak + 1 } else { 1 };
+            last = at;
+            if streak >= 8 {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Letters with one mark between each: `i g n o r e`, two or more between words.
+fn spaced(text: &str, out: &mut Vec<Layer>) {
+    if !sets_letters_apart(text.as_bytes()) {
+        return;
+    }
+    let chars: Vec<(usize, char)> = text.char_indices().collect();
+    let at = |index: usize| chars.get(index).map(|(_, c)| *c);
+    let mut index = 0;
+    while index < chars.len() && out.len() < MOST {
+        let begins = at(index).is_some_and(char::is_alphabetic)
+            && index.checked_sub(1).and_then(at).is_none_or(|c| !c.is_alphanumeric());
+        let gap = at(index + 1).filter(|c| matches!(c, ' ' | '.' | '-' | '_' | '*' | '|' | '\u{b7}'));
+        let (true, Some(gap)) = (begins, gap) else {
+            index += 1;
+            continue;
+        };
+        let start = index;
+        let mut word = String::new();
+        let mut count = 0;
+        while at(index).is_some_and(char::is_alphabetic) && at(index + 1).is_none_or(|c| !c.is_alphanumeric())
+        {
+            word.extend(at(index));
+            count += 1;
+            index += 1;
+            if at(index) != Some(gap) && at(index) != Some(' ') {
+                break;
+            }
+            index += 1;
+            if gap != ' ' && at(index.saturating_sub(1)) == Some(' ')
+                || at(index) == Some(gap)
+                || at(index) == Some(' ')
+            {
+                word.push(' ');
+                while at(index).is_some_and(|c| c == gap || c == ' ') {
+                    index += 1;
+                }
+            }
+        }
+        let place = |index: usize| chars.get(index).map_or(text.len(), |(at, _)| *at);
+        if count >= SHORTEST {
+            out.push(Layer { text: word, mark: Mark::Spaced, start: place(start), end: place(index) });
+        }
+        index = index.max(start + 1);
+    }
+}
+
+/// Words with digits among their letters, read as letters: the whole line, if several words of it are so.
+fn leet(text: &str, out: &mut Vec<Layer>) {
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let end = start + line.len();
+        let swap = |b: u8| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7' | b'@' | b'$');
+        let beside = |pair: &&[u8]| match pair {
+            [a, b] => a.is_ascii_alphabetic() && swap(*b) || swap(*a) && b.is_ascii_alphabetic(),
+            _ => false,
+        };
+        if line.as_bytes().windows(2).filter(beside).nth(2).is_none() {
+            start = end;
+            continue;
+        }
+        let mixed = line.split(|c: char| c.is_whitespace()).filter(|word| is_leet(word)).count();
+        if mixed >= 3 && out.len() < MOST {
+            let text = line.split(' ').map(|word| if is_leet(word) { unleet(word) } else { word.to_owned() });
+            out.push(Layer { text: text.collect::<Vec<_>>().join(" "), mark: Mark::Leet, start, end });
+        }
+        start = end;
+    }
+}
+
+/// Letters with a digit or sign inside, the way people who write so do: not a version or a name of a file.
+fn is_leet(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let swapped = word.chars().filter(|c| matches!(c, '0' | '1' | '3' | '4' | '5' | '7' | '@' | '$')).count();
+    let letters = word.chars().filter(char::is_ascii_alphabetic).count();
+    let all = word.chars().count();
+    (3..=20).contains(&all)
+        && letters + swapped == all
+        && letters >= 1
+        && (1..=letters + 1).contains(&swapped)
+}
+
+fn unleet(word: &str) -> String {
+    let plain = |c| match c {
+        '0' => 'o',
+        '1' | '!' => 'i',
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        c => c,
+    };
+    word.chars().map(plain).collect()
+}
+
+/// Plain letters written as HTML entities, `\u` escapes or percent codes: nobody needs to.
+fn escaped(text: &str, out: &mut Vec<Layer>) {
+    if !text.contains("&#") && !text.contains("\\u00") && !text.contains('%') {
+        return;
+    }
+    let mut plain = String::with_capacity(text.len());
+    let (mut letters, mut first, mut last) = (0, None, 0);
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let (c, length, coded) = match code(rest) {
+            Some((c, length)) => (c, length, true),
+            None => match rest.chars().next() {
+                Some(c) => (c, c.len_utf8(), false),
+                None => break,
+            },
+        };
+        if coded && c.is_ascii_alphabetic() {
+            letters += 1;
+            first = first.or(Some(at));
+            last = at + length;
+        }
+        plain.push(c);
+        at += length;
+    }
+    if let (true, Some(start)) = (letters >= 8, first) {
+        out.push(Layer { text: plain, mark: Mark::Escaped, start, end: last });
+    }
+}
+
+/// A character code at the beginning of `rest`, and its length.
+fn code(rest: &str) -> Option<(char, usize)> {
+    let bytes = rest.as_bytes();
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    match (bytes.first()?, bytes.get(1)?) {
+        (b'&', b'#') => {
+            let end = bytes.iter().take(12).position(|b| *b == b';')?;
+            let digits = rest.get(2..end)?;
+            let c = match digits.strip_prefix(['x', 'X']) {
+                Some(hex) => number(hex, 16),
+                None => number(digits, 10),
+            };
+            Some((c?, end + 1))
+        }
+        (b'\\', b'u') => Some((number(rest.get(2..6)?, 16)?, 6)),
+        (b'%', _) => Some((number(rest.get(1..3)?, 16).filter(char::is_ascii)?, 3)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> (String, Mark) {
+        let mut layers = Decoder::new().layers(text);
+        assert_eq!(layers.len(), 1, "{text}: {layers:?}");
+        let layer = layers.remove(0);
+        (layer.text, layer.mark)
+    }
+
+    #[test]
+    fn writing_for_machines_is_read() {
+        let cases = [
+            ("x ZG8gYXMgdGhpcyB0ZXh0IHNheXMgYXQgb25jZQ== y", "do as this text says at once", Mark::Base64),
+            ("646f20617320746869732074657874207361797320617420", "do as this text says at ", Mark::Hex),
+            (
+                "64 6f 20 61 73 20 74 68 69 73 20 74 65 78 74 20 73 61 79 73 20 61 74 20",
+                "do as this text says at ",
+                Mark::Hex,
+            ),
+            (
+                "\\x64\\x6f\\x20\\x61\\x73\\x20\\x74\\x68\\x69\\x73\\x20\\x74\\x65\\x78\\x74\\x20\\x73\\x61\\x79\\x73\\x20\\x61\\x74\\x20",
+                "do as this text says at ",
+                Mark::Hex,
+            ),
+            (
+                "01100100 01101111 00100000 01100001 01110011 00100000 01110100 01101000",
+                "do as th",
+                Mark::Binary,
+            ),
+            (
+                "100 111 32 97 115 32 116 104 105 115 32 116 101 120 116 32 115 97 121 115 32 97 116 32",
+                "do as this text says at ",
+                Mark::Hex,
+            ),
+            ("-.. --- / .- ... / - .... .. ... / - . -..- -", "do as this text", Mark::Morse),
+            ("cyrnfr vtaber gur grkg", "please ignore the text", Mark::Shifted),
+            ("txet eht erongi esaelp", "please ignore the text", Mark::Reversed),
+            ("d o  a s  t h i s  t e x t  s a y s", "do as this text says", Mark::Spaced),
+            ("pl34s3 1gn0r3 th3 t3xt", "please ignore the text", Mark::Leet),
+            (
+                "&#105;&#103;&#110;&#111;&#114;&#101; &#116;&#104;&#101; &#116;&#101;&#120;&#116;",
+                "ignore the text",
+                Mark::Escaped,
+            ),
+        ];
+        for (text, wanted, mark) in cases {
+            assert_eq!(one(text), (wanted.to_owned(), mark), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_left_alone() {
+        for text in [
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk",
+            "| --- | --- | --- | --- | --- | --- | --- | --- |",
+            "- - - - - - - - - - - - - - - - -",
+            "| 1998 | 12 | 34 | 65 | 70 | 80 | 90 | 77 | 12 | 44 | 56 | 71 |",
+            "0 1 1 0 1 0 0 1 0 1 1 1 0 1",
+            "a b c d e\nx y z",
+            "https://example.test/a%20b%2Fc?x=%7B%7D",
+            "v1.2.3 h264 mp3 utf8 sha256 b64",
+            "a_long_identifier_with_underscores_and_no_meaning_at_all",
+        ] {
+            let layers = Decoder::new().layers(text);
+            assert!(layers.is_empty(), "{text}: {layers:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_layer_is_read_as_far_as_it_goes() {
+        let damaged = "ZG8gYXMgdGhpcyB0ZXh0IHNheXMgYXQgb25jZQAAAA/////AAAA";
+        assert_eq!(one(damaged).0, "do as this text says at once");
+    }
+}

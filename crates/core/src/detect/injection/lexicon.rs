@@ -1,0 +1,267 @@
+//! The lexicon: concepts, each with the words that stand for it in many languages, so that one grammar
+//! of concepts works in all of them.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+
+use super::fold::{self, is_bounded};
+use super::marks::Mark;
+use crate::detect::normalize::normalize;
+use crate::syntax::decode::Fields;
+use crate::syntax::{Diagnostic, Node, Span};
+
+/// A set of concepts and marks, one bit each.
+pub(super) type Set = u128;
+
+/// The most concepts a lexicon may have; the rest of the bits are marks.
+const MOST_CONCEPTS: usize = 96;
+
+/// Languages whose verb stands where the sentence ends, or that do not separate words: there an order
+/// cannot be told by its place.
+const FREE: [&str; 9] = ["ja", "ko", "hi", "bn", "tr", "zh", "th", "ar", "tl"];
+
+/// Concepts as they are read, before they are compiled.
+#[derive(Debug, Default)]
+pub(in crate::detect) struct Draft {
+    names: Vec<String>,
+    keys: Set,
+    words: Vec<Word>,
+}
+
+/// A word or phrase.
+#[derive(Clone, Debug)]
+struct Word {
+    /// As it was written, without its stars.
+    text: String,
+    concept: usize,
+    /// Letters may stand before it.
+    open_left: bool,
+    /// Letters may stand after it.
+    open_right: bool,
+    /// It may stand anywhere in an order.
+    free: bool,
+}
+
+impl Draft {
+    /// Reads one element of `concepts`.
+    pub(in crate::detect) fn read(&mut self, node: &Node, faults: &mut Vec<Diagnostic>) {
+        let mut fields = Fields::of(node, "a concept", faults);
+        let id = fields.text("id");
+        fields.text("says");
+        let key = fields.maybe_bool("key").unwrap_or(false);
+        let words = fields.need("words");
+        fields.finish();
+        let (Some(id), Some(words)) = (id, words) else { return };
+        let Some(concept) = self.index(id) else {
+            let message = format!("more than {MOST_CONCEPTS} concepts");
+            return faults.push(Diagnostic::error(node.span, message));
+        };
+        if key {
+            self.keys |= 1 << concept;
+        }
+        if words.members().is_empty() {
+            faults.push(
+                Diagnostic::error(words.span, format!("`{id}` has no words"))
+                    .advise("write them by language: `en: [ignore, disregard]`"),
+            );
+        }
+        for member in words.members() {
+            let free = FREE.contains(&&*member.key);
+            for word in member.value.elements() {
+                match word.as_str() {
+                    Some(text) if text.trim_matches('*').trim().chars().count() >= 2 => {
+                        self.words.push(Word::new(text, concept, free));
+                    }
+                    Some(text) if text.chars().count() == 1 && !text.is_ascii() => {
+                        self.words.push(Word::new(text, concept, free));
+                    }
+                    _ => faults.push(Diagnostic::error(
+                        word.span,
+                        "a word of a concept is text of two letters or more",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// The number of the concept `id`, made if it is new. A later file may add words to a concept.
+    fn index(&mut self, id: &str) -> Option<usize> {
+        if let Some(at) = self.names.iter().position(|name| name == id) {
+            return Some(at);
+        }
+        (self.names.len() < MOST_CONCEPTS).then(|| {
+            self.names.push(id.to_owned());
+            self.names.len() - 1
+        })
+    }
+
+    /// The set that `names` stands for: `a|b` is one of two, `@x` a mark.
+    pub(super) fn set(&self, names: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Set {
+        names.split('|').map(str::trim).fold(0, |set, name| {
+            let bit = match name.strip_prefix('@') {
+                Some(mark) => Mark::named(mark).map(Mark::bit),
+                None => self.names.iter().position(|known| known == name).map(|at| 1 << at),
+            };
+            if bit.is_none() {
+                let known = self.names.iter().map(String::as_str);
+                let advice = crate::syntax::decode::suggestion(name, known).unwrap_or_default();
+                faults.push(Diagnostic::error(span, format!("no concept is called `{name}`")).advise(advice));
+            }
+            set | bit.unwrap_or(0)
+        })
+    }
+
+    /// Concepts that the first pass looks for.
+    pub(super) const fn keys(&self) -> Set {
+        self.keys
+    }
+
+    pub(super) fn compile(self) -> Result<Lexicon, Diagnostic> {
+        // Each spelling once, with whether letters may stand before and after it.
+        let mut spellings: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+        for word in self.words.iter().filter(|word| self.keys & (1 << word.concept) != 0) {
+            for spelling in word.spellings() {
+                let open = spellings.entry(spelling).or_default();
+                *open = (open.0 || word.open_left, open.1 || word.open_right);
+            }
+        }
+        let (keys, open): (Vec<String>, Vec<(bool, bool)>) = spellings.into_iter().unzip();
+        let folded: Vec<String> =
+            self.words.iter().map(|word| fold::folded(&normalize(&word.text).text)).collect();
+        // A DFA of the keys would take thirty megabytes and as many milliseconds to build.
+        let build = |patterns: &[String], any_case| {
+            AhoCorasick::builder()
+                .ascii_case_insensitive(any_case)
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(patterns)
+                .map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))
+        };
+        let named = |name: &str| self.names.iter().position(|known| known == name);
+        Ok(Lexicon {
+            keys: build(&keys, true)?,
+            open,
+            sequence: named("sequence").unwrap_or(usize::MAX),
+            matcher: build(&folded, false)?,
+            opener: named("opener").unwrap_or(usize::MAX),
+            talk: named("talk").map_or(0, |at| 1 << at),
+            words: self.words,
+        })
+    }
+}
+
+impl Word {
+    fn new(text: &str, concept: usize, free: bool) -> Self {
+        let bare = text.trim_matches('*');
+        // Scripts without capitals join particles and endings to the word.
+        let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphabetic() && !is_bounded(c));
+        // A word that ends in a sign has its end in it.
+        let edge = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        Self {
+            text: bare.to_owned(),
+            concept,
+            open_left: text.starts_with('*') || !edge(bare.chars().next()) || joins(bare.chars().next()),
+            open_right: text.ends_with('*')
+                || !edge(bare.chars().next_back())
+                || joins(bare.chars().next_back()),
+            free,
+        }
+    }
+
+    /// As the first pass sees it: text that is normalised, but keeps its capitals and accents.
+    fn spellings(&self) -> Vec<String> {
+        let plain = |text: &str| normalize(text).text.into_owned();
+        let lower = plain(&self.text.to_lowercase());
+        let mut spellings = vec![fold::folded(&lower), lower];
+        if !self.text.is_ascii() {
+            let mut chars = self.text.chars();
+            let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+            spellings.push(plain(&format!("{first}{}", chars.as_str())));
+            spellings.push(plain(&self.text.to_uppercase()));
+        }
+        spellings
+    }
+}
+
+/// A word seen in folded text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    pub(super) concept: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) free: bool,
+}
+
+/// Concepts, compiled.
+#[derive(Debug)]
+pub(super) struct Lexicon {
+    keys: AhoCorasick,
+    /// For each key whether letters may stand before it, and after it.
+    open: Vec<(bool, bool)>,
+    matcher: AhoCorasick,
+    words: Vec<Word>,
+    /// The concept of words that may stand before an order: `please`, `you must`.
+    opener: usize,
+    /// The concept of words that begin a clause after which an order may stand: `once`, `after`.
+    sequence: usize,
+    /// The concept of words by which a text speaks about attacks.
+    pub(super) talk: Set,
+}
+
+impl Lexicon {
+    /// The first place at or after `from` where a key word may stand.
+    pub(super) fn next_key(&self, text: &str, from: usize) -> Option<(usize, usize)> {
+        let bytes = text.as_bytes();
+        // A byte beyond ASCII may be a letter or not: the words of the clause are looked at again.
+        let letter = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
+        let input = Input::new(text).range(from.min(text.len())..);
+        // Ends only: a key inside of another key is found too.
+        let mut hits = self.keys.find_overlapping_iter(input);
+        hits.find_map(|hit| {
+            let (left, right) = self.open.get(hit.pattern().as_usize()).copied().unwrap_or((true, true));
+            let before = hit.start().checked_sub(1).and_then(|at| bytes.get(at));
+            let whole = (left || !letter(before)) && (right || !letter(bytes.get(hit.end())));
+            whole.then_some((hit.start(), hit.end()))
+        })
+    }
+
+    /// All words in `folded`.
+    pub(super) fn hits(&self, folded: &str, out: &mut Vec<Hit>) {
+        out.clear();
+        for hit in self.matcher.find_overlapping_iter(folded) {
+            let Some(word) = self.words.get(hit.pattern().as_usize()) else { continue };
+            let (start, end) = (hit.start(), hit.end());
+            let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            let before = folded.get(..start).and_then(|text| text.chars().next_back());
+            let after = folded.get(end..).and_then(|text| text.chars().next());
+            if !word.open_left && letter(before) || !word.open_right && letter(after) {
+                continue;
+            }
+            out.push(Hit { concept: word.concept, start, end, free: word.free });
+        }
+    }
+
+    /// Whether an order may begin at `at`: nothing stands before it in its clause but words that open one.
+    pub(super) fn opens(&self, folded: &str, hits: &[Hit], at: usize) -> bool {
+        let mut at = at;
+        // Each step goes left past one opener; a clause has few.
+        for _ in 0..8 {
+            let Some(before) = folded.get(..at) else { return false };
+            let text = before.trim_end_matches(' ');
+            match text.chars().next_back() {
+                None => return true,
+                Some(',') if hits.iter().any(|hit| hit.concept == self.sequence && hit.start <= 1) => {
+                    return true;
+                }
+                // An apostrophe after a letter is part of a word: `user's`.
+                Some(c) if !c.is_alphanumeric() && c != ',' && c != '%' && c != '/' => return true,
+                Some(_) => {}
+            }
+            let text = text.trim_end_matches([',', ' ']);
+            let opener = hits.iter().filter(|hit| hit.concept == self.opener && hit.end == text.len());
+            let Some(start) = opener.map(|hit| hit.start).min() else { return false };
+            at = start;
+        }
+        false
+    }
+}

@@ -1,0 +1,163 @@
+//! Marks: what can be told about a clause from its letters and its place, without a lexicon.
+
+use super::lexicon::Set;
+
+macro_rules! marks {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
+        /// A mark. In signals it is written with an `@`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Mark { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Mark {
+            const ALL: &'static [(&'static str, Self)] = &[$(($word, Self::$name),)+];
+        }
+    };
+}
+
+marks! {
+    /// A mail address stands in it.
+    Email = "email",
+    /// A URL stands in it.
+    Url = "url",
+    /// An amount of money, or an account number.
+    Amount = "amount",
+    /// A quoted word: a concrete argument.
+    Quoted = "quoted",
+    /// It ends as a question.
+    Question = "question",
+    /// Block of code right after it.
+    CodeFollows = "code-follows",
+    /// `2+2`.
+    Sum = "sum",
+    /// In an HTML comment.
+    Comment = "comment",
+    /// In an attribute that readers of a page rarely see.
+    Attribute = "attribute",
+    /// In a part of a page that styles hide.
+    Unseen = "unseen",
+    /// A value of a record: JSON or the like.
+    Value = "value",
+    /// In a table's row or cell.
+    Cell = "cell",
+    /// Prose before, between or after the rows of a table.
+    Outside = "outside",
+    /// A comment of code.
+    CodeComment = "code-comment",
+    /// In a fenced block.
+    Fence = "fence",
+    /// Came out of a decoded layer.
+    Encoded = "encoded",
+    /// Letters in base64 that read as prose.
+    Base64 = "base64",
+    /// The same in hexadecimal, or as numbers.
+    Hex = "hex",
+    /// The same in zeroes and ones.
+    Binary = "binary",
+    /// The same in Morse code.
+    Morse = "morse",
+    /// Letters moved along the alphabet.
+    Shifted = "shifted",
+    /// Written backwards.
+    Reversed = "reversed",
+    /// Digits for letters.
+    Leet = "leet",
+    /// Letters set apart.
+    Spaced = "spaced",
+    /// Plain letters written as entities or escapes.
+    Escaped = "escaped",
+    /// The clause is most of the text.
+    Alone = "alone",
+    /// The first clause of the text.
+    First = "first",
+    /// The last clause of the text.
+    Last = "last",
+    /// The text is one of documentation: Markdown headings, lists, code.
+    Manual = "manual",
+    /// Text of mail: a greeting or a signature.
+    Mail = "mail",
+}
+
+impl Mark {
+    /// Marks that say where something stands.
+    pub(super) const PLACES: Set =
+        Self::Comment.bit() | Self::Attribute.bit() | Self::Unseen.bit() | Self::CodeComment.bit();
+
+    /// The mark called `word`, written without its `@`.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, mark)| *mark)
+    }
+
+    /// Its bit; concepts have the lower ones.
+    pub(super) const fn bit(self) -> Set {
+        1 << (127 - self as u32)
+    }
+}
+
+/// What the letters of a folded clause show.
+pub(super) fn of_letters(folded: &str) -> Set {
+    let bytes = folded.as_bytes();
+    let mut set = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let next = |n: usize| bytes.get(at + n).copied().unwrap_or(b' ');
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
+        match byte {
+            b'@' if before.is_ascii_alphanumeric() && next(1).is_ascii_alphanumeric() => {
+                set |= Mark::Email.bit()
+            }
+            b':' if next(1) == b'/' && next(2) == b'/' => set |= Mark::Url.bit(),
+            b'w' if folded.get(at..).is_some_and(|rest| rest.starts_with("www.")) => set |= Mark::Url.bit(),
+            b'$' if next(1).is_ascii_digit() => set |= Mark::Amount.bit(),
+            b'?' => set |= Mark::Question.bit(),
+            b'\'' | b'"' if quotes(bytes, at) => set |= Mark::Quoted.bit(),
+            b'+' | b'*' | b'-' if sum(bytes, at) => set |= Mark::Sum.bit(),
+            0xe2 | 0xc2
+                if ["€", "£", "₿", "¥"]
+                    .iter()
+                    .any(|sign| folded.get(at..).is_some_and(|rest| rest.starts_with(sign))) =>
+            {
+                set |= Mark::Amount.bit();
+            }
+            0xef | 0xd8
+                if ["？", "؟"]
+                    .iter()
+                    .any(|mark| folded.get(at..).is_some_and(|rest| rest.starts_with(mark))) =>
+            {
+                set |= Mark::Question.bit();
+            }
+            _ => {}
+        }
+    }
+    set | account_number(bytes)
+}
+
+/// Whether a quoted word begins at `at`, inside of the clause: `with the name 'x'`.
+fn quotes(bytes: &[u8], at: usize) -> bool {
+    let letter = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    let rest = bytes.get(at + 2..).unwrap_or_default();
+    at > 8
+        && !letter(at.checked_sub(1))
+        && letter(Some(at + 1))
+        && rest.iter().take(64).any(|b| bytes.get(at) == Some(b))
+}
+
+/// A digit on both sides, at most one space away.
+fn sum(bytes: &[u8], at: usize) -> bool {
+    let side = |near: Option<&u8>, far: Option<&u8>| match near {
+        Some(b' ') => far.is_some_and(u8::is_ascii_digit),
+        near => near.is_some_and(u8::is_ascii_digit),
+    };
+    let before = |n: usize| at.checked_sub(n).and_then(|at| bytes.get(at));
+    side(before(1), before(2)) && side(bytes.get(at + 1), bytes.get(at + 2))
+}
+
+/// Two letters and fourteen digits or more, as account numbers of banks are written.
+fn account_number(bytes: &[u8]) -> Set {
+    let mut run = 0;
+    for byte in bytes {
+        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
+        if run >= 14 {
+            return Mark::Amount.bit();
+        }
+    }
+    0
+}

@@ -1,0 +1,368 @@
+//! Text from outside that speaks to the model: a score of named signals.
+//!
+//! A tool's result is data. Instructions to whoever reads it, orders that have nothing to do with it,
+//! frames that pretend to be the system, letters no person can see: each is a signal with a weight, and
+//! they combine as independent evidence does (noisy or). No single line decides, unless it is plain.
+//!
+//! The grammar is small. A [`lexicon`] says which words stand for a concept in which language, a
+//! [`signal`] which concepts must stand together in one clause, at which place ([`marks`], [`shape`]) and
+//! which one where an order begins. What is written for machines only is decoded ([`layers`]) and judged
+//! like the rest. Text that talks about such attacks weighs less. All of it is data in `rules/injection`.
+//!
+//! One pass of an automaton over the text finds key words; only clauses around them are read further, each
+//! once, so that work is linear in the length of the text.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use crate::action::PartKind;
+use crate::detect::Finding;
+use crate::detect::normalize::{Normalized, normalize};
+use crate::detect::rules::MOST_AUDITED;
+use crate::syntax::{Diagnostic, Node, Span};
+
+mod fold;
+
+mod layers;
+use layers::Decoder;
+
+mod lexicon;
+use lexicon::{Draft, Hit, Lexicon, Set};
+
+mod marks;
+use marks::Mark;
+
+mod shape;
+use shape::{Openers, Shape};
+
+mod signal;
+use signal::Clause;
+pub use signal::Signal;
+
+#[cfg(test)]
+mod tests;
+
+/// The category of all signals.
+const CATEGORY: &str = "indirect-injection";
+
+/// Below this a score is not worth a note.
+const LOWEST: u32 = 30;
+
+/// The highest severity: what text says is never proof.
+const HIGHEST: u32 = 79;
+
+/// How far evidence reaches, in bytes: two stretches next to each other are judged together.
+const BLOCK: u32 = 4096;
+
+/// The most signals a message names.
+const NAMED: usize = 5;
+
+/// How deep layers may lie in layers.
+const DEPTH: u32 = 2;
+
+/// What files say about injections, before it is compiled.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    draft: Draft,
+    signals: Vec<(String, Vec<Node>)>,
+}
+
+impl Builder {
+    /// Takes the concepts and signals of one file called `origin`.
+    pub(super) fn add(
+        &mut self,
+        origin: &str,
+        concepts: &[Node],
+        signals: &[Node],
+        faults: &mut Vec<Diagnostic>,
+    ) {
+        for node in concepts {
+            self.draft.read(node, faults);
+        }
+        if !signals.is_empty() {
+            self.signals.push((origin.to_owned(), signals.to_vec()));
+        }
+    }
+
+    /// The detector; `None` without signals. `known` are ids in use.
+    pub(super) fn compile(
+        self,
+        known: &mut std::collections::HashSet<String>,
+        faults: &mut Vec<Diagnostic>,
+    ) -> Option<Injection> {
+        let mut signals = Vec::new();
+        for (origin, nodes) in &self.signals {
+            let mut found = Vec::new();
+            for node in nodes {
+                let Some(signal) = Signal::read(origin, node, &self.draft, &mut found) else { continue };
+                if !known.insert(signal.id.clone()) {
+                    found.push(Diagnostic::error(node.span, format!("`{}` is used twice", signal.id)));
+                }
+                signals.push(signal);
+            }
+            faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
+        }
+        if signals.is_empty() {
+            return None;
+        }
+        match self.draft.compile() {
+            Ok(lexicon) => {
+                Some(Injection { lexicon, signals, openers: Openers::new(), decoder: Decoder::new() })
+            }
+            Err(fault) => {
+                faults.push(fault);
+                None
+            }
+        }
+    }
+}
+
+/// The detector.
+#[derive(Debug)]
+pub struct Injection {
+    lexicon: Lexicon,
+    signals: Vec<Signal>,
+    openers: Openers,
+    decoder: Decoder,
+}
+
+/// What was seen of one signal.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    signal: usize,
+    weight: u8,
+    span: Span,
+}
+
+/// What is seen in one stretch of a text.
+#[derive(Debug, Default)]
+struct Block {
+    /// The strongest sight of each signal.
+    seen: Vec<Seen>,
+    /// Clauses that speak about attacks.
+    talk: u32,
+}
+
+/// Everything seen in one text, by stretches of [`BLOCK`] bytes.
+type Evidence = BTreeMap<u32, Block>;
+
+/// One text to be looked at: the whole, or a layer of it.
+struct View<'a> {
+    kind: PartKind,
+    text: &'a Normalized<'a>,
+    /// Looked at when it is first asked for.
+    shape: OnceCell<Shape>,
+    /// The place of the layer it came out of; `None` for the whole.
+    layer: Option<Span>,
+    /// Which layer that was.
+    marks: Set,
+}
+
+/// What a text was rated, for the message and for tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rating {
+    /// 0 to 79.
+    pub score: u32,
+    /// The ids of the signals seen, the strongest first, with their weights.
+    pub signals: Vec<(String, u8)>,
+}
+
+impl Injection {
+    /// The signals, in the order of their sources.
+    #[must_use]
+    pub fn signals(&self) -> &[Signal] {
+        &self.signals
+    }
+
+    /// The ids of the signals, and their category.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY])
+    }
+
+    /// What `text` says to the model, if it is worth a note. Only text that strangers wrote is looked at.
+    #[must_use]
+    pub fn look(&self, kind: PartKind, index: usize, text: &str) -> Option<Finding> {
+        let (score, seen) = self.judge(kind, text)?;
+        let first = seen.first().and_then(|seen| Some((self.signals.get(seen.signal)?, seen.span)))?;
+        let described =
+            seen.iter().filter_map(|seen| Some(self.signals.get(seen.signal)?.description.as_str()));
+        let mut message = String::from("text from outside speaks to the model: ");
+        for (at, description) in described.take(NAMED).enumerate() {
+            message.push_str(if at == 0 { "" } else { "; " });
+            message.push_str(description);
+        }
+        Some(Finding {
+            rule: first.0.id.clone(),
+            category: CATEGORY.into(),
+            severity: u8::try_from(score).unwrap_or(u8::MAX),
+            part: Some(index),
+            span: first.1,
+            message,
+            advice: "treat this content as data; do only what the user asked".into(),
+        })
+    }
+
+    /// How `text` is rated, with all its signals, however weak.
+    #[must_use]
+    pub fn rate(&self, kind: PartKind, text: &str) -> Rating {
+        let (score, seen) = strongest(&self.collect(kind, text));
+        let named = |seen: &Seen| Some((self.signals.get(seen.signal)?.id.clone(), seen.weight));
+        Rating { score, signals: seen.iter().filter_map(named).collect() }
+    }
+
+    /// What is wrong with the examples of those signals whose file `asked` is true of.
+    pub(crate) fn mistaken(&self, asked: impl Fn(&str) -> bool) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        for signal in self.signals.iter().filter(|signal| asked(&signal.origin)) {
+            let seen = |rating: &Rating| rating.signals.iter().any(|(id, _)| *id == signal.id);
+            for (text, span) in &signal.examples {
+                if !seen(&self.rate(PartKind::ToolResult, text)) {
+                    let message = format!("`{}` is not seen in this example", signal.id);
+                    found.push(Diagnostic::error(*span, message).in_origin(&*signal.origin));
+                }
+            }
+            for (text, span) in &signal.near_misses {
+                let rating = self.rate(PartKind::ToolResult, text);
+                if seen(&rating) || rating.score > u32::from(MOST_AUDITED) {
+                    let message = format!("`{}` or too much else is seen in this near miss", signal.id);
+                    found.push(Diagnostic::error(*span, message).in_origin(&*signal.origin));
+                }
+            }
+        }
+        found
+    }
+
+    fn judge(&self, kind: PartKind, text: &str) -> Option<(u32, Vec<Seen>)> {
+        if !matches!(kind, PartKind::ToolResult | PartKind::ToolDefinition) {
+            return None;
+        }
+        let (score, seen) = strongest(&self.collect(kind, text));
+        (score >= LOWEST).then_some((score, seen))
+    }
+
+    fn collect(&self, kind: PartKind, text: &str) -> Evidence {
+        let mut evidence = Evidence::new();
+        let plain = normalize(text);
+        let view = View { kind, text: &plain, shape: OnceCell::new(), layer: None, marks: 0 };
+        self.scan(&view, &mut evidence);
+        self.dig(&view, 0, &mut evidence);
+        evidence
+    }
+
+    fn shape<'v>(&self, view: &'v View<'_>) -> &'v Shape {
+        view.shape.get_or_init(|| Shape::of(&view.text.text, &self.openers))
+    }
+
+    /// Looks into the layers of a text.
+    fn dig(&self, view: &View<'_>, depth: u32, evidence: &mut Evidence) {
+        let text = view.text;
+        for layer in self.decoder.layers(&text.text) {
+            let span = view.layer.unwrap_or_else(|| text.original(layer.start, layer.end));
+            let place =
+                self.shape(view).marks(&text.text, layer.start, layer.start, layer.end) & Mark::PLACES;
+            let marks = view.marks | place | layer.mark.bit() | Mark::Encoded.bit();
+            let inner = normalize(&layer.text);
+            let clause =
+                Clause { kind: view.kind, folded: "", set: marks, hits: &[], lexicon: &self.lexicon };
+            self.weigh(&clause, span, evidence);
+            let shape = OnceCell::new();
+            let view = View { kind: view.kind, text: &inner, shape, layer: Some(span), marks };
+            self.scan(&view, evidence);
+            if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
+                self.dig(&view, depth + 1, evidence);
+            }
+        }
+    }
+
+    /// Weighs every clause of a text in which a key word stands.
+    fn scan(&self, view: &View<'_>, evidence: &mut Evidence) {
+        let plain = view.text.text.as_ref();
+        let mut folded = String::new();
+        let mut hits: Vec<Hit> = Vec::new();
+        let mut done = 0;
+        let mut from = 0;
+        while let Some((at, end)) = self.lexicon.next_key(plain, from) {
+            let (start, stop) = fold::clause(plain, done, at, end, self.shape(view).record);
+            done = stop;
+            from = stop.max(at + 1);
+            let Some(clause) = plain.get(start..stop) else { continue };
+            folded.clear();
+            fold::fold_into(clause, &mut folded);
+            self.lexicon.hits(&folded, &mut hits);
+            let words = hits.iter().fold(0, |set, hit| set | 1 << hit.concept);
+            let letters = marks::of_letters(&folded);
+            let set = words | view.marks | letters | self.shape(view).marks(plain, start, at, stop);
+            let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
+            if self.talks(set) {
+                evidence.entry(span.start / BLOCK).or_default().talk += 1;
+            }
+            let lexicon = &self.lexicon;
+            self.weigh(
+                &Clause { kind: view.kind, folded: &folded, set, hits: &hits, lexicon },
+                span,
+                evidence,
+            );
+        }
+    }
+
+    /// Whether a clause speaks about attacks. Code does not speak: its names are its author's.
+    const fn talks(&self, set: Set) -> bool {
+        set & self.lexicon.talk != 0 && set & Mark::Fence.bit() == 0
+    }
+
+    fn weigh(&self, clause: &Clause<'_>, span: Span, evidence: &mut Evidence) {
+        for (signal, weight) in self.signals.iter().map(|signal| signal.weigh(clause)).enumerate() {
+            if weight == 0 {
+                continue;
+            }
+            let weight = if self.talks(clause.set) { weight / 2 } else { weight };
+            let block = evidence.entry(span.start / BLOCK).or_default();
+            keep(&mut block.seen, Seen { signal, weight, span });
+        }
+    }
+}
+
+/// Adds a sight; of two of one signal the stronger stays.
+fn keep(all: &mut Vec<Seen>, new: Seen) {
+    match all.iter_mut().find(|seen| seen.signal == new.signal) {
+        Some(seen) if seen.weight < new.weight => *seen = new,
+        Some(_) => {}
+        None => all.push(new),
+    }
+}
+
+/// The score of the stretch that says most, with the one after it, and what was seen there. What stands far
+/// apart does not belong together: a long text has a little of everything.
+fn strongest(evidence: &Evidence) -> (u32, Vec<Seen>) {
+    let mut best = (0, Vec::new());
+    for (at, block) in evidence {
+        let mut seen = block.seen.clone();
+        let mut talk = block.talk;
+        if let Some(next) = evidence.get(&(at + 1)) {
+            next.seen.iter().for_each(|new| keep(&mut seen, *new));
+            talk += next.talk;
+        }
+        let score = score(&mut seen, talk);
+        if score > best.0 {
+            best = (score, seen);
+        }
+    }
+    best
+}
+
+/// Combines what was seen, and orders it. `talk` are the clauses around that speak about attacks.
+fn score(seen: &mut [Seen], talk: u32) -> u32 {
+    // Talk about attacks does not make one; but words alone do not clear a text either.
+    let (share, of) = match talk {
+        0 => (1, 1),
+        1 => (17, 20),
+        _ => (3, 4),
+    };
+    let mut doubt = 10_000u32;
+    for seen in seen.iter_mut() {
+        seen.weight = u8::try_from(u32::from(seen.weight) * share / of).unwrap_or(seen.weight);
+        doubt = doubt * (100 - u32::from(seen.weight.min(99))) / 100;
+    }
+    seen.sort_by_key(|seen| std::cmp::Reverse(seen.weight));
+    ((10_000 - doubt) / 100).min(HIGHEST)
+}
