@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::action::usage::Price;
 use crate::syntax::Span;
+use crate::usage::Price;
 
 /// The answer, weakest first: the strongest reason wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -24,6 +24,8 @@ pub mod action;
 
 pub mod url;
 
+pub mod usage;
+
 pub mod detect;
 
 pub mod session;

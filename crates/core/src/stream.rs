@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::action::usage::Usage;
 use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
 use crate::decision::Coverage;
 use crate::syntax::json;
+use crate::usage::Usage;
 use crate::wire::dialect::Reader;
 use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::lines::{self, Piece};

@@ -9,9 +9,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use doorward_core::action::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
 use doorward_core::decision::{Charge, Later};
 use doorward_core::policy::{Counters, Policy, Reservation, Use, exceeded};
+use doorward_core::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
 use doorward_core::{Action, Decision};
 use doorward_store::{Counted, Owed, Store};
 

@@ -5,15 +5,16 @@
 use crate::source::{Source, line, rust};
 
 /// `None` means: all of them.
-const LAW: [(&str, Option<&[&str]>); 12] = [
+const LAW: [(&str, Option<&[&str]>); 13] = [
     ("syntax", Some(&[])),
     ("url", Some(&[])),
-    ("decision", Some(&["syntax"])),
-    ("action", Some(&["syntax", "url", "decision"])),
-    ("wire", Some(&["syntax", "url", "decision", "action"])),
+    ("usage", Some(&[])),
+    ("decision", Some(&["syntax", "usage"])),
+    ("action", Some(&["syntax", "url", "usage", "decision"])),
+    ("wire", Some(&["syntax", "url", "usage", "decision", "action"])),
     ("detect", Some(&["syntax", "url", "decision", "action"])),
     ("session", Some(&["syntax", "url", "decision", "action", "detect"])),
-    ("policy", Some(&["syntax", "url", "decision", "action", "detect", "session"])),
+    ("policy", Some(&["syntax", "url", "usage", "decision", "action", "detect", "session"])),
     ("routes", Some(&["syntax", "decision", "action", "wire"])),
     ("engine", None),
     ("stream", None),

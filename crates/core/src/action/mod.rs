@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decision::Coverage;
+use crate::usage::Asked;
 
 pub mod alone;
 
@@ -13,8 +14,6 @@ pub mod request;
 pub mod shell;
 
 pub mod tools;
-
-pub mod usage;
 
 mod effect;
 pub use effect::{AssetClass, Capability, Effect, Flow, Target};
@@ -208,7 +207,7 @@ pub struct Action {
     /// What of it could be read.
     pub coverage: Coverage,
     /// Which model it asks for a reply.
-    pub asked: usage::Asked,
+    pub asked: Asked,
     /// The HTTP request it is, if the door it came through saw one.
     pub request: Option<Arc<request::Request>>,
     /// What is wrong with it on the wire, if anything: a call whose arguments are not one strict JSON
@@ -233,7 +232,7 @@ impl Action {
             effects: Vec::new(),
             parts: Vec::new(),
             coverage: Coverage::Full,
-            asked: usage::Asked::Nothing,
+            asked: Asked::Nothing,
             request: None,
             fault: None,
         }

@@ -11,11 +11,11 @@ use super::request::Field;
 use super::rule::Rule;
 use super::truth::Truth;
 use super::{Given, Policy};
-use crate::action::usage::{Asked, Price, decimal};
 use crate::action::{Action, ActionKind, Target};
 use crate::decision::{Charge, CounterId, Later, Layer, Reason, Verdict};
 use crate::session::Millis;
 use crate::url::Url;
+use crate::usage::{Asked, Price, decimal};
 
 /// The most endpoints of one action that are told apart; the rest counts as one that cannot be read.
 const MOST_ENDPOINTS: usize = 64;

@@ -3,10 +3,10 @@
 use super::layers::Level;
 use super::number::Decimal;
 use super::rule::Place;
-use crate::action::usage::{Price, decimal};
 use crate::detect::glob::Glob;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Kind, Node, Span};
+use crate::usage::{Price, decimal};
 
 /// The highest price of a million tokens, and the largest limit in money, in billionths: 10^9 of the currency.
 pub(super) const DEAREST: u64 = 1_000_000_000_000_000_000;

@@ -11,9 +11,9 @@ use super::splice::{Edit, Piece, splice};
 use super::stray::check_keys;
 use super::template::Varying;
 use super::text_tools::{Heard, List, Reading};
-use crate::action::usage::Usage;
 use crate::decision::Coverage;
 use crate::syntax::{Kind, Node, Span, json};
+use crate::usage::Usage;
 
 /// A call within one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,8 +2,8 @@
 //! the output all that was written, thinking as well, each token once.
 
 use super::frame::Observation;
-use crate::action::usage::Usage;
 use crate::syntax::Node;
+use crate::usage::Usage;
 
 /// Anthropic: `input_tokens` are those that neither came from a cache nor went to one. `output_tokens` hold thinking.
 pub(super) fn anthropic(node: &Node, saw: &mut Vec<Observation>) {

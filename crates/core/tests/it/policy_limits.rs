@@ -1,6 +1,5 @@
 //! Limits: what counts, on which counter, and that two rules never count on the same one by accident.
 
-use doorward_core::action::usage::Asked;
 use doorward_core::action::{
     Action, ActionKind, AssetClass, Capability, Door, Part, PartKind, Target, alone,
 };
@@ -8,6 +7,7 @@ use doorward_core::decision::{Charge, Later, Verdict};
 use doorward_core::detect::destination::Lists;
 use doorward_core::policy::{Counters, Given, Policy, exceeded};
 use doorward_core::session::Facts;
+use doorward_core::usage::Asked;
 
 use crate::policy::{call, effect, faults, fetch, policy};
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use doorward_core::action::usage::{Asked, Tokens};
 use doorward_core::action::{Action, ActionKind, Door, Part, PartKind, alone};
 use doorward_core::decision::{Charge, Later};
 use doorward_core::detect::destination::Lists;
@@ -11,6 +10,7 @@ use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Counters, Level, Texts, exceeded};
 use doorward_core::syntax::{Node, json};
+use doorward_core::usage::{Asked, Tokens};
 use doorward_core::{Engine, Facts, Verdict};
 use doorward_testkit::policy::{Reference, Running, Situation, Tally};
 

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use doorward_core::action::usage::{Size, Tokens, UNSEEN_OUTPUT};
 use doorward_core::decision::CounterId;
 use doorward_core::policy::{Counters, Policy, Use};
+use doorward_core::usage::{Size, Tokens, UNSEEN_OUTPUT};
 use doorward_ledger::Receipt;
 use doorward_ledger::canonical::{Object, Value};
 use doorward_ledger::receipt::Kind;

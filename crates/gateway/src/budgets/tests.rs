@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use doorward_core::action::ActionKind;
-use doorward_core::action::usage::{Asked, Usage};
 use doorward_core::detect::rules::{RuleSet, shipped};
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
+use doorward_core::usage::{Asked, Usage};
 use doorward_core::{Action, Door, Engine};
 use doorward_ledger::{Durability, Log, SigningKey};
 use doorward_store::{Home, HomeLock, Options, Store};

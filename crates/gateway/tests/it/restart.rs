@@ -204,7 +204,7 @@ async fn a_reply_that_ran_when_the_process_was_killed_counts() {
             agent.into(),
             session.into(),
         );
-        action.asked = doorward_core::action::usage::Asked::Model("m".into());
+        action.asked = doorward_core::usage::Asked::Model("m".into());
         let permit = door.gateway.pass(action, doorward_gateway::record::Nothing).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         let door = door.crash(upstream(&provider)).await;

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_core::Verdict;
-use doorward_core::action::usage::Asked;
 use doorward_core::action::{ActionKind, Capability, Target};
 use doorward_core::syntax::{Kind, Node};
 use doorward_core::url::{Url, authority};
+use doorward_core::usage::Asked;
 
 use super::destination::Said;
 use super::matcher::Situation;
