@@ -8,6 +8,7 @@ pub const USAGE: &str = "\
 cargo xtask agents [--only AGENT,…] [--json]
 cargo xtask bench model|policy …
 cargo xtask fuzz all|TARGET,… …
+cargo xtask scoreboard [--corpora DIR] [--json] …
 cargo xtask soak [--minutes N] [--rate N] …
 cargo xtask test [--only STEP,…] [--fail-fast] [--rounds N]
 
@@ -41,6 +42,8 @@ pub enum Request {
     Bench(Vec<String>),
     /// Fuzz, with these arguments.
     Fuzz(Vec<String>),
+    /// Score detection on labelled text, with these arguments.
+    Scoreboard(Vec<String>),
     /// Keep up a steady load, with these arguments.
     Soak(Vec<String>),
     /// Run checks.
@@ -69,6 +72,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         }
         Some("bench") => return Ok(Request::Bench(arguments.collect())),
         Some("fuzz") => return Ok(Request::Fuzz(arguments.collect())),
+        Some("scoreboard") => return Ok(Request::Scoreboard(arguments.collect())),
         Some("soak") => return Ok(Request::Soak(arguments.collect())),
         Some("test") => {}
         Some(other) => return Err(format!("unknown command `{other}`")),

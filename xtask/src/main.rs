@@ -11,6 +11,7 @@ mod node;
 mod process;
 mod python;
 mod report;
+mod scoreboard;
 mod soak;
 mod steps;
 mod targets;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Ok(Request::Agents(options)) => end(agents::run(&options)),
         Ok(Request::Test(options)) => end(steps::run(&options)),
         Ok(Request::Fuzz(arguments)) => end(fuzz::run(&arguments)),
+        Ok(Request::Scoreboard(arguments)) => end(scoreboard::run(&arguments)),
         Ok(Request::Soak(arguments)) => soak::run(&arguments),
         Err(error) => {
             report::complain(&format!("xtask: {error}\n\n{}", arguments::USAGE));

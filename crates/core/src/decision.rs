@@ -230,6 +230,9 @@ pub struct Decision {
     pub duties: Duties,
     /// What it costs.
     pub charges: Charges,
+    /// The highest entropy of a token in what was looked at, in hundredths of bits per character; 0 if none has a
+    /// score.
+    pub entropy: u16,
     /// What was in force when it was judged.
     pub epoch: Epoch,
 }

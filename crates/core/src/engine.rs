@@ -8,7 +8,7 @@ use crate::action::{Action, ActionKind, Effect, Flow, PartKind, Source};
 use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
 use crate::detect::destination::Crossing;
-use crate::detect::rules::{MOST_AUDITED, RuleSet, shipped};
+use crate::detect::rules::{MOST_AUDITED, RuleSet};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Kill, Remembered};
 use crate::syntax::{self, Diagnostic};
@@ -83,7 +83,7 @@ impl Engine {
     /// # Errors
     /// The faults of what is shipped; a test keeps it from having any.
     pub fn shipped(around: Surroundings) -> Result<Self, Vec<Diagnostic>> {
-        let rules = RuleSet::compile(shipped())?;
+        let rules = RuleSet::shipped()?;
         let policy = Policy::compile(&[syntax::Source { name: "shipped policy", text: SHIPPED }])?;
         Ok(Self::new(Arc::new(rules), Arc::new(policy), around))
     }
@@ -118,7 +118,7 @@ impl Engine {
         if acts(action.kind) {
             self.floor.judge(action, effects, &readings, &mut reasons);
         }
-        let findings = self.findings(action, effects, &readings, facts);
+        let (findings, entropy) = self.findings(action, effects, &readings, facts);
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
@@ -132,6 +132,7 @@ impl Engine {
         // Last, because nothing softens it.
         reasons.extend(killed(facts.kill));
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
+        decision.entropy = hundredths(entropy);
         decision.reasons.truncate(MOST_REASONS);
         if decision.verdict < Verdict::Quarantine {
             decision.charges = Charges(self.policy.charges(action, &given));
@@ -144,7 +145,7 @@ impl Engine {
     pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
         let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
-        let findings = self.findings(action, effects, &readings, facts);
+        let (findings, _) = self.findings(action, effects, &readings, facts);
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         self.policy.explain(action, &given)
@@ -183,13 +184,13 @@ impl Engine {
         effects: &[Effect],
         readings: &[(usize, Reading)],
         facts: &Facts,
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, f32) {
         let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
         let spoken: Vec<(usize, String)> =
             readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
-        let mut findings = self.rules.findings(action, effects, &spoken, &remembered);
+        let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered);
         findings.extend(self.destinations(action, effects, readings));
-        findings
+        (findings, entropy)
     }
 
     /// What detectors find in where it leads.
@@ -253,6 +254,11 @@ impl Engine {
         let advice = "write it plainly: spelled-out commands, no encoded or generated code";
         Some(reason("coverage.partial", Layer::Detect, verdict, severity, message, advice))
     }
+}
+
+/// Bits per character in hundredths; no text has more than eight bits.
+fn hundredths(bits: f32) -> u16 {
+    (bits.clamp(0.0, 8.0) * 100.0).round() as u16
 }
 
 /// A reason about the action as a whole.

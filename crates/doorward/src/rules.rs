@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::secrets::Secrets;
 use doorward_core::engine::examples;
 use doorward_core::syntax::{Diagnostic, Source, Span};
 
@@ -126,7 +127,9 @@ impl GatheredRules {
         let own = self.texts.iter().map(|(name, text)| Source { name, text });
         let sources: Vec<Source<'_>> = shipped().iter().copied().chain(own).collect();
         let registries = registries::learnt().registries.iter().cloned();
-        match RuleSet::compile(&sources).map(|rules| Arc::new(rules.with_registries(registries))) {
+        match RuleSet::with(&sources, Some(Secrets::shipped()))
+            .map(|rules| Arc::new(rules.with_registries(registries)))
+        {
             Ok(rules) => {
                 faults.extend(examples::mistaken(&rules, |origin| self.has(origin)));
                 if faults.is_empty() { Ok(rules) } else { Err(faults) }

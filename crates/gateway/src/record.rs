@@ -624,6 +624,7 @@ fn decision_record<'a>(
     DecisionRecord {
         verdict: decision.verdict.as_str(),
         risk: decision.risk,
+        entropy: decision.entropy,
         mode: mode.as_str(),
         enforced,
         coverage: "",

@@ -16,6 +16,8 @@ pub mod normalize;
 
 pub mod rules;
 
+pub mod secrets;
+
 /// What a detector saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

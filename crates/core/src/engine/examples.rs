@@ -111,7 +111,7 @@ impl Engine {
     fn finds(&self, example: &Example, rule: &str, category: &str) -> Result<bool, Diagnostic> {
         let action = read(example)?;
         let readings = super::readings(&action);
-        let found = self.findings(&action, &action.effects, &readings, &Facts::default());
+        let (found, _) = self.findings(&action, &action.effects, &readings, &Facts::default());
         Ok(found.iter().any(|finding| finding.rule == rule && finding.category == category))
     }
 

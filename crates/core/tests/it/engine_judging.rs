@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward_core::action::{Action, ActionKind, Door, Part, PartKind, Source, ToolUse, alone};
 use doorward_core::decision::Coverage;
-use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::session::{Kill, Remembered};
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 fn engine_with(policy: &str) -> Engine {
     let policy = Policy::compile(&[syntax::Source { name: "p", text: policy }]).unwrap();
-    let rules = RuleSet::compile(shipped()).unwrap();
+    let rules = RuleSet::shipped().unwrap();
     Engine::new(Arc::new(rules), Arc::new(policy), Surroundings::default())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::action::alone;
-use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::{Decision, Engine, Facts, Verdict};
@@ -11,7 +11,7 @@ use doorward_core::{Decision, Engine, Facts, Verdict};
 use crate::policy::{faults, policy};
 
 fn engine(policy: Policy) -> Engine {
-    let rules = RuleSet::compile(shipped()).unwrap();
+    let rules = RuleSet::shipped().unwrap();
     Engine::new(Arc::new(rules), Arc::new(policy), Surroundings::default())
 }
 
@@ -62,7 +62,7 @@ fn it_holds_only_where_all_of_the_action_is_meant() {
 
 #[test]
 fn a_finding_that_no_detector_makes_is_a_fault() {
-    let rules = RuleSet::compile(shipped()).unwrap();
+    let rules = RuleSet::shipped().unwrap();
     let check = |rule: &str| {
         let policy = policy(&format!("default: allow\nrules:\n  - {rule}\n"));
         policy.check_findings(rules.names()).map_or_else(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::Engine;
-use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
@@ -19,7 +19,7 @@ fn answer() -> Vec<u8> {
 fn engine(limit: &str) -> Arc<Engine> {
     let text = format!("default: allow\nrules: [{{ name: rate, limit: {limit} }}]\n");
     let policy = Policy::compile(&[Source { name: "policy.yaml", text: &text }]).unwrap();
-    let rules = RuleSet::compile(shipped()).unwrap();
+    let rules = RuleSet::shipped().unwrap();
     Arc::new(Engine::new(rules.into(), policy.into(), Surroundings::default()))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::Engine;
-use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
@@ -19,7 +19,7 @@ async fn passes(rule: &str) -> bool {
     let text = format!("default: allow\nrules: [{{ name: r, deny: {rule} }}]\n");
     let policy = Policy::compile(&[Source { name: "policy.yaml", text: &text }])
         .unwrap_or_else(|faults| panic!("{rule}: {faults:?}"));
-    let rules = RuleSet::compile(shipped()).unwrap();
+    let rules = RuleSet::shipped().unwrap();
     let engine = Engine::new(rules.into(), policy.into(), Surroundings::default());
     door.gateway.put_in_force(Arc::new(engine), Mode::Block);
     let status = door.ask(Protocol::Anthropic, true, &[]).await.status;

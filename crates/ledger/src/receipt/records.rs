@@ -191,6 +191,8 @@ pub struct DecisionRecord<'a> {
     pub verdict: &'a str,
     /// 0 to 100.
     pub risk: u8,
+    /// The highest entropy of a token, in hundredths of bits per character; 0 is left out.
+    pub entropy: u16,
     /// Effective mode when it was decided.
     pub mode: &'a str,
     /// Whether the verdict was carried out (false in monitor, dry-run and observe).
@@ -214,6 +216,9 @@ impl DecisionRecord<'_> {
         let mut object = Object::new();
         object.set("verdict", clip(self.verdict, NAME));
         object.set("risk", u32::from(self.risk));
+        if self.entropy > 0 {
+            object.set("entropy", u32::from(self.entropy));
+        }
         object.set("mode", clip(self.mode, NAME));
         object.set("enforced", self.enforced);
         object.set("coverage", clip(self.coverage, MESSAGE));

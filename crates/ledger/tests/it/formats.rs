@@ -132,6 +132,7 @@ fn the_worst_receipt_fits_and_what_is_left_out_is_counted() {
     let decision = DecisionRecord {
         verdict: text,
         risk: 100,
+        entropy: 0,
         mode: text,
         coverage: text,
         reasons: vec![reason; 1000],

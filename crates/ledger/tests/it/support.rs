@@ -51,6 +51,7 @@ pub fn decision(n: u64) -> Leaf {
     let decision = DecisionRecord {
         verdict: "block",
         risk: 95,
+        entropy: 0,
         mode: "block",
         enforced: true,
         coverage: "full",

@@ -12,6 +12,7 @@ use crate::detect::Finding;
 use crate::detect::destination::{Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::detect::injection::{Builder, Injection};
+use crate::detect::secrets::{self, Secrets};
 use crate::syntax::{Diagnostic, Source, Span, digest};
 
 mod decode;
@@ -103,6 +104,22 @@ impl RuleSet {
     /// # Errors
     /// All faults in all sources; nothing is loaded if there is one.
     pub fn compile(sources: &[Source<'_>]) -> Result<Self, Vec<Diagnostic>> {
+        Self::with(sources, None)
+    }
+
+    /// The shipped rules and the shipped table of credentials.
+    ///
+    /// # Errors
+    /// The faults of what is shipped; a test keeps it from having any.
+    pub fn shipped() -> Result<Self, Vec<Diagnostic>> {
+        Self::with(shipped(), Some(Secrets::shipped()))
+    }
+
+    /// Compiles rules from `sources`, to look for credentials too if `secrets` are given.
+    ///
+    /// # Errors
+    /// All faults in all sources; nothing is loaded if there is one.
+    pub fn with(sources: &[Source<'_>], secrets: Option<Secrets>) -> Result<Self, Vec<Diagnostic>> {
         let mut faults = Vec::new();
         let mut conditions = Vec::new();
         let mut known = std::collections::HashSet::new();
@@ -126,7 +143,7 @@ impl RuleSet {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let texts = Texts::compile(conditions).map_err(|fault| vec![fault])?;
+        let texts = Texts::compile(conditions, secrets).map_err(|fault| vec![fault])?;
         let revision = digest(sources.iter().map(|source| source.text));
         Ok(Self { rules, texts, injection, lists, revision })
     }
@@ -175,7 +192,8 @@ impl RuleSet {
 
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
     /// of parts, such as a command line without the quotes that hide its words. Parts for which `skip`
-    /// says so are not looked at.
+    /// says so are not looked at. With it the highest entropy of a token in the parts that were looked at, in bits per
+    /// character ([`secrets::entropy`]).
     #[must_use]
     pub fn findings(
         &self,
@@ -183,14 +201,19 @@ impl RuleSet {
         effects: &[Effect],
         spoken: &[(usize, String)],
         skip: &dyn Fn(usize) -> bool,
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, f32) {
         let mut findings = Vec::new();
+        let mut entropy = 0.0f32;
         let mut anywhere = self.texts.nothing_seen();
         for (index, part) in action.parts.iter().enumerate() {
             if skip(index) {
                 continue;
             }
-            let mut seen = self.texts.look(part.kind, &part.text);
+            let mut seen = self.texts.look(part.kind, &part.text, &action.agent);
+            let (score, span) = seen.entropy();
+            entropy = score.max(entropy);
+            let limits = self.texts.limits(&action.agent);
+            findings.extend(secrets::high_entropy(score, limits, part.kind, index, span));
             for (_, text) in spoken.iter().filter(|(of, _)| *of == index) {
                 self.texts.look_again(part.kind, text, &mut seen);
             }
@@ -211,14 +234,14 @@ impl RuleSet {
                 findings.push(rule.finding(None, Span::default(), &about));
             }
         }
-        findings
+        (findings, entropy)
     }
 
     /// What the rules see in one piece of text.
     #[must_use]
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
-        self.judge_part(kind, 0, &self.texts.look(kind, text), &[], &mut findings);
+        self.judge_part(kind, 0, &self.texts.look(kind, text, ""), &[], &mut findings);
         findings.extend(self.injection.as_ref().and_then(|injection| injection.look(kind, 0, text)));
         findings
     }
@@ -234,6 +257,7 @@ impl RuleSet {
         if seen.is_empty() {
             return;
         }
+        out.extend(seen.secrets().iter().map(|(secret, span)| secrets::finding(secret, kind, index, *span)));
         for rule in self.rules.iter().filter(|rule| rule.by_text) {
             let mut context = Context { effects, seen, witness: None };
             if !context.holds(&rule.when) {

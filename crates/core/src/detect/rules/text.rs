@@ -8,6 +8,8 @@ use regex::Regex;
 
 use crate::action::PartKind;
 use crate::detect::normalize::{Hidden, Normalized, normalize};
+use crate::detect::secrets::entropy::Limits;
+use crate::detect::secrets::{self, Owner, Secrets};
 use crate::syntax::{Diagnostic, Span, json};
 
 /// One condition.
@@ -50,6 +52,27 @@ impl HiddenKind {
 /// How many matches of a regular expression are tried against its `unless`.
 const TRIES: usize = 64;
 
+/// Literals, each once.
+#[derive(Default)]
+struct Literals {
+    words: Vec<String>,
+    owners: Vec<Vec<usize>>,
+    owners_of_secrets: Vec<Vec<Owner>>,
+    known: HashMap<String, usize>,
+}
+
+impl Literals {
+    fn index(&mut self, literal: &str) -> usize {
+        let word = literal.to_ascii_lowercase();
+        *self.known.entry(word).or_insert_with_key(|word| {
+            self.words.push(word.clone());
+            self.owners.push(Vec::new());
+            self.owners_of_secrets.push(Vec::new());
+            self.words.len() - 1
+        })
+    }
+}
+
 /// All text conditions of a set.
 #[derive(Debug)]
 pub(super) struct Texts {
@@ -59,30 +82,40 @@ pub(super) struct Texts {
     words: Vec<String>,
     /// For each literal the conditions it belongs to.
     owners: Vec<Vec<usize>>,
+    /// For each literal what it stands for among credentials.
+    owners_of_secrets: Vec<Vec<Owner>>,
+    /// Credentials, if they are looked for.
+    secrets: Option<Secrets>,
+    no_limits: Limits,
     /// Conditions that look for hidden letters.
     hidden: Vec<usize>,
 }
 
 impl Texts {
-    pub(super) fn compile(conditions: Vec<TextCondition>) -> Result<Self, Diagnostic> {
-        let mut words: Vec<String> = Vec::new();
-        let mut owners: Vec<Vec<usize>> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
+    pub(super) fn compile(
+        conditions: Vec<TextCondition>,
+        secrets: Option<Secrets>,
+    ) -> Result<Self, Diagnostic> {
+        let mut table = Literals::default();
         for (index, condition) in conditions.iter().enumerate() {
             for literal in &condition.literals {
-                let word = literal.to_ascii_lowercase();
-                let at = *known.entry(word).or_insert_with_key(|word| {
-                    words.push(word.clone());
-                    owners.push(Vec::new());
-                    owners.len() - 1
-                });
-                if let Some(owners) = owners.get_mut(at)
+                let at = table.index(literal);
+                if let Some(owners) = table.owners.get_mut(at)
                     && !owners.contains(&index)
                 {
                     owners.push(index);
                 }
             }
         }
+        for (literal, owner) in secrets.iter().flat_map(Secrets::literals) {
+            let at = table.index(&literal);
+            if let Some(owners) = table.owners_of_secrets.get_mut(at)
+                && !owners.contains(&owner)
+            {
+                owners.push(owner);
+            }
+        }
+        let Literals { words, owners, owners_of_secrets, .. } = table;
         let literals = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             // The automatic choice above a hundred patterns is four times slower on our text.
@@ -92,7 +125,16 @@ impl Texts {
         let is_hidden =
             |(index, condition): (usize, &TextCondition)| (!condition.hidden.is_empty()).then_some(index);
         let hidden = conditions.iter().enumerate().filter_map(is_hidden).collect();
-        Ok(Self { conditions, literals, words, owners, hidden })
+        Ok(Self {
+            conditions,
+            literals,
+            words,
+            owners,
+            owners_of_secrets,
+            secrets,
+            no_limits: Limits::default(),
+            hidden,
+        })
     }
 
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
@@ -100,13 +142,20 @@ impl Texts {
     }
 
     pub(super) fn nothing_seen(&self) -> Seen {
-        Seen { spans: vec![None; self.conditions.len()], any: false }
+        Seen {
+            spans: vec![None; self.conditions.len()],
+            any: false,
+            secrets: Vec::new(),
+            entropy: 0.0,
+            loudest: Span::default(),
+        }
     }
 
     /// Which conditions hold in `text`.
-    pub(super) fn look(&self, kind: PartKind, text: &str) -> Seen {
+    pub(super) fn look(&self, kind: PartKind, text: &str, agent: &str) -> Seen {
+        let limits = self.limits(agent);
         let mut seen = self.nothing_seen();
-        self.look_into(kind, text, true, &mut seen);
+        self.look_into(kind, text, limits, true, &mut seen);
         // JSON escapes hide letters from a literal (`\u007e/.ssh`); what the tool will see is decoded.
         if kind == PartKind::Arguments
             && text.contains('\\')
@@ -117,17 +166,22 @@ impl Texts {
                 decoded.push_str(string);
                 decoded.push('\n');
             });
-            self.look_into(kind, &decoded, false, &mut seen);
+            self.look_into(kind, &decoded, limits, false, &mut seen);
         }
         seen
     }
 
     /// Adds what holds in another reading of the same text; its places say nothing of the original.
     pub(super) fn look_again(&self, kind: PartKind, text: &str, seen: &mut Seen) {
-        self.look_into(kind, text, false, seen);
+        self.look_into(kind, text, self.limits(""), false, seen);
     }
 
-    fn look_into(&self, kind: PartKind, text: &str, spans: bool, seen: &mut Seen) {
+    /// What is set about entropy for `agent`.
+    pub(super) fn limits(&self, agent: &str) -> &Limits {
+        self.secrets.as_ref().map_or(&self.no_limits, |secrets| secrets.limits(agent))
+    }
+
+    fn look_into(&self, kind: PartKind, text: &str, limits: &Limits, spans: bool, seen: &mut Seen) {
         let text = normalize(text);
         for index in &self.hidden {
             let Some(condition) = self.conditions.get(*index) else { continue };
@@ -139,6 +193,8 @@ impl Texts {
         // One candidate for each condition, at the first place where one of its literals stands.
         let mut tried = vec![false; self.conditions.len()];
         let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
+        let all = self.secrets.as_ref().filter(|_| secrets::is_looked_into(kind));
+        let mut scan = all.map(|all| all.scan(&text.text, limits));
         for hit in self.literals.find_overlapping_iter(text.text.as_ref()) {
             for owner in self.owners.get(hit.pattern().as_usize()).into_iter().flatten() {
                 if let Some(slot) = tried.get_mut(*owner)
@@ -148,6 +204,24 @@ impl Texts {
                     candidates.push((*owner, hit.start(), hit.end()));
                 }
             }
+            if let Some(scan) = &mut scan {
+                for owner in self.owners_of_secrets.get(hit.pattern().as_usize()).into_iter().flatten() {
+                    scan.hit(*owner, hit.start(), hit.end());
+                }
+            }
+        }
+        if let (Some(all), Some(scan)) = (all, scan) {
+            let mut found = scan.finish();
+            all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan));
+            let span = |start, end| if spans { text.original(start, end) } else { Span::default() };
+            if found.entropy > seen.entropy {
+                seen.entropy = found.entropy;
+                seen.loudest = span(found.loudest.0, found.loudest.1);
+            }
+            for secret in found.seen {
+                let span = span(secret.start, secret.end);
+                seen.put_secret(secret, span);
+            }
         }
         for (index, start, end) in candidates {
             let Some(condition) = self.conditions.get(index) else { continue };
@@ -155,6 +229,17 @@ impl Texts {
                 && let Some((start, end)) = condition.verify(&text, start, end)
             {
                 seen.put(index, if spans { text.original(start, end) } else { Span::default() });
+            }
+        }
+    }
+}
+
+impl Texts {
+    /// Gives `scan` the literals of its text that stand for something among credentials.
+    fn feed(&self, scan: &mut secrets::Scan<'_>) {
+        for hit in self.literals.find_overlapping_iter(scan.text()) {
+            for owner in self.owners_of_secrets.get(hit.pattern().as_usize()).into_iter().flatten() {
+                scan.hit(*owner, hit.start(), hit.end());
             }
         }
     }
@@ -176,6 +261,11 @@ impl TextCondition {
 pub(super) struct Seen {
     spans: Vec<Option<Span>>,
     any: bool,
+    /// Credentials, each id once, and where.
+    secrets: Vec<(secrets::Seen, Span)>,
+    /// The highest score of a token, in bits per character, and where it stands.
+    entropy: f32,
+    loudest: Span,
 }
 
 impl Seen {
@@ -186,8 +276,22 @@ impl Seen {
         }
     }
 
+    fn put_secret(&mut self, secret: secrets::Seen, span: Span) {
+        if !self.secrets.iter().any(|(known, _)| known.id == secret.id) {
+            self.secrets.push((secret, span));
+        }
+    }
+
+    pub(super) fn secrets(&self) -> &[(secrets::Seen, Span)] {
+        &self.secrets
+    }
+
+    pub(super) const fn entropy(&self) -> (f32, Span) {
+        (self.entropy, self.loudest)
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
-        !self.any
+        !self.any && self.secrets.is_empty()
     }
 
     pub(super) fn has(&self, index: usize) -> bool {

@@ -1,0 +1,161 @@
+//! What stands behind an encoding: base64, hexadecimal, gzip, percent signs, a reversed or a cut text. Every layer is
+//! bounded in size, and layers are in number and depth.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// The most that one layer may decode to, in bytes.
+const LARGEST: usize = 64 << 10;
+
+/// The least that is worth another look, in bytes.
+const LEAST: usize = 12;
+
+/// What `token` is the encoding of, if that is text.
+pub(super) fn decode(token: &str) -> Option<String> {
+    if token.len() > LARGEST * 2 {
+        return None;
+    }
+    let even = token.len().is_multiple_of(2) && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = if even { hex(token) } else { base64(token) }?;
+    text_of(bytes)
+}
+
+fn text_of(bytes: Vec<u8>) -> Option<String> {
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b, 8]) { gunzip(&bytes)? } else { bytes };
+    if bytes.len() < LEAST {
+        return None;
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let control =
+        text.bytes().filter(|byte| *byte < b' ' && !b"\n\r\t".contains(byte) || *byte == 0x7f).count();
+    (control == 0).then_some(text)
+}
+
+/// Base64 in either alphabet, padding optional.
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut have) = (0u32, 0u32);
+    for byte in text.trim_end_matches('=').bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(digit);
+        have += 6;
+        if have >= 8 {
+            have -= 8;
+            out.push(u8::try_from((bits >> have) & 0xff).unwrap_or_default());
+        }
+    }
+    Some(out)
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pair = |pair: &[u8]| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?);
+    text.as_bytes().chunks(2).map(pair).collect()
+}
+
+/// The first [`LARGEST`] bytes of a gzip member (RFC 1952); its checksum does not matter here.
+fn gunzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let flags = *bytes.get(3)?;
+    let mut at = 10;
+    if flags & 4 != 0 {
+        at += 2 + usize::from(*bytes.get(at)?) + (usize::from(*bytes.get(at + 1)?) << 8);
+    }
+    for flag in [8, 16] {
+        if flags & flag != 0 {
+            at += bytes.get(at..)?.iter().position(|byte| *byte == 0)? + 1;
+        }
+    }
+    if flags & 2 != 0 {
+        at += 2;
+    }
+    let mut out = vec![0; LARGEST];
+    let mut inflate = Decompress::new(false);
+    let status = inflate.decompress(bytes.get(at..)?, &mut out, FlushDecompress::Finish);
+    if status.is_err() || matches!(status, Ok(Status::BufError)) && inflate.total_out() == 0 {
+        return None;
+    }
+    out.truncate(usize::try_from(inflate.total_out()).unwrap_or(LARGEST));
+    Some(out)
+}
+
+/// `text` with its percent signs resolved and pluses taken for spaces.
+pub(super) fn percent(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let digits =
+            bytes.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// `text` with literals that are put together put together: `"gh" + "p_…"`, and what is cut over lines.
+pub(super) fn joined(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '\'', '`']) {
+        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        let mut chars = from.chars();
+        let quote = chars.next().unwrap_or('"');
+        let after = chars.as_str();
+        let gap = after.trim_start_matches([' ', '\t', '\n', '\r', '\\']);
+        let gap = gap.strip_prefix(['+', '.', '&', ',']).unwrap_or(gap);
+        let gap = gap.trim_start_matches([' ', '\t', '\n', '\r', '\\']);
+        match gap.strip_prefix(quote) {
+            Some(next) if after.len() - gap.len() <= 64 && !next.is_empty() => rest = next,
+            _ => {
+                out.push(quote);
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// `token` from its end to its beginning.
+pub(super) fn reversed(token: &str) -> String {
+    token.chars().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_undone_and_binary_is_left_alone() {
+        assert_eq!(decode("dG9rZW46IGFiYyAxMjM0NQ==").as_deref(), Some("token: abc 12345"));
+        assert_eq!(decode("746f6b656e3a2061626320313233").as_deref(), Some("token: abc 123"));
+        assert_eq!(decode("AAECAwQFBgcICQoLDA0ODw=="), None);
+        assert_eq!(percent("a%3Db%20c%zz%4"), "a=b c%zz%4");
+        assert_eq!(joined("x = \"gh\" + \"p_ab\"; y = 'a'\n  'b'"), "x = \"ghp_ab\"; y = 'ab'");
+        assert_eq!(reversed("abc"), "cba");
+    }
+
+    #[test]
+    fn what_gzip_holds_is_bounded() {
+        // A stored block (RFC 1951): its length, the complement, the bytes.
+        let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 14, 0, 241, 255];
+        member.extend_from_slice(b"token: abc 123");
+        assert_eq!(gunzip(&member).as_deref(), Some(b"token: abc 123".as_slice()));
+        assert_eq!(gunzip(&[0x1f, 0x8b, 8, 0]), None);
+    }
+}

@@ -1,0 +1,732 @@
+//! Credentials: what they look like (`types.tbl`), and what stands around those that look like nothing.
+//!
+//! Three things are looked for, all of them found by literals in the one pass that the rules make too:
+//! tokens that carry the mark of who issued them; values given for a name that says what they are
+//! (`password`, `token`, `api_key`); and random values given for a known service. What only looks like a
+//! credential (hashes, UUIDs, references, placeholders) is told apart in [`value`].
+
+use std::collections::{HashMap, HashSet};
+
+use crate::action::PartKind;
+use crate::detect::Finding;
+use crate::detect::rules::MOST_AUDITED;
+use crate::syntax::Span;
+
+mod checks;
+
+mod decoded;
+
+pub mod entropy;
+
+mod link;
+
+pub mod noise;
+
+mod numbers;
+
+mod phrase;
+
+pub mod registered;
+use registered::Registered;
+
+mod table;
+use table::Place;
+pub use table::Type;
+
+mod tokens;
+
+mod value;
+
+mod words;
+use words::Class;
+
+/// How much of the text behind a literal a shape may take.
+const AHEAD: usize = 640;
+
+/// How much of the text before a literal a shape may take, for shapes with their literal within.
+const BEHIND: usize = 128;
+
+/// The most findings in one text.
+const MOST: usize = 32;
+
+/// How bad a value is that only its name gives away.
+const NAMED: u8 = 65;
+
+/// How bad a random value given for a service is.
+const OF_SERVICE: u8 = 65;
+
+/// How bad a password is that is given as one.
+const PASSWORD: u8 = 65;
+
+/// What a literal stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The type with this index.
+    Type(usize),
+    /// A word that names what a value is, with whether it may be the end of a longer word.
+    Word(Class, bool),
+    /// A literal of the type with this index, from its end to its beginning.
+    Reversed(usize),
+    /// A character behind a percent sign.
+    Percent,
+    /// Literals put together.
+    Joint,
+    /// An account number may follow.
+    Iban,
+    /// The phrase of a wallet may follow.
+    Phrase,
+}
+
+/// What stands behind an encoding, to be looked into in its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) text: String,
+    /// Where the encoded text stands.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Only marked tokens are looked for: what was put together may never have belonged together.
+    pub(crate) marked_only: bool,
+}
+
+/// What a look gave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    /// Strongest first.
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) layers: Vec<Layer>,
+    /// The highest score of a token ([`entropy`]), and where it stands.
+    pub(crate) entropy: f32,
+    pub(crate) loudest: (usize, usize),
+}
+
+/// How deep layers are looked into.
+pub(crate) const DEEPEST: u32 = 3;
+
+/// The text that all layers of a text may come to, beyond its own length, in bytes.
+pub(crate) const LAYERS: usize = 256 << 10;
+
+/// Literals that are looked for from their end to their beginning too.
+const REVERSIBLE: [&str; 24] = [
+    "AKIA",
+    "ASIA",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "sk-ant-",
+    "sk-proj-",
+    "sk_live_",
+    "rk_live_",
+    "AIza",
+    "ya29.",
+    "npm_",
+    "pypi-AgE",
+    "dop_v1_",
+    "shpat_",
+    "dckr_pat_",
+    "hvs.",
+    "lin_api_",
+    "nvapi-",
+    "gsk_",
+];
+
+/// What leads from one literal to the next.
+const JOINTS: [&str; 6] = ["\" + \"", "' + '", "\"+\"", "'+'", "\" . \"", "' . '"];
+
+/// Characters that matter to a secret, behind a percent sign.
+const PERCENT: [&str; 6] = ["%3d", "%3a", "%22", "%2b", "%2f", "%5f"];
+
+/// Words before a wallet's phrase.
+const PHRASES: [&str; 7] = [
+    "mnemonic",
+    "seed phrase",
+    "seed_phrase",
+    "seedphrase",
+    "recovery phrase",
+    "secret phrase",
+    "wallet seed",
+];
+
+/// How far before a value the name of its service may begin, in bytes.
+const NEAR: usize = 96;
+
+/// Up to which length a text is looked into for a phrase that nothing announces, in bytes.
+const SHORT: usize = 4096;
+
+/// In which parts credentials are looked for.
+pub(crate) const fn is_looked_into(kind: PartKind) -> bool {
+    leaves(kind)
+        || matches!(
+            kind,
+            PartKind::ToolResult | PartKind::UserText | PartKind::SystemText | PartKind::Arguments
+        )
+}
+
+/// Whether a credential in such a part is on its way out. Elsewhere it is worth a note and no more: a key in a
+/// tool's result is not yet a leak.
+const fn leaves(kind: PartKind) -> bool {
+    matches!(kind, PartKind::Outbound | PartKind::Url)
+}
+
+/// What the part `index` of `kind` had at `span`. The value itself is never named.
+pub(crate) fn finding(seen: &Seen, kind: PartKind, index: usize, span: Span) -> Finding {
+    let checked = if seen.checked { " (its checksum fits)" } else { "" };
+    Finding {
+        rule: format!("secret.{}", seen.id),
+        category: "secret".to_owned(),
+        severity: if leaves(kind) { seen.severity } else { seen.severity.min(MOST_AUDITED) },
+        part: Some(index),
+        span,
+        message: format!("{}{checked}", seen.description),
+        advice: "remove the value; name where it is kept instead".to_owned(),
+    }
+}
+
+/// How bad a token of high entropy is that nothing else says anything about.
+const HIGH_ENTROPY: u8 = 40;
+
+/// The part `index` of `kind` had a token of this score at `span`, if that is more than `limits` allow. Only what is
+/// on its way out counts.
+pub(crate) fn high_entropy(
+    score: f32,
+    limits: &entropy::Limits,
+    kind: PartKind,
+    index: usize,
+    span: Span,
+) -> Option<Finding> {
+    (leaves(kind) && score > limits.threshold).then(|| Finding {
+        rule: "secret.high-entropy".to_owned(),
+        category: "secret".to_owned(),
+        severity: HIGH_ENTROPY,
+        part: Some(index),
+        span,
+        message: format!("a text of {score:.2} bits per character, more than {:.2}", limits.threshold),
+        advice: "if it is no secret, allow it in `entropy_allowlist`".to_owned(),
+    })
+}
+
+/// Everything that is known about credentials.
+#[derive(Debug)]
+pub struct Secrets {
+    types: Vec<Type>,
+    services: HashSet<&'static str>,
+    registered: Registered,
+    limits: entropy::Limits,
+    limits_of: HashMap<String, entropy::Limits>,
+}
+
+impl Secrets {
+    /// The shipped table.
+    #[must_use]
+    pub fn shipped() -> Self {
+        Self {
+            types: table::types(),
+            services: table::services().collect(),
+            registered: Registered::default(),
+            limits: entropy::Limits::default(),
+            limits_of: HashMap::new(),
+        }
+    }
+
+    /// The same, finding `registered` secrets too.
+    #[must_use]
+    pub fn with_registered(self, registered: Registered) -> Self {
+        Self { registered, ..self }
+    }
+
+    /// The same, with what an operator set about entropy: for all, and instead of that for some agents.
+    #[must_use]
+    pub fn with_limits(self, limits: entropy::Limits, limits_of: HashMap<String, entropy::Limits>) -> Self {
+        Self { limits, limits_of, ..self }
+    }
+
+    /// What is set about entropy for `agent`.
+    #[must_use]
+    pub fn limits(&self, agent: &str) -> &entropy::Limits {
+        self.limits_of.get(agent).unwrap_or(&self.limits)
+    }
+
+    /// The types with a shape of their own.
+    #[must_use]
+    pub fn types(&self) -> &[Type] {
+        &self.types
+    }
+
+    /// The literals to be found, with what each stands for.
+    pub(crate) fn literals(&self) -> Vec<(String, Owner)> {
+        let mut literals: Vec<(String, Owner)> = Vec::new();
+        for (index, one) in self.types.iter().enumerate() {
+            let of = |literal: &&str| ((*literal).to_owned(), Owner::Type(index));
+            literals.extend(one.literals.iter().map(of));
+            let back = one
+                .literals
+                .iter()
+                .filter(|literal| one.place == Place::Start && REVERSIBLE.contains(literal));
+            literals.extend(back.map(|literal| (decoded::reversed(literal), Owner::Reversed(index))));
+        }
+        for (words, owner) in
+            [(&JOINTS[..], Owner::Joint), (&PERCENT, Owner::Percent), (&PHRASES, Owner::Phrase)]
+        {
+            literals.extend(words.iter().map(|word| ((*word).to_owned(), owner)));
+        }
+        literals.push(("iban".to_owned(), Owner::Iban));
+        let words = words::WORDS.iter();
+        literals.extend(words.map(|(word, class, glued)| ((*word).to_owned(), Owner::Word(*class, *glued))));
+        literals
+    }
+
+    /// Looks into what was found encoded, layer by layer, and adds what is there to `found`. `feed` gives a scan the
+    /// literals of its text; `length` is that of the whole text.
+    pub(crate) fn look_deeper(&self, found: &mut Found, length: usize, feed: &dyn Fn(&mut Scan<'_>)) {
+        let mut left = length + LAYERS;
+        let mut layers = std::mem::take(&mut found.layers);
+        for _ in 0..DEEPEST {
+            let mut deeper = Vec::new();
+            for layer in layers {
+                let Some(rest) = left.checked_sub(layer.text.len()) else { return };
+                left = rest;
+                let mut scan =
+                    Scan { marked_only: layer.marked_only, ..self.scan(&layer.text, &self.limits) };
+                feed(&mut scan);
+                let Found { seen, layers, .. } = scan.finish();
+                let (start, end) = (layer.start, layer.end);
+                found.seen.extend(seen.into_iter().map(|seen| Seen { start, end, ..seen }));
+                deeper.extend(layers.into_iter().map(|layer| Layer { start, end, ..layer }));
+            }
+            layers = deeper;
+        }
+    }
+
+    /// Begins to look into `text`.
+    pub(crate) fn scan<'a>(&'a self, text: &'a str, limits: &'a entropy::Limits) -> Scan<'a> {
+        Scan {
+            secrets: self,
+            limits,
+            text,
+            followed: None,
+            seen: Vec::new(),
+            done: vec![0; self.types.len()],
+            named_until: 0,
+            marked_only: false,
+            layers: Vec::new(),
+            percent_until: 0,
+            joint_until: 0,
+            phrase: None,
+        }
+    }
+}
+
+/// What of a run may be the encoding: `data=dG9r…` has it behind the sign, padding belongs to it.
+fn encoded(token: &str) -> &str {
+    let body = token.trim_end_matches('=');
+    let start = body.rfind('=').map_or(0, |at| at + 1);
+    token.get(start..).unwrap_or(token)
+}
+
+/// One credential in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// `secret.` and this is the rule.
+    pub(crate) id: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) severity: u8,
+    /// Whether its checksum fits.
+    pub(crate) checked: bool,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// A look into one text, fed with the literals found in it, in order.
+#[derive(Debug)]
+pub(crate) struct Scan<'a> {
+    secrets: &'a Secrets,
+    limits: &'a entropy::Limits,
+    text: &'a str,
+    /// The last word that was followed to its value, and the value.
+    followed: Option<(usize, usize, Option<link::Link<'a>>)>,
+    seen: Vec<Seen>,
+    /// For each type: up to where it has been looked for.
+    done: Vec<usize>,
+    /// Where the last named value ends: it is named once.
+    named_until: usize,
+    /// Only marked tokens count.
+    marked_only: bool,
+    /// Parts around percent signs and around what puts literals together, and up to where they go.
+    layers: Vec<Layer>,
+    percent_until: usize,
+    joint_until: usize,
+    /// Where a phrase is announced.
+    phrase: Option<usize>,
+}
+
+impl<'a> Scan<'a> {
+    /// The text that is looked into.
+    pub(crate) const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// A literal that stands for `owner` was found at `start..end`.
+    pub(crate) fn hit(&mut self, owner: Owner, start: usize, end: usize) {
+        if self.seen.len() >= MOST || self.marked_only && !matches!(owner, Owner::Type(_)) {
+            return;
+        }
+        match owner {
+            Owner::Type(index) => self.typed(index, start, end),
+            Owner::Word(class, glued) => self.named(class, glued, start, end),
+            Owner::Reversed(index) => self.reversed(index, end),
+            Owner::Percent => self.percent(start),
+            Owner::Joint => self.joint(start),
+            Owner::Iban => self.account(end),
+            Owner::Phrase => self.phrase = self.phrase.or(Some(end)),
+        }
+    }
+
+    /// The end of the text: what no literal announces is looked for.
+    pub(crate) fn finish(mut self) -> Found {
+        let mut found = Found::default();
+        self.tokens(&mut found);
+        self.cards();
+        self.phrase();
+        found.layers.append(&mut self.layers);
+        if let Some((start, end)) = self.secrets.registered.find(self.text) {
+            self.push("registered", "a registered secret", 95, start, end);
+        }
+        self.seen.sort_by_key(|seen| (std::cmp::Reverse(seen.severity), seen.start));
+        // What stands in something stronger is not told again.
+        for seen in self.seen {
+            let within = |other: &Seen| other.start < seen.end && seen.start < other.end;
+            if !found.seen.iter().any(within) {
+                found.seen.push(seen);
+            }
+        }
+        found
+    }
+
+    /// Long runs of characters: their entropy, what they encode, and account numbers.
+    fn tokens(&mut self, found: &mut Found) {
+        let text = self.text;
+        for (start, token) in tokens::tokens(text) {
+            let end = start + token.len();
+            let mut from = start.saturating_sub(16);
+            while !text.is_char_boundary(from) {
+                from += 1;
+            }
+            let before = text.get(from..start).unwrap_or_default();
+            let loud = noise::noise(token);
+            let score = entropy::score(token, loud, before, &self.limits.allowed);
+            if score > found.entropy {
+                (found.entropy, found.loudest) = (score, (start, end));
+            }
+            // Encoded text is loud; hexadecimal digits are so only by their letters.
+            if token.len() >= 24
+                && (loud >= 3.8 || token.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                && let Some(text) = decoded::decode(encoded(token))
+            {
+                found.layers.push(Layer { text, start, end, marked_only: false });
+            }
+            if loud >= 3.2 && value::may_be_of_service(token) {
+                self.service(start);
+            }
+            if token.as_bytes().first().is_some_and(u8::is_ascii_uppercase) && numbers::iban(token) {
+                self.push("iban", "a bank account number", 60, start, end);
+            }
+        }
+    }
+
+    /// The random value at `value`: the names of services shortly before it are tried.
+    fn service(&mut self, value: usize) {
+        let secrets = self.secrets;
+        let mut from = value.saturating_sub(NEAR);
+        while !self.text.is_char_boundary(from) {
+            from += 1;
+        }
+        let before = self.text.get(from..value).unwrap_or_default();
+        let mut at = from;
+        for run in before.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+            let name = run.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            let mut word = at;
+            let whole = std::iter::once(name).filter(|name| name.contains('-'));
+            for part in whole.chain(words::split(name)) {
+                word = at + run.get(word - at..).and_then(|rest| rest.find(part)).unwrap_or_default() + word
+                    - at;
+                if part.len() >= 3 && secrets.services.contains(part.to_ascii_lowercase().as_str()) {
+                    self.named(Class::Service, false, word, word + part.len());
+                }
+                if !part.contains('-') {
+                    word += part.len();
+                }
+            }
+            at += run.len();
+        }
+    }
+
+    /// Card numbers: every twelfth character is looked at, so that no run of thirteen is missed.
+    fn cards(&mut self) {
+        let text = self.text;
+        let bytes = text.as_bytes();
+        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+        let between = |at: usize| {
+            matches!(bytes.get(at), Some(b' ' | b'-')) && digit(at + 1) && at > 0 && digit(at - 1)
+        };
+        let (mut at, mut after) = (11, 0);
+        while at < bytes.len() {
+            if !digit(at) && !between(at) {
+                at += 12;
+                continue;
+            }
+            let mut start = at;
+            while start > after && (digit(start - 1) || between(start - 1)) {
+                start -= 1;
+            }
+            let end = numbers::groups(text, start).max(at + 1);
+            let letter =
+                |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+            let alone = !letter(Some(end)) && !letter(start.checked_sub(1));
+            if alone && digit(start) && end - start >= 13 && numbers::card(text, start, end) {
+                self.push("card-number", "a card number", 70, start, end);
+            }
+            (after, at) = (end, end + 11);
+        }
+    }
+
+    /// The run without spaces around a percent sign, decoded.
+    fn percent(&mut self, at: usize) {
+        if at < self.percent_until {
+            return;
+        }
+        let mut from = at.saturating_sub(AHEAD).max(self.percent_until);
+        while !self.text.is_char_boundary(from) {
+            from += 1;
+        }
+        let space = |c: char| c.is_whitespace();
+        let start = self
+            .text
+            .get(from..at)
+            .and_then(|before| before.rfind(space))
+            .map_or(from, |space| from + space + 1);
+        let window = self.window(at, at + 4 * AHEAD);
+        let end = at + window.find(space).unwrap_or(window.len());
+        self.percent_until = end;
+        let text = decoded::percent(self.text.get(start..end).unwrap_or_default());
+        self.layers.push(Layer { text, start, end, marked_only: false });
+    }
+
+    /// The text around literals that are put together, as one.
+    fn joint(&mut self, at: usize) {
+        if at < self.joint_until {
+            return;
+        }
+        let mut start = at.saturating_sub(BEHIND).max(self.joint_until);
+        while !self.text.is_char_boundary(start) {
+            start += 1;
+        }
+        let window = self.window(start, at + AHEAD);
+        self.joint_until = start + window.len();
+        let text = decoded::joined(window);
+        self.layers.push(Layer { text, start, end: start + window.len(), marked_only: true });
+    }
+
+    fn account(&mut self, end: usize) {
+        let window = self.window(end, end + 64);
+        let Some(at) = window.find(|c: char| c.is_ascii_uppercase()) else { return };
+        let rest = window.get(at..).unwrap_or_default();
+        let length =
+            rest.bytes().take_while(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b' ').count();
+        let number = rest.get(..length.min(42)).unwrap_or_default();
+        // Words in capitals may follow.
+        let ends = (15..=number.len()).rev().find(|end| number.get(..*end).is_some_and(numbers::iban));
+        if let Some(length) = ends {
+            self.push("iban", "a bank account number", 60, end + at, end + at + length);
+        }
+    }
+
+    fn phrase(&mut self) {
+        let from = if self.text.len() <= SHORT { Some(0) } else { self.phrase };
+        let Some(from) = from else { return };
+        if let Some(found) = phrase::find(self.window(from, from + SHORT)) {
+            let (description, severity) = ("the phrase of a wallet", if found.checked { 95 } else { 75 });
+            let (start, end) = (from + found.start, from + found.end);
+            self.seen.push(Seen {
+                id: "wallet-phrase",
+                description,
+                severity,
+                checked: found.checked,
+                start,
+                end,
+            });
+        }
+    }
+
+    fn reversed(&mut self, index: usize, end: usize) {
+        let secrets = self.secrets;
+        let Some(one) = secrets.types.get(index) else { return };
+        let mut from = end.saturating_sub(AHEAD / 2);
+        while !self.text.is_char_boundary(from) {
+            from += 1;
+        }
+        let before = self.text.get(from..end).unwrap_or_default();
+        let run = before.rsplit([' ', '\t', '\n', '"', '\'', '`', ',', '<', '>']).next().unwrap_or_default();
+        let back = decoded::reversed(run);
+        let literal = one
+            .literals
+            .iter()
+            .find(|literal| back.starts_with(**literal))
+            .map_or(0, |literal| literal.len());
+        let Some(found) = one.shape().filter(|_| literal > 0).and_then(|shape| shape.find(&back)) else {
+            return;
+        };
+        if back.get(literal..found.end()).is_some_and(value::is_body) {
+            self.push(one.id, one.description, one.severity, end - found.end(), end);
+        }
+    }
+
+    fn push(&mut self, id: &'static str, description: &'static str, severity: u8, start: usize, end: usize) {
+        if self.seen.len() < MOST {
+            self.seen.push(Seen { id, description, severity, checked: false, start, end });
+        }
+    }
+
+    fn typed(&mut self, index: usize, start: usize, end: usize) {
+        let Some(one) = self.secrets.types.get(index) else { return };
+        let done = self.done.get(index).copied().unwrap_or_default();
+        if start < done {
+            return;
+        }
+        let (found, until) = match one.place {
+            Place::Start => (self.at_start(one, start, end), start),
+            Place::Inside => (self.inside(one, start), start + AHEAD / 2),
+            Place::Value if self.marked_only => return,
+            Place::Value => (self.of_service(one, start, end), start),
+        };
+        let until = found.map_or(until, |(_, end)| end.max(until));
+        if let Some(done) = self.done.get_mut(index) {
+            *done = until;
+        }
+        let Some((start, end)) = found else { return };
+        let token = self.text.get(start..end).unwrap_or_default();
+        let checked = one.check.is_some_and(|check| check.fits(token));
+        let severity = if checked { one.severity.saturating_add(10).min(100) } else { one.severity };
+        let (id, description) = (one.id, one.description);
+        self.seen.push(Seen { id, description, severity, checked, start, end });
+    }
+
+    fn at_start(&self, one: &Type, start: usize, end: usize) -> Option<(usize, usize)> {
+        let word = self.text.as_bytes().get(start).is_some_and(u8::is_ascii_alphanumeric);
+        if word && !self.begins(start) {
+            return None;
+        }
+        let window = self.window(start, start + AHEAD);
+        let shape = one.shape()?;
+        if shape.captures_len() > 1
+            && let Some(password) = shape.captures(window).and_then(|found| found.name("password"))
+        {
+            let (from, to) = (start + password.start(), start + password.end());
+            return value::is_typed(password.as_str()).then_some((from, to));
+        }
+        let found = shape.find(window)?;
+        let body = self.text.get(end..start + found.end()).unwrap_or_default();
+        value::is_body(body).then_some((start, start + found.end()))
+    }
+
+    fn inside(&self, one: &Type, start: usize) -> Option<(usize, usize)> {
+        let mut from = start.saturating_sub(BEHIND);
+        while !self.text.is_char_boundary(from) {
+            from += 1;
+        }
+        let window = self.window(from, start + AHEAD);
+        let found = one.shape()?.find_iter(window).take(16).find(|found| value::is_body(found.as_str()))?;
+        Some((from + found.start(), from + found.end()))
+    }
+
+    fn of_service(&mut self, one: &Type, start: usize, end: usize) -> Option<(usize, usize)> {
+        if !self.is_word(start, end, true) {
+            return None;
+        }
+        let link = self.follow(start, end)?;
+        let fits = one.shape()?.is_match(link.value) && value::is_body(link.value);
+        fits.then_some((link.start, link.start + link.value.len()))
+    }
+
+    fn named(&mut self, class: Class, glued: bool, start: usize, end: usize) {
+        if !self.is_word(start, end, glued) {
+            return;
+        }
+        let Some(link) = self.follow(start, end) else { return };
+        if link.start < self.named_until || !value::is_credential(&link, class) {
+            return;
+        }
+        let end = link.start + link.value.len();
+        self.named_until = end;
+        let (id, description, severity) = match class {
+            Class::Password => ("password", "a password", PASSWORD),
+            Class::Strong | Class::Weak => ("named-value", "a value that its name calls a credential", NAMED),
+            Class::Service => ("service-value", "what looks like a credential of a service", OF_SERVICE),
+        };
+        self.seen.push(Seen { id, description, severity, checked: false, start: link.start, end });
+    }
+
+    fn follow(&mut self, start: usize, end: usize) -> Option<link::Link<'a>> {
+        if let Some((from, to, link)) = self.followed
+            && (from, to) == (start, end)
+        {
+            return link;
+        }
+        let link = link::follow(self.text, start, end);
+        self.followed = Some((start, end, link));
+        link
+    }
+
+    fn window(&self, from: usize, to: usize) -> &'a str {
+        let mut to = to.min(self.text.len());
+        while !self.text.is_char_boundary(to) {
+            to += 1;
+        }
+        self.text.get(from..to).unwrap_or_default()
+    }
+
+    /// Whether a token may begin at `start`: not in the middle of a word, but for `\n` and `%3D` before it.
+    fn begins(&self, start: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let before = |by: usize| start.checked_sub(by).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
+        if !before(1).is_ascii_alphanumeric() {
+            return true;
+        }
+        before(2) == b'\\' && b"nrt".contains(&before(1))
+            || before(3) == b'%' && before(1).is_ascii_hexdigit() && before(2).is_ascii_hexdigit()
+    }
+
+    /// Whether `start..end` is a word of a name: `token` is one of `myToken` and `API_TOKENS`, not of `tokenizer`.
+    fn is_word(&self, start: usize, end: usize, glued: bool) -> bool {
+        let bytes = self.text.as_bytes();
+        let byte = |at: Option<usize>| at.and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
+        let (first, last) = (byte(Some(start)), byte(end.checked_sub(1)));
+        let before = byte(start.checked_sub(1));
+        let mut after = byte(Some(end));
+        if after.eq_ignore_ascii_case(&b's') {
+            after = byte(Some(end + 1));
+        }
+        let same_case = |a: u8, b: u8| {
+            a.is_ascii_lowercase() && b.is_ascii_lowercase()
+                || a.is_ascii_uppercase() && b.is_ascii_uppercase()
+        };
+        // `Token` in `myToken`: lower case, then upper. `key` in `SECRETkey`: the case changes.
+        let first_of_word =
+            before.is_ascii_uppercase() && first.is_ascii_lowercase() && !self.run_of_upper(start);
+        let begins = glued || !(same_case(before, first) || first_of_word);
+        begins && !same_case(last, after)
+    }
+
+    /// Whether the two letters before `at` are capitals: `PRIVATEtoken`, not `Xtoken`.
+    fn run_of_upper(&self, at: usize) -> bool {
+        let bytes = self.text.as_bytes();
+        let upper =
+            |by: usize| at.checked_sub(by).and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_uppercase);
+        upper(1) && upper(2)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Phrases of twelve or more words that stand for the key of a wallet (BIP-39).
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use sha2::{Digest as _, Sha256};
+
+/// The English list of BIP-39, in its order.
+const LIST: &str = include_str!("bip39.txt");
+
+fn index(word: &str) -> Option<u16> {
+    static WORDS: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
+    let all = || LIST.split_whitespace().zip(0u16..).collect();
+    WORDS.get_or_init(all).get(word).copied()
+}
+
+/// A phrase in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Phrase {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    /// Whether its checksum fits.
+    pub(super) checked: bool,
+}
+
+/// The first run of 12, 15, 18, 21 or 24 words of the list. Words may be numbered, quoted, or set off by commas.
+pub(super) fn find(text: &str) -> Option<Phrase> {
+    let mut run: Vec<(usize, usize, u16)> = Vec::new();
+    let mut at = 0;
+    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
+        let start = at;
+        at += word.len()
+            + text.get(start + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        if word.is_empty() {
+            continue;
+        }
+        let gap = run.last().map_or(0, |(_, end, _)| start - end);
+        let lower = word.to_ascii_lowercase();
+        match index(&lower).filter(|_| gap <= 6) {
+            Some(index) => run.push((start, start + word.len(), index)),
+            None => {
+                if let Some(found) = phrase(&run) {
+                    return Some(found);
+                }
+                run.clear();
+                run.extend(index(&lower).map(|index| (start, start + word.len(), index)));
+            }
+        }
+        if run.len() > 24 {
+            run.remove(0);
+        }
+    }
+    phrase(&run)
+}
+
+/// The longest phrase with a checksum that fits, or the whole run if it is of a length that phrases have.
+fn phrase(run: &[(usize, usize, u16)]) -> Option<Phrase> {
+    let lengths = [24, 21, 18, 15, 12];
+    let made = |words: &[(usize, usize, u16)], checked| {
+        Some(Phrase { start: words.first()?.0, end: words.last()?.1, checked })
+    };
+    for length in lengths {
+        if let Some(words) = run.windows(length).find(|words| fits(words)) {
+            return made(words, true);
+        }
+    }
+    // Prose has short words again and again; a phrase of chance has different ones.
+    let mut different: Vec<u16> = run.iter().map(|(.., index)| *index).collect();
+    different.sort_unstable();
+    different.dedup();
+    if lengths.contains(&run.len()) && different.len() + 1 >= run.len() { made(run, false) } else { None }
+}
+
+/// Eleven bits a word; the last `length / 3` bits are the first of the SHA-256 of the others.
+fn fits(words: &[(usize, usize, u16)]) -> bool {
+    let bits: Vec<bool> =
+        words.iter().flat_map(|(.., index)| (0..11).rev().map(move |bit| index >> bit & 1 == 1)).collect();
+    let sum = words.len() / 3;
+    let Some((entropy, check)) = bits.split_at_checked(bits.len() - sum) else { return false };
+    let byte = |bits: &[bool]| bits.iter().fold(0u8, |byte, bit| byte << 1 | u8::from(*bit));
+    let bytes: Vec<u8> = entropy.chunks(8).map(byte).collect();
+    let digest = Sha256::digest(&bytes);
+    let first = digest.first().copied().unwrap_or_default();
+    check.iter().enumerate().all(|(at, bit)| (first >> (7 - at) & 1 == 1) == *bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_whole() {
+        assert_eq!(
+            (LIST.split_whitespace().count(), index("abandon"), index("zoo")),
+            (2048, Some(0), Some(2047))
+        );
+    }
+
+    #[test]
+    fn phrases_are_found_and_their_checksum_is_read() {
+        // The first vector of BIP-39's own test vectors, and one with its last word changed.
+        let right = format!("my seed: {}about", "abandon ".repeat(11));
+        assert_eq!(find(&right).map(|found| found.checked), Some(true));
+        assert_eq!(find(&format!("{}zoo", "abandon ".repeat(11))), None);
+        let numbered = "1. orbit 2. lunar 3. velvet 4. cactus 5. rhythm 6. ocean 7. puzzle 8. galaxy 9. timber 10. quantum \
+                        11. walnut 12. ribbon";
+        assert!(find(numbered).is_some());
+        assert_eq!(
+            find(
+                "the quick brown fox jumps over the lazy dog and then it will run across the open field again"
+            ),
+            None
+        );
+    }
+}

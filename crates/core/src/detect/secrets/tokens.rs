@@ -1,0 +1,54 @@
+//! Runs of characters without spaces: long ones are looked at one by one, for what no literal announces.
+
+/// The shortest run that is looked at.
+pub(super) const SHORTEST: usize = 16;
+
+const fn in_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
+}
+
+/// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order. Only every sixteenth character of
+/// what lies between is looked at.
+pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    let mut at = SHORTEST - 1;
+    let mut after = 0;
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            if !in_token(*byte) {
+                at += SHORTEST;
+                continue;
+            }
+            let mut start = at;
+            while start > after && bytes.get(start - 1).is_some_and(|byte| in_token(*byte)) {
+                start -= 1;
+            }
+            let mut end = at + 1;
+            while bytes.get(end).is_some_and(|byte| in_token(*byte)) {
+                end += 1;
+            }
+            (after, at) = (end, end + SHORTEST);
+            if end - start >= SHORTEST
+                && let Some(token) = text.get(start..end)
+            {
+                return Some((start, token));
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_long_run_is_found_wherever_it_stands() {
+        for before in 0..40 {
+            let text = format!("{}abcdefgh12345678 x 0123456789abcdef0", "a ".repeat(before));
+            let found: Vec<&str> = tokens(&text).map(|(_, token)| token).collect();
+            assert_eq!(found, ["abcdefgh12345678", "0123456789abcdef0"], "{before}");
+        }
+        assert_eq!(tokens("short words only, nothing of sixteen").count(), 0);
+    }
+}
