@@ -62,6 +62,19 @@ fn every_example_matches_its_rule_and_no_near_miss_does() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), told(&wrong));
 }
 
+/// In the shipped files they are compiled when they are first tried; a file that differs in a byte is not taken for one.
+#[test]
+fn every_regular_expression_compiles_and_none_matches_nothing() {
+    let texts: Vec<String> = shipped().iter().map(|source| format!("{}\n", source.text)).collect();
+    let sources: Vec<Source<'_>> =
+        shipped().iter().zip(&texts).map(|(source, text)| Source { name: source.name, text }).collect();
+    RuleSet::compile(&sources).unwrap_or_else(|faults| panic!("{}", told(&faults)));
+    let broken = texts.iter().map(|text| text.replace("regex: '", "regex: '(")).collect::<Vec<_>>();
+    let sources: Vec<Source<'_>> =
+        shipped().iter().zip(&broken).map(|(source, text)| Source { name: source.name, text }).collect();
+    assert!(RuleSet::compile(&sources).unwrap_err().len() > 50);
+}
+
 #[test]
 fn an_example_that_its_rule_misses_and_a_near_miss_that_it_hits_are_told() {
     let text = "rules:

@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
-
 use super::effects::{EffectCondition, Names, TargetKind};
+use super::expression::Expression;
 use super::text::{HiddenKind, TextCondition};
 use super::{AssetClass, Capability, Example, Glob, PartKind, Rule, When};
 use crate::detect::destination::{self, Lists};
@@ -15,13 +14,6 @@ use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 
 /// How deep conditions may nest.
 const MAX_DEPTH: u32 = 8;
-
-/// What one regular expression may keep of its states while it searches, in bytes, for each thread that does.
-/// Below this, long expressions forget states that they need again: a search took milliseconds.
-const DFA_SIZE: usize = 8 << 20;
-
-/// The compiled size of one regular expression, in bytes.
-const REGEX_SIZE: usize = 1 << 20;
 
 /// The shortest literal: shorter ones stand in every text and would make the regex run always.
 const SHORTEST_LITERAL: usize = 3;
@@ -67,7 +59,8 @@ pub(super) fn rules(
         fields.need("rules");
     }
     let list = fields.list("rules");
-    let mut reader = Reader { origin: source.name.into(), conditions, faults: fields.faults() };
+    let shipped = super::shipped().contains(source);
+    let mut reader = Reader { origin: source.name.into(), shipped, conditions, faults: fields.faults() };
     let rules = list.iter().filter_map(|node| reader.rule(node, known)).collect();
     fields.finish();
     injection.add(source.name, concepts, signals, faults);
@@ -76,6 +69,8 @@ pub(super) fn rules(
 
 struct Reader<'a> {
     origin: Arc<str>,
+    /// Whether it is a shipped file: a test compiles all expressions of those.
+    shipped: bool,
     conditions: &'a mut Vec<TextCondition>,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -256,25 +251,18 @@ impl Reader<'_> {
         })
     }
 
-    fn regex(&mut self, node: &Node) -> Option<Regex> {
+    fn regex(&mut self, node: &Node) -> Option<Expression> {
         let Some(pattern) = node.as_str() else {
             self.fault(node.span, "a regular expression must be text", "put it in single quotes");
             return None;
         };
-        match RegexBuilder::new(pattern).size_limit(REGEX_SIZE).dfa_size_limit(DFA_SIZE).build() {
-            Ok(regex) if regex.is_match("") => {
-                self.fault(
-                    node.span,
-                    "a regular expression that matches nothing at all",
-                    "make it need a character",
-                );
-                None
-            }
-            Ok(regex) => Some(regex),
-            Err(error) => {
-                let error = error.to_string();
-                let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                self.fault(node.span, format!("not a regular expression: {reason}"), "");
+        if self.shipped {
+            return Some(Expression::known(pattern));
+        }
+        match Expression::checked(pattern) {
+            Ok(expression) => Some(expression),
+            Err(message) => {
+                self.fault(node.span, message, "");
                 None
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::expression::Expression;
 use super::{AssetClass, Capability, Effect, Glob, Target, bit};
 use crate::url;
 
@@ -17,7 +18,7 @@ pub(super) struct EffectCondition {
     pub(super) host: Vec<String>,
     /// Patterns for the program that does it, without its directory.
     pub(super) by: Names,
-    pub(super) matches: Option<regex::Regex>,
+    pub(super) matches: Option<Expression>,
     /// Whether the whole of a path is known.
     pub(super) exact: Option<bool>,
     /// Some effect whose data flows into this one, directly or through others.
@@ -149,7 +150,11 @@ impl EffectCondition {
             && self.exact.is_none_or(|wanted| is_exact(&effect.target) == wanted)
             && (self.target.is_empty() || self.fits_target(effect.target.as_str()))
             && (self.host.is_empty() || self.fits_host(&effect.target))
-            && self.matches.as_ref().is_none_or(|regex| regex.is_match(effect.target.as_str()))
+            && self
+                .matches
+                .as_ref()
+                .and_then(Expression::regex)
+                .is_none_or(|regex| regex.is_match(effect.target.as_str()))
             && !self.except.iter().any(|condition| condition.fits(effect))
     }
 

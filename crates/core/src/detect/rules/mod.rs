@@ -21,6 +21,8 @@ pub(in crate::detect) use decode::{example, is_technique};
 mod effects;
 use effects::EffectCondition;
 
+mod expression;
+
 mod shipped;
 pub use shipped::shipped;
 

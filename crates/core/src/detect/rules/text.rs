@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use regex::Regex;
 
+use super::expression::Expression;
 use crate::action::PartKind;
 use crate::detect::normalize::{Hidden, Normalized, normalize};
 use crate::detect::secrets::entropy::Limits;
@@ -20,9 +20,9 @@ pub(super) struct TextCondition {
     /// One of these must stand in the text, whatever its case.
     pub(super) literals: Vec<String>,
     /// Then this must match.
-    pub(super) regex: Option<Regex>,
+    pub(super) regex: Option<Expression>,
     /// And what it matched must not look like this: placeholders, documentation.
-    pub(super) unless: Option<Regex>,
+    pub(super) unless: Option<Expression>,
     /// Letters that no reader can see; needs no literal.
     pub(super) hidden: Vec<HiddenKind>,
 }
@@ -248,9 +248,10 @@ impl Texts {
 impl TextCondition {
     /// Where it holds, given that a literal stands at `start..end`.
     fn verify(&self, text: &Normalized<'_>, start: usize, end: usize) -> Option<(usize, usize)> {
-        let Some(regex) = &self.regex else { return Some((start, end)) };
+        let Some(regex) = self.regex.as_ref().and_then(Expression::regex) else { return Some((start, end)) };
+        let unless = self.unless.as_ref().and_then(Expression::regex);
         regex.find_iter(&text.text).take(TRIES).find_map(|found| {
-            let placeholder = self.unless.as_ref().is_some_and(|unless| unless.is_match(found.as_str()));
+            let placeholder = unless.is_some_and(|unless| unless.is_match(found.as_str()));
             (!placeholder).then_some((found.start(), found.end()))
         })
     }
