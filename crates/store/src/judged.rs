@@ -12,7 +12,10 @@ use doorward_core::decision::{Decision, Layer, Verdict};
 use doorward_core::syntax::{Node, json};
 use doorward_core::{Action, Coverage};
 
-/// Most bytes of text (what a call says, targets of its effects) that are kept of one action.
+mod request;
+
+/// Most bytes of text (what a call says, targets of its effects, headers and body of a request) that are kept of one
+/// action.
 pub const MAX_JUDGED: usize = 64 * 1024;
 
 /// Most effects that are kept of one action.
@@ -68,6 +71,11 @@ impl Judged {
             let text = if kept.len() == part.text.len() { Arc::clone(&part.text) } else { kept.into() };
             parts.push(Part { kind: part.kind, text });
         }
+        let request = action.request.as_deref().filter(|_| says).and_then(|request| {
+            let kept = request::kept(request, &mut left);
+            whole &= kept.as_ref().is_some_and(|(_, all)| *all);
+            kept.map(|(request, _)| Arc::new(request))
+        });
         let reasons = decision.reasons.iter().map(|reason| JudgedReason {
             rule: reason.rule.clone(),
             layer: reason.layer,
@@ -84,6 +92,7 @@ impl Judged {
             effects,
             parts,
             coverage: action.coverage.clone(),
+            request,
             fault: action.fault.as_deref().map(|fault| up_to(fault, 1024).to_owned()),
             ..empty
         };
@@ -117,6 +126,9 @@ impl Judged {
         if let Some(fault) = &self.action.fault {
             out.text("fault", fault);
         }
+        if let Some(request) = &self.action.request {
+            out.raw("request", &list(request::strings(request).iter().map(String::as_str)));
+        }
         out.list("effects", self.action.effects.iter().map(effect));
         let parts = self.action.parts.iter().map(|part| list([word(part.kind), &part.text]));
         out.list("parts", parts);
@@ -149,6 +161,10 @@ impl Judged {
                 call_id: text("call")?.into(),
             }),
         };
+        let request = match node.get("request") {
+            None => None,
+            Some(node) => Some(Arc::new(request::read(&strings(node)?)?)),
+        };
         let effects = node.get("effects")?.elements().iter().map(read_effect).collect::<Option<_>>()?;
         let parts = node.get("parts")?.elements().iter().map(read_part).collect::<Option<_>>()?;
         let reasons = node.get("reasons")?.elements().iter().map(read_reason).collect::<Option<_>>()?;
@@ -161,6 +177,7 @@ impl Judged {
             effects,
             parts,
             coverage,
+            request,
             fault: text("fault").map(str::to_owned),
             ..Action::new(door, kind, text("agent")?.into(), text("session")?.into())
         };
@@ -328,6 +345,11 @@ impl Writer {
         self.0.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
+    fn raw(&mut self, key: &str, json: &[u8]) {
+        self.key(key);
+        self.0.extend_from_slice(json);
+    }
+
     fn list(&mut self, key: &str, items: impl Iterator<Item = Vec<u8>>) {
         self.key(key);
         self.0.push(b'[');
@@ -344,6 +366,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use doorward_core::action::alone;
+    use doorward_core::action::request::{Body, Header, Request, Unread};
     use doorward_core::decision::{Epoch, Reason};
 
     use super::*;
@@ -421,6 +444,35 @@ mod tests {
         request.parts.push(Part { kind: PartKind::UserText, text: "the conversation".into() });
         let judged = Judged::of(&request, &decision());
         assert!(!judged.whole && judged.action.parts.is_empty());
+    }
+
+    #[test]
+    fn a_request_is_kept_without_its_credentials() {
+        let header = |name: &str, value: &[u8]| Header { name: name.into(), value: value.into() };
+        let plain = vec![header("Content-Type", b"application/json"), header("X-Odd", b"\xff\x00\"")];
+        let post = |headers: Vec<Header>, body| {
+            alone::request(Request::new("POST", "https://h.example/p?q=1", headers, body))
+        };
+        let all = [Body::Absent, Body::Whole("{\"a\": 1}".into()), Body::Unknown(Unread::Encoded)];
+        for body in all {
+            let action = post(plain.clone(), body);
+            let judged = Judged::of(&action, &decision());
+            assert!(judged.whole);
+            assert_eq!(judged.action.request, action.request);
+            assert_eq!(back(&judged), Some(judged));
+        }
+        for name in ["Authorization", "x-api-key", "Set-Cookie"] {
+            let action = post(vec![header(name, b"hush-hush")], Body::Absent);
+            let judged = Judged::of(&action, &decision());
+            assert!(!judged.whole);
+            assert_eq!(judged.action.request.as_ref().unwrap().header(name).collect::<Vec<_>>(), [b""]);
+            assert!(!String::from_utf8(judged.encode()).unwrap().contains("aHVzaC1odXNo"));
+        }
+        let action = post(plain, Body::Whole(vec![b'x'; MAX_JUDGED + 1].into()));
+        let judged = Judged::of(&action, &decision());
+        assert!(!judged.whole);
+        assert_eq!(judged.action.request.as_ref().unwrap().body(), &Body::Unknown(Unread::Oversize));
+        assert_eq!(back(&judged), Some(judged));
     }
 
     #[test]

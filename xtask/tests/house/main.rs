@@ -17,6 +17,8 @@ mod hygiene;
 #[cfg(test)]
 mod lints;
 #[cfg(test)]
+mod locks;
+#[cfg(test)]
 mod modules;
 #[cfg(test)]
 mod permit;
