@@ -1,6 +1,7 @@
 //! From YAML to rules.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ pub(super) struct Parsed {
     pub(super) cases: Vec<Case>,
     pub(super) faults: Vec<Diagnostic>,
     pub(super) prices: Prices,
-    names: HashMap<String, Arc<str>>,
+    names: HashMap<String, Place>,
     limits: Limits,
     zones: Zones,
 }
@@ -113,10 +114,13 @@ impl Parsed {
 
     pub(super) fn add(&mut self, layer: &Layer<'_>) {
         let source = layer.source;
-        let mut faults = Vec::new();
-        match yaml::parse(source.text.as_bytes()) {
-            Ok(node) => self.document(&node, &Reading::of(layer), &mut faults),
-            Err(found) => faults = found,
+        let (node, mut faults) = yaml::read(source.text.as_bytes());
+        if let Some(node) = node {
+            let unread: Vec<Span> = faults.iter().map(|fault| fault.span).collect();
+            let mut found = Vec::new();
+            self.document(&node, &Reading::of(layer), &mut found);
+            // What stands for a value that was a fault already is not to be told again.
+            faults.extend(found.into_iter().filter(|fault| !unread.contains(&fault.span)));
         }
         faults.sort_by_key(|fault| fault.span);
         self.faults.extend(faults.into_iter().map(|fault| fault.in_origin(source.name)));
@@ -269,7 +273,7 @@ impl Parsed {
         });
         fields.finish();
         if let (Some(name), Some(at)) = (name, node.get("name")) {
-            self.check_name(name, at.span, &text.origin, faults);
+            self.check_name(name, text.place(at.span), faults);
         }
         if let (Some(reason), Some(at)) = (reason, node.get("reason")) {
             check_reason(reason, at.span, faults);
@@ -301,7 +305,8 @@ impl Parsed {
         Some((rule, About::of(matcher_node, node)))
     }
 
-    fn check_name(&mut self, name: &str, span: Span, origin: &Arc<str>, faults: &mut Vec<Diagnostic>) {
+    fn check_name(&mut self, name: &str, place: Place, faults: &mut Vec<Diagnostic>) {
+        let span = place.span;
         if name.chars().count() > LONGEST_NAME || name.contains(char::is_control) {
             faults.push(Diagnostic::error(
                 span,
@@ -312,9 +317,15 @@ impl Parsed {
             let message = format!("`{name}` is what reasons of lists are called");
             faults.push(Diagnostic::error(span, message).advise("give the rule another name"));
         }
-        if let Some(first) = self.names.insert(name.to_owned(), Arc::clone(origin)) {
-            let message = format!("a second rule of this name; the first is in {first}");
-            faults.push(Diagnostic::error(span, message).advise("names tell rules apart in receipts"));
+        match self.names.entry(name.to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(place);
+            }
+            Entry::Occupied(taken) => {
+                let Place { origin, line, .. } = taken.get();
+                let message = format!("a second rule of this name; the first is in {origin}, line {line}");
+                faults.push(Diagnostic::error(span, message).advise("names tell rules apart in receipts"));
+            }
         }
     }
 }

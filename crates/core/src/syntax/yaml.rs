@@ -25,7 +25,21 @@ const MOST_FAULTS: usize = 100;
 /// # Errors
 /// All faults found, in source order. What the scanner cannot get past ends the list.
 pub fn parse(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
-    let text = readable(source).map_err(|fault| vec![fault])?;
+    match read(source) {
+        (Some(node), faults) if faults.is_empty() => Ok(node),
+        (_, faults) => Err(faults),
+    }
+}
+
+/// Parses exactly one document, and gives what could be read of it beside its faults, so that a person is told what is
+/// wrong with the rest in the same breath. With any fault it is no document: where an alias stands, for one, is nothing.
+#[must_use]
+pub fn read(source: &[u8]) -> (Option<Node>, Vec<Diagnostic>) {
+    let text = match readable(source) {
+        Ok(text) => text,
+        Err(fault) => return (None, vec![fault]),
+    };
+    let mut ended = true;
     let mut tree = Tree { offsets: Offsets::of(text), open: Vec::new(), root: None, faults: Vec::new() };
     let mut documents = 0;
     for event in Parser::new_from_str(text) {
@@ -34,6 +48,7 @@ pub fn parse(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
             Err(error) => {
                 let at = tree.offsets.byte(error.marker());
                 tree.fault(Span::new(at, at), error.info().to_owned(), "");
+                ended = false;
                 break;
             }
         };
@@ -43,18 +58,18 @@ pub fn parse(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
         }
         if documents > 1 {
             tree.fault(span, "a second YAML document", "keep one document in a file");
+            ended = false;
             break;
         }
         if tree.take(event, span).is_err() || tree.faults.len() >= MOST_FAULTS {
+            ended = false;
             break;
         }
     }
     let Tree { root, mut faults, .. } = tree;
-    if faults.is_empty() {
-        return Ok(root.unwrap_or(Node { kind: Kind::Null, span: Span::default() }));
-    }
     faults.sort_by_key(|fault| fault.span);
-    Err(faults)
+    let root = ended.then(|| root.unwrap_or(Node { kind: Kind::Null, span: Span::default() }));
+    (root, faults)
 }
 
 /// The source as text, if it is text a YAML reader can agree on.
@@ -161,7 +176,8 @@ impl Tree {
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             Event::Alias(_) => {
                 self.fault(span, "an alias", "write the value out again");
-                self.put(Node { kind: Kind::Null, span });
+                // Something, so that nobody says that nothing stands there.
+                self.put(Node { kind: Kind::Object(Vec::new()), span });
             }
             Event::Nothing
             | Event::StreamStart
