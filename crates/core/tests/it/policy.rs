@@ -404,7 +404,11 @@ fn faults_of_the_yaml_hide_none_of_the_policy() {
     let text = "default: &d deny\nrulez: []\nrules:\n- name: a\n  name: a\n  deny: {url: 'http://[::g]/'}\n- name: b\n  deny: *d\n";
     let found = faults(text);
     for wanted in ["an anchor", "an alias", "`name` is given twice", "unknown key `rulez`", "`[::g]`"] {
-        assert_eq!(found.iter().filter(|message| message.contains(wanted)).count(), 1, "{wanted}: {found:#?}");
+        assert_eq!(
+            found.iter().filter(|message| message.contains(wanted)).count(),
+            1,
+            "{wanted}: {found:#?}"
+        );
     }
     // Nothing else is said of the place where an alias stands.
     assert_eq!(found.len(), 5, "{found:#?}");

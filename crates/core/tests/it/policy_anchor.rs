@@ -340,3 +340,21 @@ fn a_command_line_is_no_way_around_a_url() {
     let unknown = effect(Capability::Unknown, Target::None, AssetClass::Unknown);
     assert!(!passes(&denying("{ url: 'evil.com/**' }"), &call("x", vec![unknown])));
 }
+
+#[test]
+fn an_allow_list_is_not_walked_around_with_a_proxy() {
+    let only = allowing("{ url: 'a.test/**' }");
+    let line = |line: &str| alone::read("command", line, None).unwrap();
+    assert!(passes(&only, &line("curl https://a.test/x")));
+    for other in [
+        "curl -x evil.test:3128 https://a.test/x",
+        "curl --resolve a.test:443:6.6.6.6 https://a.test/x",
+        "curl --connect-to ::evil.test: https://a.test/x",
+        "curl -H 'Host: evil.test' https://a.test/x",
+        "https_proxy=evil.test curl https://a.test/x",
+        "wget -e use_proxy=yes -e https_proxy=evil.test -qO- https://a.test/x",
+        "http --proxy https:http://evil.test:80 https://a.test/x",
+    ] {
+        assert!(!passes(&only, &line(other)), "{other}");
+    }
+}

@@ -4,6 +4,7 @@ use doorward_core::action::shell::{Reading, Shell, read};
 use doorward_core::action::{Effect, Target};
 use doorward_core::{Capability, Coverage};
 
+mod detours;
 mod evasions;
 mod given;
 mod oracles;

@@ -227,6 +227,7 @@ impl Eval {
     pub(super) fn post(&mut self, host: &str, data: &Stream, by: &str) -> Flow {
         let (target, class) = destination(host);
         let flow = self.effect(Capability::NetworkPost, target, class, &data.from, by);
+        self.by_proxy(Capability::NetworkPost, &data.from, by);
         if let Some(text) = data.said() {
             self.reading.writes.push((flow, text.to_owned()));
         }
@@ -241,7 +242,9 @@ impl Eval {
             return self.effect(Capability::ReadFile, Target::Path { path, exact }, class, from, by);
         }
         let (target, class) = destination(host);
-        self.effect(Capability::NetworkFetch, target, class, from, by)
+        let flow = self.effect(Capability::NetworkFetch, target, class, from, by);
+        self.by_proxy(Capability::NetworkFetch, from, by);
+        flow
     }
 
     /// A path as the line means it: the directory it changed to, links it made.

@@ -11,9 +11,17 @@ impl Eval {
     pub(super) fn net_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         match call.name {
             "curl" | "wget" | "wget2" | "aria2c" | "axel" | "lwp-download" | "fetch" => {
-                Some(self.download(call, stdin))
+                let first = self.reading.effects.len();
+                let data = self.download(call, stdin);
+                self.detours(call, first);
+                Some(data)
             }
-            "http" | "https" | "xh" | "xhs" | "httpie" => Some(self.httpie(call, stdin)),
+            "http" | "https" | "xh" | "xhs" | "httpie" => {
+                let first = self.reading.effects.len();
+                let data = self.httpie(call, stdin);
+                self.detours(call, first);
+                Some(data)
+            }
             "lwp-post" | "POST" => {
                 let data = stdin.clone();
                 let flow = self.post(call.operand(0), &data, call.name);

@@ -66,13 +66,20 @@ impl Eval {
         }
     }
 
+    /// `env A=b program`: what the program runs sees the variables, and nothing behind it does.
     fn wrapper(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
-        for (_, word) in call.values.iter().filter(|(name, _)| *name == "=") {
-            if let Some((name, value)) = word.text.split_once('=') {
-                let value = Word { text: value.to_owned(), ..word.clone() };
-                self.apart(|eval| eval.set(name, vec![value], true));
+        self.apart(|eval| {
+            for (_, word) in call.values.iter().filter(|(name, _)| *name == "=") {
+                if let Some((name, value)) = word.text.split_once('=') {
+                    let value = Word { text: value.to_owned(), ..word.clone() };
+                    eval.set(name, vec![value], true);
+                }
             }
-        }
+            eval.wrapped(call, stdin)
+        })
+    }
+
+    fn wrapped(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         for word in call.of_role(b's') {
             let ran = self.execute_text(word, Shell::Sh, call.name, stdin);
             if call.rest.is_empty() {

