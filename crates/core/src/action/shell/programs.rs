@@ -222,6 +222,15 @@ impl Eval {
                     };
                     sent.append(part);
                 }
+                b'a' => {
+                    if let Some(file) = along(&word.text) {
+                        let file = Word { text: file.to_owned(), ..word.clone() };
+                        let part =
+                            if file.text == "-" { stdin.clone() } else { self.read_file(&file, call.name) };
+                        sent.append(part);
+                    }
+                    add_flows(&mut sent.from, &word.from);
+                }
                 b'u' | b'h' => {}
                 _ if call.is("net") => add_flows(&mut sent.from, &word.from),
                 _ => {}
@@ -595,4 +604,16 @@ fn role(roles: &Operands, nth: usize, count: usize) -> u8 {
         return roles.last.get(roles.last.len() - from_end).copied().unwrap_or(b'.');
     }
     roles.first.get(nth).copied().or(roles.rest).unwrap_or(b'.')
+}
+
+/// The file that is sent along with a request: `@headers`, a jar of cookies, `name@file` of a variable. A header, a
+/// cookie or a variable that is written out names none.
+fn along(text: &str) -> Option<&str> {
+    if let Some(file) = text.strip_prefix('@') {
+        return Some(file);
+    }
+    if text.is_empty() || text.starts_with('%') || text.contains(['=', ':', ';', ' ']) {
+        return None;
+    }
+    Some(text.split_once('@').map_or(text, |(_, file)| file))
 }

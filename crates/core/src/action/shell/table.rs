@@ -27,6 +27,7 @@
 //! | `b` | data sent: text, or `@file` |
 //! | `f` | form data sent: `name=text`, `name=@file`, `name=<file` |
 //! | `t` | a file sent |
+//! | `a` | sent along with a request, which makes none a POST: text, `@file`, a jar of cookies |
 //! | `n` | a process: name, number |
 //! | `o` | a directory that is written to |
 //! | `p` | a pattern or expression: no effect, but not a file either |

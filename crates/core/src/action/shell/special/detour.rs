@@ -4,7 +4,7 @@
 use super::super::eval::{Eval, destination};
 use super::super::programs::Call;
 
-use crate::action::{Capability, Flow, Target, asset};
+use crate::action::{AssetClass, Capability, Flow, Target, asset};
 
 /// Options whose value is a proxy, or a server that is told the names which are asked for.
 const PROXIES: [&str; 12] = [
@@ -42,7 +42,8 @@ impl Eval {
     pub(super) fn detours(&mut self, call: &Call<'_>, first: usize) {
         let places = places(call);
         let name = named_host(call);
-        if places.is_empty() && name.is_none() {
+        let socket = call.value(&["--unix-socket", "--abstract-unix-socket"]).map(|word| word.text.clone());
+        if places.is_empty() && name.is_none() && socket.is_none() {
             return;
         }
         let since = self.reading.effects.get(first..).unwrap_or_default();
@@ -55,6 +56,10 @@ impl Eval {
             for place in &places {
                 let (target, class) = destination(place);
                 self.effect(*capability, target, class, from, call.name);
+            }
+            if let Some(socket) = &socket {
+                let target = Target::Other(format!("unix:{socket}"));
+                self.effect(*capability, target, AssetClass::Internal, from, call.name);
             }
             if let (Some(name), Target::Url(url) | Target::Host(url)) = (&name, target) {
                 let other = at(url, name);
