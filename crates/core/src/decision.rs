@@ -1,5 +1,7 @@
 //! What was decided about an action, and everything that led to it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::syntax::Span;
@@ -162,6 +164,17 @@ pub enum Duty {
     Limit(u64),
 }
 
+/// A block that spoke to the model and was taken out of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The rule that found it.
+    pub rule: Arc<str>,
+    /// The severity of that finding, 0 to 100.
+    pub severity: u8,
+    /// What stands in its place, in this request and every later one.
+    pub notice: Arc<str>,
+}
+
 /// What the action costs, reserved before it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges(pub Vec<Charge>);
@@ -228,6 +241,8 @@ pub struct Decision {
     pub coverage: Coverage,
     /// What must be done to it on the way.
     pub duties: Duties,
+    /// The parts whose text is replaced by one of those duties, by index, and why.
+    pub replaced: Vec<(usize, Replaced)>,
     /// What it costs.
     pub charges: Charges,
     /// The highest entropy of a token in what was looked at, in hundredths of bits per character; 0 if none has a
@@ -254,12 +269,20 @@ impl Decision {
     }
 
     /// Whether the action goes on as it is. One that must be redacted does not, unless its duties say what is taken
-    /// out: a rule is never weaker than it reads.
+    /// out: a rule is never weaker than it reads. What is taken out of single parts is not what a reason about the
+    /// whole asks for.
     #[must_use]
     pub fn passes(&self) -> bool {
-        let redacted = || self.duties.0.iter().any(|duty| matches!(duty, Duty::Edit(..)));
-        let to_redact = || self.reasons.iter().any(|reason| reason.verdict == Verdict::Redact);
-        self.verdict.passes() && (!to_redact() || redacted())
+        let redacts = |reason: &&Reason| reason.verdict == Verdict::Redact;
+        let of_a_part = || self.reasons.iter().filter(redacts).any(|reason| reason.part.is_some());
+        let of_all = || self.reasons.iter().filter(redacts).any(|reason| reason.part.is_none());
+        let edits = self.duties.0.iter().any(|duty| matches!(duty, Duty::Edit(..)));
+        let lacking = match (of_all(), of_a_part()) {
+            (false, false) => false,
+            (true, true) => true,
+            (true, false) | (false, true) => !edits,
+        };
+        self.verdict.passes() && !lacking
     }
 
     /// The reason that decided, if there is any.
@@ -288,9 +311,9 @@ impl Decision {
     #[must_use]
     pub fn and(mut self, reason: Reason) -> Self {
         self.reasons.push(reason);
-        let (duties, charges) = (self.duties, self.charges);
+        let (duties, charges, replaced, entropy) = (self.duties, self.charges, self.replaced, self.entropy);
         let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
-        Self { duties, charges, ..decision }
+        Self { duties, charges, replaced, entropy, ..decision }
     }
 }
 
@@ -337,6 +360,13 @@ mod tests {
         assert!(!decision.passes());
         decision.duties.0.push(Duty::Edit(Span::new(0, 1), Bytes::from_static(b"x")));
         assert!(decision.passes());
+        // What is taken out of one part is not what another rule asks for of the whole.
+        let of_a_part = Reason { part: Some(1), ..reason("d", Verdict::Redact, 50) };
+        assert!(!decision.clone().and(of_a_part.clone()).passes());
+        let mut one = Decision::from_reasons(vec![of_a_part], Coverage::Full, Epoch::default());
+        assert!(!one.passes());
+        one.duties.0.push(Duty::Edit(Span::new(0, 1), Bytes::from_static(b"x")));
+        assert!(one.passes());
         assert!(!decision.and(reason("c", Verdict::Ask, 60)).passes());
         assert!(Decision::default().passes());
     }

@@ -18,6 +18,9 @@ pub mod examples;
 mod floor;
 use floor::Floor;
 
+mod replace;
+pub use replace::NOTICE;
+
 /// Where the reading of a call stops for good.
 const BEYOND_LIMITS: [&str; 6] = [
     "shell: loop over too many places",
@@ -118,7 +121,8 @@ impl Engine {
         if acts(action.kind) {
             self.floor.judge(action, effects, &readings, &mut reasons);
         }
-        let (findings, entropy) = self.findings(action, effects, &readings, facts);
+        let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
+        replace::recall(action, facts, &mut findings);
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
@@ -129,10 +133,15 @@ impl Engine {
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);
+        let (duties, replaced) = match self.policy.profile() {
+            Profile::Strict => replace::duties(action, facts, &findings, &mut reasons),
+            Profile::Balanced => Default::default(),
+        };
         // Last, because nothing softens it.
         reasons.extend(killed(facts.kill));
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
         decision.entropy = hundredths(entropy);
+        (decision.duties, decision.replaced) = (duties, replaced);
         decision.reasons.truncate(MOST_REASONS);
         if decision.verdict < Verdict::Quarantine {
             decision.charges = Charges(self.policy.charges(action, &given));
@@ -185,10 +194,16 @@ impl Engine {
         readings: &[(usize, Reading)],
         facts: &Facts,
     ) -> (Vec<Finding>, f32) {
-        let remembered = |part: usize| facts.remembered.get(part).is_some_and(Option::is_some);
+        // Under `strict` what was found to speak to the model is looked at each time: it is replaced each time.
+        let strict = self.policy.profile() == Profile::Strict;
+        let remembered = |part: usize| {
+            let known = facts.remembered.get(part).and_then(Option::as_ref);
+            known.is_some_and(|known| !strict || known.risk <= MOST_AUDITED)
+        };
         let spoken: Vec<(usize, String)> =
             readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
         let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered);
+        findings.extend(self.rules.request_findings(action));
         findings.extend(self.destinations(action, effects, readings));
         (findings, entropy)
     }
@@ -398,7 +413,7 @@ fn recalled(facts: &Facts) -> Option<Reason> {
     Some(reason("session.remembered", Layer::Session, Verdict::Audit, severity, message, ""))
 }
 
-/// What can only be noted: findings in a request (replacing its blocks comes later), and calls the
+/// What can only be noted: findings in a request (but for those whose block is [replaced](replace)), and calls the
 /// provider has already run.
 fn soften(kind: ActionKind, reasons: &mut [Reason]) {
     for reason in reasons {

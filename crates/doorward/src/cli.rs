@@ -50,6 +50,8 @@ pub enum Command {
     Policy(PolicyArgs),
     /// Check and list detection rules
     Rules(RulesArgs),
+    /// Register secrets, which are kept as keyed hashes and found wherever they cross
+    Secrets(SecretsArgs),
     /// Say the examples of detection rules in other ways, and see which are missed
     Fuzz(FuzzArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
@@ -87,6 +89,39 @@ pub enum RulesCommand {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SecretsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SecretsCommand,
+}
+
+/// What to do with registered secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsCommand {
+    /// Register a secret. Its value is read from standard input, or asked for without showing it
+    Add {
+        /// What it is called in findings and receipts: never the value itself
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Take the place of the one of this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// The names of all, and when they were registered
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget one
+    Remove {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 
@@ -166,6 +201,13 @@ pub struct RunArgs {
     /// How that agent reads calls from text: `none`, `xml` or `edit_blocks` [env: `DOORWARD_TEXT_TOOLS`]
     #[arg(long, value_name = "HOW")]
     pub text_tools: Option<String>,
+    /// Above how many bits per character a text that leaves is noted: 0 to 8 [default: 4.5] [env:
+    /// `DOORWARD_ENTROPY_THRESHOLD`]
+    #[arg(long, value_name = "BITS")]
+    pub entropy_threshold: Option<String>,
+    /// A file with a model (ONNX) that is asked about what may be an injection [env: `DOORWARD_CLASSIFIER`]
+    #[arg(long, value_name = "FILE")]
+    pub classifier: Option<String>,
     /// What was started, as one line of JSON
     #[arg(long)]
     pub json: bool,

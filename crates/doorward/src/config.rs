@@ -23,6 +23,7 @@ use doorward_ledger::Durability;
 use zeroize::Zeroizing;
 
 use crate::cli::RunArgs;
+use crate::detection::{Detection, Entropy};
 use crate::rules::RuleFiles;
 use crate::terminal::Faults;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub agent: String,
     /// How agents read calls from text, by name.
     pub text_tools: BTreeMap<String, TextTools>,
+    /// What is set about detection.
+    pub detection: Detection,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
 }
@@ -132,6 +135,7 @@ impl Config {
             retention: Some(RETENTION),
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
+            detection: Detection::default(),
             upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
         }
     }
@@ -188,6 +192,7 @@ impl Config {
                 }
             }
         }
+        self.detection.entropy.read_allowed(&mut fields);
         if let Some(upstreams) = fields.maybe("upstreams") {
             for member in upstreams.members() {
                 self.read_upstream(&member.key, &member.value, fields.faults());
@@ -209,6 +214,7 @@ impl Config {
         if let Some(text_tools) = fields.maybe_choice("text_tools", &TextTools::WORDS) {
             self.text_tools.insert(name.to_owned(), text_tools);
         }
+        self.detection.of.insert(name.to_owned(), Entropy::read(&mut fields));
         fields.finish();
     }
 
@@ -315,6 +321,11 @@ impl Config {
                 let text_tools = choice(text, &TextTools::WORDS)?;
                 self.text_tools.insert(self.agent.clone(), text_tools);
             }
+            "classifier" if text.is_empty() => {
+                return Err(("a classifier without a file".to_owned(), "name its `.onnx` file".to_owned()));
+            }
+            "classifier" => self.detection.classifier = Some(PathBuf::from(text)),
+            "entropy_threshold" => self.detection.entropy.set_threshold(text)?,
             "idle_timeout" => self.patience.idle = seconds(text)?,
             "total_timeout" => self.patience.total = seconds(text)?,
             "agent" => {
@@ -419,6 +430,8 @@ const SETTINGS: &[Setting] = &[
     setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
     setting("agent", "DOORWARD_AGENT", false),
     setting("text_tools", "DOORWARD_TEXT_TOOLS", false),
+    setting("entropy_threshold", "DOORWARD_ENTROPY_THRESHOLD", false),
+    setting("classifier", "DOORWARD_CLASSIFIER", false),
     setting("upstream", "DOORWARD_UPSTREAM", true),
     setting("protocol", "DOORWARD_PROTOCOL", true),
     setting("trusted", "DOORWARD_TRUSTED", true),
@@ -478,6 +491,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("total_timeout", &args.total_timeout),
         ("agent", &args.agent),
         ("text_tools", &args.text_tools),
+        ("entropy_threshold", &args.entropy_threshold),
+        ("classifier", &args.classifier),
         ("upstream", &args.upstream),
         ("protocol", &args.protocol),
         ("trusted", &args.trusted),
@@ -563,13 +578,31 @@ pub fn user_home_text() -> String {
     user_home().map(|home| home.display().to_string()).unwrap_or_default()
 }
 
+/// What this home's `doorward.yaml` says about detection.
+///
+/// # Errors
+/// All faults of the file.
+pub fn detection_of(home: &Path) -> anyhow::Result<Detection> {
+    let mut config = Config::defaults(home.to_owned());
+    let mut faults = Faults::default();
+    let file = home.join("doorward.yaml");
+    if let Some(text) = read_optional(&file)? {
+        let mut found = Vec::new();
+        config.read_file(&text, &mut found);
+        faults.add(&file.display().to_string(), &text, found);
+    }
+    faults.into_result()?;
+    Ok(config.detection)
+}
+
 /// This home's rules: the shipped ones, and the operator's own.
 ///
 /// # Errors
 /// All their faults.
 pub fn rules_of(home: &Path) -> anyhow::Result<Arc<RuleSet>> {
+    let detection = detection_of(home)?.load(home)?;
     let texts = RuleFiles::of(home).read();
-    texts.compile().map_err(|found| texts.faults(found).into_error().into())
+    texts.compile(&detection).map_err(|found| texts.faults(found).into_error().into())
 }
 
 /// The engine over this home's rules and `policy`, as no process runs it.

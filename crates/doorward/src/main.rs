@@ -1,10 +1,14 @@
 //! `doorward`: the firewall for AI agents. Parse, settle the configuration, run one command.
 
+mod classifier;
+
 mod cli;
 
 mod client;
 
 mod config;
+
+mod detection;
 
 mod past;
 
@@ -13,6 +17,8 @@ mod policies;
 mod registries;
 
 mod rules;
+
+mod secrets;
 
 mod serve;
 
@@ -38,6 +44,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Secrets(ref command) => commands::secrets::run(&cli, command),
         Command::Fuzz(ref command) => commands::fuzz::run(&cli, command),
         Command::Rules(ref command) => commands::rules::run(&cli, command),
         Command::Allow(ref command) => commands::allow::run(&cli, command),

@@ -17,6 +17,7 @@ use doorward_gateway::{Gateway, InForce};
 use doorward_store::{FileWatch, StoreError};
 use tokio::runtime::Handle;
 
+use crate::detection::Detection;
 use crate::registries;
 use crate::rules::{GatheredRules, RuleFiles};
 use crate::serve::now;
@@ -229,26 +230,29 @@ impl Gathered {
 #[derive(Debug)]
 pub struct Ground {
     files: RuleFiles,
+    detection: Detection,
     texts: GatheredRules,
     rules: Arc<RuleSet>,
     around: Surroundings,
 }
 
 impl Ground {
-    /// The shipped rules and those of `home`, for a Doorward that stands in `around`.
+    /// The shipped rules and those of `home`, which look for credentials as `detection` says, for a Doorward that
+    /// stands in `around`.
     ///
     /// # Errors
     /// All faults of the home's rules.
-    pub fn new(home: &Path, around: Surroundings) -> anyhow::Result<Self> {
+    pub fn new(home: &Path, detection: Detection, around: Surroundings) -> anyhow::Result<Self> {
+        let detection = detection.load(home)?;
         let files = RuleFiles::of(home);
         files.make_folder();
         let texts = files.read();
-        let rules = texts.compile().map_err(|found| texts.faults(found).into_error())?;
+        let rules = texts.compile(&detection).map_err(|found| texts.faults(found).into_error())?;
         for note in &registries::learnt().notes {
             tracing::warn!("package registries: {note}");
         }
         tracing::info!(registries = rules.lists().registries().len(), "learnt from package clients");
-        Ok(Self { files, texts, rules, around })
+        Ok(Self { files, detection, texts, rules, around })
     }
 
     fn engine(&self, policy: Policy) -> Arc<Engine> {
@@ -441,7 +445,7 @@ impl Following {
         if texts == self.ground.texts {
             return;
         }
-        match texts.compile() {
+        match texts.compile(&self.ground.detection) {
             Ok(rules) if rules.revision() == self.ground.rules.revision() => self.recover(Subject::Rules),
             Ok(rules) => match self.gateway.in_force().engine.policy().check_findings(rules.names()) {
                 Ok(()) => self.accept_rules(rules),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use doorward_core::detect::rules::{RuleSet, shipped};
-use doorward_core::detect::secrets::Secrets;
 use doorward_core::engine::examples;
 use doorward_core::syntax::{Diagnostic, Source, Span};
 
+use crate::detection::Detection;
 use crate::terminal::Faults;
-use crate::{policies, registries};
+use crate::{policies, registries, secrets};
 
 /// Most files of rules.
 const MOST: usize = 256;
@@ -17,9 +17,10 @@ const MOST: usize = 256;
 /// Most bytes of all of them together. A set is compiled whole, into one automaton.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Where an operator's rules are.
+/// Where an operator's rules are, and the secrets that are registered.
 #[derive(Clone, Debug)]
 pub struct RuleFiles {
+    home: PathBuf,
     folder: PathBuf,
 }
 
@@ -28,6 +29,8 @@ pub struct RuleFiles {
 pub struct GatheredRules {
     texts: Vec<(String, String)>,
     faults: Vec<(String, String)>,
+    /// The home and what it keeps of registered secrets, if it has any.
+    secrets: Option<(PathBuf, String)>,
     /// What was read: to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -35,7 +38,7 @@ pub struct GatheredRules {
 impl RuleFiles {
     /// The folder `rules` of this home.
     pub fn of(home: &Path) -> Self {
-        Self { folder: home.join("rules") }
+        Self { home: home.to_owned(), folder: home.join("rules") }
     }
 
     /// Makes the folder if it is not there: an empty one says where rules go, and is watched for the first.
@@ -50,10 +53,16 @@ impl RuleFiles {
         }
     }
 
-    /// Reads every file of the folder whose name ends in `.yaml`, by name. Other files, and those that begin with a
-    /// dot, are no rules. Without a folder there are none.
+    /// Reads every file of the folder whose name ends in `.yaml`, by name, and what is kept of registered secrets. Other
+    /// files, and those that begin with a dot, are no rules. Without a folder there are none.
     pub fn read(&self) -> GatheredRules {
-        let mut gathered = GatheredRules { files: vec![self.folder.clone()], ..GatheredRules::default() };
+        let kept = secrets::file(&self.home);
+        let files = vec![self.folder.clone(), kept.clone()];
+        let mut gathered = GatheredRules { files, ..GatheredRules::default() };
+        match secrets::text(&self.home) {
+            Ok(text) => gathered.secrets = text.map(|text| (self.home.clone(), text)),
+            Err(error) => gathered.fault(&kept, format!("cannot be read: {error}")),
+        }
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return gathered,
@@ -115,11 +124,12 @@ impl GatheredRules {
         self.texts.iter().any(|(name, _)| name == origin)
     }
 
-    /// They and the shipped rules as one set, in which every one of their examples matches and no near miss does.
+    /// They and the shipped rules as one set, in which every one of their examples matches and no near miss does. It
+    /// looks for credentials as `detection` says, and for what is registered.
     ///
     /// # Errors
     /// All faults, of reading as well.
-    pub fn compile(&self) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
+    pub fn compile(&self, detection: &Detection) -> Result<Arc<RuleSet>, Vec<Diagnostic>> {
         let unread = self.faults.iter().map(|(origin, message)| {
             Diagnostic::error(Span::default(), message.as_str()).in_origin(origin.as_str())
         });
@@ -127,8 +137,18 @@ impl GatheredRules {
         let own = self.texts.iter().map(|(name, text)| Source { name, text });
         let sources: Vec<Source<'_>> = shipped().iter().copied().chain(own).collect();
         let registries = registries::learnt().registries.iter().cloned();
-        match RuleSet::with(&sources, Some(Secrets::shipped()))
-            .map(|rules| Arc::new(rules.with_registries(registries)))
+        let mut known = detection.secrets();
+        if let Some((home, text)) = &self.secrets {
+            match secrets::registered(home, text) {
+                Ok(registered) => known = known.with_registered(registered),
+                Err(found) => {
+                    let origin = secrets::file(home).display().to_string();
+                    faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
+                }
+            }
+        }
+        match RuleSet::with(&sources, Some(known))
+            .map(|rules| Arc::new(detection.complete(rules.with_registries(registries))))
         {
             Ok(rules) => {
                 faults.extend(examples::mistaken(&rules, |origin| self.has(origin)));
@@ -145,7 +165,9 @@ impl GatheredRules {
 
     /// The text of the file called `origin`, empty if there is none.
     pub fn text(&self, origin: &str) -> &str {
-        let text = self.texts.iter().find(|(name, _)| name == origin);
-        text.map_or("", |(_, text)| text)
+        let text = self.texts.iter().find(|(name, _)| name == origin).map(|(_, text)| text);
+        let kept =
+            || self.secrets.as_ref().filter(|(home, _)| secrets::file(home).display().to_string() == origin);
+        text.or_else(|| kept().map(|(_, text)| text)).map_or("", String::as_str)
     }
 }

@@ -95,7 +95,8 @@ impl Running {
             listeners: listeners.iter().map(ToString::to_string).collect(),
         };
         let files = PolicyFiles::new(home.root(), &config.policy);
-        let loaded = Loaded::read(files, Ground::new(home.root(), around)?, config.mode)?;
+        let ground = Ground::new(home.root(), config.detection.clone(), around)?;
+        let loaded = Loaded::read(files, ground, config.mode)?;
         let recorder = recorder(&home, config, &store)?;
         let text_tools = config.text_tools.iter().map(|(agent, how)| (agent.clone(), *how)).collect();
         let gateway = Gateway::new(Arc::clone(&loaded.engine), recorder, store.clone(), loaded.mode)

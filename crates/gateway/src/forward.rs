@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::stream::{Held, Ruling};
+use doorward_core::syntax::{Span, json};
+use doorward_core::wire::Fault;
+use doorward_core::wire::splice::{Edit, Piece, splice};
 
 use crate::answer::Answer;
 use crate::budgets::Used;
@@ -60,6 +63,8 @@ pub struct Outgoing {
     pub head: http::request::Parts,
     /// The judged bytes.
     pub body: Bytes,
+    /// The same with what had to be replaced, if anything had; then these go.
+    pub edited: Option<Bytes>,
     /// How many blocked calls were put back into them.
     pub restored: usize,
 }
@@ -68,7 +73,20 @@ impl Content for Outgoing {
     const PART: &'static str = "body";
 
     fn content(&self) -> &[u8] {
-        &self.body
+        self.edited.as_ref().unwrap_or(&self.body)
+    }
+
+    fn edit(&mut self, edits: Vec<Edit>) -> Result<(), Fault> {
+        self.edited = None;
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let end = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        let edited = splice(&[Piece { span: Span::new(0, end), bytes: Some(&self.body) }], edits)?;
+        json::parse(&edited)
+            .map_err(|fault| Fault::new("edit", format!("not strict JSON any more: {fault}")))?;
+        self.edited = Some(edited);
+        Ok(())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -93,7 +111,8 @@ pub(crate) async fn request(
 ) -> Result<(http::Response<UpstreamBody>, Option<Used>), Unsent> {
     let permit = gateway.renew(permit).await.map_err(Unsent::Refused)?;
     let receipt = permit.receipt().to_owned();
-    let (Outgoing { upstream, head, body, .. }, used) = permit.open(Key(()));
+    let (Outgoing { upstream, head, body, edited, .. }, used) = permit.open(Key(()));
+    let body = edited.unwrap_or(body);
     let sending = upstream.send(&head, &body, Key(()));
     let failed = |code, message: String| Unsent::Upstream(Answer::upstream(code, message).under(receipt));
     match tokio::time::timeout(patience.idle, sending).await {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorward_core::decision::Epoch;
+use doorward_core::decision::{Duty, Epoch, Layer};
+use doorward_core::policy::Profile;
 use doorward_core::session::{Mode, Now};
+use doorward_core::wire::splice::Edit;
 use doorward_core::wire::text_tools::TextTools;
-use doorward_core::{Action, Decision, Engine};
+use doorward_core::{Action, Decision, Engine, Reason, Verdict};
 use doorward_store::Store;
 
 use crate::budgets::{Budgets, Used};
@@ -90,6 +92,7 @@ impl Gateway {
         let seen = self.begin(&action)?; // facts, and a pending entry siblings can see
         let decision = self.decide(&action, &seen); // pure
         let decision = self.hold.settle(&action, decision).await; // a person, if asked
+        let (decision, body) = self.carry_out(decision, &action, &seen, body); // what is to be replaced
         let size = body.content().len();
         let (decision, reserved) = self.budgets.reserve(decision, &action, size, seen.facts.now); // all or nothing
         self.recorder.commit(action, seen, decision, (body, reserved)).await // appended, then and only then
@@ -171,11 +174,48 @@ impl Gateway {
         let epoch = Epoch { kill: kill.revision, policy: in_force.number, ..signals.epoch() };
         let kill = kill.for_agent(&action.agent);
         let now = Now { millis: now(), epoch, mode: in_force.mode, kill };
-        self.sessions.begin(action, now, in_force).map_err(|why| Refusal {
+        let strict = in_force.engine.policy().profile() == Profile::Strict;
+        let mut seen = self.sessions.begin(action, now, in_force).map_err(|why| Refusal {
             decision: Box::default(),
             receipt: None,
             why: Why::LedgerUnavailable(why),
-        })
+        })?;
+        if strict {
+            seen.facts.replaced = self.replies.blocks().known(action);
+        }
+        Ok(seen)
+    }
+
+    /// Does to the body what the decision's duties say, and remembers it. What cannot be done is a block. Where nothing is
+    /// altered nothing is done, and the receipt says that it was not.
+    fn carry_out<B: Content>(
+        &self,
+        decision: Decision,
+        action: &Action,
+        seen: &Seen,
+        mut body: B,
+    ) -> (Decision, B) {
+        let edits = decision.duties.0.iter().filter_map(|duty| match duty {
+            Duty::Edit(span, with) => Some(Edit::replace(*span, with.clone())),
+            _ => None,
+        });
+        let edits = if seen.facts.mode == Mode::Block { edits.collect() } else { Vec::new() };
+        if let Err(fault) = body.edit(edits) {
+            let reason = Reason {
+                rule: "floor.edit".into(),
+                layer: Layer::Floor,
+                verdict: Verdict::Block,
+                severity: 100,
+                message: format!("what has to be taken out cannot be: {fault}"),
+                advice: String::new(),
+                part: None,
+            };
+            return (decision.and(reason), body);
+        }
+        if seen.facts.mode == Mode::Block {
+            self.replies.blocks().remember(action, &decision);
+        }
+        (decision, body)
     }
 
     #[expect(clippy::unused_self, reason = "it reads as one of the steps of `pass`")]

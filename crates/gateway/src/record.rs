@@ -15,9 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use doorward_core::decision::{Duty, Epoch};
+use doorward_core::decision::{Duty, Epoch, Replaced};
 use doorward_core::session::{Ending, Kill, Mode};
 use doorward_core::stream::{Held, Outcome};
+use doorward_core::wire::Fault;
+use doorward_core::wire::splice::Edit;
 use doorward_core::{Action, Coverage, Decision, Reason};
 use doorward_ledger::receipt::{
     ActionRecord, ChargeRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind,
@@ -48,6 +50,14 @@ pub trait Content {
     /// What was done to them before they were judged, in words for the receipt.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Replaces parts of them: of the bytes that were judged, whatever was replaced before.
+    ///
+    /// # Errors
+    /// A [`Fault`] if they cannot be edited so; then they must not go on.
+    fn edit(&mut self, edits: Vec<Edit>) -> Result<(), Fault> {
+        if edits.is_empty() { Ok(()) } else { Err(Fault::new("edit", "nothing can be replaced in it")) }
     }
 }
 
@@ -344,7 +354,9 @@ impl Recorder {
             let record = decision_record(decision, seen.in_force.policy(), mode, enforced);
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
-            let duties: Vec<String> = decision.duties.0.iter().map(duty_line).chain(notes).collect();
+            let replaced = decision.replaced.iter().map(replaced_line);
+            let duties = decision.duties.0.iter().map(duty_line);
+            let duties: Vec<String> = replaced.chain(duties).chain(notes).collect();
             draft
                 .decision(
                     &DecisionRecord {
@@ -647,6 +659,10 @@ fn charged(spent: &Spent) -> ChargeRecord<'_> {
 
 fn epoch_pairs(epoch: Epoch) -> [(&'static str, u64); 3] {
     [("kill", epoch.kill), ("policy", epoch.policy), ("key", epoch.key)]
+}
+
+fn replaced_line((part, why): &(usize, Replaced)) -> String {
+    format!("replace part {part}: {}", why.rule)
 }
 
 fn duty_line(duty: &Duty) -> String {

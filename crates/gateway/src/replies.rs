@@ -1,4 +1,5 @@
-//! What later requests may need of earlier replies: calls that were blocked, and which tools were declared.
+//! What later requests may need of earlier replies: calls that were blocked, and which tools were declared; and which
+//! blocks of earlier requests were replaced.
 //!
 //! Kept per agent and upstream, bounded, in memory: that is what requests are answered from. The side store
 //! has a copy of each, sealed, which is written without anybody waiting and read when the process starts.
@@ -17,6 +18,9 @@ use doorward_core::wire::request::Declared;
 use doorward_store::Store;
 
 use crate::judge::now;
+
+mod blocks;
+pub(crate) use blocks::Blocks;
 
 mod book;
 use book::{Blocked, Book, MOST_BYTES, Memo};
@@ -39,6 +43,7 @@ type Whose = (Arc<str>, Arc<str>);
 #[derive(Debug)]
 pub(crate) struct Replies {
     books: Mutex<HashMap<Whose, Arc<Mutex<Book>>>>,
+    blocks: Blocks,
     store: Store,
     /// When it was last looked for what is too old.
     swept: AtomicU64,
@@ -48,6 +53,7 @@ impl Replies {
     /// What `store` has kept.
     pub fn open(store: Store) -> Self {
         let mut books: HashMap<Whose, Book> = HashMap::new();
+        let blocks = Blocks::new(store.clone());
         let mut count = 0_usize;
         for kept in store.take_memos() {
             let memo = Memo { id: Some(kept.id), used: kept.used };
@@ -56,17 +62,17 @@ impl Replies {
                 store.forget(kept.id);
                 continue;
             };
-            let book = books.entry(whose).or_default();
             let gone = match said {
-                Said::Call(call) => book.keep_call(call, memo),
-                Said::Tools(tools) => book.keep_tools(tools, memo),
+                Said::Call(call) => books.entry(whose).or_default().keep_call(call, memo),
+                Said::Tools(tools) => books.entry(whose).or_default().keep_tools(tools, memo),
+                Said::Block(block) => blocks.take_in(&whose.0, block, memo),
             };
             gone.into_iter().for_each(|id| store.forget(id));
             count += 1;
         }
-        tracing::debug!(count, "remembered blocked calls and declared tools of earlier replies");
+        tracing::debug!(count, "remembered blocked calls, declared tools and replaced blocks");
         let books = books.into_iter().map(|(whose, book)| (whose, Arc::new(Mutex::new(book)))).collect();
-        let replies = Self { books: Mutex::new(books), store, swept: AtomicU64::new(0) };
+        let replies = Self { books: Mutex::new(books), blocks, store, swept: AtomicU64::new(0) };
         replies.sweep(now());
         replies
     }
@@ -77,6 +83,11 @@ impl Replies {
         let whose = (Arc::clone(agent), Arc::clone(upstream));
         let book = Arc::clone(self.books().entry(whose.clone()).or_default());
         Remembered { book, whose, store: self.store.clone() }
+    }
+
+    /// Which blocks of requests were replaced.
+    pub const fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     fn books(&self) -> MutexGuard<'_, HashMap<Whose, Arc<Mutex<Book>>>> {
@@ -91,6 +102,7 @@ impl Replies {
         {
             return;
         }
+        self.blocks.expire(now.saturating_sub(AGE));
         for book in self.books().values() {
             let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
             book.expire(now.saturating_sub(AGE)).into_iter().for_each(|id| self.store.forget(id));

@@ -6,6 +6,7 @@
 //! checkpoint.seen             the newest checkpoint, remembered outside of the log
 //! operator.token              the credential of people, for the control listener
 //! agents/NAME.token           one credential per agent, for the data listener
+//! secrets.json  secrets.key   keyed hashes of registered secrets, and their key
 //! kill                        if it is there, traffic stops
 //! lock  lock.pid              one process at a time
 //! ```
@@ -136,6 +137,18 @@ impl Home {
         self.root.join("operator.token")
     }
 
+    /// What is kept of registered secrets.
+    #[must_use]
+    pub fn secrets_file(&self) -> PathBuf {
+        self.root.join("secrets.json")
+    }
+
+    /// The key that registered secrets are hashed with.
+    #[must_use]
+    pub fn secrets_key_file(&self) -> PathBuf {
+        self.root.join("secrets.key")
+    }
+
     /// The file that stops traffic by being there.
     #[must_use]
     pub fn kill_file(&self) -> PathBuf {
@@ -158,6 +171,8 @@ impl Home {
             self.ledger_key_file(),
             self.operator_token_file(),
             self.checkpoint_file(),
+            self.secrets_file(),
+            self.secrets_key_file(),
         ];
         for dir in [self.agents_dir(), self.log_dir()] {
             let Ok(entries) = std::fs::read_dir(dir) else { continue };
@@ -219,6 +234,26 @@ impl Home {
         let db = self.store_db();
         let in_use = std::fs::metadata(&db).is_ok_and(|metadata| metadata.len() > 0);
         read_or_create_secret(&self.store_key_file(), in_use, &db)
+    }
+
+    /// The key that registered secrets are hashed with, created on first use.
+    ///
+    /// # Errors
+    /// As [`Self::ledger_seed`], with what is kept of the secrets in the place of the log.
+    pub fn secrets_key(&self) -> Result<Secret32, StoreError> {
+        let kept = self.secrets_file();
+        read_or_create_secret(&self.secrets_key_file(), kept.exists(), &kept)
+    }
+
+    /// Takes the file of registered secrets for one who changes it, until what is returned is dropped.
+    ///
+    /// # Errors
+    /// If its lock cannot be opened or taken.
+    pub fn lock_secrets(&self) -> Result<File, StoreError> {
+        let path = self.root.join("secrets.lock");
+        let file = private::open_or_create(&path).map_err(at("open the lock file", &path))?;
+        file.lock().map_err(at("lock", &path))?;
+        Ok(file)
     }
 
     /// The newest checkpoint that was remembered; `None` if there is none yet.

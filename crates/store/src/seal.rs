@@ -60,6 +60,16 @@ impl Sealer {
         }
     }
 
+    /// A key for another purpose, the same each time and of no help with any other: a caller's names for what it keeps
+    /// here are to tell nothing without the store's key.
+    pub(crate) fn derived(&self, purpose: &str) -> Secret32 {
+        let mut key = Sha256::new();
+        key.update(b"doorward store: for ");
+        key.update(*self.tags);
+        key.update(purpose);
+        Secret32::new(key.finalize().into())
+    }
+
     /// By what `name` is found again: the same for the same name, and nothing to be guessed from it without the key.
     /// Names must all be of one length.
     pub(crate) fn tag(&self, name: &[u8; 41]) -> [u8; 16] {

@@ -16,6 +16,7 @@ use crate::kill::{KillSet, Scope, Stop};
 use crate::memo::{self, Change, Memo, Outbox};
 use crate::record::RecordedAction;
 use crate::schema;
+use crate::secret::Secret32;
 use crate::signals::Signals;
 use crate::worker::{Command, Trouble, Worker};
 
@@ -55,6 +56,8 @@ struct Shared {
     gathering: Thread,
     trouble: Arc<Trouble>,
     outbox: Arc<Outbox>,
+    /// What replaced blocks are known by.
+    blocks_key: Secret32,
     /// What earlier processes left, until somebody takes it.
     memos: Mutex<Vec<Memo>>,
     /// What earlier processes counted, until somebody takes it.
@@ -89,6 +92,7 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
         let outbox = Arc::new(Outbox::new(newest + 1));
+        let blocks_key = sealer.derived("replaced blocks");
         let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&outbox), Arc::clone(&trouble));
         let signals = Arc::new(Signals::default());
         let acts = worker.kill_acts()?;
@@ -107,6 +111,7 @@ impl Store {
             thread: Mutex::new(Some(thread)),
             trouble,
             outbox,
+            blocks_key,
             memos: Mutex::new(memos),
             kept: Mutex::new(kept),
             agents,
@@ -144,6 +149,12 @@ impl Store {
     #[must_use]
     pub fn signals(&self) -> &Arc<Signals> {
         &self.shared.signals
+    }
+
+    /// The key under which the gateway knows blocks that it has replaced: the same after a restart, and in no file.
+    #[must_use]
+    pub fn blocks_key(&self) -> &Secret32 {
+        &self.shared.blocks_key
     }
 
     /// Why records cannot be written at present; `None` if they can.

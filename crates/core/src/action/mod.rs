@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decision::Coverage;
+use crate::syntax::Span;
 use crate::usage::Asked;
 
 pub mod alone;
@@ -167,6 +168,16 @@ pub struct Part {
     pub text: Arc<str>,
 }
 
+/// Where the text of a part stands in the body that an action goes on with: one JSON string, its quotes included. A
+/// tool's definition has one for each description in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which part, by index.
+    pub part: usize,
+    /// Where.
+    pub span: Span,
+}
+
 /// The tool of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolUse {
@@ -204,6 +215,8 @@ pub struct Action {
     pub effects: Vec<Effect>,
     /// What it says.
     pub parts: Vec<Part>,
+    /// Where those parts stand that strangers wrote, so that they can be replaced. In the order of the parts.
+    pub places: Vec<Place>,
     /// What of it could be read.
     pub coverage: Coverage,
     /// Which model it asks for a reply.
@@ -231,6 +244,7 @@ impl Action {
             unknown_toolset: None,
             effects: Vec::new(),
             parts: Vec::new(),
+            places: Vec::new(),
             coverage: Coverage::Full,
             asked: Asked::Nothing,
             request: None,

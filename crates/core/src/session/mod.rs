@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::action::{Action, Effect};
-use crate::decision::Epoch;
+use crate::decision::{Epoch, Replaced};
 
 mod memory;
 pub use memory::{Memory, Remembered};
@@ -63,6 +63,8 @@ pub struct Facts {
     pub resolved: Vec<Effect>,
     /// For each part of the action that this session has judged before, what was found then.
     pub remembered: Vec<Option<Remembered>>,
+    /// For each part of the action whose text was replaced in an earlier request, by what and why; empty if none was.
+    pub replaced: Vec<Option<Replaced>>,
     /// Whether untrusted content shaped the action; `None` if nobody knows.
     pub tainted: Option<bool>,
 }
@@ -133,6 +135,7 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
         kill: now.kill,
         resolved: Vec::new(),
         remembered,
+        replaced: Vec::new(),
         tainted: None,
     };
     (seq, facts)

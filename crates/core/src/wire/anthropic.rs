@@ -17,7 +17,7 @@ use super::stray::{check_rest, looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
 use super::usage;
-use crate::action::{Part, PartKind};
+use crate::action::PartKind;
 use crate::syntax::{Node, json};
 
 /// The most content blocks one message may have.
@@ -597,6 +597,7 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     if let Some(system) = node.some("system") {
         blocks(system, PartKind::SystemText, &mut request);
     }
+    request.say_members(node, &["metadata", "stop_sequences"]);
     let messages = node.get("messages").map(Node::elements).unwrap_or_default();
     for message in messages {
         let kind = match message.text("role") {
@@ -629,12 +630,16 @@ pub(super) fn inline_tools(request: &Node) -> impl Iterator<Item = &Node> {
 
 /// The text of a message's content, block by block.
 fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
-    if let Some(text) = content.as_str() {
-        request.parts.push(Part { kind, text: text.into() });
+    if content.as_str().is_some() {
+        request.say_node(kind, content);
     }
     for block in content.elements() {
         match block.text("type").unwrap_or_default() {
-            "text" => request.parts.push(Part { kind, text: block.text("text").unwrap_or_default().into() }),
+            "text" => {
+                if let Some(text) = block.get("text").filter(|text| text.as_str().is_some()) {
+                    request.say_node(kind, text);
+                }
+            }
             "tool_result" | "mcp_tool_result" => {
                 if let Some(content) = block.some("content") {
                     blocks(content, PartKind::ToolResult, request);
@@ -653,7 +658,7 @@ fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
                     } else {
                         kind
                     };
-                block.each_string(&mut |text, _| request.parts.push(Part { kind, text: text.into() }));
+                request.say_all(kind, block);
             }
         }
     }

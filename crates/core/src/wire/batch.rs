@@ -14,6 +14,7 @@ use super::request::{Declared, Request};
 use super::stray::looks_like_call_outside;
 use super::text_tools::TextTools;
 use super::{Fault, Protocol, anthropic, gemini};
+use crate::action::PartKind;
 use crate::decision::Coverage;
 use crate::syntax::{Kind, Node, Span, json};
 
@@ -76,7 +77,7 @@ impl Batch {
             }
             Self::GeminiBatches => gemini::read_batch(&node, body, &mut request),
             _ => {
-                node.each_string(&mut |text, _| request.say(text));
+                request.say_all(PartKind::UserText, &node);
             }
         }
         Ok(request)

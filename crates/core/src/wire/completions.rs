@@ -12,7 +12,7 @@ use super::request::Request;
 use super::sse::Event;
 use super::stray::looks_like_call;
 use super::usage;
-use crate::action::{Part, PartKind};
+use crate::action::PartKind;
 use crate::syntax::{Kind, Node};
 
 /// Reads one reply.
@@ -103,9 +103,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     request.model = node.text("model").unwrap_or_default().to_owned();
     for key in ["prompt", "suffix"] {
         let Some(prompt) = node.some(key) else { continue };
-        prompt.each_string(&mut |text, _| {
-            request.parts.push(Part { kind: PartKind::UserText, text: text.into() });
-        });
+        request.say_all(PartKind::UserText, prompt);
         let numbers = |node: &Node| matches!(node.kind, Kind::Number(_));
         if prompt.elements().iter().any(|one| numbers(one) || one.elements().iter().any(numbers)) {
             request.unseen("tokens");

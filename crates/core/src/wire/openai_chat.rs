@@ -21,7 +21,7 @@ use super::stray::{check_rest, looks_like_call, member_looks_like_call};
 use super::template::{Slot, Varying};
 use super::text_tools::{Heard, Lane, TextTools};
 use super::usage;
-use crate::action::{Part, PartKind};
+use crate::action::PartKind;
 use crate::syntax::{Kind, Member, Node, Span, json};
 
 /// Reads one reply.
@@ -644,6 +644,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     for function in node.get("functions").map(Node::elements).unwrap_or_default() {
         request.declare(function.text("name").unwrap_or_default(), function, body);
     }
+    request.say_members(&node, &["metadata", "user", "safety_identifier", "stop", "prediction"]);
     for message in node.get("messages").map(Node::elements).unwrap_or_default() {
         let kind = match message.text("role") {
             Some("assistant") => PartKind::AssistantText,
@@ -652,15 +653,14 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             _ => PartKind::UserText,
         };
         match message.some("content").map(|content| (&content.kind, content)) {
-            Some((Kind::String(text), _)) => request.parts.push(Part { kind, text: text.as_str().into() }),
+            Some((Kind::String(text), content)) => request.say(kind, text, content.span),
             Some((_, content)) => {
                 for part in content.elements() {
                     match part.text("type").unwrap_or_default() {
                         "image_url" => request.unseen("image"),
                         "input_audio" => request.unseen("audio"),
                         "file" => request.unseen("document"),
-                        _ => part
-                            .each_string(&mut |text, _| request.parts.push(Part { kind, text: text.into() })),
+                        _ => request.say_all(kind, part),
                     }
                 }
             }
@@ -668,10 +668,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
         }
         for key in ["tool_calls", "function_call"] {
             if let Some(calls) = message.some(key) {
-                let mut say = |text: &str, _| {
-                    request.parts.push(Part { kind: PartKind::AssistantText, text: text.into() });
-                };
-                calls.each_string(&mut say);
+                request.say_all(PartKind::AssistantText, calls);
             }
         }
     }

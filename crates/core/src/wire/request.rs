@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::toolset::Toolsets;
-use crate::action::{Effect, Part, PartKind};
+use crate::action::{Effect, Part, PartKind, Place};
 use crate::decision::Coverage;
-use crate::syntax::Node;
+use crate::syntax::{Node, Span};
 
 /// The tools a request declares: only these may be called in the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub struct Request {
     pub declared: Declared,
     /// Its content, block by block.
     pub parts: Vec<Part>,
+    /// Where in the body the parts stand that strangers wrote.
+    pub places: Vec<Place>,
     /// What it asks the provider to do by itself.
     pub effects: Vec<Effect>,
     /// Whether its reply is made later and fetched then: what it uses is not known when this request is answered.
@@ -67,12 +69,34 @@ impl Request {
             self.declared.tools.insert(name.to_owned());
         }
         let text = String::from_utf8_lossy(definition.span.of(source)).into_owned();
+        let part = self.parts.len();
+        descriptions(definition, &mut |span| self.places.push(Place { part, span }));
         self.parts.push(Part { kind: PartKind::ToolDefinition, text: text.into() });
     }
 
-    /// Notes text of nobody in particular.
-    pub(super) fn say(&mut self, text: &str) {
-        self.parts.push(Part { kind: PartKind::UserText, text: text.into() });
+    /// Notes a text that stands at `span`.
+    pub(super) fn say(&mut self, kind: PartKind, text: &str, span: Span) {
+        if kind == PartKind::ToolResult {
+            self.places.push(Place { part: self.parts.len(), span });
+        }
+        self.parts.push(Part { kind, text: text.into() });
+    }
+
+    /// Notes the text that `node` is.
+    pub(super) fn say_node(&mut self, kind: PartKind, node: &Node) {
+        self.say(kind, node.as_str().unwrap_or_default(), node.span);
+    }
+
+    /// Notes every text in `node`.
+    pub(super) fn say_all(&mut self, kind: PartKind, node: &Node) {
+        node.each_string(&mut |text, span| self.say(kind, text, span));
+    }
+
+    /// Notes every text in these members of `node`, which stand beside the conversation.
+    pub(super) fn say_members(&mut self, node: &Node, keys: &[&str]) {
+        keys.iter()
+            .filter_map(|key| node.some(key))
+            .for_each(|member| self.say_all(PartKind::UserText, member));
     }
 
     /// Adds what another request says.
@@ -80,7 +104,10 @@ impl Request {
         if self.model.is_empty() {
             self.model = other.model;
         }
+        let before = self.parts.len();
         self.parts.extend(other.parts);
+        let moved = |place: Place| Place { part: place.part + before, ..place };
+        self.places.extend(other.places.into_iter().map(moved));
         self.effects.extend(other.effects);
         self.declared.tools.extend(other.declared.tools);
         self.declared.toolsets.extend(other.declared.toolsets);
@@ -91,5 +118,17 @@ impl Request {
     /// Notes something that was not looked into.
     pub(super) fn unseen(&mut self, what: &str) {
         self.coverage = std::mem::take(&mut self.coverage).and(Coverage::Partial(what.to_owned()));
+    }
+}
+
+/// Where the descriptions of a tool's definition stand: its own and those of its arguments.
+fn descriptions(node: &Node, visit: &mut dyn FnMut(Span)) {
+    node.elements().iter().for_each(|one| descriptions(one, visit));
+    for member in node.members() {
+        match member.value.as_str() {
+            Some(_) if &*member.key == "description" => visit(member.value.span),
+            Some(_) => {}
+            None => descriptions(&member.value, visit),
+        }
     }
 }

@@ -25,6 +25,7 @@ mod policy_sequences;
 mod policy_speed;
 mod policy_suppress;
 mod policy_vectors;
+mod replace;
 mod rules;
 mod shell;
 mod stream;

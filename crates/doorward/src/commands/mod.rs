@@ -20,4 +20,6 @@ pub mod rules;
 
 pub mod run;
 
+pub mod secrets;
+
 pub mod status;

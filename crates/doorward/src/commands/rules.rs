@@ -7,6 +7,7 @@ use std::sync::Arc;
 use doorward_core::detect::rules::{Rule, RuleSet};
 
 use crate::cli::{Cli, RulesArgs, RulesCommand};
+use crate::detection::Detection;
 use crate::rules::{GatheredRules, RuleFiles};
 use crate::terminal::{self, clean, counted, fault_json, print, say, text};
 use crate::{config, policies};
@@ -20,7 +21,9 @@ pub fn run(cli: &Cli, args: &RulesArgs) -> anyhow::Result<ExitCode> {
         RulesCommand::Check { files, json } => check(&read(cli, files)?, *json),
         RulesCommand::List { json } => {
             let gathered = read(cli, &[])?;
-            let rules = gathered.compile().map_err(|found| gathered.faults(found).into_error())?;
+            let rules = gathered
+                .compile(&Detection::default())
+                .map_err(|found| gathered.faults(found).into_error())?;
             list(&rules, *json);
             Ok(ExitCode::SUCCESS)
         }
@@ -40,7 +43,7 @@ fn read(cli: &Cli, files: &[PathBuf]) -> anyhow::Result<GatheredRules> {
 }
 
 fn check(gathered: &GatheredRules, json: bool) -> anyhow::Result<ExitCode> {
-    let compiled = gathered.compile();
+    let compiled = gathered.compile(&Detection::default());
     let own = |rules: &Arc<RuleSet>| rules.rules().iter().filter(|rule| gathered.has(&rule.origin)).count();
     let (fine, own) = (compiled.is_ok(), compiled.as_ref().map(own).unwrap_or_default());
     let found = compiled.err().unwrap_or_default();

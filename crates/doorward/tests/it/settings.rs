@@ -129,3 +129,54 @@ fn a_key_is_never_typed_and_never_shown() {
     assert_ne!(missing.code, 0);
     assert!(missing.stderr.contains("LAB_KEY"), "{missing:?}");
 }
+
+/// A token that looks like a key, and no more.
+const LOUD: &str = "k3Jx9QbT0vLzW5pRn2Ys8Gd1";
+
+#[test]
+fn entropy_is_set_for_all_and_for_single_agents() {
+    let user = User::new();
+    let noted = || {
+        let line = format!("{{\"kind\":\"outbound\",\"text\":\"see {LOUD} there\"}}\n");
+        user.feed(&["inspect"], &line).stdout.contains("secret.high-entropy")
+    };
+    assert!(noted());
+    written(&user, "doorward.yaml", "version: 1\nentropy_threshold: 5.9\n");
+    assert!(!noted());
+    written(&user, "doorward.yaml", "version: 1\nentropy_allowlist: [\"^k3Jx[0-9A-Za-z]{20}$\", other]\n");
+    assert!(!noted());
+    let yaml = "version: 1\nentropy_allowlist: [\"k3Jx.*\"]\nagents:\n  careful: { entropy_allowlist: [] }\n  lax: { entropy_threshold: 6 }\n";
+    written(&user, "doorward.yaml", yaml);
+    // The score of each request stands in its receipt.
+    let scored = |agent: &str| {
+        let daemon = user.start(nobody(), &["--agent", agent]);
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"see {LOUD} there"}}]}}"#);
+        crate::support::post(&format!("{}/v1/messages", daemon.text("anthropic_base_url")), &body);
+        drop(daemon);
+        let receipts = crate::support::lines(&user.ok(&["receipts", "export", "--json"]));
+        let last = receipts.into_iter().rev().find(|receipt| receipt["agent"] == agent).unwrap();
+        last["decision"]["entropy"].as_u64()
+    };
+    assert_eq!(scored("default"), None);
+    assert!(scored("careful") > Some(450));
+    assert_eq!(scored("lax"), None, "what is not set for an agent is as for all");
+}
+
+#[test]
+fn wrong_words_about_entropy_are_told_with_their_place() {
+    let user = User::new();
+    let yaml = "version: 1\nentropy_threshold: loud\nentropy_allowlist: [\"[a-\", fine, \".*\"]\nagents:\n  x:\n    entropy_threshold: 9\n    entropy_allowlist: 7\n";
+    written(&user, "doorward.yaml", yaml);
+    for typed in [&["run"][..], &["inspect"]] {
+        let done = user.run(typed);
+        assert_eq!(done.code, 2, "{done:?}");
+        for place in ["yaml:2:20", "yaml:3:21", "yaml:3:34", "yaml:6:24", "yaml:7:24"] {
+            assert!(done.stderr.contains(place), "{place}: {}", done.stderr);
+        }
+    }
+    let user = User::new();
+    let mut command = user.command(&["run"]);
+    command.env("DOORWARD_ENTROPY_THRESHOLD", "-1");
+    let done = done(command);
+    assert!(done.code == 2 && done.stderr.contains("DOORWARD_ENTROPY_THRESHOLD"), "{done:?}");
+}

@@ -3,6 +3,7 @@
 //! ```text
 //! 1  agent  upstream  response  conversation  notice  item     a call that was blocked
 //! 2  agent  upstream  response  numbers  name  name  …         the tools declared for a reply
+//! 3  agent  (empty)   digest    rule  severity  notice         a block of a request that was replaced
 //! ```
 //!
 //! One byte says what it is, then fields: four bytes of length (little-endian), and that many bytes.
@@ -12,6 +13,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use doorward_core::decision::Replaced;
 use doorward_core::wire::openai_responses::restore::Suppressed;
 use doorward_core::wire::request::Declared;
 
@@ -19,6 +21,7 @@ use super::Whose;
 
 const CALL: u8 = 1;
 const TOOLS: u8 = 2;
+const BLOCK: u8 = 3;
 
 /// A call that was blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +39,17 @@ pub(super) struct Tools {
     pub declared: Arc<Declared>,
 }
 
+/// A block of a request that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub digest: Arc<str>,
+    pub replaced: Replaced,
+}
+
 /// What a memo says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
+    Block(Block),
     Call(Call),
     Tools(Tools),
 }
@@ -78,6 +89,17 @@ impl Tools {
     }
 }
 
+impl Block {
+    pub fn write(&self, agent: &str) -> Vec<u8> {
+        let Replaced { rule, severity, notice } = &self.replaced;
+        let mut out = vec![BLOCK];
+        [agent, "", &*self.digest, &**rule].iter().for_each(|text| push(&mut out, text.as_bytes()));
+        push(&mut out, &[*severity]);
+        push(&mut out, notice.as_bytes());
+        out
+    }
+}
+
 fn push(out: &mut Vec<u8>, field: &[u8]) {
     // What is longer than 4 GiB was refused long before.
     out.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -111,6 +133,12 @@ pub(super) fn read(memo: &[u8]) -> Option<(Whose, Said)> {
             let choices = u64::from_le_bytes(*choices);
             let declared = Declared { tools, provider_tools, choices, ..Declared::default() };
             Said::Tools(Tools { response, declared: Arc::new(declared) })
+        }
+        BLOCK => {
+            let rule = fields.text()?.into();
+            let [severity] = *fields.next()? else { return None };
+            let replaced = Replaced { rule, severity, notice: fields.text()?.into() };
+            Said::Block(Block { digest: response, replaced })
         }
         _ => return None,
     };
@@ -160,6 +188,10 @@ mod tests {
             assert_eq!(read(&call.write(&whose())), Some((whose(), Said::Call(call))));
         }
         assert_eq!(read(&tools().write(&whose())), Some((whose(), Said::Tools(tools()))));
+        let replaced = Replaced { rule: "inject.x".into(), severity: 71, notice: "\"gone\"".into() };
+        let block = Block { digest: "0f".into(), replaced };
+        let of_an_agent = (whose().0, "".into());
+        assert_eq!(read(&block.write("an agent")), Some((of_an_agent, Said::Block(block))));
         let none = Tools { declared: Arc::default(), ..tools() };
         assert_eq!(read(&none.write(&whose())), Some((whose(), Said::Tools(none))));
     }

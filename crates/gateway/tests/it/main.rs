@@ -25,6 +25,9 @@ mod http2;
 mod limits;
 
 #[cfg(test)]
+mod replace;
+
+#[cfg(test)]
 mod request_rules;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
 use doorward_core::wire::Protocol;
 use doorward_gateway::{Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
-use doorward_ledger::{Durability, Log, SigningKey};
+use doorward_ledger::{Durability, Log, SigningKey, View};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -196,6 +196,21 @@ impl Door {
             }
         };
         self.send("POST", &format!("/t/{}/{path}", self.token), &body.to_string()).await
+    }
+
+    /// Judges by this engine from now on, in this mode.
+    pub fn judge_by(&self, engine: Engine, mode: Mode) {
+        self.gateway.put_in_force(Arc::new(engine), mode);
+    }
+
+    /// The newest receipts, the newest last.
+    pub fn receipts(&self) -> Vec<Value> {
+        let home = self.lock.home();
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        let view = View::open(&home.log_dir(), key.public()).unwrap();
+        let mut latest = view.latest(16).unwrap();
+        latest.sort_by_key(|(index, _)| *index);
+        latest.iter().map(|(_, entry)| serde_json::from_slice(entry).unwrap()).collect()
     }
 
     /// Sends one request and reads the reply to its end.

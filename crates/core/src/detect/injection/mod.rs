@@ -14,12 +14,16 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::action::PartKind;
 use crate::detect::Finding;
 use crate::detect::normalize::{Normalized, normalize};
 use crate::detect::rules::MOST_AUDITED;
 use crate::syntax::{Diagnostic, Node, Span};
+
+pub mod classifier;
+use classifier::Classifier;
 
 mod fold;
 
@@ -43,7 +47,7 @@ pub use signal::Signal;
 mod tests;
 
 /// The category of all signals.
-const CATEGORY: &str = "indirect-injection";
+pub const CATEGORY: &str = "indirect-injection";
 
 /// Below this a score is not worth a note.
 const LOWEST: u32 = 30;
@@ -107,7 +111,8 @@ impl Builder {
         }
         match self.draft.compile() {
             Ok(lexicon) => {
-                Some(Injection { lexicon, signals, openers: Openers::new(), decoder: Decoder::new() })
+                let (openers, decoder) = (Openers::new(), Decoder::new());
+                Some(Injection { lexicon, signals, openers, decoder, classifier: None })
             }
             Err(fault) => {
                 faults.push(fault);
@@ -124,6 +129,7 @@ pub struct Injection {
     signals: Vec<Signal>,
     openers: Openers,
     decoder: Decoder,
+    classifier: Option<Arc<dyn Classifier>>,
 }
 
 /// What was seen of one signal.
@@ -176,13 +182,18 @@ impl Injection {
 
     /// The ids of the signals, and their category.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY])
+        self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY, classifier::ID])
+    }
+
+    /// Asks `classifier` from now on where the signals are not sure.
+    pub(super) fn ask(&mut self, classifier: Arc<dyn Classifier>) {
+        self.classifier = Some(classifier);
     }
 
     /// What `text` says to the model, if it is worth a note. Only text that strangers wrote is looked at.
     #[must_use]
     pub fn look(&self, kind: PartKind, index: usize, text: &str) -> Option<Finding> {
-        let (score, seen) = self.judge(kind, text)?;
+        let (score, seen, opinion) = self.judge(kind, text)?;
         let first = seen.first().and_then(|seen| Some((self.signals.get(seen.signal)?, seen.span)))?;
         let described =
             seen.iter().filter_map(|seen| Some(self.signals.get(seen.signal)?.description.as_str()));
@@ -191,8 +202,12 @@ impl Injection {
             message.push_str(if at == 0 { "" } else { "; " });
             message.push_str(description);
         }
+        let own = seen.first().map_or(0, |seen| seen.weight);
+        if opinion > 0 {
+            message.push_str("; the classifier of this Doorward takes it for an order");
+        }
         Some(Finding {
-            rule: first.0.id.clone(),
+            rule: if opinion > own { classifier::ID.to_owned() } else { first.0.id.clone() },
             category: CATEGORY.into(),
             severity: u8::try_from(score).unwrap_or(u8::MAX),
             part: Some(index),
@@ -232,12 +247,16 @@ impl Injection {
         found
     }
 
-    fn judge(&self, kind: PartKind, text: &str) -> Option<(u32, Vec<Seen>)> {
+    /// The score, what was seen, and the weight of the classifier's opinion.
+    fn judge(&self, kind: PartKind, text: &str) -> Option<(u32, Vec<Seen>, u8)> {
         if !matches!(kind, PartKind::ToolResult | PartKind::ToolDefinition) {
             return None;
         }
         let (score, seen) = strongest(&self.collect(kind, text));
-        (score >= LOWEST).then_some((score, seen))
+        let asked = self.classifier.as_deref();
+        let opinion = asked.map_or(0, |asked| classifier::weight(asked, score, &seen, text));
+        let score = if opinion > 0 { classifier::raised(score, opinion) } else { score };
+        (score >= LOWEST).then_some((score, seen, opinion))
     }
 
     fn collect(&self, kind: PartKind, text: &str) -> Evidence {

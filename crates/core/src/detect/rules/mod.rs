@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
-use crate::action::{Action, AssetClass, Capability, Effect, PartKind, Target};
+use crate::action::{Action, AssetClass, Capability, Door, Effect, PartKind, Target};
 use crate::detect::Finding;
-use crate::detect::destination::{Lists, Registry};
+use crate::detect::destination::{Deed, Lists, Registry};
 use crate::detect::glob::Glob;
+use crate::detect::injection::classifier::Classifier;
 use crate::detect::injection::{Builder, Injection};
 use crate::detect::secrets::{self, Secrets};
 use crate::syntax::{Diagnostic, Source, Span, digest};
@@ -146,11 +147,13 @@ impl RuleSet {
             return Err(faults);
         }
         let texts = Texts::compile(conditions, secrets).map_err(|fault| vec![fault])?;
-        let revision = digest(sources.iter().map(|source| source.text));
+        let registered = texts.registered();
+        let revision = digest(sources.iter().map(|source| source.text).chain(registered.as_deref()));
         Ok(Self { rules, texts, injection, lists, revision })
     }
 
-    /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal.
+    /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal; where
+    /// secrets are registered, what is kept of them is the last of these texts.
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision
@@ -160,6 +163,15 @@ impl RuleSet {
     #[must_use]
     pub fn with_registries(mut self, registries: impl IntoIterator<Item = Registry>) -> Self {
         self.lists.learn(registries);
+        self
+    }
+
+    /// The same, with a classifier of the operator's own that is asked about what may be an injection.
+    #[must_use]
+    pub fn with_classifier(mut self, classifier: Arc<dyn Classifier>) -> Self {
+        if let Some(injection) = &mut self.injection {
+            injection.ask(classifier);
+        }
         self
     }
 
@@ -239,6 +251,23 @@ impl RuleSet {
         (findings, entropy)
     }
 
+    /// The credentials that the HTTP request of `action` has outside of its parts: in its URL, its headers, and a body that
+    /// is no conversation. To a model they are noted.
+    #[must_use]
+    pub fn request_findings(&self, action: &Action) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        let leaves = action.door != Door::Model;
+        for field in secrets::fields::of(action) {
+            let (seen, _) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
+            for finding in seen.iter().map(|seen| secrets::field_finding(seen, field.place, leaves)) {
+                if !findings.iter().any(|known| known.rule == finding.rule) {
+                    findings.push(finding);
+                }
+            }
+        }
+        findings
+    }
+
     /// What the rules see in one piece of text.
     #[must_use]
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
@@ -259,7 +288,10 @@ impl RuleSet {
         if seen.is_empty() {
             return;
         }
-        out.extend(seen.secrets().iter().map(|(secret, span)| secrets::finding(secret, kind, index, *span)));
+        let sent = matches!(kind, PartKind::Command | PartKind::Arguments)
+            && effects.iter().any(|effect| Deed::of(effect).is_some());
+        let secrets = seen.secrets().iter();
+        out.extend(secrets.map(|(secret, span)| secrets::finding(secret, (kind, sent), index, *span)));
         for rule in self.rules.iter().filter(|rule| rule.by_text) {
             let mut context = Context { effects, seen, witness: None };
             if !context.holds(&rule.when) {

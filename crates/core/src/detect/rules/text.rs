@@ -141,6 +141,11 @@ impl Texts {
         self.words.iter().map(String::as_str)
     }
 
+    /// What tells the registered secrets from others.
+    pub(super) fn registered(&self) -> Option<String> {
+        self.secrets.as_ref().and_then(Secrets::fingerprint)
+    }
+
     pub(super) fn nothing_seen(&self) -> Seen {
         Seen {
             spans: vec![None; self.conditions.len()],
@@ -210,6 +215,13 @@ impl Texts {
                 }
             }
         }
+        // What the operator registered is looked for wherever it may stand.
+        if all.is_none()
+            && let Some(secret) = self.secrets.as_ref().and_then(|all| all.registered(&text.text))
+        {
+            let span = if spans { text.original(secret.start, secret.end) } else { Span::default() };
+            seen.put_secret(secret, span);
+        }
         if let (Some(all), Some(scan)) = (all, scan) {
             let mut found = scan.finish();
             all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan));
@@ -235,6 +247,23 @@ impl Texts {
 }
 
 impl Texts {
+    /// The credentials in a text that belongs to no part of an action, and the highest score of a token in it.
+    pub(super) fn credentials(
+        &self,
+        text: &str,
+        marked_only: bool,
+        agent: &str,
+    ) -> (Vec<secrets::Seen>, f32) {
+        let Some(all) = &self.secrets else { return (Vec::new(), 0.0) };
+        let text = normalize(text);
+        let mut scan = all.scan(&text.text, self.limits(agent));
+        scan.look_for_marked(marked_only);
+        self.feed(&mut scan);
+        let mut found = scan.finish();
+        all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan));
+        (found.seen, found.entropy)
+    }
+
     /// Gives `scan` the literals of its text that stand for something among credentials.
     fn feed(&self, scan: &mut secrets::Scan<'_>) {
         for hit in self.literals.find_overlapping_iter(scan.text()) {

@@ -5,6 +5,7 @@
 //! (`password`, `token`, `api_key`); and random values given for a known service. What only looks like a
 //! credential (hashes, UUIDs, references, placeholders) is told apart in [`value`].
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::action::PartKind;
@@ -17,6 +18,8 @@ mod checks;
 mod decoded;
 
 pub mod entropy;
+
+pub(crate) mod fields;
 
 mod link;
 
@@ -57,6 +60,9 @@ const OF_SERVICE: u8 = 65;
 
 /// How bad a password is that is given as one.
 const PASSWORD: u8 = 65;
+
+/// What of a rule's id stands behind `secret.` where a registered secret was found.
+pub(crate) const REGISTERED: &str = "registered";
 
 /// What a literal stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,18 +177,29 @@ const fn leaves(kind: PartKind) -> bool {
     matches!(kind, PartKind::Outbound | PartKind::Url)
 }
 
-/// What the part `index` of `kind` had at `span`. The value itself is never named.
-pub(crate) fn finding(seen: &Seen, kind: PartKind, index: usize, span: Span) -> Finding {
+/// What the part `index` of `kind` had at `span`; `sent` says that a call with it reaches a host. The value itself is
+/// never named.
+///
+/// A call that sends something is no leak of what it only looks like, but of what was registered it is one.
+pub(crate) fn finding(seen: &Seen, (kind, sent): (PartKind, bool), index: usize, span: Span) -> Finding {
     let checked = if seen.checked { " (its checksum fits)" } else { "" };
+    let leaves = leaves(kind) || sent && seen.id == REGISTERED;
     Finding {
         rule: format!("secret.{}", seen.id),
         category: "secret".to_owned(),
-        severity: if leaves(kind) { seen.severity } else { seen.severity.min(MOST_AUDITED) },
+        severity: if leaves { seen.severity } else { seen.severity.min(MOST_AUDITED) },
         part: Some(index),
         span,
         message: format!("{}{checked}", seen.description),
         advice: "remove the value; name where it is kept instead".to_owned(),
     }
+}
+
+/// What a field of a request had. `leaves` says that it is on its way out, to where nobody else is asked.
+pub(crate) fn field_finding(seen: &Seen, place: &str, leaves: bool) -> Finding {
+    let kind = if leaves { PartKind::Outbound } else { PartKind::UserText };
+    let found = finding(seen, (kind, false), 0, Span::default());
+    Finding { part: None, message: format!("{} in {place}", found.message), ..found }
 }
 
 /// How bad a token of high entropy is that nothing else says anything about.
@@ -241,6 +258,25 @@ impl Secrets {
     #[must_use]
     pub fn with_limits(self, limits: entropy::Limits, limits_of: HashMap<String, entropy::Limits>) -> Self {
         Self { limits, limits_of, ..self }
+    }
+
+    /// The first registered secret in `text`.
+    pub(crate) fn registered(&self, text: &str) -> Option<Seen> {
+        let hit = self.registered.find(text)?;
+        let description = registered::description(&hit.name);
+        let (start, end) = (hit.start, hit.end);
+        Some(Seen { id: REGISTERED, description, severity: 95, checked: false, start, end })
+    }
+
+    /// What tells the registered secrets from others; `None` if there is none.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        (!self.registered.is_empty()).then(|| self.registered.fingerprint())
+    }
+
+    /// How many secrets are registered.
+    #[must_use]
+    pub const fn count_registered(&self) -> usize {
+        self.registered.len()
     }
 
     /// What is set about entropy for `agent`.
@@ -311,6 +347,7 @@ impl Secrets {
             done: vec![0; self.types.len()],
             named_until: 0,
             marked_only: false,
+            among_ids: false,
             layers: Vec::new(),
             percent_until: 0,
             joint_until: 0,
@@ -331,7 +368,7 @@ fn encoded(token: &str) -> &str {
 pub(crate) struct Seen {
     /// `secret.` and this is the rule.
     pub(crate) id: &'static str,
-    pub(crate) description: &'static str,
+    pub(crate) description: Cow<'static, str>,
     pub(crate) severity: u8,
     /// Whether its checksum fits.
     pub(crate) checked: bool,
@@ -354,6 +391,8 @@ pub(crate) struct Scan<'a> {
     named_until: usize,
     /// Only marked tokens count.
     marked_only: bool,
+    /// Nor does what looks like a number of an account: it stands among ids.
+    among_ids: bool,
     /// Parts around percent signs and around what puts literals together, and up to where they go.
     layers: Vec<Layer>,
     percent_until: usize,
@@ -366,6 +405,11 @@ impl<'a> Scan<'a> {
     /// The text that is looked into.
     pub(crate) const fn text(&self) -> &'a str {
         self.text
+    }
+
+    /// Lets only tokens with a mark count, and what is registered, if `marked` says so.
+    pub(crate) const fn look_for_marked(&mut self, marked: bool) {
+        (self.marked_only, self.among_ids) = (marked, marked);
     }
 
     /// A literal that stands for `owner` was found at `start..end`.
@@ -388,12 +432,12 @@ impl<'a> Scan<'a> {
     pub(crate) fn finish(mut self) -> Found {
         let mut found = Found::default();
         self.tokens(&mut found);
-        self.cards();
-        self.phrase();
-        found.layers.append(&mut self.layers);
-        if let Some((start, end)) = self.secrets.registered.find(self.text) {
-            self.push("registered", "a registered secret", 95, start, end);
+        if !self.among_ids {
+            self.cards();
+            self.phrase();
         }
+        found.layers.append(&mut self.layers);
+        self.seen.extend(self.secrets.registered(self.text));
         self.seen.sort_by_key(|seen| (std::cmp::Reverse(seen.severity), seen.start));
         // What stands in something stronger is not told again.
         for seen in self.seen {
@@ -425,7 +469,10 @@ impl<'a> Scan<'a> {
                 && (loud >= 3.8 || token.bytes().all(|byte| byte.is_ascii_hexdigit()))
                 && let Some(text) = decoded::decode(encoded(token))
             {
-                found.layers.push(Layer { text, start, end, marked_only: false });
+                found.layers.push(Layer { text, start, end, marked_only: self.among_ids });
+            }
+            if self.among_ids {
+                continue;
             }
             if loud >= 3.2 && value::may_be_of_service(token) {
                 self.service(start);
@@ -547,7 +594,8 @@ impl<'a> Scan<'a> {
         let from = if self.text.len() <= SHORT { Some(0) } else { self.phrase };
         let Some(from) = from else { return };
         if let Some(found) = phrase::find(self.window(from, from + SHORT)) {
-            let (description, severity) = ("the phrase of a wallet", if found.checked { 95 } else { 75 });
+            let description = Cow::Borrowed("the phrase of a wallet");
+            let severity = if found.checked { 95 } else { 75 };
             let (start, end) = (from + found.start, from + found.end);
             self.seen.push(Seen {
                 id: "wallet-phrase",
@@ -585,6 +633,7 @@ impl<'a> Scan<'a> {
 
     fn push(&mut self, id: &'static str, description: &'static str, severity: u8, start: usize, end: usize) {
         if self.seen.len() < MOST {
+            let description = Cow::Borrowed(description);
             self.seen.push(Seen { id, description, severity, checked: false, start, end });
         }
     }
@@ -609,7 +658,7 @@ impl<'a> Scan<'a> {
         let token = self.text.get(start..end).unwrap_or_default();
         let checked = one.check.is_some_and(|check| check.fits(token));
         let severity = if checked { one.severity.saturating_add(10).min(100) } else { one.severity };
-        let (id, description) = (one.id, one.description);
+        let (id, description) = (one.id, Cow::Borrowed(one.description));
         self.seen.push(Seen { id, description, severity, checked, start, end });
     }
 
@@ -665,6 +714,7 @@ impl<'a> Scan<'a> {
             Class::Strong | Class::Weak => ("named-value", "a value that its name calls a credential", NAMED),
             Class::Service => ("service-value", "what looks like a credential of a service", OF_SERVICE),
         };
+        let description = Cow::Borrowed(description);
         self.seen.push(Seen { id, description, severity, checked: false, start: link.start, end });
     }
 

@@ -145,7 +145,7 @@ fn money_and_wallets_are_seen() {
 fn registered_secrets_are_seen_and_only_they() {
     let mut registered = Registered::new(&[3; 32]);
     let kept = registered.registration("correct horse battery staple").unwrap();
-    registered.add(kept);
+    registered.add("battery", kept);
     let rules = RuleSet::with(&[], Some(Secrets::shipped().with_registered(registered))).unwrap();
     assert_eq!(ids(&rules, "note: correct horse battery staple."), ["secret.registered"]);
     assert_eq!(ids(&rules, "note: correct horse battery stable."), [] as [&str; 0]);
@@ -153,10 +153,10 @@ fn registered_secrets_are_seen_and_only_they() {
 
 #[test]
 fn entropy_has_a_threshold_and_exceptions_for_all_and_for_one_agent() {
+    use super::entropy::Allowed;
     use crate::action::{Action, ActionKind, Door, Part};
-    use crate::detect::glob::Glob;
     let strict = HashMap::from([("careful".to_owned(), Limits { threshold: 3.0, ..Limits::default() })]);
-    let allowing = Limits { allowed: vec![Glob::any_case("ours-*")], ..Limits::default() };
+    let allowing = Limits { allowed: vec![Allowed::new("ours-.*").unwrap()], ..Limits::default() };
     let rules = RuleSet::with(&[], Some(Secrets::shipped().with_limits(allowing, strict))).unwrap();
     let judge = |agent: &str, text: &str| {
         let mut action = Action::new(Door::Library, ActionKind::Outbound, agent.into(), "".into());

@@ -1,6 +1,6 @@
 //! Requests. The provider reads protobuf's JSON, which takes a field in camel case and in snake case: so do we.
 
-use crate::action::{Part, PartKind};
+use crate::action::PartKind;
 use crate::syntax::{Kind, Node};
 use crate::wire::frame::object;
 use crate::wire::request::Request;
@@ -63,6 +63,9 @@ fn one_request(node: &Node, source: &[u8], request: &mut Request) {
         request.declared.unseen = true;
         request.unseen("cached content");
     }
+    for said in fields(node, "labels") {
+        request.say_all(PartKind::UserText, said);
+    }
     for system in fields(node, "systemInstruction") {
         content(system, Some(PartKind::SystemText), request);
     }
@@ -103,35 +106,35 @@ fn content(node: &Node, kind: Option<PartKind>, request: &mut Request) {
         _ => PartKind::UserText,
     });
     match &node.kind {
-        Kind::String(text) => say(kind, text, request),
+        Kind::String(_) => request.say_node(kind, node),
         Kind::Object(_) if fields(node, "parts").next().is_none() => part(node, kind, request),
         _ => fields(node, "parts").flat_map(each).for_each(|node| part(node, kind, request)),
     }
 }
 
 fn part(node: &Node, kind: PartKind, request: &mut Request) {
-    if let Kind::String(text) = &node.kind {
-        return say(kind, text, request);
+    if node.as_str().is_some() {
+        return request.say_node(kind, node);
     }
     for member in node.members() {
         match &*member.key {
             "text" => {
-                if let Some(text) = member.value.as_str() {
-                    say(kind, text, request);
+                if member.value.as_str().is_some() {
+                    request.say_node(kind, &member.value);
                 }
             }
             "functionResponse" | "function_response" => {
                 media(&member.value, request);
                 let response = fields(&member.value, "response");
-                response.for_each(|response| strings(response, PartKind::ToolResult, request));
+                response.for_each(|response| request.say_all(PartKind::ToolResult, response));
             }
             "codeExecutionResult" | "code_execution_result" | "toolResponse" | "tool_response" => {
-                strings(&member.value, PartKind::ToolResult, request);
+                request.say_all(PartKind::ToolResult, &member.value);
             }
             "inlineData" | "inline_data" | "fileData" | "file_data" => unseen(&member.value, request),
             // Signed by the provider, or a number, or a name.
             "thought" | "thoughtSignature" | "thought_signature" | "role" => {}
-            _ => strings(&member.value, kind, request),
+            _ => request.say_all(kind, &member.value),
         }
     }
 }
@@ -155,14 +158,6 @@ fn unseen(data: &Node, request: &mut Request) {
         _ => "document",
     };
     request.unseen(what);
-}
-
-fn strings(node: &Node, kind: PartKind, request: &mut Request) {
-    node.each_string(&mut |text, _| say(kind, text, request));
-}
-
-fn say(kind: PartKind, text: &str, request: &mut Request) {
-    request.parts.push(Part { kind, text: text.into() });
 }
 
 /// The elements of a list, or what stands there instead of one.

@@ -1,7 +1,7 @@
 //! What a request to `/v1/responses` says.
 
 use super::items::HOSTED_SHELL;
-use crate::action::{Part, PartKind};
+use crate::action::PartKind;
 use crate::syntax::Node;
 use crate::wire::Fault;
 use crate::wire::frame::object;
@@ -20,10 +20,11 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     }
     if let Some(instructions) = node.some("instructions") {
         match instructions.as_str() {
-            Some(text) => say(PartKind::SystemText, text, &mut request),
+            Some(_) => request.say_node(PartKind::SystemText, instructions),
             None => instructions.elements().iter().for_each(|entry| item(entry, body, &mut request)),
         }
     }
+    request.say_members(&node, &["metadata", "user", "safety_identifier", "prompt"]);
     if node.some("prompt").is_some() {
         request.unseen("stored prompt");
     }
@@ -32,7 +33,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     }
     match node.some("input") {
         Some(input) if input.as_str().is_some() => {
-            say(PartKind::UserText, input.as_str().unwrap_or_default(), &mut request);
+            request.say_node(PartKind::UserText, input);
         }
         Some(input) if input.is_array() => {
             input.elements().iter().for_each(|entry| item(entry, body, &mut request));
@@ -45,10 +46,6 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
 
 fn elements<'a>(node: &'a Node, key: &str) -> &'a [Node] {
     node.get(key).map(Node::elements).unwrap_or_default()
-}
-
-fn say(kind: PartKind, text: &str, request: &mut Request) {
-    request.parts.push(Part { kind, text: text.into() });
 }
 
 /// Notes a tool: what is built in is declared by its type.
@@ -136,11 +133,8 @@ fn item(node: &Node, body: &[u8], request: &mut Request) {
 
 /// Text, a list of parts, or anything else: every string in it.
 fn content(node: &Node, kind: PartKind, request: &mut Request) {
-    if let Some(text) = node.as_str() {
-        return say(kind, text, request);
-    }
     if !node.is_array() {
-        return node.each_string(&mut |text, _| say(kind, text, request));
+        return request.say_all(kind, node);
     }
     for part in node.elements() {
         match part.text("type").unwrap_or_default() {
@@ -149,12 +143,12 @@ fn content(node: &Node, kind: PartKind, request: &mut Request) {
             "input_file" => request.unseen("document"),
             "input_text" | "output_text" | "text" | "refusal" => {
                 for key in ["text", "refusal"] {
-                    if let Some(text) = part.text(key) {
-                        say(kind, text, request);
+                    if let Some(text) = part.get(key).filter(|text| text.as_str().is_some()) {
+                        request.say_node(kind, text);
                     }
                 }
             }
-            _ => part.each_string(&mut |text, _| say(kind, text, request)),
+            _ => request.say_all(kind, part),
         }
     }
 }

@@ -125,6 +125,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         content: true,
         agent: AGENT.to_owned(),
         text_tools: std::collections::BTreeMap::new(),
+        detection: crate::detection::Detection::default(),
         upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
     }
 }

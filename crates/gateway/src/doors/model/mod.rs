@@ -85,8 +85,13 @@ impl Crossing {
             shares.cover_more(kept_of(&asked))?;
         }
         action.request = Some(Arc::new(asked));
-        let outgoing =
-            Outgoing { upstream: Arc::clone(&self.upstream), head: onward, body, restored: history.restored };
+        let outgoing = Outgoing {
+            upstream: Arc::clone(&self.upstream),
+            head: onward,
+            body,
+            edited: None,
+            restored: history.restored,
+        };
         let permit = match self.gateway.pass(action, outgoing).await {
             Ok(permit) => permit,
             Err(Refusal { receipt, why: Why::Blocked, decision }) => {

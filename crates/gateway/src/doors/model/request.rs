@@ -100,6 +100,7 @@ impl Crossing {
         action.fault = wrong.as_ref().map(|answer| answer.message.clone());
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
+        action.places.clone_from(&request.places);
         action.effects.clone_from(&request.effects);
         action.asked = asked(endpoint, &head.method, model_of(path), &request);
         Asked { endpoint, request, action, wrong, body: sent, history }

@@ -1,0 +1,191 @@
+//! What an HTTP request says outside of a conversation: the path and query of its URL, its headers, and a body that is no
+//! conversation, be it JSON, a form, parts of one, or any text.
+
+use std::borrow::Cow;
+
+use super::decoded;
+use crate::action::request::{Body, Content, Request};
+use crate::action::{Action, ActionKind, Door};
+use crate::syntax::Node;
+
+/// How much of a body is looked at, in bytes. What it is beyond that is a file.
+const LARGEST: usize = 1 << 20;
+
+/// Headers in which a client shows who it is to where the request goes: their credential stands where it belongs.
+const CREDENTIALS: [&str; 5] =
+    ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// One kind of field.
+pub(crate) struct Field<'a> {
+    /// How a message says where it is. Never what a request calls it: a name can be the secret.
+    pub(crate) place: &'static str,
+    pub(crate) text: Cow<'a, str>,
+    /// Whether only tokens with a mark count, and what is registered. On the way to a model the others are ids.
+    pub(crate) marked_only: bool,
+}
+
+/// What `action` says in the fields of its request.
+pub(crate) fn of(action: &Action) -> Vec<Field<'_>> {
+    let Some(request) = action.request.as_deref() else { return Vec::new() };
+    let to_model = action.door == Door::Model;
+    let field = |place, text: String| Field { place, text: Cow::Owned(text), marked_only: to_model };
+    let (path, query) = target(request.url());
+    let mut fields = vec![
+        field("the path", decoded::percent(path)),
+        field("the query", pairs(query, to_model)),
+        field("a header", headers(request)),
+    ];
+    // A conversation is read part by part.
+    if !(to_model && action.kind == ActionKind::ModelRequest) {
+        fields.extend(body(request).map(|text| Field { place: "the body", text, marked_only: false }));
+    }
+    fields.retain(|field| !field.text.is_empty());
+    fields
+}
+
+/// Path and query of an absolute URL.
+fn target(url: &str) -> (&str, &str) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
+    path.split_once('?').unwrap_or((path, ""))
+}
+
+fn pairs(query: &str, to_model: bool) -> String {
+    let mut text = String::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // Gemini's clients show their key so.
+        if to_model && name == "key" {
+            continue;
+        }
+        text.push_str(&decoded::percent(name));
+        text.push('=');
+        text.push_str(&decoded::percent(value));
+        text.push('\n');
+    }
+    if query.is_empty() { String::new() } else { text }
+}
+
+fn headers(request: &Request) -> String {
+    let mut text = String::new();
+    for header in request.headers() {
+        if CREDENTIALS.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        text.push_str(&header.name);
+        text.push_str(": ");
+        text.push_str(&String::from_utf8_lossy(&header.value));
+        text.push('\n');
+    }
+    text
+}
+
+/// The body as it came, and behind it what escapes and percent signs hid of it.
+fn body(request: &Request) -> Option<Cow<'_, str>> {
+    let Body::Whole(bytes) = request.body() else { return None };
+    let text = String::from_utf8_lossy(bytes.get(..LARGEST).unwrap_or(bytes));
+    let Content::Read(trees) = request.content() else { return Some(text) };
+    let mut text = text.into_owned();
+    let most = text.len() + LARGEST;
+    trees.iter().for_each(|tree| say(tree.view().root(), &mut text, most));
+    Some(Cow::Owned(text))
+}
+
+fn say(node: &Node, text: &mut String, most: usize) {
+    if text.len() >= most {
+        return;
+    }
+    node.elements().iter().for_each(|one| say(one, text, most));
+    for member in node.members() {
+        text.push('\n');
+        text.push_str(&member.key);
+        text.push_str(": ");
+        say(&member.value, text, most);
+    }
+    if let Some(value) = node.as_str() {
+        let room = most.saturating_sub(text.len()).min(value.len());
+        text.push_str(value.get(..room).unwrap_or_default());
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::request::Header;
+    use crate::detect::Finding;
+    use crate::detect::rules::RuleSet;
+    use crate::detect::secrets::Secrets;
+    use std::sync::Arc;
+
+    const TOKEN: &str = "ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7";
+
+    fn action(door: Door, kind: ActionKind, url: &str, header: (&str, &str), body: &str) -> Action {
+        let mut action = Action::new(door, kind, "a".into(), "s".into());
+        let line = |(name, value): (&str, &str)| Header { name: name.into(), value: value.as_bytes().into() };
+        let content_type = match body.as_bytes().first() {
+            Some(b'{') => "application/json",
+            Some(b'-') => "multipart/form-data; boundary=xx",
+            _ => "application/x-www-form-urlencoded",
+        };
+        let headers = vec![line(header), line(("content-type", content_type))];
+        let body = Body::Whole(body.to_owned().into());
+        action.request = Some(Arc::new(Request::new("POST", url, headers, body)));
+        action
+    }
+
+    fn found(action: &Action) -> Vec<Finding> {
+        RuleSet::with(&[], Some(Secrets::shipped())).unwrap().request_findings(action)
+    }
+
+    const PLAIN: &str = "https://api.example/v1/files";
+    const NONE: (&str, &str) = ("accept", "*/*");
+
+    #[test]
+    fn a_secret_is_found_in_every_field() {
+        let coded = "%67%68%70%5f".to_owned() + &TOKEN[4..];
+        let parts = format!(
+            "--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"notes.txt\"\r\n\r\nkey {TOKEN}\r\n--xx--\r\n"
+        );
+        for (place, url, header, body) in [
+            ("the path", format!("{PLAIN}/{TOKEN}"), NONE, String::new()),
+            ("the path", format!("{PLAIN}/{coded}"), NONE, String::new()),
+            ("the query", format!("{PLAIN}?q={TOKEN}"), NONE, String::new()),
+            ("the query", format!("{PLAIN}?a=1&q={coded}"), NONE, String::new()),
+            ("the query", format!("{PLAIN}?{TOKEN}"), NONE, String::new()),
+            ("a header", PLAIN.to_owned(), ("x-note", TOKEN), String::new()),
+            ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["{TOKEN}"]}}"#)),
+            ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":"\u0067hp_{}"}}"#, &TOKEN[4..])),
+            ("the body", PLAIN.to_owned(), NONE, format!("a=1&b={coded}")),
+            ("the body", PLAIN.to_owned(), NONE, parts),
+        ] {
+            for (door, kind) in [(Door::Model, ActionKind::Opaque), (Door::Egress, ActionKind::Outbound)] {
+                let found = found(&action(door, kind, &url, header, &body));
+                let [one] = found.as_slice() else { panic!("{place} {url} {body}: {found:?}") };
+                assert!(one.rule.starts_with("secret.github") && one.message.ends_with(place), "{one:?}");
+                assert!(!one.message.contains(&TOKEN[4..]));
+                assert_eq!(one.severity >= 60, door == Door::Egress, "{one:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_may_show_who_it_is_and_name_its_requests() {
+        for header in
+            [("Authorization", "Bearer ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7"), ("X-Api-Key", TOKEN)]
+        {
+            assert_eq!(found(&action(Door::Model, ActionKind::Opaque, PLAIN, header, "")), []);
+        }
+        let id = ("idempotency-key", "stainless-python-retry-4f1c2a9e-77aa-4b1e-9c53-0d2f6b8e1a37");
+        assert_eq!(found(&action(Door::Model, ActionKind::Opaque, PLAIN, id, "")), []);
+        let url = format!("{PLAIN}?key={TOKEN}&alt=sse");
+        assert_eq!(found(&action(Door::Model, ActionKind::ModelRequest, &url, NONE, "")), []);
+        assert_eq!(found(&action(Door::Egress, ActionKind::Outbound, &url, NONE, "")).len(), 1);
+    }
+
+    #[test]
+    fn a_conversation_is_not_read_twice() {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{TOKEN}"}}]}}"#);
+        assert_eq!(found(&action(Door::Model, ActionKind::ModelRequest, PLAIN, NONE, &body)), []);
+    }
+}
