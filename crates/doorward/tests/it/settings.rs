@@ -141,7 +141,7 @@ fn entropy_is_set_for_all_and_for_single_agents() {
         user.feed(&["inspect"], &line).stdout.contains("secret.high-entropy")
     };
     assert!(noted());
-    written(&user, "doorward.yaml", "version: 1\nentropy_threshold: 5.9\n");
+    written(&user, "doorward.yaml", "version: 1\nentropy_threshold: 7\n");
     assert!(!noted());
     written(&user, "doorward.yaml", "version: 1\nentropy_allowlist: [\"^k3Jx[0-9A-Za-z]{20}$\", other]\n");
     assert!(!noted());
