@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod allow;
 #[cfg(test)]
+mod classifier;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod destinations;

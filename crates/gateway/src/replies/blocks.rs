@@ -26,9 +26,12 @@ const MOST: usize = 4096;
 /// The blocks that were replaced, by agent and digest.
 pub(crate) struct Blocks {
     salt: Salt,
-    of: Mutex<HashMap<Arc<str>, HashMap<Arc<str>, Kept>>>,
+    of: Mutex<HashMap<Arc<str>, Own>>,
     store: Store,
 }
+
+/// Those of one agent, by digest.
+type Own = HashMap<Arc<str>, Kept>;
 
 #[derive(Debug)]
 struct Kept {
@@ -116,13 +119,13 @@ impl Blocks {
         Some(self.salt.digest(domain, part.text.as_bytes()).to_string().into())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, HashMap<Arc<str>, Kept>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Own>> {
         self.of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Forgets at most `most` that were last of use before `limit`. Gives their memos.
-fn forget_before(own: &mut HashMap<Arc<str>, Kept>, limit: Millis, most: usize) -> Vec<u64> {
+fn forget_before(own: &mut Own, limit: Millis, most: usize) -> Vec<u64> {
     let old = own.iter().filter(|(_, kept)| kept.memo.used < limit).map(|(digest, _)| Arc::clone(digest));
     let old: Vec<Arc<str>> = old.take(most).collect();
     old.iter().filter_map(|digest| own.remove(digest)?.memo.id).collect()
