@@ -87,7 +87,7 @@ fn a_registered_secret_is_stopped_on_its_way_out_and_kept_nowhere() {
         format!(
             r#"{{"messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"Bash","input":{{"x":"{SECRET}"}}}}]}}]}}"#
         ),
-        format!(r#"{{"messages":[{{"role":"assistant","content":"it was Winter/Kayak\n+42~loom"}}]}}"#),
+        r#"{"messages":[{"role":"assistant","content":"it was Winter/Kayak\n+42~loom"}]}"#.to_owned(),
         format!(r#"{{"messages":[],"metadata":{{"user_id":"{SECRET}"}}}}"#),
         format!(r#"{{"messages":[],"tools":[{{"name":"x","description":"{SECRET}","input_schema":{{}}}}]}}"#),
     ] {

@@ -97,7 +97,7 @@ mod tests {
         }
         let (after, _) = judged(Some(1.0), UNSURE);
         let (rule, raised) = after.unwrap();
-        assert!(rule == ID && raised >= 60 && raised <= 79, "{rule} {raised}");
+        assert!(rule == ID && (60..=79).contains(&raised), "{rule} {raised}");
         assert_eq!(judged(Some(f32::MAX), UNSURE).0, Some((rule, raised)));
     }
 
