@@ -147,7 +147,7 @@ impl Judged {
         let truth = |key| node.get(key).and_then(Node::as_bool);
         let door = DOORS.into_iter().find(|door| Some(door.as_str()) == text("door"))?;
         let kind = KINDS.into_iter().find(|kind| Some(kind.as_str()) == text("kind"))?;
-        let source = SOURCES.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
+        let source = Source::ALL.into_iter().find(|source| Some(source.as_str()) == text("source"))?;
         let coverage = match (text("partial"), text("unread")) {
             (None, None) => Coverage::Full,
             (Some(why), None) => Coverage::Partial(why.to_owned()),
@@ -197,17 +197,6 @@ const KINDS: [ActionKind; 9] = [
     ActionKind::Url,
     ActionKind::Unknown,
     ActionKind::Opaque,
-];
-
-const SOURCES: [Source; 8] = [
-    Source::User,
-    Source::Model,
-    Source::Provider,
-    Source::Web,
-    Source::Mcp,
-    Source::LocalFile,
-    Source::Internal,
-    Source::Unknown,
 ];
 
 const PARTS: [PartKind; 9] = [
@@ -419,7 +408,7 @@ mod tests {
         }
         for kind in KINDS {
             for door in DOORS {
-                for source in SOURCES {
+                for source in Source::ALL {
                     let mut judged = judged.clone();
                     (judged.action.kind, judged.action.door, judged.action.source) = (kind, door, source);
                     assert_eq!(back(&judged), Some(judged));

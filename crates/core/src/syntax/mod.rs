@@ -16,6 +16,8 @@ pub mod yaml;
 
 pub mod decode;
 
+pub(crate) mod base64;
+
 /// Something a person wrote, by name: the caller reads files, this crate does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {

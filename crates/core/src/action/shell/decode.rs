@@ -1,5 +1,7 @@
 //! Small decoders for texts that a line carries with it.
 
+use crate::syntax::base64;
+
 /// The escapes of `$'…'`, `printf` and `echo -e`.
 pub(super) fn c_escapes(text: &str) -> String {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
@@ -78,26 +80,8 @@ pub(super) fn base64_utf16(text: &str) -> Option<String> {
 }
 
 fn base64_bytes(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            b'=' | b'\n' | b'\r' | b' ' | b'\t' => continue,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from((bits >> count) & 0xff).unwrap_or_default());
-        }
-    }
-    Some(out)
+    let ignored = |c: char| matches!(c, '=' | '\n' | '\r' | ' ' | '\t');
+    if text.contains(ignored) { base64::decode(&text.replace(ignored, "")) } else { base64::decode(text) }
 }
 
 /// Pairs of hexadecimal digits; white space, `0x` and `\x` between them ignored.

@@ -1,6 +1,7 @@
 //! Random bytes written as text: base64 or hexadecimal in a body, an argument, a command line.
 
 use super::entropy::{SHORTEST, is_media, is_random};
+use crate::syntax::base64;
 
 /// How many long words of a text are decoded.
 const MOST_WORDS: usize = 16;
@@ -16,34 +17,17 @@ pub(super) fn holds_random(text: &str) -> bool {
     let words = pieces.flat_map(|piece| piece.split(|c: char| !in_alphabet(c)));
     let long = words.filter(|word| word.len() * 3 / 4 > SHORTEST).take(MOST_WORDS);
     long.map(|word| word.get(..LONGEST).unwrap_or(word)).any(|word| {
-        let bytes = if word.bytes().all(|byte| byte.is_ascii_hexdigit()) { hex(word) } else { base64(word) };
+        let bytes = if word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            hex(word)
+        } else {
+            base64::decode(word).unwrap_or_default()
+        };
         !is_media(&bytes) && is_random(&bytes)
     })
 }
 
 const fn in_alphabet(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
-}
-
-fn base64(word: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(word.len() / 4 * 3);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for byte in word.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            _ => 63,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from((bits >> count) & 0xff).unwrap_or_default());
-        }
-    }
-    out
 }
 
 fn hex(word: &str) -> Vec<u8> {

@@ -7,6 +7,7 @@
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::marks::Mark;
+use crate::syntax::base64;
 
 /// The most layers taken out of one text.
 const MOST: usize = 64;
@@ -267,28 +268,16 @@ fn push(text: Option<String>, mark: Mark, start: usize, end: usize, out: &mut Ve
 
 /// What `run` says in base64: its readable beginning, so that a damaged end does not hide it.
 fn base64(run: &str) -> Option<String> {
-    let value = |b: u8| match b {
-        b'A'..=b'Z' => Some(b - b'A'),
-        b'a'..=b'z' => Some(b - b'a' + 26),
-        b'0'..=b'9' => Some(b - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    };
-    let mut bytes = Vec::with_capacity(run.len() * 3 / 4);
-    let (mut held, mut bits) = (0u32, 0u32);
-    for b in run.bytes() {
-        let Some(value) = value(b) else { break };
-        held = held << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((held >> bits & 0xff) as u8);
-        }
-        // Twelve bytes tell whether this is text; a key or a picture is left at once.
-        if bytes.len() == SHORTEST && !bytes.iter().all(|b| is_text(*b)) {
-            return None;
-        }
+    let mut bytes = Vec::with_capacity(SHORTEST + 2);
+    // Twelve bytes tell whether this is text; a key or a picture is left at once.
+    let (first, rest) = run.as_bytes().split_at_checked(SHORTEST / 3 * 4).unwrap_or((run.as_bytes(), &[]));
+    let whole = base64::decode_into(first, &mut bytes) == first.len();
+    if bytes.len() >= SHORTEST && !bytes.iter().all(|b| is_text(*b)) {
+        return None;
+    }
+    if whole {
+        bytes.reserve(rest.len() / 4 * 3 + 2);
+        base64::decode_into(rest, &mut bytes);
     }
     prose(&bytes)
 }

@@ -3,6 +3,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use crate::syntax::base64;
+
 /// The most that one layer may decode to, in bytes.
 const LARGEST: usize = 64 << 10;
 
@@ -15,7 +17,7 @@ pub(super) fn decode(token: &str) -> Option<String> {
         return None;
     }
     let even = token.len().is_multiple_of(2) && token.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bytes = if even { hex(token) } else { base64(token) }?;
+    let bytes = if even { hex(token) } else { base64::decode(token) }?;
     text_of(bytes)
 }
 
@@ -28,29 +30,6 @@ fn text_of(bytes: Vec<u8>) -> Option<String> {
     let control =
         text.bytes().filter(|byte| *byte < b' ' && !b"\n\r\t".contains(byte) || *byte == 0x7f).count();
     (control == 0).then_some(text)
-}
-
-/// Base64 in either alphabet, padding optional.
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut have) = (0u32, 0u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(digit);
-        have += 6;
-        if have >= 8 {
-            have -= 8;
-            out.push(u8::try_from((bits >> have) & 0xff).unwrap_or_default());
-        }
-    }
-    Some(out)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

@@ -162,17 +162,7 @@ fn effect(target: Option<Target>, capability: Option<Capability>, asset: Option<
 }
 
 fn source(word: &str) -> Option<Source> {
-    let all = [
-        Source::User,
-        Source::Model,
-        Source::Provider,
-        Source::Web,
-        Source::Mcp,
-        Source::LocalFile,
-        Source::Internal,
-        Source::Unknown,
-    ];
-    all.into_iter().find(|source| source.as_str() == word)
+    Source::ALL.into_iter().find(|source| source.as_str() == word)
 }
 
 /// A URL from one without scheme.
