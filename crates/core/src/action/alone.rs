@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::request::{Request, asset_of};
+use super::asset::classify_url;
+use super::request::Request;
 use super::shell::{self, Shell};
 use super::{Action, ActionKind, Capability, Door, Effect, Part, PartKind, Source, Target, ToolUse, tools};
 use crate::syntax::{Node, json};
@@ -100,7 +101,7 @@ fn url(text: &str) -> Action {
     let effect = Effect {
         capability: Capability::NetworkFetch,
         target: Target::Url(text.to_owned()),
-        asset: asset_of(text),
+        asset: classify_url(text),
         from: Vec::new(),
         by: "url".to_owned(),
     };

@@ -8,10 +8,13 @@
 
 use std::borrow::Cow;
 
+mod address;
 mod host;
 mod path;
+mod special;
 
-pub use host::{Host, covers, host_of};
+pub use address::Reach;
+pub use host::{Host, covers, host_of, reach_of};
 pub use path::{Path, Reading};
 
 /// The longest URL that is read, in bytes.
@@ -170,5 +173,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), UrlFault> {
     }
 }
 
+#[cfg(test)]
+mod reach_tests;
 #[cfg(test)]
 mod tests;

@@ -1,57 +1,73 @@
 //! Hosts: whose they are, from their spelling alone.
 
-use super::super::AssetClass;
+use std::borrow::Cow;
 
-/// The class of a host, `host:port` or URL. Only what the text itself says: names are not resolved.
+use super::super::AssetClass;
+use super::stronger;
+use crate::url::{Reach, authority, reach_of};
+
+/// The class of a host, `host:port` or URL. Only what the text itself says: names are not resolved. If readers could
+/// take it for different hosts, the most sensitive one counts.
 #[must_use]
-pub fn classify_host(host: &str) -> AssetClass {
+pub fn classify_host(text: &str) -> AssetClass {
     // Buckets have names of their own kind.
-    let scheme = host.split_once("://").map_or("", |(scheme, _)| scheme);
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
     if ["s3", "gs", "gcs", "r2", "b2", "abfs", "abfss", "wasb", "oss"].contains(&scheme) {
         return AssetClass::External;
     }
-    let host = host_of(host).to_ascii_lowercase();
-    let host = host.trim_end_matches('.');
-    if let Some(address) = ipv4(host) {
-        return classify_ipv4(address);
-    }
-    if host.contains(':') {
-        return classify_ipv6(host);
-    }
-    const METADATA: [&str; 6] = [
-        "metadata.google.internal",
-        "metadata.goog",
-        "instance-data",
-        "instance-data.ec2.internal",
-        "metadata.packet.net",
-        "metadata.platformequinix.com",
-    ];
-    if METADATA.contains(&host) || host == "metadata" || host.ends_with(".metadata.google.internal") {
-        return AssetClass::CloudMetadata;
-    }
-    const INTERNAL: [&str; 9] = [
-        ".localhost",
-        ".local",
-        ".internal",
-        ".lan",
-        ".intranet",
-        ".corp",
-        ".home.arpa",
-        ".svc",
-        ".cluster.local",
-    ];
-    let single = !host.is_empty() && !host.contains('.') && !host.contains("${");
-    if host == "localhost" || INTERNAL.iter().any(|suffix| host.ends_with(suffix)) || single {
-        return AssetClass::Internal;
-    }
-    AssetClass::External
+    let class = |host: &str| match reach_of(host) {
+        Some(Reach::Metadata) => AssetClass::CloudMetadata,
+        // Documents use them for anybody's.
+        None | Some(Reach::Public | Reach::Documentation) => AssetClass::External,
+        Some(_) => AssetClass::Internal,
+    };
+    readings(text).map(|host| class(&host)).fold(AssetClass::External, |so_far, class| match so_far {
+        AssetClass::External => class,
+        so_far => stronger(so_far, class),
+    })
 }
 
-/// The host in a URL or `user@host:port`.
-fn host_of(text: &str) -> &str {
+/// The class of what a URL leads to. [`AssetClass::Unknown`] if readers could disagree about it, unless one of them
+/// goes to a metadata service.
+#[must_use]
+pub fn classify_url(url: &str) -> AssetClass {
+    let class = classify_host(url);
+    if class == AssetClass::CloudMetadata {
+        return class;
+    }
+    let reach = authority(url).and_then(|_| readings(url).map(|host| reach_of(&host)).next().flatten());
+    match reach {
+        None => AssetClass::Unknown,
+        // Nobody's: what answers there is no public server.
+        Some(Reach::Documentation) => AssetClass::Internal,
+        Some(_) => class,
+    }
+}
+
+/// The hosts that readers could see in a URL or `user@host:port`, that of most first.
+fn readings(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
-    let authority = authority.rsplit('@').next().unwrap_or(authority);
+    let rest = rest.trim_start_matches(['/', '\\']);
+    // For some a backslash is a slash, for others a letter.
+    let strict = cut(rest, &['/', '?', '#', '\\']);
+    let loose = Some(cut(rest, &['/', '?', '#'])).filter(|loose| loose.len() > strict.len());
+    let authorities = [Some(strict), loose].into_iter().flatten();
+    authorities.flat_map(|authority| {
+        let last = authority.rsplit('@').next().unwrap_or(authority);
+        let first = authority.split_once('@').map_or(authority, |(_, host)| host);
+        let between = first.split('@').next().filter(|host| *host != last && authority.contains('@'));
+        [Some(last), between].into_iter().flatten().flat_map(|authority| {
+            let host = without_port(authority);
+            [Some(Cow::Borrowed(host)), plainer(host).map(Cow::Owned)].into_iter().flatten()
+        })
+    })
+}
+
+fn cut<'t>(text: &'t str, at: &[char]) -> &'t str {
+    text.split(at).next().unwrap_or(text)
+}
+
+fn without_port(authority: &str) -> &str {
     if let Some(inner) = authority.strip_prefix('[') {
         return inner.split(']').next().unwrap_or(inner);
     }
@@ -61,72 +77,22 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-/// An IPv4 address in any of the spellings `inet_aton` takes: one to four numbers, decimal, octal or
-/// hexadecimal, the last filling what is left.
-fn ipv4(text: &str) -> Option<u32> {
-    let parts: Vec<&str> = text.split('.').collect();
-    let (last, firsts) = parts.split_last()?;
-    if parts.len() > 4 {
+/// `host` as those read it that drop white space and control characters, and decode escapes.
+fn plainer(host: &str) -> Option<String> {
+    let skipped = |c: char| c.is_whitespace() || c.is_control();
+    if !host.contains(|c| skipped(c) || c == '%') || host.contains(':') {
         return None;
     }
-    let mut address: u64 = 0;
-    for part in firsts {
-        let value = number(part).filter(|value| *value <= 255)?;
-        address = (address << 8) | value;
+    let mut bytes = Vec::with_capacity(host.len());
+    let mut rest = host;
+    while let Some((before, behind)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let digits = behind.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let length = if digits.is_some() { 2 } else { 0 };
+        bytes.push(digits.unwrap_or(b'%'));
+        rest = behind.get(length..).unwrap_or_default();
     }
-    let left = 8 * (4 - u32::try_from(firsts.len()).ok()?);
-    let value = number(last).filter(|value| *value < 1u64 << left)?;
-    u32::try_from((address << left) | value).ok()
-}
-
-fn number(text: &str) -> Option<u64> {
-    let (digits, radix) = match text.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (text.get(2..)?, 16),
-        [b'0', _, ..] => (text.get(1..)?, 8),
-        _ => (text, 10),
-    };
-    if digits.is_empty() && radix == 16 {
-        return Some(0);
-    }
-    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    u64::from_str_radix(digits, radix).ok()
-}
-
-fn classify_ipv4(address: u32) -> AssetClass {
-    let [a, b, c, d] = address.to_be_bytes();
-    match (a, b, c, d) {
-        // AWS, Azure, GCP and most others; ECS tasks; Alibaba; Azure's wire server; Oracle's older one.
-        (169, 254, 169, 254)
-        | (169, 254, 170, 2 | 23)
-        | (100, 100, 100, 200)
-        | (168, 63, 129, 16)
-        | (192, 0, 0, 192) => AssetClass::CloudMetadata,
-        (0 | 10 | 127, ..) | (192, 168, ..) | (172, 16..=31, ..) | (169, 254, ..) | (100, 64..=127, ..) => {
-            AssetClass::Internal
-        }
-        _ => AssetClass::External,
-    }
-}
-
-fn classify_ipv6(text: &str) -> AssetClass {
-    let text = text.split('%').next().unwrap_or(text);
-    let Ok(address) = text.parse::<std::net::Ipv6Addr>() else { return AssetClass::External };
-    if let Some(v4) = address.to_ipv4_mapped() {
-        return classify_ipv4(v4.to_bits());
-    }
-    let segments = address.segments();
-    match segments {
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => {
-            AssetClass::CloudMetadata
-        }
-        // NAT64 and 6to4 carry an IPv4 address.
-        [0x64, 0xff9b, .., high, low] => classify_ipv4(u32::from(high) << 16 | u32::from(low)),
-        [0x2002, high, low, ..] => classify_ipv4(u32::from(high) << 16 | u32::from(low)),
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => AssetClass::Internal,
-        [first, ..] if first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80 => AssetClass::Internal,
-        [0, 0, 0, 0, 0, 0, high, low] => classify_ipv4(u32::from(high) << 16 | u32::from(low)),
-        _ => AssetClass::External,
-    }
+    bytes.extend_from_slice(rest.as_bytes());
+    let text = String::from_utf8(bytes).ok()?;
+    Some(text.chars().filter(|c| !skipped(*c)).collect())
 }

@@ -10,7 +10,7 @@ mod table;
 
 use super::AssetClass;
 
-pub use host::classify_host;
+pub use host::{classify_host, classify_url};
 pub use registry::classify_key;
 
 /// The class of a path; it need not be normalised. With `exact` false, `*`, `?` and `[…]` are globs and

@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::asset::classify_host;
-use super::{AssetClass, Capability, Effect, Target};
-use crate::url::{Host, Url, authority};
+use super::asset::classify_url;
+use super::{Capability, Effect, Target};
+use crate::url::{Url, authority};
 
 mod form;
 mod media;
@@ -164,7 +164,7 @@ impl Request {
         let capability = if asks { Capability::NetworkFetch } else { Capability::NetworkPost };
         let effect = |url: String| Effect {
             capability,
-            asset: asset_of(&url),
+            asset: classify_url(&url),
             target: Target::Url(url),
             from: Vec::new(),
             by: "request".to_owned(),
@@ -187,17 +187,6 @@ impl Request {
             };
             (!same).then_some(other)
         })
-    }
-}
-
-/// What kind of thing is where `url` leads.
-pub(super) fn asset_of(url: &str) -> AssetClass {
-    match authority(url) {
-        Some(at) => match at.host {
-            Host::Ip(ip) if ip.is_ipv6() => classify_host(&format!("[{ip}]")),
-            host => classify_host(&host.to_string()),
-        },
-        None => AssetClass::Unknown,
     }
 }
 
