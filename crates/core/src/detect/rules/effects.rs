@@ -150,11 +150,7 @@ impl EffectCondition {
             && self.exact.is_none_or(|wanted| is_exact(&effect.target) == wanted)
             && (self.target.is_empty() || self.fits_target(effect.target.as_str()))
             && (self.host.is_empty() || self.fits_host(&effect.target))
-            && self
-                .matches
-                .as_ref()
-                .and_then(Expression::regex)
-                .is_none_or(|regex| regex.is_match(effect.target.as_str()))
+            && self.matches.as_ref().is_none_or(|expression| expression.holds(effect.target.as_str()))
             && !self.except.iter().any(|condition| condition.fits(effect))
     }
 

@@ -27,6 +27,9 @@ mod expression;
 mod shipped;
 pub use shipped::shipped;
 
+mod tables;
+use tables::TABLES;
+
 mod text;
 use text::{Seen, Texts};
 
@@ -148,12 +151,14 @@ impl RuleSet {
         }
         let texts = Texts::compile(conditions, secrets).map_err(|fault| vec![fault])?;
         let registered = texts.registered();
-        let revision = digest(sources.iter().map(|source| source.text).chain(registered.as_deref()));
+        let texts_of_all = sources.iter().map(|source| source.text).chain(TABLES.iter().copied());
+        let revision = digest(texts_of_all.chain(registered.as_deref()));
         Ok(Self { rules, texts, injection, lists, revision })
     }
 
-    /// The SHA-256 digest over the texts, each preceded by its length (eight bytes, big endian), in hexadecimal; where
-    /// secrets are registered, what is kept of them is the last of these texts.
+    /// The SHA-256 digest over the texts and the tables that are compiled in (credentials, programs, names of hosts), each
+    /// preceded by its length (eight bytes, big endian), in hexadecimal; where secrets are registered, what is kept of
+    /// them is the last of these texts.
     #[must_use]
     pub fn revision(&self) -> &str {
         &self.revision

@@ -49,9 +49,6 @@ impl HiddenKind {
     }
 }
 
-/// How many matches of a regular expression are tried against its `unless`.
-const TRIES: usize = 64;
-
 /// Literals, each once.
 #[derive(Default)]
 struct Literals {
@@ -277,12 +274,9 @@ impl Texts {
 impl TextCondition {
     /// Where it holds, given that a literal stands at `start..end`.
     fn verify(&self, text: &Normalized<'_>, start: usize, end: usize) -> Option<(usize, usize)> {
-        let Some(regex) = self.regex.as_ref().and_then(Expression::regex) else { return Some((start, end)) };
-        let unless = self.unless.as_ref().and_then(Expression::regex);
-        regex.find_iter(&text.text).take(TRIES).find_map(|found| {
-            let placeholder = unless.is_some_and(|unless| unless.is_match(found.as_str()));
-            (!placeholder).then_some((found.start(), found.end()))
-        })
+        let Some(expression) = &self.regex else { return Some((start, end)) };
+        let placeholder = |found: &str| self.unless.as_ref().is_some_and(|unless| unless.holds(found));
+        expression.find(&text.text, &|found| !placeholder(found))
     }
 }
 
