@@ -11,7 +11,7 @@ const NAME: usize = 64;
 const REACH: usize = 64;
 
 /// The longest value that is looked at.
-const LONGEST: usize = 1024;
+const LONGEST: usize = 2048;
 
 /// How many words may stand between.
 const MOST_LINKS: u32 = 3;
@@ -26,8 +26,10 @@ pub(super) struct Link<'t> {
     /// The value, and where it begins.
     pub(super) value: &'t str,
     pub(super) start: usize,
-    /// There is `=`, `:` or `>` between, as opposed to spaces alone.
+    /// There is `=`, `:`, `>` or `|` between, as opposed to spaces alone.
     pub(super) direct: bool,
+    /// There is `is` or `was` between.
+    pub(super) said: bool,
     /// The value is in quotes.
     pub(super) quoted: bool,
 }
@@ -52,17 +54,31 @@ pub(super) fn follow(text: &str, start: usize, end: usize) -> Option<Link<'_>> {
     // `refiner-1f…`, `KEYwith-1f…`: the value is glued to its name.
     if let Some((at, value)) = glued(tail) {
         let name = text.get(first..end + at)?;
-        return Some(Link { name, tail: "", value, start: end + at, direct: false, quoted: false });
+        return Some(Link {
+            name,
+            tail: "",
+            value,
+            start: end + at,
+            direct: false,
+            said: false,
+            quoted: false,
+        });
     }
     let (mut at, mut direct, mut links, mut lines) = (last, false, 0, 0);
-    let (mut quote, mut closed) = (None, false);
+    let (mut quote, mut closed, mut said) = (None, false, false);
     while at < last + REACH && at < bytes.len() {
         match byte(at) {
-            b'=' | b':' | b'>' => (direct, closed) = (true, false),
+            b'=' | b':' | b'>' | b'|' => (direct, closed) = (true, false),
+            // A colon of full width.
+            0xef if text.get(at..).is_some_and(|rest| rest.starts_with('：')) => {
+                (direct, closed) = (true, false);
+                at += '：'.len_utf8();
+                continue;
+            }
             // `-----`, `===`: a ruler is no link. A value may begin with a dash, a list may follow a colon.
-            b' ' | b'\t' | b'\r' | b'(' | b')' | b'[' | b']' | b'|' | b'?' | b'+' | b'\\' | b'@' | b'~' => {}
+            b' ' | b'\t' | b'\r' | b'(' | b')' | b'[' | b']' | b'?' | b'+' | b'\\' | b'@' | b'~' => {}
             // `{` begins another thing, unless it is around a value.
-            b'{' if direct || byte(at - 1) == b' ' && quote.is_none() && byte(at + 1) != b'\n' => {}
+            b'{' if direct || byte(at - 1) == b' ' && byte(at + 1) != b'\n' => {}
             b'-' if !direct || byte(at + 1) == b' ' => {}
             b',' if quote.is_some() => (direct, closed) = (true, false),
             b'\n' if direct && lines == 0 => lines += 1,
@@ -85,11 +101,12 @@ pub(super) fn follow(text: &str, start: usize, end: usize) -> Option<Link<'_>> {
                 let bare = value.trim_end_matches([':', '=', ',']);
                 if links < MOST_LINKS && words::is_link(bare) {
                     links += 1;
+                    said |= ["is", "was", "ist", "est"].iter().any(|word| word.eq_ignore_ascii_case(bare));
                     at += bare.len();
                     continue;
                 }
                 let quoted = before(bytes, at).is_some();
-                return Some(Link { name, tail, value, start: at, direct, quoted });
+                return Some(Link { name, tail, value, start: at, direct, said, quoted });
             }
         }
         at += 1;

@@ -14,9 +14,12 @@ const UNQUIET: f32 = 3.7;
 /// Whether the value of `link`, given for a word of `class` at the end of its name, is a credential.
 pub(super) fn is_credential(link: &Link<'_>, class: Class) -> bool {
     let value = link.value;
+    // `--password x` is an assignment, too.
+    let given = link.direct || link.name.starts_with("--");
     let looks = match class {
-        Class::Password => link.direct && is_password(value, link.quoted) || is_loose(link, class),
-        _ if !link.direct => is_loose(link, class),
+        Class::Password if given => is_password(value, link.quoted),
+        Class::Password => is_told(link) || is_loose(link, class),
+        _ if !given => is_loose(link, class),
         _ => is_given(link, class),
     };
     looks && !is_reference(value) && !is_placeholder(value) && !names_something_else(link, class)
@@ -28,7 +31,8 @@ fn is_given(link: &Link<'_>, class: Class) -> bool {
     let several = words::split(link.name).nth(1).is_some();
     match Form::of(value) {
         Form::Uuid | Form::Hash => class >= Class::Strong || class == Class::Service || several,
-        Form::Digits => class != Class::Weak && value.len() >= 15 && !is_time(value),
+        Form::Digits if class >= Class::Strong => value.len() >= 15,
+        Form::Digits => value.len() >= if class == Class::Service { 15 } else { 24 } && !is_time(value),
         Form::Hex => class != Class::Weak && value.len() >= 10 || value.len() >= 20,
         Form::Token => {
             let least = match class {
@@ -42,6 +46,12 @@ fn is_given(link: &Link<'_>, class: Class) -> bool {
     }
 }
 
+/// `my password is …`: what follows may be any word, so it must be noisy, or in quotes.
+fn is_told(link: &Link<'_>) -> bool {
+    let value = link.value.trim_end_matches(['.', ',', '!', '?', ';', ':', ')']);
+    link.said && value.len() >= 6 && is_password(value, link.quoted) && (link.quoted || noise(value) >= LOUD)
+}
+
 /// The value behind a word with nothing but spaces between: it must speak for itself.
 fn is_loose(link: &Link<'_>, class: Class) -> bool {
     let value = link.value;
@@ -50,7 +60,9 @@ fn is_loose(link: &Link<'_>, class: Class) -> bool {
         Form::Hash | Form::Hex => value.len() >= if class == Class::Weak { 28 } else { 16 },
         Form::Digits => class != Class::Weak && value.len() >= 20,
         Form::Token => {
-            value.len() >= if link.quoted { 12 } else { 14 } && has_digit(value) && is_random(value, LOUD)
+            let letters = class >= Class::Strong && value.len() >= 20 && noise(value) >= LOUD + 0.7;
+            value.len() >= if link.quoted { 12 } else { 14 }
+                && (has_digit(value) && is_random(value, LOUD) || letters && is_random(value, LOUD))
         }
         Form::Phrase => false,
     }
@@ -282,7 +294,12 @@ pub(super) fn is_placeholder(value: &str) -> bool {
     let stand_in = STAND_INS.iter().filter(|word| lower.contains(*word)).map(|word| word.len()).max();
     // A short word by chance in a long random text is no placeholder: it must be a good part of it.
     let says_so = ["example", "placeholder", "redacted"].iter().any(|word| lower.contains(word));
-    if says_so || stand_in.is_some_and(|length| length * 4 >= value.len() || noise(value) < LOUD) {
+    // `sk_test_xxx`
+    let crossed_out = lower.ends_with("xxx") && noise(lower.trim_end_matches('x')) < LOUD;
+    if says_so
+        || crossed_out
+        || stand_in.is_some_and(|length| length * 4 >= value.len() || noise(value) < LOUD)
+    {
         return true;
     }
     let bytes = lower.as_bytes();
@@ -350,6 +367,7 @@ mod tests {
             "EXAMPLE_TOKEN_123",
             "0000000000000000",
             "abcdefghijklmnop",
+            "sk_test_xxx",
             "a1b2c3d4e5f6g7h8",
             "123456789012",
             "REDACTED",

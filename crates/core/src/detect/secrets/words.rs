@@ -14,14 +14,33 @@ pub(crate) enum Class {
 }
 
 /// Words, and whether they may be the end of a longer word in the same case (`ACCESSTOKEN`, `dbpassword`).
-pub(super) const WORDS: [(&str, Class, bool); 43] = [
+pub(super) const WORDS: [(&str, Class, bool); 62] = [
     ("password", Class::Password, true),
     ("passwd", Class::Password, true),
     ("passphrase", Class::Password, true),
     ("passcode", Class::Password, true),
     ("passwort", Class::Password, true),
     ("mot_de_passe", Class::Password, true),
+    ("mot de passe", Class::Password, false),
+    ("kennwort", Class::Password, false),
+    ("contraseña", Class::Password, false),
     ("senha", Class::Password, false),
+    ("wachtwoord", Class::Password, false),
+    ("lösenord", Class::Password, false),
+    ("hasło", Class::Password, false),
+    ("heslo", Class::Password, false),
+    ("jelszó", Class::Password, false),
+    ("şifre", Class::Password, false),
+    ("пароль", Class::Password, false),
+    ("Пароль", Class::Password, false),
+    ("密码", Class::Password, true),
+    ("密碼", Class::Password, true),
+    ("口令", Class::Password, true),
+    ("パスワード", Class::Password, true),
+    ("비밀번호", Class::Password, true),
+    ("गुप्तशब्द", Class::Password, true),
+    ("sshpass", Class::Password, false),
+    ("psk", Class::Strong, false),
     ("pwd", Class::Password, true),
     ("pass", Class::Password, false),
     ("token", Class::Strong, true),
@@ -63,8 +82,10 @@ pub(super) const WORDS: [(&str, Class, bool); 43] = [
 /// What stands between a word and its value without being the value: `token is …`, `String token = …`,
 /// `Authorization: Bearer …`.
 pub(super) fn is_link(word: &str) -> bool {
-    const LINKS: [&str; 62] = [
+    const LINKS: [&str; 64] = [
         "is",
+        "ist",
+        "est",
         "are",
         "was",
         "be",
