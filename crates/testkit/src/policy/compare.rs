@@ -33,9 +33,12 @@ pub fn agree(text: &str, here: &Situation<'_>) -> Result<Option<Answer>, String>
     if found == expected && lifts == expected_lifts {
         return Ok(Some(found));
     }
+    // A request does not show what it carries.
+    let carries =
+        here.action.request.as_ref().map(|request| format!("{:?} {:?}", request.headers(), request.body()));
     Err(format!(
         "engine:    {found:?}, suppresses {lifts:?}\nreference: {expected:?}, suppresses {expected_lifts:?}\n\
-         policy:\n{text}action: {:#?}\neffects: {:#?}\nfindings: {:?}\nfacts: {:?}",
+         policy:\n{text}action: {:#?}\ncarries: {carries:?}\neffects: {:#?}\nfindings: {:?}\nfacts: {:?}",
         here.action, here.effects, here.findings, here.facts
     ))
 }

@@ -216,12 +216,7 @@ fn cases(operand: &Operand, here: &Value, document: &Document) -> Vec<Option<Val
                 return vec![Some(Value::Unread(None))];
             }
             let absent = (!found.iter().any(|found| found.sure)).then_some(None);
-            let value = |found: Found| match found.value {
-                // Readers drop, replace or refuse half a surrogate pair.
-                Value::Text { whole: false, field, .. } => Some(Value::Unread(field)),
-                value => Some(value),
-            };
-            found.into_iter().map(value).chain(absent).collect()
+            found.into_iter().map(|found| Some(readable(found.value))).chain(absent).collect()
         }
         Operand::Length(inner) => cases(inner, here, document).iter().map(|c| length(c.as_ref())).collect(),
         Operand::Count(query) => {
@@ -234,11 +229,19 @@ fn cases(operand: &Operand, here: &Value, document: &Document) -> Vec<Option<Val
         Operand::ValueOf(query) => {
             let found = run(query, here, document);
             match found.as_slice() {
-                [one] if one.sure => vec![Some(one.value.clone())],
+                [one] if one.sure => vec![Some(readable(one.value.clone()))],
                 all if all.iter().any(|found| !found.sure) => vec![Some(Value::Unread(None))],
                 _ => vec![None],
             }
         }
+    }
+}
+
+/// Readers drop, replace or refuse half a surrogate pair.
+fn readable(value: Value) -> Value {
+    match value {
+        Value::Text { whole: false, field, .. } => Value::Unread(field),
+        value => value,
     }
 }
 
