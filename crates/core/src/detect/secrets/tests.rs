@@ -53,6 +53,73 @@ fn values_are_credentials_by_the_name_they_are_given_for() {
 }
 
 #[test]
+fn passwords_are_seen_wherever_people_put_them() {
+    let rules = rules();
+    let secret = "vR7mq3ZtLx";
+    for around in [
+        "SSHPASS=@",
+        "docker login --username deploy --password @",
+        "docker login -u deploy -p @ images.example",
+        "mysql -h db1 -u root -p'@' shop",
+        "redis-cli -h cache -a @ ping",
+        "xfreerdp /u:deploy /p:@ /v:desk",
+        "new NetworkCredential(\"deploy\", \"@\")",
+        "mysqli_connect('db1', 'root', '@', 'shop')",
+        "variable \"db_password\" { default = \"@\" }",
+        "| password | @ |",
+        "my password is @.",
+        "das Passwort ist @",
+        "mot de passe : @",
+        "contraseña: @",
+        "пароль: @",
+        "密码：@",
+        "パスワード: @",
+    ] {
+        let text = around.replace('@', secret);
+        assert!(!ids(&rules, &text).is_empty(), "{text}");
+    }
+    for text in ["asset_token=2486595601105927", "deploy_key=47065267833700098733915354541826942213", "ACCESS TOKEN NHJZGWWKQLBEOXYZGFPINKLV"] {
+        assert!(!ids(&rules, text).is_empty(), "{text}");
+    }
+    for text in [
+        "the password is required!",
+        "Your password is base64-encoded before it is sent.",
+        "The password is at least 8 characters, with 1 digit.",
+        "das Passwort ist abgelaufen, bitte ändern",
+        "password is case-sensitive (RFC 7617)",
+        "| password | string | required |",
+        "| token | Bearer token of the user |",
+        "docker login -u \"$USER\" -p \"$TOKEN\" images.example",
+        "docker run -u 1000:1000 -p 8080:80 app",
+        "docker run -u app:app2grp app",
+        "mysql -h db1 -u root -p shop < dump.sql",
+        "mysql --port=3306 --protocol=tcp -P 3307 shop",
+        "mongodump --port 27017 -d shop -o backup-2026",
+        "redis-cli -h cache -p 6379 info",
+        "psql -h db1 -p 5432 -U app shop",
+        "ssh -p 2222 deploy@build",
+        "curl -u \"$USER:$PASS\" https://build.example",
+        "curl --user-agent Mozilla/5.0:x https://build.example",
+        "ldapsearch -x -H ldap://h -b dc=example,dc=test -W",
+        "login form password field",
+        "fn login(user: &str, password: &str) -> Result<Session>",
+        "getConnection(url, user, password)",
+        "new NetworkCredential(user, password)",
+        "ENV TOKEN_FILE /run/token",
+        "ENV NODE_ENV production",
+        "Cookie: theme=dark; lang=en-GB; consent=accepted-all-cookies",
+        "page_token=1486595601105925",
+        "token_count: 1486595601105925",
+        "stripe.api_key = 'sk_test_xxx'",
+        "--password-stdin",
+        "--token-file /run/secrets/token1",
+        "--key server2.pem --cert server2.crt",
+    ] {
+        assert_eq!(ids(&rules, text), [] as [&str; 0], "{text}");
+    }
+}
+
+#[test]
 fn what_only_looks_like_a_credential_is_none() {
     let rules = rules();
     for text in [
