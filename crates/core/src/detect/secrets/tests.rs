@@ -78,7 +78,11 @@ fn passwords_are_seen_wherever_people_put_them() {
         let text = around.replace('@', secret);
         assert!(!ids(&rules, &text).is_empty(), "{text}");
     }
-    for text in ["asset_token=2486595601105927", "deploy_key=47065267833700098733915354541826942213", "ACCESS TOKEN NHJZGWWKQLBEOXYZGFPINKLV"] {
+    for text in [
+        "asset_token=2486595601105927",
+        "deploy_key=47065267833700098733915354541826942213",
+        "ACCESS TOKEN NHJZGWWKQLBEOXYZGFPINKLV",
+    ] {
         assert!(!ids(&rules, text).is_empty(), "{text}");
     }
     for text in [

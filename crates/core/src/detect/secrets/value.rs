@@ -49,7 +49,10 @@ fn is_given(link: &Link<'_>, class: Class) -> bool {
 /// `my password is …`: what follows may be any word, so it must be noisy, or in quotes.
 fn is_told(link: &Link<'_>) -> bool {
     let value = link.value.trim_end_matches(['.', ',', '!', '?', ';', ':', ')']);
-    link.said && value.len() >= 6 && is_password(value, link.quoted) && (link.quoted || noise(value) >= LOUD)
+    link.said
+        && value.len() >= 6
+        && is_password(value, link.quoted)
+        && (link.quoted || has_digit(value) && noise(value) >= LOUD)
 }
 
 /// The value behind a word with nothing but spaces between: it must speak for itself.

@@ -33,11 +33,15 @@ pub fn conditions(node: &Node) -> Vec<&Node> {
 
 /// Whether `body` fulfils all conditions.
 pub fn judge(node: &Node, body: &Content) -> Truth {
-    Truth::all(conditions(node).into_iter().map(|condition| match body {
-        Content::Absent => Truth::sure(wants_none(condition)),
-        Content::Unknown => Truth::Unknown,
-        Content::Read(readings) => Truth::agree(readings.iter().map(|reading| one(condition, reading))),
-    }))
+    let all = |judge: &dyn Fn(&Node) -> Truth| Truth::all(conditions(node).into_iter().map(judge));
+    match body {
+        Content::Absent => all(&|condition| Truth::sure(wants_none(condition))),
+        Content::Unknown => all(&|_| Truth::Unknown),
+        // A server reads a body in one way: in that, all conditions hold or not.
+        Content::Read(readings) => {
+            Truth::agree(readings.iter().map(|reading| all(&|condition| one(condition, reading))))
+        }
+    }
 }
 
 /// The same of no body.
