@@ -199,7 +199,7 @@ const KINDS: [ActionKind; 9] = [
     ActionKind::Opaque,
 ];
 
-const PARTS: [PartKind; 9] = [
+const PARTS: [PartKind; 10] = [
     PartKind::Command,
     PartKind::Arguments,
     PartKind::ToolResult,
@@ -209,6 +209,7 @@ const PARTS: [PartKind; 9] = [
     PartKind::ToolDefinition,
     PartKind::Outbound,
     PartKind::Url,
+    PartKind::Label,
 ];
 
 const LAYERS: [Layer; 5] = [Layer::Floor, Layer::Policy, Layer::Detect, Layer::Session, Layer::Budget];
@@ -227,6 +228,7 @@ const fn word(kind: PartKind) -> &'static str {
         PartKind::ToolDefinition => "definition",
         PartKind::Outbound => "outbound",
         PartKind::Url => "url",
+        PartKind::Label => "label",
     }
 }
 

@@ -157,6 +157,8 @@ pub enum PartKind {
     Outbound,
     /// A URL.
     Url,
+    /// Ids, names and labels beside a conversation.
+    Label,
 }
 
 /// One piece of content of an action.

@@ -597,7 +597,7 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     if let Some(system) = node.some("system") {
         blocks(system, PartKind::SystemText, &mut request);
     }
-    request.say_members(node, &["metadata", "stop_sequences"]);
+    request.say_members(PartKind::Label, node, &["metadata", "stop_sequences"]);
     let messages = node.get("messages").map(Node::elements).unwrap_or_default();
     for message in messages {
         let kind = match message.text("role") {

@@ -644,7 +644,8 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     for function in node.get("functions").map(Node::elements).unwrap_or_default() {
         request.declare(function.text("name").unwrap_or_default(), function, body);
     }
-    request.say_members(&node, &["metadata", "user", "safety_identifier", "stop", "prediction"]);
+    request.say_members(PartKind::Label, &node, &["metadata", "user", "safety_identifier", "stop"]);
+    request.say_members(PartKind::UserText, &node, &["prediction"]);
     for message in node.get("messages").map(Node::elements).unwrap_or_default() {
         let kind = match message.text("role") {
             Some("assistant") => PartKind::AssistantText,

@@ -93,10 +93,8 @@ impl Request {
     }
 
     /// Notes every text in these members of `node`, which stand beside the conversation.
-    pub(super) fn say_members(&mut self, node: &Node, keys: &[&str]) {
-        keys.iter()
-            .filter_map(|key| node.some(key))
-            .for_each(|member| self.say_all(PartKind::UserText, member));
+    pub(super) fn say_members(&mut self, kind: PartKind, node: &Node, keys: &[&str]) {
+        keys.iter().filter_map(|key| node.some(key)).for_each(|member| self.say_all(kind, member));
     }
 
     /// Adds what another request says.

@@ -197,6 +197,9 @@ impl Texts {
         let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
         let all = self.secrets.as_ref().filter(|_| secrets::is_looked_into(kind));
         let mut scan = all.map(|all| all.scan(&text.text, limits));
+        if let Some(scan) = &mut scan {
+            scan.look_for_marked(kind == PartKind::Label);
+        }
         for hit in self.literals.find_overlapping_iter(text.text.as_ref()) {
             for owner in self.owners.get(hit.pattern().as_usize()).into_iter().flatten() {
                 if let Some(slot) = tried.get_mut(*owner)

@@ -112,6 +112,7 @@ fn say(node: &Node, text: &mut String, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::PartKind;
     use crate::action::request::Header;
     use crate::detect::Finding;
     use crate::detect::rules::RuleSet;
@@ -184,6 +185,16 @@ mod tests {
         let url = format!("{PLAIN}?key={TOKEN}&alt=sse");
         assert_eq!(found(&action(Door::Model, ActionKind::ModelRequest, &url, NONE, "")), []);
         assert_eq!(found(&action(Door::Egress, ActionKind::Outbound, &url, NONE, "")).len(), 1);
+    }
+
+    /// As a coding agent sends it with each request; a note of each would be noise.
+    #[test]
+    fn ids_beside_a_conversation_are_no_credentials_and_a_token_among_them_is_one() {
+        let rules = RuleSet::with(&[], Some(Secrets::shipped())).unwrap();
+        let ids = r#"{"device_id":"5d41402abc4b2a76b9719d911017c592ae1c3f2b7d8e9f00112233445566778899","session_id":"0f6e8b1f-3c0b-4b6e-9d7c-000000000001"}"#;
+        assert_eq!(rules.text_findings(PartKind::Label, ids), []);
+        let with_token = ids.replace("0f6e8b1f-3c0b-4b6e-9d7c-000000000001", TOKEN);
+        assert_eq!(rules.text_findings(PartKind::Label, &with_token).len(), 1);
     }
 
     #[test]

@@ -167,7 +167,11 @@ pub(crate) const fn is_looked_into(kind: PartKind) -> bool {
     leaves(kind)
         || matches!(
             kind,
-            PartKind::ToolResult | PartKind::UserText | PartKind::SystemText | PartKind::Arguments
+            PartKind::ToolResult
+                | PartKind::UserText
+                | PartKind::SystemText
+                | PartKind::Arguments
+                | PartKind::Label
         )
 }
 

@@ -64,7 +64,7 @@ fn one_request(node: &Node, source: &[u8], request: &mut Request) {
         request.unseen("cached content");
     }
     for said in fields(node, "labels") {
-        request.say_all(PartKind::UserText, said);
+        request.say_all(PartKind::Label, said);
     }
     for system in fields(node, "systemInstruction") {
         content(system, Some(PartKind::SystemText), request);

@@ -24,7 +24,8 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             None => instructions.elements().iter().for_each(|entry| item(entry, body, &mut request)),
         }
     }
-    request.say_members(&node, &["metadata", "user", "safety_identifier", "prompt"]);
+    request.say_members(PartKind::Label, &node, &["metadata", "user", "safety_identifier"]);
+    request.say_members(PartKind::UserText, &node, &["prompt"]);
     if node.some("prompt").is_some() {
         request.unseen("stored prompt");
     }
