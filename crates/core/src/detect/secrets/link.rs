@@ -68,7 +68,9 @@ pub(super) fn follow(text: &str, start: usize, end: usize) -> Option<Link<'_>> {
     let (mut quote, mut closed, mut said) = (None, false, false);
     while at < last + REACH && at < bytes.len() {
         match byte(at) {
-            b'=' | b':' | b'>' | b'|' => (direct, closed) = (true, false),
+            b'=' | b':' | b'>' => (direct, closed) = (true, false),
+            // A row of a table; elsewhere a pipe.
+            b'|' if in_row(text.get(..first).unwrap_or_default()) => (direct, closed) = (true, false),
             // A colon of full width.
             0xef if text.get(at..).is_some_and(|rest| rest.starts_with('：')) => {
                 (direct, closed) = (true, false);
@@ -76,7 +78,7 @@ pub(super) fn follow(text: &str, start: usize, end: usize) -> Option<Link<'_>> {
                 continue;
             }
             // `-----`, `===`: a ruler is no link. A value may begin with a dash, a list may follow a colon.
-            b' ' | b'\t' | b'\r' | b'(' | b')' | b'[' | b']' | b'?' | b'+' | b'\\' | b'@' | b'~' => {}
+            b' ' | b'\t' | b'\r' | b'(' | b')' | b'[' | b']' | b'|' | b'?' | b'+' | b'\\' | b'@' | b'~' => {}
             // `{` begins another thing, unless it is around a value.
             b'{' if direct || byte(at - 1) == b' ' && byte(at + 1) != b'\n' => {}
             b'-' if !direct || byte(at + 1) == b' ' => {}
@@ -112,6 +114,11 @@ pub(super) fn follow(text: &str, start: usize, end: usize) -> Option<Link<'_>> {
         at += 1;
     }
     None
+}
+
+/// Whether a cell of a table begins here: there is nothing but marks between it and a `|`.
+fn in_row(before: &str) -> bool {
+    before.trim_end_matches([' ', '`', '*']).ends_with('|')
 }
 
 /// The quote that stands before `at`.

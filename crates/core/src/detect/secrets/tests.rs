@@ -93,6 +93,8 @@ fn passwords_are_seen_wherever_people_put_them() {
         "password is case-sensitive (RFC 7617)",
         "| password | string | required |",
         "| token | Bearer token of the user |",
+        "pwd | xargs basename",
+        "echo \"password\" | md5sum",
         "docker login -u \"$USER\" -p \"$TOKEN\" images.example",
         "docker run -u 1000:1000 -p 8080:80 app",
         "docker run -u app:app2grp app",
