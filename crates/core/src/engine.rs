@@ -305,7 +305,8 @@ const fn acts(kind: ActionKind) -> bool {
 fn readings(action: &Action) -> Vec<(usize, Reading)> {
     let parts = action.parts.iter().enumerate();
     let commands = parts.filter(|(_, part)| part.kind == PartKind::Command);
-    commands.map(|(index, part)| (index, shell::read(&part.text, None))).collect()
+    let read = |text| shell::read_after(&action.before, text, None).0;
+    commands.map(|(index, part)| (index, read(&part.text))).collect()
 }
 
 /// A command line as its programs see it, one command a line: quotes, variables and substitutions that

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::action::shell::State;
 use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
 use crate::decision::Coverage;
 use crate::syntax::json;
@@ -175,6 +176,8 @@ pub struct Context {
     pub trusted: bool,
     /// The tools the request declared.
     pub declared: Declared,
+    /// What the calls of earlier replies have left behind.
+    pub before: State,
     /// How the agent reads calls from text.
     pub text_tools: TextTools,
     /// Where the client reached this upstream, such as `http://127.0.0.1:7878/t/<token>/anthropic`: links in a
@@ -203,6 +206,8 @@ pub struct Machine {
     calls_begun: u32,
     /// Bytes of arguments read so far.
     arguments: usize,
+    /// The call handed out last, and what had been left before it.
+    last: Option<(CallId, State)>,
     phase: Phase,
     outcome: Outcome,
     saw: Vec<Observation>,
@@ -276,6 +281,7 @@ impl Machine {
             begun: VecDeque::new(),
             calls_begun: 0,
             arguments: 0,
+            last: None,
             phase: Phase::Reading,
             outcome: Outcome { coverage, ..Outcome::default() },
             saw: Vec::new(),
@@ -285,6 +291,12 @@ impl Machine {
             now: 0,
             last_sent: 0,
         }
+    }
+
+    /// What is left behind when the calls so far have been made.
+    #[must_use]
+    pub const fn left(&self) -> &State {
+        &self.context.before
     }
 
     /// How many bytes wait here: what one more step may have to read at once.
@@ -600,6 +612,7 @@ impl Machine {
             action.coverage = Coverage::Partial("declared tools unknown".to_owned());
         }
         action.tool = Some(ToolUse { name, declared, call_id: call.wire_id.as_str().into() });
+        action.before.clone_from(&context.before);
         let arguments = call.arguments();
         let length = arguments.as_ref().map_or(0, String::len);
         self.outcome.text += length as u64;
@@ -609,6 +622,7 @@ impl Machine {
             // Nothing asks for them again, and there may be very many.
             (call.whole, call.fragments) = (None, Vec::new());
         }
+        let mut after = context.before.clone();
         match (call.kind, &arguments) {
             _ if self.arguments > self.limits.arguments => {
                 let most = self.limits.arguments;
@@ -621,10 +635,10 @@ impl Machine {
                 action.coverage = unknown::coverage(&call.name);
             }
             (_, Err(why)) => action.fault = Some(why.clone()),
-            (CallKind::FreeText, Ok(text)) => tools::fill_call(&mut action, text, None),
+            (CallKind::FreeText, Ok(text)) => after = tools::fill_call(&mut action, text, None),
             (CallKind::Tool | CallKind::Text, Ok(text)) => match json::parse(text.as_bytes()) {
                 Ok(node) if node.is_object() && well_formed(&node) => {
-                    tools::fill_call(&mut action, text, Some(&node));
+                    after = tools::fill_call(&mut action, text, Some(&node));
                 }
                 Ok(node) if node.is_object() => {
                     action.fault = Some("its arguments hold half a surrogate pair".to_owned());
@@ -640,6 +654,10 @@ impl Machine {
         }
         let pieces = std::mem::take(&mut call.pieces);
         let arguments = Bytes::from(arguments.unwrap_or_default());
+        // Calls of one reply come after one another; what another reply of a batch does is another matter.
+        if !apart {
+            self.last = Some((id, std::mem::replace(&mut self.context.before, after)));
+        }
         Some((action, Held { call: id, pieces, arguments, origin: call.origin.take() }))
     }
 
@@ -651,7 +669,13 @@ impl Machine {
             Ruling::Replace(notice) if self.context.monitor => {
                 return self.cut_off(Fault::new("monitor.stopped", notice), out);
             }
-            Ruling::Replace(notice) => CallState::Blocked(notice),
+            Ruling::Replace(notice) => {
+                // What was blocked leaves nothing. A call that was handed out since was judged as if it had.
+                if let Some((_, before)) = self.last.take_if(|(last, _)| *last == id) {
+                    self.context.before = before;
+                }
+                CallState::Blocked(notice)
+            }
         };
         self.calls.rule(id, state);
     }

@@ -13,6 +13,7 @@ use doorward_core::{Action, Decision, Engine, Reason, Verdict};
 use doorward_store::Store;
 
 use crate::budgets::{Budgets, Used};
+use crate::conversations::Conversations;
 use crate::hold::Hold;
 use crate::in_force::{Holder, InForce};
 use crate::record::{Content, Permit, Recorder, StreamPermit};
@@ -25,6 +26,7 @@ pub struct Gateway {
     in_force: Holder,
     sessions: Sessions,
     replies: Replies,
+    conversations: Conversations,
     hold: Hold,
     budgets: Budgets,
     recorder: Recorder,
@@ -64,6 +66,7 @@ impl Gateway {
             in_force: Holder::new(engine, mode, store.signals()),
             sessions: Sessions::default(),
             replies: Replies::open(store.clone()),
+            conversations: Conversations::default(),
             hold: Hold,
             budgets,
             recorder,
@@ -142,6 +145,11 @@ impl Gateway {
     /// What later requests may need of earlier replies.
     pub(crate) const fn replies(&self) -> &Replies {
         &self.replies
+    }
+
+    /// What the calls of conversations have left behind.
+    pub(crate) const fn conversations(&self) -> &Conversations {
+        &self.conversations
     }
 
     /// Where decisions are recorded.

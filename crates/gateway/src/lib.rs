@@ -31,6 +31,8 @@ mod budgets;
 
 mod replies;
 
+mod conversations;
+
 pub mod record;
 
 pub mod forward;

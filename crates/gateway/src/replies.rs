@@ -123,6 +123,11 @@ impl Remembered {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The agent and the upstream.
+    pub const fn whose(&self) -> (&Arc<str>, &Arc<str>) {
+        (&self.whose.0, &self.whose.1)
+    }
+
     /// Whether no blocked call is remembered.
     pub fn is_empty(&self) -> bool {
         self.book().calls.is_empty()

@@ -91,6 +91,7 @@ pub fn play<'a>(
             choices: 2,
             ..Declared::default()
         },
+        before: doorward_core::action::shell::State::default(),
         text_tools: doorward_core::wire::text_tools::TextTools::Unset,
         door: "".into(),
         monitor: play.monitor,

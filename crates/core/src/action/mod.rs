@@ -213,7 +213,9 @@ pub struct Action {
     /// For an undeclared call: the type of a toolset that the agent declared and that may admit the call, were
     /// it known here which tools it stands for.
     pub unknown_toolset: Option<Arc<str>>,
-    /// What it would do, symbolic: variables and directories not yet resolved.
+    /// What calls before it have left behind: it is read as coming after them.
+    pub before: shell::State,
+    /// What it would do.
     pub effects: Vec<Effect>,
     /// What it says.
     pub parts: Vec<Part>,
@@ -244,6 +246,7 @@ impl Action {
             peer_trusted: false,
             tool: None,
             unknown_toolset: None,
+            before: shell::State::default(),
             effects: Vec::new(),
             parts: Vec::new(),
             places: Vec::new(),

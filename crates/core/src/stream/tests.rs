@@ -23,6 +23,7 @@ fn context(monitor: bool) -> Context {
         peer: "p".into(),
         trusted: false,
         declared: Declared { tools, choices: 1, ..Declared::default() },
+        before: State::default(),
         text_tools: TextTools::Unset,
         door: "".into(),
         monitor,

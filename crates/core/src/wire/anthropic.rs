@@ -607,9 +607,22 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
         };
         if let Some(content) = message.some("content") {
             blocks(content, kind, &mut request);
+            earlier_calls(content, body, &mut request);
         }
     }
     request
+}
+
+/// The calls among a message's blocks.
+fn earlier_calls(content: &Node, body: &[u8], request: &mut Request) {
+    for block in content.elements().iter().filter(|block| block.text("type") == Some("tool_use")) {
+        let name = block.text("name").unwrap_or_default();
+        let input = block.get("input").map(|input| text_of(input, body)).unwrap_or_default();
+        match block.text("toolset_name") {
+            Some(family) => request.repeat(&format!("{family}.{name}"), &input, false),
+            None => request.repeat(name, &input, false),
+        }
+    }
 }
 
 /// The tools that system messages define in the middle of the conversation: `tool_addition` blocks that carry

@@ -667,6 +667,16 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             }
             None => {}
         }
+        let calls = message.get("tool_calls").map(Node::elements).unwrap_or_default();
+        for call in calls.iter().chain(Some(message)) {
+            for (key, arguments) in
+                [("function", "arguments"), ("custom", "input"), ("function_call", "arguments")]
+            {
+                let Some(call) = call.some(key) else { continue };
+                let (name, said) = (call.text("name"), call.text(arguments));
+                request.repeat(name.unwrap_or_default(), said.unwrap_or_default(), key == "custom");
+            }
+        }
         for key in ["tool_calls", "function_call"] {
             if let Some(calls) = message.some(key) {
                 request.say_all(PartKind::AssistantText, calls);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::toolset::Toolsets;
+use crate::action::tools::Earlier;
 use crate::action::{Effect, Part, PartKind, Place};
 use crate::decision::Coverage;
 use crate::syntax::{Node, Span};
@@ -54,6 +55,8 @@ pub struct Request {
     pub parts: Vec<Part>,
     /// Where in the body the parts stand that strangers wrote.
     pub places: Vec<Place>,
+    /// The calls of earlier replies that it repeats, in their order.
+    pub earlier: Vec<Earlier>,
     /// What it asks the provider to do by itself.
     pub effects: Vec<Effect>,
     /// Whether its reply is made later and fetched then: what it uses is not known when this request is answered.
@@ -95,6 +98,11 @@ impl Request {
     /// Notes every text in these members of `node`, which stand beside the conversation.
     pub(super) fn say_members(&mut self, kind: PartKind, node: &Node, keys: &[&str]) {
         keys.iter().filter_map(|key| node.some(key)).for_each(|member| self.say_all(kind, member));
+    }
+
+    /// Notes a call of an earlier reply.
+    pub(super) fn repeat(&mut self, name: &str, arguments: &str, free: bool) {
+        self.earlier.extend(Earlier::new(name, arguments, free));
     }
 
     /// Adds what another request says.

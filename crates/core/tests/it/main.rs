@@ -8,10 +8,12 @@
     reason = "helpers of tests: a panic there is the failure report"
 )]
 
+mod attack_patterns;
 mod destinations;
 mod engine_floor;
 mod engine_judging;
 mod inspect;
+mod ordinary;
 mod policy;
 mod policy_allocations;
 mod policy_anchor;
@@ -27,6 +29,7 @@ mod policy_suppress;
 mod policy_vectors;
 mod replace;
 mod rules;
+mod sessions;
 mod shell;
 mod stream;
 mod yaml;

@@ -9,7 +9,8 @@ fn context(monitor: bool) -> Context {
     let declared = Declared { tools: ["Bash".to_owned()].into(), ..Declared::default() };
     let (agent, session, peer) = ("a".into(), "s".into(), "p".into());
     let text_tools = TextTools::None;
-    Context { agent, session, peer, trusted: false, declared, text_tools, door: "".into(), monitor }
+    let before = doorward_core::action::shell::State::default();
+    Context { agent, session, peer, trusted: false, declared, before, text_tools, door: "".into(), monitor }
 }
 
 /// Runs the inputs, releasing every call at once; what was sent and how it ended, if it did.

@@ -70,7 +70,8 @@ impl Relay {
         let (reply, client) = Reply::new(permit);
         let status = head.status.as_u16();
         let started = Instant::now();
-        let run = Run { relay: self, reply, begun: false, gathered: Vec::new(), copy, started, status };
+        let run =
+            Run { relay: self, reply, begun: false, gathered: Vec::new(), id: None, copy, started, status };
         let mut client = client.of(run.run_out(body));
         match client.begun().await {
             Begun::Streaming | Begun::Whole(_) => {
@@ -92,6 +93,8 @@ struct Run {
     begun: bool,
     /// A JSON reply is sent whole, with its length.
     gathered: Vec<Bytes>,
+    /// The reply's id, if later requests may go on from it.
+    id: Option<String>,
     copy: Option<Box<Copy>>,
     started: Instant,
     status: u16,
@@ -105,6 +108,7 @@ impl Run {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.answer(&ending);
         let gateway = Arc::clone(&self.relay.gateway);
+        self.keep_left();
         let bytes = self.reply.sent();
         let Ending { result, outcome } = ending;
         if self.relay.framing == Framing::Lines && outcome.fault.is_some() {
@@ -116,6 +120,16 @@ impl Run {
             .recorder()
             .close(permit, Closing { result, outcome, status: self.status, bytes, millis })
             .await;
+    }
+
+    /// Keeps what the reply's calls leave, for requests that go on from it without repeating them.
+    fn keep_left(&self) {
+        let Some(remembering) = &self.relay.remembering else { return };
+        let (agent, upstream) = remembering.memory.whose();
+        for id in self.id.as_deref().into_iter().chain(remembering.conversation.as_deref()) {
+            let left = self.relay.machine.left().clone();
+            self.relay.gateway.conversations().keep(agent, upstream, id, left);
+        }
     }
 
     /// Answers the door if it still waits.
@@ -343,6 +357,7 @@ impl Run {
                 {
                     memory.declared(&id, declared, *stored);
                 }
+                self.id = Some(id);
             }
             Observation::Usage(_) | Observation::Coverage(_) => {}
         }

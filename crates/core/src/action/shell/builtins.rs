@@ -1,5 +1,7 @@
 //! What the shell itself does with a simple command: functions, aliases, builtins, finding the program.
 
+use std::sync::Arc;
+
 use super::eval::{Eval, File, concat};
 use super::stream::{Stream, add_flows, without_unknowns};
 use super::{Shell, Word, decode, table, windows};
@@ -51,7 +53,7 @@ impl Eval {
     fn program(&mut self, argv: &[Word], bare: &str, stdin: &Stream) -> Stream {
         let Some((program, args)) = argv.split_first() else { return Stream::silent() };
         let (path, exact) = self.path(&Word { text: bare.to_owned(), ..program.clone() });
-        let written = self.env.files.contains_key(&path);
+        let written = self.env.file_at(&path).is_some();
         // In a directory nobody knows, the name is all there is to go by.
         let somewhere =
             program.text.starts_with("${") && !asset::normalise_path(&program.text).starts_with(['~', 'C']);
@@ -90,6 +92,10 @@ impl Eval {
         if self.shell != Shell::Sh && path.starts_with("C:/") && !program.text.starts_with("${") {
             return self.execute_path(&path, exact, None, argv, stdin);
         }
+        if self.env.lost {
+            // It could be a function that was too long to be kept.
+            self.budget.gap("shell: too long");
+        }
         self.execute_program(name, AssetClass::Unknown, argv, stdin)
     }
 
@@ -126,7 +132,7 @@ impl Eval {
         argv: &[Word],
         stdin: &Stream,
     ) -> Stream {
-        let file = self.env.files.get(path).cloned().unwrap_or_default();
+        let file = self.env.file_at(path).unwrap_or_default();
         let mut from = file.from.clone();
         add_flows(&mut from, &feeding(argv, stdin));
         let class = asset::classify_path(path, exact);
@@ -135,7 +141,12 @@ impl Eval {
         let flow = self.effect(Capability::Execute, target, class, &from, &by);
         let mut out = Stream::of_flows(vec![flow], path);
         if let Some(text) = &file.text {
+            // A script that runs itself, or another one of its name, says nothing new.
+            let taken = self.env.files.remove(path);
             let inner = self.known_script(&by, text, stdin);
+            if let Some(taken) = taken {
+                self.env.files.entry(path.to_owned()).or_insert(taken);
+            }
             add_flows(&mut out.from, &inner.from);
         }
         out
@@ -473,8 +484,8 @@ impl Eval {
     }
 
     /// A file becomes another: copied, moved, linked.
-    pub(super) fn remember_file(&mut self, path: String, from: Vec<Flow>, text: Option<String>) {
-        self.env.files.insert(path, File { from, text });
+    pub(super) fn remember_file(&mut self, path: String, from: Vec<Flow>, text: Option<Arc<str>>) {
+        self.env.put(path, File { from, text, ..File::default() });
     }
 }
 

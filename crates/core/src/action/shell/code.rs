@@ -234,7 +234,7 @@ impl Eval {
 
     fn last_host(&self) -> String {
         let mut hosts =
-            self.reading.effects.iter().rev().filter(|effect| effect.capability == Capability::NetworkFetch);
+            self.own_effects().iter().rev().filter(|effect| effect.capability == Capability::NetworkFetch);
         hosts.next().map(|effect| effect.target.as_str().to_owned()).unwrap_or_default()
     }
 

@@ -41,7 +41,7 @@ impl Eval {
 
     fn note(&mut self, what: &str) {
         let known = |e: &crate::action::Effect| e.by == "shell" && e.target.as_str() == what;
-        if !self.reading.effects.iter().any(known) {
+        if !self.own_effects().iter().any(known) {
             let target = Target::Other(what.to_owned());
             self.effect(Capability::Execute, target, AssetClass::Unknown, &[], "shell");
         }

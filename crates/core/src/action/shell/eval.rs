@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::ast::{Assign, Body, Command, List, Raw, Redirect, Then};
 use super::budget::Budget;
 use super::redirect::Sink;
-use super::stream::{Stream, add_flows};
-use super::{Assignment, Reading, Shell, SimpleCommand, Word, unread};
+use super::stream::{MAX_TEXT, Stream, add_flows};
+use super::{Assignment, Reading, Shell, SimpleCommand, State, Word, unread};
 use crate::action::{AssetClass, Capability, Effect, Flow, Target, asset};
 
 /// More effects than this in one line are not told apart.
@@ -16,11 +16,14 @@ const MAX_EFFECTS: usize = 4096;
 /// An effect is fed by at most this many others directly; more are gathered in one between.
 const MAX_FLOWS: usize = 32;
 
+/// Functions of a line that took more fuel than this are not kept for later lines.
+const LONGEST_FUNCTIONS: usize = 512 * 1024;
+
 /// How many values of one variable are followed (branches, loop items).
 pub(super) const MAX_VALUES: usize = 12;
 
 /// What a line knows of its surroundings as it goes: the part of a shell that a later line would see.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Env {
     /// Variables; several values if branches or a loop set it, several words if it is an array.
     pub(super) vars: HashMap<String, Vec<Vec<Word>>>,
@@ -38,13 +41,84 @@ pub(super) struct Env {
     pub(super) descriptors: Vec<(u32, Sink)>,
     /// Named pipes: what is written into them is read by commands before.
     pub(super) pipes: bool,
+    /// How many files have been written.
+    pub(super) clock: u64,
+    /// Whether functions were too long to be kept.
+    pub(super) lost: bool,
 }
 
-/// A file the line wrote.
+/// A file that was written.
 #[derive(Clone, Default)]
 pub(super) struct File {
     pub(super) from: Vec<Flow>,
-    pub(super) text: Option<String>,
+    pub(super) text: Option<Arc<str>>,
+    /// Whether the text is only what is known of it, in pieces.
+    pub(super) pieces: bool,
+    /// When, on the clock of its `Env`.
+    pub(super) written: u64,
+}
+
+impl File {
+    pub(super) fn text_len(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| text.len())
+    }
+}
+
+impl Env {
+    /// Whether a later line would find nothing of it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.directory.is_none()
+            && self.vars.is_empty()
+            && self.functions.is_empty()
+            && self.aliases.is_empty()
+            && self.files.is_empty()
+            && self.links.is_empty()
+            && self.descriptors.is_empty()
+            && !self.lost
+    }
+
+    /// `path` with what links on it stand for.
+    pub(super) fn through_links(&self, path: String) -> String {
+        for (link, stands_for) in &self.links {
+            if let Some(below) =
+                path.strip_prefix(link.as_str()).filter(|b| b.is_empty() || b.starts_with('/'))
+            {
+                return asset::normalise_path(&format!("{stands_for}{below}"));
+            }
+            // The directory of one of both is not known. A link takes nothing off what a path says itself.
+            if ends_with_name(&path, link) || ends_with_name(link, &path) {
+                let own = asset::classify_path(&path, true);
+                let other = asset::classify_path(stands_for, true);
+                if asset::stronger(own, other) != own {
+                    return stands_for.clone();
+                }
+            }
+        }
+        path
+    }
+
+    /// Whether `path` is a link.
+    pub(super) fn leads_on(&self, path: &str) -> bool {
+        let here = |directory: &Word| asset::normalise_path(&format!("{}/{path}", directory.text));
+        self.links.contains_key(path)
+            || self.directory.as_ref().is_some_and(|directory| self.links.contains_key(&here(directory)))
+    }
+
+    pub(super) fn put(&mut self, path: String, file: File) {
+        self.clock += 1;
+        self.files.insert(path, File { written: self.clock, ..file });
+    }
+
+    /// The file at `path` that was written before. Where the directory of one of both is not known, that with the
+    /// same end, the one written last.
+    pub(super) fn file_at(&self, path: &str) -> Option<File> {
+        if let Some(file) = self.files.get(path) {
+            return Some(file.clone());
+        }
+        let known = self.files.iter();
+        let known = known.filter(|(known, _)| ends_with_name(known, path) || ends_with_name(path, known));
+        known.max_by_key(|(_, file)| file.written).map(|(_, file)| file.clone())
+    }
 }
 
 /// What undoes a change that a subshell made.
@@ -68,14 +142,20 @@ pub(super) struct Eval {
     pub(super) values: usize,
     /// Whether what runs is one of several programs that a glob could name.
     pub(super) guessing: bool,
+    /// How many of the reading's effects are of lines before.
+    pub(super) earlier: usize,
 }
 
 impl Eval {
-    pub(super) fn new(budget: Budget, shell: Shell) -> Self {
+    /// A walk that begins with what lines before have left.
+    pub(super) fn new(budget: Budget, shell: Shell, before: &State) -> Self {
+        let (env, effects) = before.begin();
+        let earlier = effects.len();
         Self {
-            reading: Reading::default(),
+            reading: Reading { effects, ..Reading::default() },
             budget,
-            env: Env::default(),
+            env,
+            earlier,
             shell,
             undo: Vec::new(),
             conditions: 0,
@@ -90,14 +170,24 @@ impl Eval {
         self.list(list, &Stream::default());
     }
 
-    /// What was found.
-    pub(super) fn finish(mut self) -> Reading {
+    /// What was found, and what a later line finds.
+    pub(super) fn finish(mut self, before: &State) -> (Reading, State) {
+        if self.budget.spent() > LONGEST_FUNCTIONS && !self.env.functions.is_empty() {
+            self.env.functions.clear();
+            self.env.lost = true;
+        }
+        let after = before.after(std::mem::take(&mut self.env), &self.reading.effects);
         self.reading.coverage = self.budget.coverage();
         if let crate::decision::Coverage::Partial(why) = &self.reading.coverage {
             self.reading.effects.push(unread(why.clone()));
         }
         self.reading.cost = self.budget.spent();
-        self.reading
+        (super::state::own(self.reading, self.earlier), after)
+    }
+
+    /// The effects of this line.
+    pub(super) fn own_effects(&self) -> &[Effect] {
+        self.reading.effects.get(self.earlier..).unwrap_or_default()
     }
 
     // ---- effects ----
@@ -167,13 +257,15 @@ impl Eval {
             "" => return Stream::silent(),
             _ => {}
         }
-        let file = self.env.files.get(&path).cloned().unwrap_or_default();
+        let file = self.env.file_at(&path).unwrap_or_default();
         let mut from = file.from;
         add_flows(&mut from, &word.from);
         let class = asset::classify_path(&path, exact);
         let flow =
             self.effect(Capability::ReadFile, Target::Path { path: path.clone(), exact }, class, &from, by);
-        Stream { from: vec![flow], text: file.text, about: path, present: true, ..Stream::default() }
+        let text = file.text.filter(|text| !file.pieces && text.len() <= MAX_TEXT);
+        let text = text.map(|text| text.to_string());
+        Stream { from: vec![flow], text, about: path, present: true, ..Stream::default() }
     }
 
     /// Writes a file.
@@ -208,11 +300,14 @@ impl Eval {
             self.reading.writes.push((flow, text.to_owned()));
         }
         let old = if append || self.conditions > 0 { self.env.files.remove(&path) } else { None };
-        let mut file = File { from: Vec::new(), text: data.text.clone() };
+        let mut file = File { text: data.text.as_deref().map(Arc::from), ..File::default() };
         if let Some(old) = old {
             file.from = old.from;
+            file.pieces = old.pieces;
             file.text = match (old.text, file.text) {
-                (Some(old), Some(new)) if old.len() + new.len() <= 64 * 1024 => Some(old + &new),
+                (Some(old), Some(new)) if old.len() + new.len() <= MAX_TEXT => {
+                    Some(format!("{old}{new}").into())
+                }
                 _ => None,
             };
         }
@@ -220,7 +315,7 @@ impl Eval {
         if file.from.len() > MAX_FLOWS {
             file.from = self.gather(&file.from);
         }
-        self.env.files.insert(path, file);
+        self.env.put(path, file);
     }
 
     /// Sends data to a host or URL.
@@ -249,6 +344,12 @@ impl Eval {
 
     /// A path as the line means it: the directory it changed to, links it made.
     pub(super) fn path(&self, word: &Word) -> (String, bool) {
+        let (path, exact) = self.place(word);
+        (self.env.through_links(path), exact)
+    }
+
+    /// The same without a look at links.
+    pub(super) fn place(&self, word: &Word) -> (String, bool) {
         let mut path = asset::normalise_path(&word.text);
         let mut exact = word.exact;
         if asset::is_relative(&path)
@@ -256,14 +357,6 @@ impl Eval {
         {
             path = asset::normalise_path(&format!("{}/{path}", directory.text));
             exact &= directory.exact;
-        }
-        for (link, stands_for) in &self.env.links {
-            if let Some(below) =
-                path.strip_prefix(link.as_str()).filter(|b| b.is_empty() || b.starts_with('/'))
-            {
-                path = asset::normalise_path(&format!("{stands_for}{below}"));
-                break;
-            }
         }
         (path, exact)
     }
@@ -583,6 +676,12 @@ impl Eval {
             }
         }
     }
+}
+
+/// Whether the absolute path `long` ends with the names of the relative one `short`.
+fn ends_with_name(long: &str, short: &str) -> bool {
+    let ends = long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
+    ends && !short.is_empty() && asset::is_relative(short) && !asset::is_relative(long)
 }
 
 /// `/dev/tcp/host/port` as `host:port`.

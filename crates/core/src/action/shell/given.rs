@@ -143,8 +143,8 @@ impl Eval {
             let text = word.text.as_str();
             let value = text.split_once('=').map_or(text, |(_, value)| value);
             let (path, _) = self.path(&Word { text: value.to_owned(), ..word.clone() });
-            let written = self.env.files.get(&path)?.text.as_deref()?;
-            spawned_in(written).map(str::to_owned)
+            let written = self.env.file_at(&path)?.text?;
+            spawned_in(&written).map(str::to_owned)
         })
     }
 

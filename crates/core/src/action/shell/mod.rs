@@ -17,10 +17,12 @@ mod disguise;
 mod eval;
 mod expand;
 mod given;
+pub(crate) mod keys;
 mod parser;
 mod programs;
 mod redirect;
 mod special;
+mod state;
 mod stream;
 mod table;
 mod windows;
@@ -32,6 +34,8 @@ pub(crate) use code::join_literals;
 
 use budget::{Budget, MAX_INPUT};
 use eval::Eval;
+
+pub use state::State;
 
 /// Who reads a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,8 +108,15 @@ pub struct Reading {
 /// [`Capability::Unknown`]. Work is linear in the length; of lines over 256 KiB the rest is not read.
 #[must_use]
 pub fn read(line: &str, shell: Option<Shell>) -> Reading {
-    let Some(shell) = shell else { return read_any(line) };
-    let mut budget = Budget::for_input(line.len());
+    read_after(&State::default(), line, shell).0
+}
+
+/// The same for a line that comes after others, which have left `before`; and what it leaves itself.
+#[must_use]
+pub fn read_after(before: &State, line: &str, shell: Option<Shell>) -> (Reading, State) {
+    let Some(shell) = shell else { return read_any(before, line) };
+    // A short line may run a long script that was written before.
+    let mut budget = Budget::for_input(line.len().saturating_add(before.size()));
     let line = within(line, &mut budget);
     let copied = if shell == Shell::Sh { without_prompts(line) } else { None };
     let line = copied.as_deref().unwrap_or(line);
@@ -114,12 +125,12 @@ pub fn read(line: &str, shell: Option<Shell>) -> Reading {
         Shell::PowerShell => windows::parse_powershell(line, &mut budget),
         Shell::Cmd => windows::parse_cmd(line, &mut budget),
     };
-    let mut eval = Eval::new(budget, shell);
+    let mut eval = Eval::new(budget, shell, before);
     if shell == Shell::Sh {
         eval.note_fragment(line);
     }
     eval.line(&list);
-    eval.finish()
+    eval.finish(before)
 }
 
 /// Lines copied from a terminal or a manual, without the prompts before them: `$ id`, `ann@host:~# id`.
@@ -161,19 +172,20 @@ fn within<'l>(line: &'l str, budget: &mut Budget) -> &'l str {
 
 /// The strongest plausible reading: as sh unless the line speaks another shell's language; what could be
 /// both is read as both.
-fn read_any(line: &str) -> Reading {
+fn read_any(before: &State, line: &str) -> (Reading, State) {
     let (powershell, cmd) = windows::looks_like(line);
     if !powershell && !cmd {
-        return read(line, Some(Shell::Sh));
+        return read_after(before, line, Some(Shell::Sh));
     }
-    let mut reading = read(line, Some(if powershell { Shell::PowerShell } else { Shell::Cmd }));
+    let first = if powershell { Shell::PowerShell } else { Shell::Cmd };
+    let (mut reading, after) = read_after(before, line, Some(first));
     let others = [(powershell && cmd, Shell::Cmd), (true, Shell::Sh)];
     for (plausible, shell) in others {
         if plausible {
-            reading.absorb(read(line, Some(shell)));
+            reading.absorb(read_after(before, line, Some(shell)).0);
         }
     }
-    reading
+    (reading, after)
 }
 
 impl Reading {
@@ -237,14 +249,14 @@ fn unread(why: String) -> Effect {
     }
 }
 
-/// Reads code given to an interpreter called `by`.
+/// Reads code given to an interpreter called `by`, after lines that have left `before`.
 #[must_use]
-pub(crate) fn read_code(code: &str, by: &str) -> Reading {
-    let mut budget = Budget::for_input(code.len());
+pub(crate) fn read_code_after(before: &State, code: &str, by: &str) -> (Reading, State) {
+    let mut budget = Budget::for_input(code.len().saturating_add(before.size()));
     let code = within(code, &mut budget);
-    let mut eval = Eval::new(budget, Shell::Sh);
+    let mut eval = Eval::new(budget, Shell::Sh, before);
     eval.run_code(&Word::known(code), by, &stream::Stream::default());
-    eval.finish()
+    eval.finish(before)
 }
 
 /// `text` as one word of a POSIX shell.

@@ -322,7 +322,10 @@ impl Eval {
                 }
                 _ => continue,
             };
-            let (path, exact) = self.path(word);
+            // What is deleted is the link, not what it stands for.
+            let (place, exact) = self.place(word);
+            let gone = capability == Capability::DeleteFile && self.env.links.remove(&place).is_some();
+            let (path, exact) = if gone { (place, exact) } else { self.path(word) };
             let class = asset::classify_path(&path, exact);
             self.effect(capability, Target::Path { path: path.clone(), exact }, class, &word.from, call.name);
             if capability == Capability::DeleteFile && self.conditions == 0 {

@@ -4,7 +4,7 @@ use super::Word;
 use crate::action::Flow;
 
 /// The longest text that is carried along; longer text is only known by its origin.
-const MAX_TEXT: usize = 64 * 1024;
+pub(super) const MAX_TEXT: usize = 64 * 1024;
 
 /// Data on its way from one command to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,17 +6,24 @@
 
 mod consequence;
 
+mod earlier;
+pub use earlier::{Chain, Earlier};
+
 mod names;
 
 mod script;
 
+mod typed;
+
+mod written;
+
 use std::sync::Arc;
 
-use super::shell::{self, Reading, Shell};
+use super::shell::{self, Reading, Shell, State};
 use super::{Action, AssetClass, Capability, Effect, Flow, Part, PartKind, Target, asset};
 use crate::decision::Coverage;
 use crate::syntax::{Node, json};
-use names::{CODE_KEYS, COMMAND_KEYS, INERT, NAMES, PATH_KEYS, TEXT_KEYS, URL_KEYS};
+use names::{CODE_KEYS, COMMAND_KEYS, DIRECTORY_KEYS, FRESH, INERT, NAMES, PATH_KEYS, TEXT_KEYS, URL_KEYS};
 use script::Script;
 
 /// How many strings of one call are looked at one by one.
@@ -72,19 +79,35 @@ fn inert(name: &str) -> bool {
 ///
 /// `text` is the arguments as JSON text, `arguments` the same parsed; for tools that take free text,
 /// `text` is that and `arguments` is `None`. What the action holds already stays.
-pub fn fill_call(action: &mut Action, text: &str, arguments: Option<&Node>) {
+///
+/// The call is read as one that comes after those that left [`Action::before`]. Returns what is left after it.
+pub fn fill_call(action: &mut Action, text: &str, arguments: Option<&Node>) -> State {
     let name: Arc<str> = action.tool.as_ref().map_or_else(|| Arc::from(""), |tool| Arc::clone(&tool.name));
-    fill_as(action, &name, text, arguments);
+    let mut state = action.before.clone();
+    fill_as(action, &name, text, arguments, &mut state);
+    state
 }
 
-/// The same, for a call of the tool `name`.
-fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>) {
+/// The same, for a call of the tool `name`, which changes `state`.
+fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>, state: &mut State) {
+    let capability = capability_of(name);
+    let plain = plain_name(name);
+    if capability == Capability::Execute
+        && let Some(directory) = arguments.and_then(directory_of)
+    {
+        *state = state.in_directory(directory);
+        action.before = state.clone();
+    }
+    let began = state.clone();
+    let types = typed::types(name, &plain);
     let mut fill = Fill {
-        capability: capability_of(name),
+        capability,
         inert: inert(name),
-        plain: plain_name(name),
+        types,
+        plain,
         name,
         action,
+        state,
         paths: Vec::new(),
         urls: Vec::new(),
         written: Vec::new(),
@@ -97,6 +120,9 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
     match arguments {
         Some(node) => {
             fill.walk(node, "");
+            if types {
+                fill.press(node);
+            }
             fill.conclude(node);
         }
         None => {
@@ -110,6 +136,20 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
         let target = Target::Other(what.to_owned());
         fill.effect(Capability::McpInvoke, target, AssetClass::External, Vec::new());
     }
+    let plain = std::mem::take(&mut fill.plain);
+    if matches!(capability, Capability::WriteFile | Capability::DeleteFile) {
+        written::keep(state, capability, &plain, text, arguments);
+    }
+    if FRESH.contains(&plain.as_str()) {
+        *state = state.in_fresh_shell_of(&began);
+    }
+}
+
+/// The directory that a call asks its command to run in.
+fn directory_of(arguments: &Node) -> Option<&str> {
+    let named = |key: &str| DIRECTORY_KEYS.iter().any(|own| key.eq_ignore_ascii_case(own));
+    let mut members = arguments.members().iter().filter(|member| named(&member.key));
+    members.find_map(|member| member.value.as_str()).filter(|text| !text.is_empty())
 }
 
 struct Fill<'a> {
@@ -118,6 +158,10 @@ struct Fill<'a> {
     plain: String,
     capability: Capability,
     inert: bool,
+    /// Whether it presses keys.
+    types: bool,
+    /// What calls before have left, and parts of this one.
+    state: &'a mut State,
     paths: Vec<String>,
     urls: Vec<String>,
     written: Vec<String>,
@@ -256,15 +300,40 @@ impl Fill<'_> {
     /// A command line: read, and its effects taken over.
     fn command(&mut self, line: &str, shell: Option<Shell>) {
         self.part(PartKind::Command, line);
-        let reading = shell::read(line, shell);
+        let (reading, after) = shell::read_after(self.state, line, shell);
+        if !self.types {
+            *self.state = after;
+        }
         self.absorb(reading);
         self.acted = true;
+    }
+
+    /// Keys pressed: the lines that this runs.
+    fn press(&mut self, arguments: &Node) {
+        let keys = typed::keys(&self.plain, arguments);
+        let lines = if keys.is_empty() { Vec::new() } else { self.state.press(&keys) };
+        if !lines.is_empty() && self.capability == Capability::UiAutomation {
+            let target = Target::Program(self.name.to_owned());
+            self.effect(Capability::UiAutomation, target, AssetClass::Unknown, Vec::new());
+        }
+        for line in lines {
+            if !line.known {
+                self.partial("tool: keys that complete a line");
+            }
+            self.types = false;
+            self.command(&line.text, None);
+        }
     }
 
     fn code(&mut self, code: &str) {
         self.part(PartKind::Command, code);
         let shells = self.plain.contains("bash") || self.plain.contains("shell");
-        let reading = if shells { shell::read(code, None) } else { shell::read_code(code, &self.plain) };
+        let (reading, after) = if shells {
+            shell::read_after(self.state, code, None)
+        } else {
+            shell::read_code_after(self.state, code, &self.plain)
+        };
+        *self.state = after;
         self.absorb(reading);
         self.acted = true;
     }
@@ -296,8 +365,8 @@ impl Fill<'_> {
         for (name, arguments) in &script.calls {
             let node = json::parse(arguments.as_bytes()).ok();
             match node.as_ref().and_then(Node::as_str) {
-                Some(text) => fill_as(self.action, name, text, None),
-                None => fill_as(self.action, name, "", node.as_ref()),
+                Some(text) => fill_as(self.action, name, text, None, self.state),
+                None => fill_as(self.action, name, "", node.as_ref(), self.state),
             }
         }
         if !script.whole {
@@ -385,7 +454,12 @@ impl Fill<'_> {
 
     /// Paths and URLs become effects of what the tool does.
     fn conclude_common(&mut self) {
-        let (paths, urls) = (std::mem::take(&mut self.paths), std::mem::take(&mut self.urls));
+        let (mut paths, urls) = (std::mem::take(&mut self.paths), std::mem::take(&mut self.urls));
+        for path in &mut paths {
+            if let Some(through) = self.state.through_links(path) {
+                *path = through;
+            }
+        }
         let sends = matches!(self.capability, Capability::NetworkPost) || self.posts();
         let on_paths = match self.capability {
             Capability::WriteFile | Capability::DeleteFile | Capability::ReadFile | Capability::Unknown => {

@@ -587,6 +587,41 @@ pub(super) const COMMAND_KEYS: &[&str] = &[
     "precommand",
     "powershell",
 ];
+/// Members that name the directory a command runs in.
+pub(super) const DIRECTORY_KEYS: &[&str] = &[
+    "workdir",
+    "cwd",
+    "working_directory",
+    "workingdirectory",
+    "working_dir",
+    "workingdir",
+    "dir_path",
+    "directory",
+    "dir",
+];
+/// Tools that give each command a shell of its own, as their documentation says: of a command only files are
+/// left (Codex, Gemini CLI).
+pub(super) const FRESH: &[&str] = &["exec_command", "local_shell", "run_shell_command"];
+/// Tools that press keys, where a terminal may have the focus.
+pub(super) const TYPES: &[&str] = &[
+    "computer",
+    "computer_use",
+    "computer_use_preview",
+    "computer_call",
+    "computer_20241022",
+    "computer_20250124",
+    "computer_20251124",
+    "type",
+    "type_text",
+    "key",
+    "press_key",
+    "write_stdin",
+    "send_input",
+    "send_text",
+    "terminal_input",
+    "write_to_terminal",
+    "type_in_terminal",
+];
 /// Members whose text is code in some language.
 pub(super) const CODE_KEYS: &[&str] = &[
     "code",

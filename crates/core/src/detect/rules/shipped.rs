@@ -25,11 +25,14 @@ pub const fn shipped() -> &'static [Source<'static>] {
         Source { name: "rules/unix-evasion.yaml", text: include_str!("../../../../../rules/unix-evasion.yaml") },
         Source { name: "rules/unix-execution.yaml", text: include_str!("../../../../../rules/unix-execution.yaml") },
         Source { name: "rules/unix-impact.yaml", text: include_str!("../../../../../rules/unix-impact.yaml") },
+        Source { name: "rules/unix-network.yaml", text: include_str!("../../../../../rules/unix-network.yaml") },
         Source { name: "rules/unix-persistence.yaml", text: include_str!("../../../../../rules/unix-persistence.yaml") },
+        Source { name: "rules/unix-tampering.yaml", text: include_str!("../../../../../rules/unix-tampering.yaml") },
         Source { name: "rules/windows-credentials.yaml", text: include_str!("../../../../../rules/windows-credentials.yaml") },
         Source { name: "rules/windows-evasion.yaml", text: include_str!("../../../../../rules/windows-evasion.yaml") },
         Source { name: "rules/windows-execution.yaml", text: include_str!("../../../../../rules/windows-execution.yaml") },
         Source { name: "rules/windows-impact.yaml", text: include_str!("../../../../../rules/windows-impact.yaml") },
+        Source { name: "rules/windows-network.yaml", text: include_str!("../../../../../rules/windows-network.yaml") },
         Source { name: "rules/windows-persistence.yaml", text: include_str!("../../../../../rules/windows-persistence.yaml") },
     ]
 }

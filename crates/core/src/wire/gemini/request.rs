@@ -71,6 +71,11 @@ fn one_request(node: &Node, source: &[u8], request: &mut Request) {
     }
     for said in fields(node, "contents").chain(fields(node, "content")).flat_map(each) {
         content(said, None, request);
+        for call in fields(said, "parts").flat_map(each).flat_map(|part| fields(part, "functionCall")) {
+            let arguments = call.get("args").map(|args| args.span.of(source)).unwrap_or(b"{}");
+            let arguments = String::from_utf8_lossy(arguments);
+            request.repeat(call.text("name").unwrap_or_default(), &arguments, false);
+        }
     }
 }
 

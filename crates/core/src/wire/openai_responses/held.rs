@@ -6,6 +6,7 @@ use super::text_of;
 use crate::syntax::{Kind, Node, Str, json};
 use crate::wire::Fault;
 use crate::wire::frame::{CallId, CallKind, Calls, Place};
+use crate::wire::request::Declared;
 use crate::wire::stray::looks_like_call;
 
 /// How many numbers of events a call keeps for a message in its place: that many events such a message has.
@@ -336,6 +337,18 @@ impl Held {
             }
         }
     }
+}
+
+/// Name and arguments of the call that an item is, and whether those are free text: as one of a reply is judged.
+pub(super) fn said(node: &Node, source: &[u8]) -> Option<(String, String, bool)> {
+    let Sort::Call(what) = Sort::of(node, &Declared::default(), false) else { return None };
+    let arguments = match what {
+        What::Function | What::Approval => node.text("arguments").map(str::to_owned),
+        What::Custom => node.text("input").map(str::to_owned),
+        What::Unknown | What::Untold => None,
+        _ => whole_of(what, node, source),
+    };
+    Some((name_of(what, node), arguments?, what == What::Custom))
 }
 
 const DIFFER: &str = "its copies say different things";

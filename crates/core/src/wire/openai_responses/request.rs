@@ -1,5 +1,6 @@
 //! What a request to `/v1/responses` says.
 
+use super::held;
 use super::items::HOSTED_SHELL;
 use crate::action::PartKind;
 use crate::syntax::Node;
@@ -128,7 +129,12 @@ fn item(node: &Node, body: &[u8], request: &mut Request) {
             }
         }
         // Calls of earlier turns, and what nobody knows.
-        _ => content(node, PartKind::AssistantText, request),
+        _ => {
+            if let Some((name, arguments, free)) = held::said(node, body) {
+                request.repeat(&name, &arguments, free);
+            }
+            content(node, PartKind::AssistantText, request);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
+use doorward_core::action::shell::State;
 use doorward_core::session::Mode;
 use doorward_core::stream::{Context, Dialect, Framing, Limits, Machine};
 use doorward_core::wire::request::{Declared, Request};
@@ -20,6 +21,7 @@ use crate::answer::{Answer, Body};
 use crate::budgets::Used;
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
+use crate::judge::LARGE;
 use crate::record::Closing;
 use crate::replies::Remembering;
 use crate::upstream::{UpstreamBody, forwarded_headers};
@@ -40,6 +42,7 @@ impl Crossing {
         if !head.status.is_success() {
             used.take().into_iter().for_each(Used::no_reply);
         }
+        let before = self.left_before(&request, &history);
         let monitor = self.gateway.mode() == Mode::Monitor;
         if head.status.is_redirection() {
             let message = format!(
@@ -97,7 +100,7 @@ impl Crossing {
                     return Err(Answer::upstream("broken", "no reply to read"));
                 };
                 let remembering = self.remembering(endpoint, &request, history.conversation, history.stored);
-                let machine = self.machine(endpoint, framing, request.declared, monitor);
+                let machine = self.machine(endpoint, framing, (request.declared, before), monitor);
                 let decoder = coding.map(Decoder::new).transpose();
                 let decoder = decoder.map_err(|fault| Answer::upstream(fault.code, fault.message))?;
                 let meter = Meter::new(self.memory);
@@ -130,7 +133,30 @@ impl Crossing {
         Some(Remembering { memory: self.remembered(), conversation, declared, stored })
     }
 
-    fn machine(&self, endpoint: Endpoint, framing: Framing, declared: Declared, monitor: bool) -> Machine {
+    /// What the calls of earlier replies have left behind.
+    fn left_before(&self, request: &Request, history: &History) -> State {
+        let conversations = self.gateway.conversations();
+        let kept = history.previous.as_ref().or(history.conversation.as_ref());
+        let from = kept.map(|id| {
+            let known = conversations.of(&self.agent, &self.upstream.name, id);
+            // A conversation begins with nothing; a reply that is gone on from is not known any more.
+            known.unwrap_or_else(|| match history.previous {
+                Some(_) => State::unknown(),
+                None => State::default(),
+            })
+        });
+        let after = || conversations.after(from.unwrap_or_default(), &request.earlier);
+        let size: usize = request.earlier.iter().map(|call| call.arguments.len()).sum();
+        if size > LARGE { tokio::task::block_in_place(after) } else { after() }
+    }
+
+    fn machine(
+        &self,
+        endpoint: Endpoint,
+        framing: Framing,
+        (declared, before): (Declared, State),
+        monitor: bool,
+    ) -> Machine {
         let dialect = match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Stored(dialect) => dialect,
             Endpoint::Asked(..) | Endpoint::NoCalls(_) | Endpoint::Refused(_) | Endpoint::Unknown => {
@@ -143,6 +169,7 @@ impl Crossing {
             peer: self.upstream.name.clone(),
             trusted: self.upstream.trusted && self.upstream.unknown_passes,
             declared,
+            before,
             text_tools: self.gateway.text_tools(&self.agent),
             door: self.door.clone(),
             monitor,

@@ -38,6 +38,8 @@ pub(super) struct History {
     pub conversation: Option<Arc<str>>,
     /// Whether the upstream keeps the reply.
     pub stored: bool,
+    /// The reply that the request goes on from, if the upstream keeps it.
+    pub previous: Option<Arc<str>>,
     /// How many calls that were blocked have been put back.
     pub restored: usize,
     /// The conversation whose calls have been given their outputs.
@@ -80,9 +82,14 @@ impl Crossing {
         let body = self.routable(head, endpoint, path).and_then(|()| body.map_err(undecodable));
         let read = body.and_then(|body| match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
+                let sent_by_client = body;
                 let body = self.restored(dialect, body, &mut history, mode);
                 let mut request =
                     dialect.read_request(&body).map_err(|fault| bad_request(fault.code, fault.message))?;
+                if history.restored > 0 {
+                    // What was put back was never made.
+                    request.earlier = dialect.read_request(sent_by_client).unwrap_or_default().earlier;
+                }
                 self.inherit(dialect, &body, &mut request, &mut history);
                 sent = Some(body);
                 Ok(request)
@@ -135,6 +142,7 @@ impl Crossing {
         let links = dialect.links(body);
         history.conversation = links.conversation.map(Arc::from);
         history.stored = links.stored;
+        history.previous = links.previous.as_deref().map(Arc::from);
         let searches =
             ["tool_search", "tool_search (hosted)"].iter().any(|name| request.declared.tools.contains(*name));
         if let Some(before) =

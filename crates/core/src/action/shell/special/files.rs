@@ -12,6 +12,7 @@ impl Eval {
         match call.name {
             "cp" | "mv" | "gcp" | "gmv" | "install" | "ditto" => Some(self.copy(call)),
             "ln" | "link" => Some(self.link(call)),
+            "readlink" | "realpath" => self.read_link(call),
             "mkdir" | "md" => Some(Stream::silent()),
             "mktemp" => Some(Stream::of_flows(Vec::new(), "/tmp/tmp.mktemp")),
             "mkfifo" | "mknod" => {
@@ -109,6 +110,20 @@ impl Eval {
             self.budget.gap("shell: too many links");
         }
         Stream::silent()
+    }
+
+    /// Where a link leads: known if this session made it.
+    fn read_link(&mut self, call: &Call<'_>) -> Option<Stream> {
+        let word = call.operands.last()?;
+        let link = asset::normalise_path(&word.text);
+        let (path, exact) = self.path(word);
+        if exact && self.env.leads_on(&link) {
+            return Some(Stream::of_text(path + "\n"));
+        }
+        if call.name == "readlink" && !word.text.is_empty() {
+            self.budget.gap("filesystem");
+        }
+        None
     }
 
     fn dd(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
@@ -222,7 +237,7 @@ impl Eval {
         let text = match call.of_role(b'r').next() {
             Some(word) if word.text != "-" => {
                 let (path, _) = self.path(word);
-                self.env.files.get(&path).and_then(|file| file.text.clone())
+                self.env.file_at(&path).and_then(|file| file.text).map(|text| text.to_string())
             }
             _ => stdin.text.clone(),
         };

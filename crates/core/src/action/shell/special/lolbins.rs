@@ -49,7 +49,7 @@ impl Eval {
                 from.push(self.fetch(&host, &word.from, call.name));
             }
             let (path, _) = self.path(word);
-            add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
+            add_flows(&mut from, &self.env.file_at(&path).unwrap_or_default().from);
         }
         from
     }
@@ -86,7 +86,7 @@ impl Eval {
         let first = call.operands.first().cloned().unwrap_or_default();
         let library = first.text.split(',').next().unwrap_or_default().to_owned();
         let (path, exact) = self.path(&Word { text: library, ..first });
-        add_flows(&mut from, &self.env.files.get(&path).cloned().unwrap_or_default().from);
+        add_flows(&mut from, &self.env.file_at(&path).unwrap_or_default().from);
         let class = if path.contains('/') { asset::classify_path(&path, exact) } else { AssetClass::System };
         self.effect(Capability::Execute, Target::Path { path, exact }, class, &from, "rundll32");
         self.effect(Capability::Execute, Target::Code(line_of(call)), class, &from, "rundll32");

@@ -1,0 +1,399 @@
+//! What outlives a line: the part of a shell, and of the files around it, that a later line finds.
+//!
+//! A value: the line before gives it, the next one takes it. What came from elsewhere (a download, a
+//! credential) is kept as effects, and a later line that uses it has them among its own, so that
+//! `curl -o a …` and then `sh a` reads like both in one line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::eval::{Env, File};
+use super::redirect::Sink;
+use super::{Reading, Word};
+use crate::action::{Capability, Effect, Flow, asset};
+
+/// How many files, variables, aliases and links are kept, each. Of files, those written last.
+const MOST: usize = 256;
+
+/// How many functions are kept.
+const MOST_FUNCTIONS: usize = 64;
+
+/// How many bytes of text are kept: what was written, and values of variables.
+const MOST_TEXT: usize = 1 << 20;
+
+/// How many effects are kept.
+const MOST_EFFECTS: usize = 512;
+
+/// The longest text of one file that is followed.
+const LONGEST_FILE: usize = 256 * 1024;
+
+/// What lines before have left behind. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct State(Option<Arc<Kept>>);
+
+#[derive(Clone, Default)]
+pub(super) struct Kept {
+    pub(super) env: Env,
+    /// Where what is in `env` comes from: flows there are indices into this.
+    pub(super) effects: Vec<Effect>,
+    /// What was typed since the last Return.
+    typed: super::keys::Typed,
+}
+
+impl std::fmt::Debug for State {
+    /// How much there is, never what: it may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kept = self.0.as_deref();
+        f.debug_struct("State")
+            .field("files", &kept.map_or(0, |kept| kept.env.files.len()))
+            .field("variables", &kept.map_or(0, |kept| kept.env.vars.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for State {
+    /// Whether it is the same value; what only looks the same may count as another.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for State {}
+
+impl State {
+    /// A session of which what came before is not known: its directory could be any.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let directory = Some(Word { text: "${PWD}".to_owned(), ..Word::default() });
+        Self::of(Kept { env: Env { directory, ..Env::default() }, ..Kept::default() })
+    }
+
+    fn of(kept: Kept) -> Self {
+        Self(Some(Arc::new(kept)))
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let Some(kept) = &self.0 else { return 0 };
+        let files = kept.env.files.iter().map(|(path, file)| path.len() + file.text_len() + 128);
+        let vars = kept.env.vars.iter().map(|(name, values)| name.len() + text_of_values(values) + 128);
+        let targets = kept.effects.iter().map(|effect| effect.target.as_str().len() + 160);
+        256 + files.sum::<usize>() + vars.sum::<usize>() + targets.sum::<usize>()
+    }
+
+    /// What a line that follows begins with.
+    pub(super) fn begin(&self) -> (Env, Vec<Effect>) {
+        self.0.as_ref().map(|kept| (kept.env.clone(), kept.effects.clone())).unwrap_or_default()
+    }
+
+    /// What is left when a line has ended in `env`, with `effects`.
+    pub(super) fn after(&self, mut env: Env, effects: &[Effect]) -> Self {
+        env.args.clear();
+        env.pipes = false;
+        if env.is_plain() && self.is_empty() {
+            return Self::default();
+        }
+        let typed = self.0.as_ref().map(|kept| kept.typed.clone()).unwrap_or_default();
+        bound(&mut env);
+        let effects = gather(&mut env, effects);
+        Self::of(Kept { env, effects, typed })
+    }
+
+    /// What `path` stands for, if it leads over a link that was made before.
+    #[must_use]
+    pub fn through_links(&self, path: &str) -> Option<String> {
+        let kept = self.0.as_ref().filter(|kept| !kept.env.links.is_empty())?;
+        let path = asset::normalise_path(path);
+        let through = kept.env.through_links(path.clone());
+        (through != path).then_some(through)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Kept)) {
+        let kept = self.0.get_or_insert_with(Arc::default);
+        change(Arc::make_mut(kept));
+    }
+
+    /// The same in another directory, as a call's argument names it.
+    #[must_use]
+    pub fn in_directory(&self, directory: &str) -> Self {
+        let mut state = self.clone();
+        let exact = !directory.contains(['*', '$', '%']);
+        state.change(|kept| {
+            let text = kept.place(directory);
+            kept.env.directory = Some(Word { text, exact, ..Word::default() });
+        });
+        state
+    }
+
+    /// The same, in the directory, with the variables and functions of `shell`: each command has a shell of
+    /// its own, and only files outlive it.
+    #[must_use]
+    pub fn in_fresh_shell_of(&self, shell: &Self) -> Self {
+        let Some(kept) = &self.0 else { return Self::default() };
+        let (before, _) = shell.begin();
+        let (files, links, clock) = (kept.env.files.clone(), kept.env.links.clone(), kept.env.clock);
+        let mut env = Env { files, links, clock, directory: before.directory, ..Env::default() };
+        let mut typed = kept.typed.clone();
+        typed.clear();
+        let effects = gather(&mut env, &kept.effects);
+        Self::of(Kept { env, effects, typed })
+    }
+
+    /// A file tool writes `text` to `path`.
+    pub fn write(&mut self, path: &str, text: &str) {
+        self.change(|kept| {
+            let path = kept.place(path);
+            let text = (text.len() <= LONGEST_FILE).then(|| Arc::from(text));
+            kept.put(path, File { text, ..File::default() });
+        });
+    }
+
+    /// A file tool puts `new` in the place of `old` in the file at `path`; with no `old`, somewhere in it.
+    pub fn edit(&mut self, path: &str, old: &str, new: &str) {
+        self.change(|kept| {
+            let path = kept.place(path);
+            let mut file = kept.env.file_at(&path).unwrap_or(File { pieces: true, ..File::default() });
+            let text = file.text.as_deref().unwrap_or_default();
+            let replaced = if !old.is_empty() && text.contains(old) {
+                text.replacen(old, new, 1)
+            } else {
+                // Where it goes is not known: what was written stands after what was there.
+                file.pieces = true;
+                format!("{text}\n{new}")
+            };
+            file.text = (replaced.len() <= LONGEST_FILE).then(|| replaced.into());
+            kept.put(path, file);
+        });
+    }
+
+    /// A file tool moves or copies the file at `from` to `to`: what was known of it is known of both.
+    pub fn copy(&mut self, from: &str, to: &str) {
+        self.change(|kept| {
+            let (from, to) = (kept.place(from), kept.place(to));
+            let link = kept.env.links.get(&from).cloned();
+            if let Some(file) = kept.env.file_at(&from) {
+                kept.put(to, file);
+            } else if let Some(link) = link {
+                kept.env.links.insert(to, link);
+            }
+        });
+    }
+
+    /// A file tool deletes the file at `path`.
+    pub fn delete(&mut self, path: &str) {
+        if self.is_empty() {
+            return;
+        }
+        self.change(|kept| {
+            let path = kept.place(path);
+            kept.env.files.remove(&path);
+            kept.env.links.remove(&path);
+        });
+    }
+
+    /// Keys are pressed; the lines that this runs.
+    pub fn press(&mut self, keys: &[super::keys::Key]) -> Vec<super::keys::Line> {
+        let mut lines = Vec::new();
+        self.change(|kept| lines = kept.typed.press(keys));
+        lines
+    }
+}
+
+impl Kept {
+    fn place(&self, path: &str) -> String {
+        let path = asset::normalise_path(path);
+        match &self.env.directory {
+            Some(directory) if asset::is_relative(&path) => {
+                asset::normalise_path(&format!("{}/{path}", directory.text))
+            }
+            _ => path,
+        }
+    }
+
+    fn put(&mut self, path: String, file: File) {
+        // A file is a file again, whatever link had its name.
+        self.env.links.remove(&path);
+        self.env.put(path, file);
+        bound(&mut self.env);
+    }
+}
+
+/// Keeps what is within bounds, files written last before others.
+fn bound(env: &mut Env) {
+    if env.files.len() > MOST {
+        let mut ages: Vec<u64> = env.files.values().map(|file| file.written).collect();
+        ages.sort_unstable();
+        let oldest = ages.get(ages.len() - MOST).copied().unwrap_or_default();
+        env.files.retain(|_, file| file.written >= oldest);
+    }
+    keep(&mut env.vars);
+    env.lost |= env.functions.len() > MOST_FUNCTIONS;
+    if env.lost {
+        env.functions.clear();
+    }
+    keep(&mut env.aliases);
+    keep(&mut env.links);
+    env.descriptors.truncate(16);
+    let mut left = MOST_TEXT;
+    env.vars.retain(|_, values| take(&mut left, text_of_values(values)));
+    env.aliases.retain(|_, text| take(&mut left, text.len()));
+    let mut files: Vec<&mut File> = env.files.values_mut().collect();
+    files.sort_unstable_by_key(|file| std::cmp::Reverse(file.written));
+    for file in files {
+        if !take(&mut left, file.text_len()) {
+            file.text = None;
+        }
+    }
+    let far = |directory: &Word| directory.text.len() > 4096;
+    if env.directory.as_ref().is_some_and(far) {
+        env.directory = Some(Word { text: "${PWD}".to_owned(), ..Word::default() });
+    }
+}
+
+fn keep<V>(map: &mut HashMap<String, V>) {
+    let mut left = MOST;
+    map.retain(|_, _| take(&mut left, 1));
+}
+
+fn take(left: &mut usize, size: usize) -> bool {
+    let rest = left.checked_sub(size);
+    *left = rest.unwrap_or(*left);
+    rest.is_some()
+}
+
+fn text_of_values(values: &[Vec<Word>]) -> usize {
+    values.iter().flatten().map(|word| word.text.len()).sum()
+}
+
+/// The effects that `env` comes from, and `env` with flows into them. That a file was written is no origin: what
+/// was written into it is.
+fn gather(env: &mut Env, effects: &[Effect]) -> Vec<Effect> {
+    let mut old = Old { effects, places: HashMap::new(), kept: Vec::new() };
+    let mut files: Vec<&mut File> = env.files.values_mut().collect();
+    files.sort_unstable_by_key(|file| std::cmp::Reverse(file.written));
+    for file in files {
+        file.from = old.origins(&file.from);
+    }
+    for word in env.vars.values_mut().flatten().flatten().chain(&mut env.directory) {
+        word.stream = None;
+        word.from = old.origins(&word.from);
+    }
+    for (_, sink) in &mut env.descriptors {
+        match sink {
+            Sink::Socket(_, Some(flow)) => match old.origins(&[*flow]).first() {
+                Some(kept) => *flow = *kept,
+                None => *sink = Sink::Terminal,
+            },
+            Sink::File(word, _) => (word.stream, word.from) = (None, old.origins(&word.from)),
+            _ => {}
+        }
+    }
+    old.kept
+}
+
+struct Old<'e> {
+    effects: &'e [Effect],
+    /// Where an effect has gone.
+    places: HashMap<Flow, Flow>,
+    kept: Vec<Effect>,
+}
+
+impl Old<'_> {
+    /// Flows into what is kept, for flows into what was.
+    fn origins(&mut self, flows: &[Flow]) -> Vec<Flow> {
+        let mut out = Vec::new();
+        for flow in flows {
+            self.origin(*flow, &mut out, 0);
+        }
+        out
+    }
+
+    fn origin(&mut self, flow: Flow, out: &mut Vec<Flow>, depth: u8) {
+        let known = self.places.get(&flow).copied();
+        if let Some(known) = known {
+            if !out.contains(&known) {
+                out.push(known);
+            }
+            return;
+        }
+        // Effects only come from earlier ones; the depth bounds the stack all the same.
+        let Some(effect) = self.effects.get(usize::from(flow)).filter(|_| depth < 64) else { return };
+        if effect.capability == Capability::WriteFile {
+            for flow in &effect.from {
+                if out.len() < 32 {
+                    self.origin(*flow, out, depth + 1);
+                }
+            }
+            return;
+        }
+        let mut from = Vec::new();
+        for flow in &effect.from {
+            self.origin(*flow, &mut from, depth + 1);
+        }
+        if self.kept.len() >= MOST_EFFECTS {
+            return;
+        }
+        let Ok(place) = Flow::try_from(self.kept.len()) else { return };
+        self.kept.push(Effect { from, ..effect.clone() });
+        self.places.insert(flow, place);
+        out.push(place);
+    }
+}
+
+/// `reading` without the first `earlier` effects, which lines before have left, but for those that it uses.
+pub(super) fn own(mut reading: Reading, earlier: usize) -> Reading {
+    if earlier == 0 {
+        return reading;
+    }
+    let mut used = vec![false; earlier];
+    let words = reading.commands.iter().flat_map(|command| &command.argv).flat_map(|word| &word.from);
+    let later = reading.effects.iter().skip(earlier).flat_map(|effect| &effect.from);
+    for flow in later.chain(words) {
+        if let Some(used) = used.get_mut(usize::from(*flow)) {
+            *used = true;
+        }
+    }
+    for at in (0..earlier).rev() {
+        if used.get(at) != Some(&true) {
+            continue;
+        }
+        let from = reading.effects.get(at).map(|effect| effect.from.clone()).unwrap_or_default();
+        for flow in from {
+            if let Some(used) = used.get_mut(usize::from(flow)) {
+                *used = true;
+            }
+        }
+    }
+    let mut gone = 0;
+    let mut places = Vec::with_capacity(earlier);
+    for (at, used) in used.iter().enumerate() {
+        places.push(at - gone);
+        gone += usize::from(!used);
+    }
+    let place = |flow: &mut Flow| {
+        let at = usize::from(*flow);
+        let at = places.get(at).copied().unwrap_or(at.saturating_sub(gone));
+        *flow = Flow::try_from(at).unwrap_or(Flow::MAX);
+    };
+    let mut at = 0;
+    reading.effects.retain(|_| {
+        at += 1;
+        used.get(at - 1).copied().unwrap_or(true)
+    });
+    reading.effects.iter_mut().flat_map(|effect| &mut effect.from).for_each(place);
+    let words = reading.commands.iter_mut().flat_map(|command| &mut command.argv);
+    words.flat_map(|word| &mut word.from).for_each(place);
+    reading.writes.iter_mut().for_each(|(flow, _)| place(flow));
+    reading
+}
