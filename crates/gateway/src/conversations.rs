@@ -93,12 +93,9 @@ impl<N> Default for Kept<N> {
 impl<N: Clone + Eq + std::hash::Hash> Kept<N> {
     fn keep(&mut self, name: N, state: State) {
         self.bytes += state.size();
-        match self.states.insert(name.clone(), state) {
-            Some(before) => {
-                self.bytes = self.bytes.saturating_sub(before.size());
-                self.order.retain(|kept| *kept != name);
-            }
-            None => {}
+        if let Some(before) = self.states.insert(name.clone(), state) {
+            self.bytes = self.bytes.saturating_sub(before.size());
+            self.order.retain(|kept| *kept != name);
         }
         self.order.push_back(name);
         while self.order.len() > MOST || self.bytes > MOST_BYTES {

@@ -20,7 +20,8 @@ fn stopped<'a>(engine: &Engine, lines: &[(Option<&str>, &'a str)]) -> Vec<String
 #[test]
 fn ordinary_lines_pass() {
     let engine = Engine::shipped(Surroundings::default()).unwrap();
-    let lines = include_str!("ordinary.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let lines =
+        include_str!("ordinary.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let lines: Vec<(Option<&str>, &str)> = lines
         .map(|line| match line.split_once("> ") {
             Some((shell @ ("cmd" | "powershell"), line)) => (Some(shell), line),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::eval::{Eval, File, concat};
+use super::env::File;
+use super::eval::{Eval, concat};
 use super::stream::{Stream, add_flows, without_unknowns};
 use super::{Shell, Word, decode, table, windows};
 use crate::action::{AssetClass, Capability, Flow, Target, asset};

@@ -14,6 +14,7 @@ mod builtins;
 mod code;
 mod decode;
 mod disguise;
+mod env;
 mod eval;
 mod expand;
 mod given;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::eval::{Env, File};
+use super::env::{Env, File};
 use super::redirect::Sink;
 use super::{Reading, Word};
 use crate::action::{Capability, Effect, Flow, asset};

@@ -7,6 +7,7 @@ mod files;
 mod lolbins;
 mod net;
 mod powershell;
+mod publish;
 mod system;
 mod tools;
 mod windows;
@@ -21,6 +22,7 @@ impl Eval {
         if call.is("ps") || call.is("slash") {
             return self.windows_program(call, stdin);
         }
+        self.publish(call);
         self.file_program(call, stdin)
             .or_else(|| self.net_program(call, stdin))
             .or_else(|| self.system_program(call, stdin))

@@ -18,7 +18,7 @@ impl Eval {
             | "yum" | "microdnf" | "zypper" | "pacman" | "yay" | "paru" | "apk" | "brew" | "port"
             | "emerge" | "snap" | "flatpak" | "nix" | "nix-env" | "nix-shell" | "pkg" | "winget"
             | "choco" | "scoop" | "msiexec" | "helm-plugin" | "nuget" | "easy_install" | "micromamba"
-            | "hatch" | "pod" | "carthage" | "mint" | "vcpkg" | "conan" | "opam" | "raco" => {
+            | "hatch" | "pod" | "carthage" | "mint" | "vcpkg" | "conan" | "opam" | "raco" | "twine" => {
                 Some(self.packages(call, stdin))
             }
             "docker" | "podman" | "nerdctl" | "docker-compose" | "podman-compose" | "lxc" | "buildah"
@@ -331,7 +331,7 @@ impl Eval {
                 return self.run(&inner, stdin);
             }
         }
-        if verb == "publish" {
+        if verb == "publish" && !call.has_flag(&["--dry-run", "-n"]) {
             let flow = self.post("", &Stream::of_flows(from.clone(), ""), call.name);
             self.retarget(flow, Target::Other("package registry".to_owned()));
         }
