@@ -101,3 +101,30 @@ async fn chat_completions_and_responses_repeat_their_calls_too() {
     let blocked = door.send("POST", &target, &asked("cd ~/.aws").to_string()).await;
     assert!(blocked.body.contains("Blocked the call to `Bash`"), "{}", blocked.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_provider_keeps_the_conversation_its_replies_are_remembered() {
+    let call = |id: &str, command: &str| {
+        json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": format!("call_{id}"), "name": "Bash",
+            "arguments": json!({"command": command}).to_string(), "status": "completed"})
+    };
+    let output = json!([call("1", "cat credentials"), call("2", "cd ~/.aws")]);
+    let reply = json!({"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m",
+        "output": output, "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}});
+    let body = reply.to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let door = Door::before(Protocol::OpenAi, answer.into_bytes()).await;
+    let target = format!("/t/{}/openai/v1/responses", door.token);
+    let tools = json!([{"type": "function", "name": "Bash", "parameters": {}}]);
+    let first = json!({"model": "m", "tools": tools, "input": "please"});
+    assert_eq!(door.send("POST", &target, &first.to_string()).await.body, body);
+    let done = json!([{"type": "function_call_output", "call_id": "call_2", "output": ""}]);
+    let second = json!({"model": "m", "tools": tools, "input": done, "previous_response_id": "resp_1"});
+    let blocked = door.send("POST", &target, &second.to_string()).await;
+    assert!(blocked.body.contains("Blocked the call to `Bash`"), "{}", blocked.body);
+    // Without it, this is another conversation.
+    assert_eq!(door.send("POST", &target, &first.to_string()).await.body, body);
+}
