@@ -4,7 +4,7 @@ use doorward_core::Verdict;
 use doorward_core::action::alone;
 use doorward_core::{Engine, Facts, engine::Surroundings};
 
-fn stopped<'a>(engine: &Engine, lines: &[(Option<&str>, &'a str)]) -> Vec<String> {
+fn stopped(engine: &Engine, lines: &[(Option<&str>, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (shell, line) in lines {
         let action = alone::read("command", line, *shell).unwrap();
