@@ -107,6 +107,7 @@ impl Setup {
                 unseen: self.unseen,
                 ..Declared::default()
             },
+            before: Default::default(),
             text_tools: self.text_tools,
             door: "".into(),
             monitor: self.monitor,

@@ -118,6 +118,7 @@ fn machine(spec: &Spec) -> anyhow::Result<Machine> {
         peer,
         trusted: false,
         declared,
+        before: Default::default(),
         text_tools: Default::default(),
         door: "".into(),
         monitor: false,
