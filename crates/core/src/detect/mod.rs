@@ -18,6 +18,8 @@ pub mod rules;
 
 pub mod secrets;
 
+mod spot;
+
 /// What a detector saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -4,9 +4,10 @@
 //! Only what decodes to readable text counts: a hash, a key or a picture does not. Work is bounded by the
 //! length of the text, and what is decoded is at most as long.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use std::ops::ControlFlow;
 
 use super::marks::Mark;
+use crate::detect::spot::{Literal, Spotter};
 use crate::syntax::base64;
 
 /// The most layers taken out of one text.
@@ -56,7 +57,7 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub(super) struct Decoder {
     /// The telling words under each shift, and reversed.
-    moved: Option<AhoCorasick>,
+    moved: Option<Spotter>,
 }
 
 impl Decoder {
@@ -66,10 +67,8 @@ impl Decoder {
             patterns.extend(TELLING.iter().map(|word| shifted(word, shift)));
         }
         patterns.extend(TELLING.iter().map(|word| word.chars().rev().collect()));
-        let moved = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(patterns);
+        let words = patterns.iter().map(|text: &String| Literal { text, within: true });
+        let moved = Spotter::new(words);
         Self { moved: moved.ok() }
     }
 
@@ -91,23 +90,22 @@ impl Decoder {
         let count = TELLING.len();
         let mut seen = [0u32; 26];
         let (mut first, mut last) = ([usize::MAX; 26], [0usize; 26]);
-        for hit in moved.find_overlapping_iter(text) {
-            let pattern = hit.pattern().as_usize();
-            let bytes = text.as_bytes();
-            let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
-            if letter(hit.start().checked_sub(1).and_then(|at| bytes.get(at))) || letter(bytes.get(hit.end()))
+        let bytes = text.as_bytes();
+        let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+        moved.each(text, 0, |spot| {
+            let before = spot.start.checked_sub(1).and_then(|at| bytes.get(at));
+            let group = spot.literal / count;
+            if !letter(before)
+                && !letter(bytes.get(spot.end))
+                && let (Some(seen), Some(first), Some(last)) =
+                    (seen.get_mut(group), first.get_mut(group), last.get_mut(group))
             {
-                continue;
+                *seen |= 1 << (spot.literal % count);
+                *first = (*first).min(spot.start);
+                *last = (*last).max(spot.end);
             }
-            let group = pattern / count;
-            if let (Some(seen), Some(first), Some(last)) =
-                (seen.get_mut(group), first.get_mut(group), last.get_mut(group))
-            {
-                *seen |= 1 << (pattern % count);
-                *first = (*first).min(hit.start());
-                *last = (*last).max(hit.end());
-            }
-        }
+            ControlFlow::Continue(())
+        });
         for (group, words) in seen.iter().enumerate() {
             let (Some(first), Some(last)) = (first.get(group), last.get(group)) else { continue };
             if words.count_ones() < 2 {
@@ -165,11 +163,48 @@ const fn is_run(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=')
 }
 
+/// The shortest run of characters that is decoded, and the shortest stretch of groups: six, with a gap between each.
+const RUN: u32 = 16;
+const GROUPS: u32 = 11;
+
+/// What a byte may belong to: 1 for a run, 2 for groups of digits, dots and dashes, 3 for both.
+const STRETCHES: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let (mut rest, mut byte) = (kinds.as_mut_slice(), 0u8);
+    while let Some((first, others)) = rest.split_first_mut() {
+        let run = if is_run(byte) { 1 } else { 0 };
+        let group =
+            byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'/' | b'.' | b'-' | b',' | b'\\' | b'x');
+        *first = if group { run | 2 } else { run };
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    kinds
+};
+
+/// The next stretch that is long enough to be decoded, at or after `from`: where it begins, and where that is known.
+/// Most of a text is words, and is in none.
+fn next_stretch(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+    let (mut run, mut group) = (0u32, 0u32);
+    for (at, byte) in bytes.iter().enumerate().skip(from) {
+        let kind = u32::from(STRETCHES.get(usize::from(*byte)).copied().unwrap_or_default());
+        run = (run + 1) * (kind & 1);
+        group = (group + 1) * (kind >> 1);
+        if run >= RUN || group >= GROUPS {
+            return Some(((at + 1).saturating_sub(run.max(group) as usize), at + 1));
+        }
+    }
+    None
+}
+
 /// Runs of base64, hexadecimal, binary, numbers and Morse code.
 fn runs(text: &str, out: &mut Vec<Layer>) {
     let bytes = text.as_bytes();
-    let mut at = 0;
+    let (mut at, mut known) = (0, 0);
     while at < bytes.len() && out.len() < MOST {
+        if at >= known {
+            let Some((start, end)) = next_stretch(bytes, at) else { return };
+            (at, known) = (start, end);
+        }
         let Some(b) = bytes.get(at) else { return };
         // Most of a text is words and spaces.
         if b.is_ascii_whitespace() || b.is_ascii_alphabetic() && !b.is_ascii_hexdigit() {
@@ -395,8 +430,18 @@ fn morse(run: &str) -> Option<String> {
     (good >= 8 && good * 10 >= all * 8 && kinds.len() >= 4).then_some(out)
 }
 
-/// Whether eight letters in a row stand alone, up to four bytes from one to the next.
+/// Whether eight letters in a row stand alone, up to four bytes from one to the next. They take at least fifteen bytes, no two
+/// letters or digits side by side: so it is enough to look at every eighth place whether it is like that.
 fn sets_letters_apart(bytes: &[u8]) -> bool {
+    let apart = |at: &usize| {
+        let four = bytes.get(*at..bytes.len().min(at + 4)).unwrap_or_default();
+        !four.windows(2).any(|pair| pair.iter().all(u8::is_ascii_alphanumeric))
+    };
+    let around = |at: usize| bytes.get(at.saturating_sub(32)..bytes.len().min(at + 40)).unwrap_or_default();
+    (0..bytes.len()).step_by(8).filter(apart).any(|at| has_letters_apart(around(at)))
+}
+
+fn has_letters_apart(bytes: &[u8]) -> bool {
     let (mut streak, mut last) = (0, 0);
     for (at, window) in bytes.windows(3).enumerate() {
         let [before, letter, after] = window else { continue };
@@ -467,7 +512,9 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
             [a, b] => a.is_ascii_alphabetic() && swap(*b) || swap(*a) && b.is_ascii_alphabetic(),
             _ => false,
         };
-        if line.as_bytes().windows(2).filter(beside).nth(2).is_none() {
+        // One after the other, so that most lines are left without a look at pairs.
+        let few = line.bytes().map(|b| usize::from(swap(b))).sum::<usize>() < 2;
+        if few || line.as_bytes().windows(2).filter(beside).nth(2).is_none() {
             start = end;
             continue;
         }

@@ -2,12 +2,14 @@
 //! of concepts works in all of them.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::fold::{self, is_bounded};
 use super::marks::Mark;
 use crate::detect::normalize::normalize;
+use crate::detect::spot::{Literal, Spotter};
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
 
@@ -129,25 +131,27 @@ impl Draft {
         let (keys, open): (Vec<String>, Vec<(bool, bool)>) = spellings.into_iter().unzip();
         let folded: Vec<String> =
             self.words.iter().map(|word| fold::folded(&normalize(&word.text).text)).collect();
-        // A DFA of the keys would take thirty megabytes and as many milliseconds to build.
-        let build = |patterns: &[String], any_case| {
-            AhoCorasick::builder()
-                .ascii_case_insensitive(any_case)
-                .kind(Some(AhoCorasickKind::ContiguousNFA))
-                .build(patterns)
-                .map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))
-        };
+        let matcher = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&folded)
+            .map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))?;
         let named = |name: &str| self.names.iter().position(|known| known == name);
         Ok(Lexicon {
-            keys: build(&keys, true)?,
+            keys: keys_of(&keys, &open)?,
             open,
             sequence: named("sequence").unwrap_or(usize::MAX),
-            matcher: build(&folded, false)?,
+            matcher,
             opener: named("opener").unwrap_or(usize::MAX),
             talk: named("talk").map_or(0, |at| 1 << at),
             words: self.words,
         })
     }
+}
+
+/// What finds the keys; for each stands in `open` whether letters may stand before it.
+fn keys_of(keys: &[String], open: &[(bool, bool)]) -> Result<Spotter, Diagnostic> {
+    let all = keys.iter().zip(open).map(|(text, (within, _))| Literal { text, within: *within });
+    Spotter::new(all).map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))
 }
 
 impl Word {
@@ -195,7 +199,7 @@ pub(super) struct Hit {
 /// Concepts, compiled.
 #[derive(Debug)]
 pub(super) struct Lexicon {
-    keys: AhoCorasick,
+    keys: Spotter,
     /// For each key whether letters may stand before it, and after it.
     open: Vec<(bool, bool)>,
     matcher: AhoCorasick,
@@ -214,15 +218,18 @@ impl Lexicon {
         let bytes = text.as_bytes();
         // A byte beyond ASCII may be a letter or not: the words of the clause are looked at again.
         let letter = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
-        let input = Input::new(text).range(from.min(text.len())..);
-        // Ends only: a key inside of another key is found too.
-        let mut hits = self.keys.find_overlapping_iter(input);
-        hits.find_map(|hit| {
-            let (left, right) = self.open.get(hit.pattern().as_usize()).copied().unwrap_or((true, true));
-            let before = hit.start().checked_sub(1).and_then(|at| bytes.get(at));
-            let whole = (left || !letter(before)) && (right || !letter(bytes.get(hit.end())));
-            whole.then_some((hit.start(), hit.end()))
-        })
+        let mut found = None;
+        // A key inside of another key is found too.
+        self.keys.each(text, from.min(text.len()), |spot| {
+            let (left, right) = self.open.get(spot.literal).copied().unwrap_or((true, true));
+            let before = spot.start.checked_sub(1).and_then(|at| bytes.get(at));
+            if (left || !letter(before)) && (right || !letter(bytes.get(spot.end))) {
+                found = Some((spot.start, spot.end));
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        found
     }
 
     /// All words in `folded`.
