@@ -12,6 +12,7 @@ mod attack_patterns;
 mod destinations;
 mod engine_floor;
 mod engine_judging;
+mod injection;
 mod inspect;
 mod ordinary;
 mod policy;

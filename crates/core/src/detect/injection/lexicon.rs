@@ -8,6 +8,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::fold::{self, is_bounded};
 use super::marks::Mark;
+use super::phrase::Phrase;
 use crate::detect::normalize::normalize;
 use crate::detect::spot::{Literal, Spotter};
 use crate::syntax::decode::Fields;
@@ -27,8 +28,14 @@ const FREE: [&str; 9] = ["ja", "ko", "hi", "bn", "tr", "zh", "th", "ar", "tl"];
 #[derive(Debug, Default)]
 pub(in crate::detect) struct Draft {
     names: Vec<String>,
+    /// Concepts whose words the first pass looks for.
     keys: Set,
+    /// These, and those made of phrases that hold one of them.
+    reached: Set,
     words: Vec<Word>,
+    /// Phrases as they are written, with the concept they stand for.
+    written: Vec<(usize, String, Span)>,
+    phrases: Vec<Phrase>,
 }
 
 /// A word or phrase.
@@ -52,9 +59,10 @@ impl Draft {
         let id = fields.text("id");
         fields.text("says");
         let key = fields.maybe_bool("key").unwrap_or(false);
-        let words = fields.need("words");
+        let phrases = fields.texts("phrases");
+        let words = if phrases.is_empty() { fields.need("words") } else { fields.maybe("words") };
         fields.finish();
-        let (Some(id), Some(words)) = (id, words) else { return };
+        let Some(id) = id else { return };
         let Some(concept) = self.index(id) else {
             let message = format!("more than {MOST_CONCEPTS} concepts");
             return faults.push(Diagnostic::error(node.span, message));
@@ -62,6 +70,8 @@ impl Draft {
         if key {
             self.keys |= 1 << concept;
         }
+        self.written.extend(phrases.into_iter().map(|(text, span)| (concept, text.to_owned(), span)));
+        let Some(words) = words else { return };
         if words.members().is_empty() {
             faults.push(
                 Diagnostic::error(words.span, format!("`{id}` has no words"))
@@ -114,9 +124,26 @@ impl Draft {
         })
     }
 
-    /// Concepts that the first pass looks for.
-    pub(super) const fn keys(&self) -> Set {
-        self.keys
+    /// Reads the phrases, when all concepts are known.
+    pub(super) fn finish(&mut self, faults: &mut Vec<Diagnostic>) {
+        self.reached = self.keys;
+        for (concept, text, span) in std::mem::take(&mut self.written) {
+            let Some(phrase) = Phrase::read(concept, &text, span, self, faults) else { continue };
+            if phrase.is_reached(self.reached) {
+                self.reached |= 1 << concept;
+            } else if self.keys & 1 << concept == 0 {
+                faults.push(
+                    Diagnostic::error(span, "no concept of this phrase is a key")
+                        .advise("the first pass looks for words of concepts with `key: true` only"),
+                );
+            }
+            self.phrases.push(phrase);
+        }
+    }
+
+    /// Concepts that the first pass leads to.
+    pub(super) const fn reached(&self) -> Set {
+        self.reached
     }
 
     pub(super) fn compile(self) -> Result<Lexicon, Diagnostic> {
@@ -142,8 +169,16 @@ impl Draft {
             sequence: named("sequence").unwrap_or(usize::MAX),
             matcher,
             opener: named("opener").unwrap_or(usize::MAX),
+            bidden: named("bidden").unwrap_or(usize::MAX),
+            vocative: named("vocative").unwrap_or(usize::MAX),
+            reporting: named("reporting").map_or(0, |at| 1 << at),
             talk: named("talk").map_or(0, |at| 1 << at),
+            tokens: named("chat-token").map_or(0, |at| 1 << at),
+            calls: ["addressed", "vocative", "frame", "chat-token"]
+                .iter()
+                .fold(0, |set, name| set | named(name).map_or(0, |at| 1 << at)),
             words: self.words,
+            phrases: self.phrases,
         })
     }
 }
@@ -204,12 +239,23 @@ pub(super) struct Lexicon {
     open: Vec<(bool, bool)>,
     matcher: AhoCorasick,
     words: Vec<Word>,
+    phrases: Vec<Phrase>,
     /// The concept of words that may stand before an order: `please`, `you must`.
     opener: usize,
     /// The concept of words that begin a clause after which an order may stand: `once`, `after`.
     sequence: usize,
+    /// The concept of phrases that bid somebody to do what follows: `agents must`.
+    bidden: usize,
+    /// The concept of the model's names with a sign after them: `assistant,`.
+    vocative: usize,
+    /// The concept of words by which a text quotes: `says`, `for example`.
+    pub(super) reporting: Set,
     /// The concept of words by which a text speaks about attacks.
     pub(super) talk: Set,
+    /// The concept of tokens of chat templates.
+    pub(super) tokens: Set,
+    /// The concepts by which a text calls the model or pretends to be the system.
+    pub(super) calls: Set,
 }
 
 impl Lexicon {
@@ -246,6 +292,21 @@ impl Lexicon {
             }
             out.push(Hit { concept: word.concept, start, end, free: word.free });
         }
+        out.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        let mut set = out.iter().fold(0, |set, hit| set | 1 << hit.concept);
+        for phrase in &self.phrases {
+            phrase.find(folded, &mut set, out);
+        }
+    }
+
+    /// Whether a word stands before `at` which begins a clause of time or condition, after nothing or a sign:
+    /// `Note: once you are done,`.
+    fn goes_before(&self, folded: &str, hits: &[Hit], at: usize) -> bool {
+        let begins = |start: usize| {
+            let before = folded.get(..start).unwrap_or_default().trim_end_matches(' ');
+            before.chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != ',')
+        };
+        hits.iter().any(|hit| hit.concept == self.sequence && hit.start < at && begins(hit.start))
     }
 
     /// Whether an order may begin at `at`: nothing stands before it in its clause but words that open one.
@@ -257,15 +318,19 @@ impl Lexicon {
             let text = before.trim_end_matches(' ');
             match text.chars().next_back() {
                 None => return true,
-                Some(',') if hits.iter().any(|hit| hit.concept == self.sequence && hit.start <= 1) => {
-                    return true;
-                }
+                Some(',') if self.goes_before(folded, hits, text.len()) => return true,
+                // Within a name: `inject.override`.
+                Some('.' | '-' | '=' | '@' | '#') if text.len() == before.len() => {}
                 // An apostrophe after a letter is part of a word: `user's`.
-                Some(c) if !c.is_alphanumeric() && c != ',' && c != '%' && c != '/' => return true,
+                Some(c) if !c.is_alphanumeric() && !matches!(c, ',' | '%' | '/' | '_') => return true,
                 Some(_) => {}
             }
+            if hits.iter().any(|hit| hit.concept == self.bidden && hit.end == text.len()) {
+                return true;
+            }
             let text = text.trim_end_matches([',', ' ']);
-            let opener = hits.iter().filter(|hit| hit.concept == self.opener && hit.end == text.len());
+            let opens = |concept| concept == self.opener || concept == self.vocative;
+            let opener = hits.iter().filter(|hit| opens(hit.concept) && hit.end == text.len());
             let Some(start) = opener.map(|hit| hit.start).min() else { return false };
             at = start;
         }

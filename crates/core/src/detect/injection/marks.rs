@@ -23,6 +23,12 @@ marks! {
     Amount = "amount",
     /// A quoted word: a concrete argument.
     Quoted = "quoted",
+    /// Its letters are capitals.
+    Loud = "loud",
+    /// It holds letters that are not ASCII.
+    Foreign = "foreign",
+    /// It reads as a line of source code.
+    Source = "source",
     /// It ends as a question.
     Question = "question",
     /// Block of code right after it.
@@ -73,6 +79,8 @@ marks! {
     Last = "last",
     /// The text is one of documentation: Markdown headings, lists, code.
     Manual = "manual",
+    /// A clause shortly before it called the model, or pretended to be the system.
+    Called = "called",
     /// Text of mail: a greeting or a signature.
     Mail = "mail",
 }
@@ -127,6 +135,9 @@ pub(super) fn of_letters(folded: &str) -> Set {
             _ => {}
         }
     }
+    if !folded.is_ascii() && folded.chars().any(|c| !c.is_ascii() && c.is_alphabetic()) {
+        set |= Mark::Foreign.bit();
+    }
     set | account_number(bytes)
 }
 
@@ -150,14 +161,66 @@ fn sum(bytes: &[u8], at: usize) -> bool {
     side(before(1), before(2)) && side(bytes.get(at + 1), bytes.get(at + 2))
 }
 
-/// Two letters and fourteen digits or more, as account numbers of banks are written.
+/// Fourteen digits or more, in groups or not, as account numbers of banks are written; or a number with the name
+/// of a currency after it.
 fn account_number(bytes: &[u8]) -> Set {
-    let mut run = 0;
-    for byte in bytes {
-        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
-        if run >= 14 {
+    let (mut run, mut gap) = (0, 0);
+    for (at, byte) in bytes.iter().enumerate() {
+        if byte.is_ascii_digit() {
+            (run, gap) = (run + 1, 0);
+            if run >= 14 {
+                return Mark::Amount.bit();
+            }
+            continue;
+        }
+        if gap == 0 && run > 0 && is_money(bytes.get(at..).unwrap_or_default()) {
             return Mark::Amount.bit();
+        }
+        gap += 1;
+        if gap > 1 || *byte != b' ' {
+            run = 0;
         }
     }
     0
+}
+
+/// Whether the name of a currency begins `rest`, after a space or none.
+fn is_money(rest: &[u8]) -> bool {
+    const NAMES: [&str; 22] = [
+        "eur", "usd", "dollar", "gbp", "pound", "chf", "btc", "eth", "inr", "rupe", "rub", "yen", "jpy",
+        "yuan", "cny", "reais", "peso", "zl", "руб", "евро", "元", "円",
+    ];
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+    NAMES.iter().any(|name| rest.starts_with(name.as_bytes()))
+}
+
+/// Whether a clause reads as source code: signs stand where a sentence has none.
+pub(super) fn is_source(clause: &str) -> bool {
+    let (mut signs, mut all, mut commas) = (0usize, 0usize, 0usize);
+    let mut before = b' ';
+    for byte in clause.bytes().filter(|b| !b.is_ascii_whitespace()) {
+        all += 1;
+        let joins = before.is_ascii_alphanumeric();
+        signs += match byte {
+            b'{' | b'}' | b';' | b'=' | b'$' | b'\\' => 2,
+            b'(' | b'.' | b'[' | b':' if joins => 1,
+            b':' if before == b':' => 2,
+            b'(' | b')' | b'<' | b'>' | b'_' | b'&' | b'|' => 1,
+            _ => 0,
+        };
+        commas += usize::from(byte == b',');
+        before = byte;
+    }
+    // Names in a row, as in the list of an import.
+    signs >= 3 && signs * 9 >= all || commas >= 6 && commas * 16 >= all
+}
+
+/// Whether most letters of a clause are capitals.
+pub(super) fn is_loud(clause: &str) -> bool {
+    let (mut upper, mut all) = (0u32, 0u32);
+    for c in clause.chars().filter(|c| c.is_alphabetic()) {
+        all += u32::from(c.is_uppercase() || c.is_lowercase());
+        upper += u32::from(c.is_uppercase());
+    }
+    all >= 12 && upper * 5 >= all * 4
 }

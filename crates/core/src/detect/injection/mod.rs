@@ -36,6 +36,8 @@ use lexicon::{Draft, Hit, Lexicon, Set};
 mod marks;
 use marks::Mark;
 
+mod phrase;
+
 mod shape;
 use shape::{Openers, Shape};
 
@@ -60,6 +62,9 @@ const BLOCK: u32 = 4096;
 
 /// The most signals a message names.
 const NAMED: usize = 5;
+
+/// How far a call to the model reaches, in bytes: what follows it is read as said to the one who was called.
+const CALL: usize = 320;
 
 /// How deep layers may lie in layers.
 const DEPTH: u32 = 2;
@@ -94,11 +99,13 @@ impl Builder {
         known: &mut std::collections::HashSet<String>,
         faults: &mut Vec<Diagnostic>,
     ) -> Option<Injection> {
+        let mut draft = self.draft;
+        draft.finish(faults);
         let mut signals = Vec::new();
         for (origin, nodes) in &self.signals {
             let mut found = Vec::new();
             for node in nodes {
-                let Some(signal) = Signal::read(origin, node, &self.draft, &mut found) else { continue };
+                let Some(signal) = Signal::read(origin, node, &draft, &mut found) else { continue };
                 if !known.insert(signal.id.clone()) {
                     found.push(Diagnostic::error(node.span, format!("`{}` is used twice", signal.id)));
                 }
@@ -109,7 +116,7 @@ impl Builder {
         if signals.is_empty() {
             return None;
         }
-        match self.draft.compile() {
+        match draft.compile() {
             Ok(lexicon) => {
                 let (openers, decoder) = (Openers::new(), Decoder::new());
                 Some(Injection { lexicon, signals, openers, decoder, classifier: None })
@@ -281,8 +288,15 @@ impl Injection {
                 self.shape(view).marks(&text.text, layer.start, layer.start, layer.end) & Mark::PLACES;
             let marks = view.marks | place | layer.mark.bit() | Mark::Encoded.bit();
             let inner = normalize(&layer.text);
-            let clause =
-                Clause { kind: view.kind, folded: "", set: marks, hits: &[], lexicon: &self.lexicon };
+            let clause = Clause {
+                kind: view.kind,
+                folded: "",
+                set: marks,
+                hits: &[],
+                lexicon: &self.lexicon,
+                cited: None,
+                reports: false,
+            };
             self.weigh(&clause, span, evidence);
             let shape = OnceCell::new();
             let view = View { kind: view.kind, text: &inner, shape, layer: Some(span), marks };
@@ -300,27 +314,49 @@ impl Injection {
         let mut hits: Vec<Hit> = Vec::new();
         let mut done = 0;
         let mut from = 0;
-        while let Some((at, end)) = self.lexicon.next_key(plain, from) {
+        // Up to here a clause is what somebody is told who was called before.
+        let mut called = 0;
+        loop {
+            let next = self.lexicon.next_key(plain, from);
+            let (at, end) = match next {
+                Some((at, _)) if called > done && at > done => (done, done + 1),
+                None if called > done && done < plain.len() => (done, done + 1),
+                Some(key) => key,
+                None => break,
+            };
             let (start, stop) = fold::clause(plain, done, at, end, self.shape(view).record);
-            done = stop;
-            from = stop.max(at + 1);
+            let stop = stop.max(at + 1).min(plain.len());
+            let primed = start < called;
+            (done, from) = (stop, stop);
             let Some(clause) = plain.get(start..stop) else { continue };
             folded.clear();
             fold::fold_into(clause, &mut folded);
             self.lexicon.hits(&folded, &mut hits);
             let words = hits.iter().fold(0, |set, hit| set | 1 << hit.concept);
             let letters = marks::of_letters(&folded);
-            let set = words | view.marks | letters | self.shape(view).marks(plain, start, at, stop);
+            let mut set = words | view.marks | letters | self.shape(view).marks(plain, start, at, stop);
+            if primed {
+                set |= Mark::Called.bit();
+            }
+            if marks::is_loud(clause) {
+                set |= Mark::Loud.bit();
+            }
+            if marks::is_source(clause) {
+                set |= Mark::Source.bit();
+            }
+            let reports = words & (self.lexicon.reporting | self.lexicon.talk) != 0;
+            let cited = if set & Mark::Value.bit() == 0 { signal::cited(&folded, reports) } else { None };
             let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
             if self.talks(set) {
                 evidence.entry(span.start / BLOCK).or_default().talk += 1;
             }
             let lexicon = &self.lexicon;
-            self.weigh(
-                &Clause { kind: view.kind, folded: &folded, set, hits: &hits, lexicon },
-                span,
-                evidence,
-            );
+            let clause =
+                Clause { kind: view.kind, folded: &folded, set, hits: &hits, lexicon, cited, reports };
+            if !self.talks(set) && clause.calls() {
+                called = stop + CALL;
+            }
+            self.weigh(&clause, span, evidence);
         }
     }
 

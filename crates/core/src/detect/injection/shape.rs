@@ -16,7 +16,7 @@ const ATTRIBUTE_REACH: usize = 1024;
 const SAMPLE: usize = 16 << 10;
 
 /// What opens a region, and which.
-const OPENERS: [(&str, Opens); 28] = [
+const OPENERS: [(&str, Opens); 32] = [
     ("[//]: #", Opens::Line),
     ("[comment]: #", Opens::Line),
     ("<!--", Opens::Comment),
@@ -45,6 +45,10 @@ const OPENERS: [(&str, Opens); 28] = [
     (":-9999", Opens::Style),
     (": -9999", Opens::Style),
     ("<noscript", Opens::Style),
+    (" hidden>", Opens::Unshown),
+    ("<hidden>", Opens::Unshown),
+    (" value=", Opens::Attribute),
+    (" summary=", Opens::Attribute),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ enum Opens {
     Fence,
     Attribute,
     Style,
+    /// A part that nobody is shown: from here.
+    Unshown,
 }
 
 /// Finds where regions open. One for all texts.
@@ -76,6 +82,8 @@ pub(super) struct Shape {
     /// Marks of the whole text.
     whole: Set,
     table: bool,
+    /// Some of its lines are headings, elements of lists or hold code.
+    listed: bool,
     /// The text is a record: JSON, or a dictionary printed by a program.
     pub(super) record: bool,
     /// Where the text begins and ends, without space around it.
@@ -98,7 +106,8 @@ impl Shape {
         let head = sample.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '('));
         shape.record = (head.starts_with('{') || head.starts_with("[{"))
             && head.get(..400).unwrap_or(head).contains(':');
-        if lines.manual >= 2 || lines.manual == 1 && lines.all <= 6 {
+        shape.listed = lines.manual >= 2;
+        if lines.manual >= 2 && lines.manual * 3 >= lines.all || lines.manual == 1 && lines.all <= 3 {
             shape.whole |= Mark::Manual.bit();
         }
         if lines.mail {
@@ -124,6 +133,9 @@ impl Shape {
         }
         if self.record {
             set |= Mark::Value.bit();
+        }
+        if self.listed && is_manual(head) {
+            set |= Mark::Manual.bit();
         }
         if head.starts_with('#') && !head.starts_with("##")
             || ["//", "/*", "* ", "--", ";;", "%", "\"\"\""].iter().any(|mark| head.starts_with(mark))
@@ -193,16 +205,11 @@ impl Lines {
         self.all += 1;
         self.rows +=
             usize::from(line.starts_with('|') && line.ends_with('|') || line.matches(" | ").count() >= 2);
-        let numbered =
-            line.split_once(". ").is_some_and(|(n, _)| n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit()));
-        let manual = ["# ", "## ", "### ", "- ", "* ", "> ", "[^", ".. ", "$ ", "//", "#!", "/*"]
-            .iter()
-            .any(|head| line.starts_with(head));
-        let inline = !line.starts_with("```")
-            && (line.contains("](") || line.contains("``") || line.matches('`').count() >= 2);
-        self.manual += usize::from(manual || numbered || inline);
+        self.manual += usize::from(is_manual(line));
         let lower = [
             "hi ",
+            "hi,",
+            "hi all",
             "hello",
             "dear ",
             "best,",
@@ -218,6 +225,16 @@ impl Lines {
             .iter()
             .any(|head| line.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)));
     }
+}
+
+/// Whether a line is one of documentation: a heading, an element of a list, code within a sentence.
+fn is_manual(line: &str) -> bool {
+    let numbered =
+        line.split_once(". ").is_some_and(|(n, _)| n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit()));
+    let head = ["# ", "## ", "### ", "#### ", "- ", "* ", "> ", "[^", ".. ", "$ ", "//", "#!", "/*"];
+    let inline = !line.starts_with("```")
+        && (line.contains("](") || line.contains("``") || line.matches('`').count() >= 2);
+    numbered || inline || head.iter().any(|head| line.starts_with(head))
 }
 
 fn regions(text: &str, openers: &Openers) -> Vec<(usize, usize, Mark)> {
@@ -255,6 +272,10 @@ fn regions(text: &str, openers: &Openers) -> Vec<(usize, usize, Mark)> {
                 let Some(start) = after(text, hit.end(), ">", 512) else { continue };
                 let end = after(text, start + 1, "</", HIDDEN_REACH).unwrap_or(start);
                 regions.push((start, end, Mark::Unseen));
+            }
+            Opens::Unshown => {
+                let end = after(text, hit.end(), "</", HIDDEN_REACH).unwrap_or(hit.end());
+                regions.push((hit.end(), end, Mark::Unseen));
             }
         }
     }

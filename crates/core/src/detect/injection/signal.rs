@@ -1,6 +1,9 @@
 //! Signals: what a clause says, in terms of concepts and marks, and how much that weighs.
 
+use std::ops::Range;
+
 use super::lexicon::{Draft, Hit, Lexicon, Set};
+use super::marks::Mark;
 use crate::action::PartKind;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
@@ -30,8 +33,8 @@ struct Form {
     all: Vec<Set>,
     /// Nothing of this.
     none: Set,
-    /// One of these stands where an order begins.
-    start: Set,
+    /// One of each of these stands where an order begins.
+    starts: Vec<Set>,
     /// How sure it makes, in percent.
     weight: u8,
 }
@@ -82,7 +85,7 @@ impl Signal {
         if clause.kind == PartKind::ToolDefinition && !self.in_definitions {
             return 0;
         }
-        self.forms.iter().filter(|form| form.holds(clause)).map(|form| form.weight).max().unwrap_or(0)
+        self.forms.iter().map(|form| form.weigh(clause)).max().unwrap_or(0)
     }
 }
 
@@ -97,30 +100,37 @@ impl Form {
             fields.fault(node.span, "a form needs `all` or `start`", "");
         }
         fields.finish();
-        let mut sets: Vec<Set> =
-            all.into_iter().map(|(names, span)| draft.set(names, span, faults)).collect();
-        let mut join = |names: Vec<(&str, _)>| {
-            names.into_iter().fold(0, |set, (names, span)| set | draft.set(names, span, faults))
+        let mut each = |names: Vec<(&str, _)>| {
+            names.into_iter().map(|(names, span)| draft.set(names, span, faults)).collect::<Vec<Set>>()
         };
-        let (none, start) = (join(none), join(start));
-        if start != 0 {
-            sets.push(start);
-        }
-        // Marks of decoded layers are tried on their own; everything else is reached by a key word.
+        let starts = each(start);
+        let mut sets = each(all);
+        let none = each(none).into_iter().fold(0, |all, set| all | set);
+        sets.extend(&starts);
+        // Marks of decoded layers are tried on their own, what follows a call is read without one; everything
+        // else is reached by a key word.
         let concepts = sets.iter().any(|set| set & u128::MAX >> 32 != 0);
-        if concepts && !sets.iter().any(|set| set & !draft.keys() == 0) {
+        let reached = draft.reached() | Mark::Called.bit();
+        if concepts && !sets.iter().any(|set| set & !reached == 0) {
             faults.push(
                 Diagnostic::error(node.span, "no concept of this form is a key")
                     .advise("the first pass looks for words of concepts with `key: true` only"),
             );
         }
-        Self { all: sets, none, start, weight: own.unwrap_or(weight) }
+        Self { all: sets, none, starts, weight: own.unwrap_or(weight) }
     }
 
-    fn holds(&self, clause: &Clause<'_>) -> bool {
-        self.all.iter().all(|set| set & clause.set != 0)
-            && self.none & clause.set == 0
-            && (self.start == 0 || clause.begins(self.start))
+    /// Its weight in `clause`. What is cited is not said: an order in quotation marks weighs half.
+    fn weigh(&self, clause: &Clause<'_>) -> u8 {
+        if !self.all.iter().all(|set| set & clause.set != 0) || self.none & clause.set != 0 {
+            return 0;
+        }
+        if self.starts.iter().all(|start| clause.begins(*start, false)) {
+            let half = self.starts.is_empty() && clause.cited.is_some() && clause.reports;
+            return if half { self.weight / 2 } else { self.weight };
+        }
+        let cited = clause.cited.is_some() && self.starts.iter().all(|start| clause.begins(*start, true));
+        if cited { self.weight / 2 } else { 0 }
     }
 }
 
@@ -132,12 +142,72 @@ pub(super) struct Clause<'a> {
     pub(super) set: Set,
     pub(super) hits: &'a [Hit],
     pub(super) lexicon: &'a Lexicon,
+    /// Where it cites somebody.
+    pub(super) cited: Option<Range<usize>>,
+    /// It has words by which a text quotes or speaks about attacks.
+    pub(super) reports: bool,
 }
 
 impl Clause<'_> {
-    /// Whether a word of one of `concepts` stands where an order begins.
-    fn begins(&self, concepts: Set) -> bool {
-        let orders = self.hits.iter().filter(|hit| concepts & (1 << hit.concept) != 0);
-        orders.into_iter().any(|hit| hit.free || self.lexicon.opens(self.folded, self.hits, hit.start))
+    /// Whether it calls the model or pretends to be the system, so that what follows is said to the one who was
+    /// called.
+    pub(super) fn calls(&self) -> bool {
+        let source = self.set & Mark::Source.bit() != 0;
+        let calls = self.set & if source { self.lexicon.tokens } else { self.lexicon.calls };
+        calls != 0 && self.begins(calls, false)
+    }
+
+    /// Whether a word of one of `concepts` stands where an order begins, be it one that is cited.
+    fn begins(&self, concepts: Set, even_cited: bool) -> bool {
+        let cited = |at: &usize| self.cited.as_ref().is_some_and(|span| span.contains(at));
+        let mut orders = self.hits.iter().filter(|hit| concepts & (1 << hit.concept) != 0);
+        orders.any(|hit| {
+            (even_cited || !cited(&hit.start))
+                && (hit.free || self.lexicon.opens(self.folded, self.hits, hit.start))
+        })
+    }
+}
+
+/// What a folded clause cites: sentences in quotation marks after words of its own, from the first to the last.
+/// What stands in quotation marks as a whole is not cited, for nobody says so; nor is a value after a colon, unless
+/// the clause `reports`.
+pub(super) fn cited(folded: &str, reports: bool) -> Option<Range<usize>> {
+    let mut found: Option<Range<usize>> = None;
+    let mut before = ' ';
+    let (mut letters, mut from) = (0usize, 0);
+    for (at, c) in folded.char_indices() {
+        // Inside of quotation marks that were looked at.
+        if at < from {
+            continue;
+        }
+        letters += usize::from(c.is_alphabetic());
+        if let Some(close) = closing(c, before) {
+            let start = at + c.len_utf8();
+            let rest = folded.get(start..).unwrap_or_default();
+            let length = rest.find(close).unwrap_or(rest.len());
+            let inside = rest.get(..length).unwrap_or_default();
+            let value = folded.get(..at).unwrap_or_default().trim_end().ends_with([':', '=', ',']);
+            let said = reports || found.is_some() || !value;
+            if letters >= 6 && length >= 16 && inside.contains(' ') && said {
+                found = Some(found.map_or(start, |found| found.start)..start + length);
+            }
+            from = start + length + close.len_utf8();
+        }
+        before = c;
+    }
+    found
+}
+
+/// The mark that closes what `c` opens, if it opens something after `before`.
+const fn closing(c: char, before: char) -> Option<char> {
+    match c {
+        '"' | '`' => Some(c),
+        '\'' if !before.is_ascii_alphanumeric() => Some(c),
+        '\u{2018}' => Some('\u{2019}'),
+        '\u{201c}' => Some('\u{201d}'),
+        '\u{201e}' => Some('\u{201c}'),
+        '\u{ab}' => Some('\u{bb}'),
+        '\u{300c}' => Some('\u{300d}'),
+        _ => None,
     }
 }
