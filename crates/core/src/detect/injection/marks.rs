@@ -222,5 +222,5 @@ pub(super) fn is_loud(clause: &str) -> bool {
         all += u32::from(c.is_uppercase() || c.is_lowercase());
         upper += u32::from(c.is_uppercase());
     }
-    all >= 12 && upper * 5 >= all * 4
+    all >= 12 && upper * 5 >= all * 3
 }
