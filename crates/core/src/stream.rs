@@ -208,6 +208,8 @@ pub struct Machine {
     arguments: usize,
     /// The call handed out last, and what had been left before it.
     last: Option<(CallId, State)>,
+    /// What had been left before the last call, if that was blocked.
+    undone: Option<State>,
     phase: Phase,
     outcome: Outcome,
     saw: Vec<Observation>,
@@ -282,6 +284,7 @@ impl Machine {
             calls_begun: 0,
             arguments: 0,
             last: None,
+            undone: None,
             phase: Phase::Reading,
             outcome: Outcome { coverage, ..Outcome::default() },
             saw: Vec::new(),
@@ -296,7 +299,10 @@ impl Machine {
     /// What is left behind when the calls so far have been made.
     #[must_use]
     pub const fn left(&self) -> &State {
-        &self.context.before
+        match &self.undone {
+            Some(before) => before,
+            None => &self.context.before,
+        }
     }
 
     /// How many bytes wait here: what one more step may have to read at once.
@@ -654,8 +660,11 @@ impl Machine {
         }
         let pieces = std::mem::take(&mut call.pieces);
         let arguments = Bytes::from(arguments.unwrap_or_default());
-        // Calls of one reply come after one another; what another reply of a batch does is another matter.
+        // Calls of one reply come after one another, whatever is ruled on them: a ruling may come before the next
+        // call or behind it, and must not change how that is judged. What another reply of a batch does is another
+        // matter.
         if !apart {
+            self.undone = None;
             self.last = Some((id, std::mem::replace(&mut self.context.before, after)));
         }
         Some((action, Held { call: id, pieces, arguments, origin: call.origin.take() }))
@@ -670,10 +679,12 @@ impl Machine {
                 return self.cut_off(Fault::new("monitor.stopped", notice), out);
             }
             Ruling::Replace(notice) => {
-                // What was blocked leaves nothing. A call that was handed out since was judged as if it had.
-                if let Some((_, before)) = self.last.take_if(|(last, _)| *last == id) {
-                    self.context.before = before;
-                }
+                // What was blocked leaves nothing to the next reply.
+                self.undone = self
+                    .last
+                    .take_if(|(last, _)| *last == id)
+                    .map(|(_, before)| before)
+                    .or(self.undone.take());
                 CallState::Blocked(notice)
             }
         };

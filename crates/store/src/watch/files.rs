@@ -1,6 +1,7 @@
 //! Watches files that count only when they are written to the end: half of a policy can be a policy, one with
 //! fewer rules.
 
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ impl FileWatch {
         let mut files = absolute(files);
         let watch = Watch::start(name, &files.clone(), move |woken, events| {
             let mut before = None;
+            let mut there = HashSet::new();
             let mut event = false;
             loop {
                 let now = Some(states(&files));
@@ -48,10 +50,15 @@ impl FileWatch {
                     if before.is_none() && begun {
                         woken.writing.store(true, Ordering::Relaxed);
                     }
-                    if begun && !settle(woken, &files) {
+                    if begun && !settle(woken, &files, &there) {
                         return;
                     }
                     before = Some(states(&files));
+                    there = files
+                        .iter()
+                        .filter(|file| matches!(state(file), State::There { .. }))
+                        .cloned()
+                        .collect();
                     files = absolute(changed());
                 }
                 if events.aim(&files) && before.is_some() {
@@ -72,13 +79,17 @@ impl FileWatch {
     }
 }
 
-/// Waits until nothing happens to the files any more; `false` at the end of the watch.
-fn settle(woken: &Woken, files: &[PathBuf]) -> bool {
+/// Waits until nothing happens to the files any more, of which some were `there` before; `false` at the end of the watch.
+fn settle(woken: &Woken, files: &[PathBuf], there: &HashSet<PathBuf>) -> bool {
     let mut before = states(files);
     let mut told = Duration::ZERO;
     loop {
-        // A file that is gone may be on its way back: some programs delete and write anew.
-        let gone = before.iter().any(|state| matches!(state, State::Not(_)));
+        // A file that is gone may be on its way back: some programs delete and write anew. One that was not there
+        // holds nothing up: a policy that changed every 150 ms was not read while another file was missing.
+        let gone = files
+            .iter()
+            .zip(&before)
+            .any(|(file, state)| matches!(state, State::Not(_)) && there.contains(file));
         let quiet = if woken.is_being_written() || gone { SLOW } else { QUICK };
         match woken.wait(quiet) {
             None => return false,

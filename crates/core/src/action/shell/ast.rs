@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 pub(super) type Raw = Vec<Piece>;
 
 /// A piece of a word.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Piece {
     /// Unquoted text: globs, braces and a leading `~` are live in it.
     Bare(String),
@@ -23,7 +23,7 @@ pub(super) enum Piece {
 }
 
 /// A parameter expansion.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Var {
     /// The name, a digit or one of `@*#?-$!_`.
     pub(super) name: String,
@@ -41,7 +41,7 @@ pub(super) struct Var {
 pub(super) type List = Vec<Item>;
 
 /// One pipeline and what follows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Item {
     /// The commands; each feeds the next.
     pub(super) pipeline: Vec<Command>,
@@ -63,14 +63,14 @@ pub(super) enum Then {
 }
 
 /// A command with its redirections.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Command {
     pub(super) body: Body,
     pub(super) redirects: Vec<Redirect>,
 }
 
 /// What a command is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Body {
     Simple {
         assigns: Vec<Assign>,
@@ -103,7 +103,7 @@ pub(super) enum Body {
 }
 
 /// `name=value` before a command or alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Assign {
     pub(super) name: String,
     /// `+=`
@@ -114,7 +114,7 @@ pub(super) struct Assign {
 }
 
 /// A redirection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Redirect {
     /// The descriptor before the operator.
     pub(super) fd: Option<u32>,

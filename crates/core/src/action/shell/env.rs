@@ -9,7 +9,7 @@ use super::redirect::Sink;
 use crate::action::{Flow, asset};
 
 /// What a line knows of its surroundings as it goes: the part of a shell that a later line would see.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Env {
     /// Variables; several values if branches or a loop set it, several words if it is an array.
     pub(super) vars: HashMap<String, Vec<Vec<Word>>>,
@@ -34,7 +34,7 @@ pub(super) struct Env {
 }
 
 /// A file that was written.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct File {
     pub(super) from: Vec<Flow>,
     pub(super) text: Option<Arc<str>>,

@@ -22,7 +22,7 @@ pub struct Line {
 }
 
 /// What was typed since the last Return, and where the cursor stands.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Typed {
     line: Vec<char>,
     /// Characters behind the cursor.

@@ -7,7 +7,7 @@ use super::stream::Stream;
 use crate::action::Flow;
 
 /// Where a descriptor leads.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sink {
     /// To the next command.
     Pipe,

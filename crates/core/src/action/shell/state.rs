@@ -31,7 +31,7 @@ const LONGEST_FILE: usize = 256 * 1024;
 #[derive(Clone, Default)]
 pub struct State(Option<Arc<Kept>>);
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Kept {
     pub(super) env: Env,
     /// Where what is in `env` comes from: flows there are indices into this.
@@ -52,11 +52,10 @@ impl std::fmt::Debug for State {
 }
 
 impl PartialEq for State {
-    /// Whether it is the same value; what only looks the same may count as another.
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => false,
         }
     }
@@ -279,75 +278,104 @@ fn text_of_values(values: &[Vec<Word>]) -> usize {
 /// The effects that `env` comes from, and `env` with flows into them. That a file was written is no origin: what
 /// was written into it is.
 fn gather(env: &mut Env, effects: &[Effect]) -> Vec<Effect> {
-    let mut old = Old { effects, places: HashMap::new(), kept: Vec::new() };
     let mut files: Vec<&mut File> = env.files.values_mut().collect();
     files.sort_unstable_by_key(|file| std::cmp::Reverse(file.written));
-    for file in files {
-        file.from = old.origins(&file.from);
-    }
-    for word in env.vars.values_mut().flatten().flatten().chain(&mut env.directory) {
-        word.stream = None;
-        word.from = old.origins(&word.from);
-    }
-    for (_, sink) in &mut env.descriptors {
+    let words: Vec<&mut Word> = env.vars.values_mut().flatten().flatten().chain(&mut env.directory).collect();
+    let mut needed = Needed { effects, marked: vec![false; effects.len()], origins: 0 };
+    files.iter().for_each(|file| needed.mark(&file.from));
+    words.iter().for_each(|word| needed.mark(&word.from));
+    for (_, sink) in &env.descriptors {
         match sink {
-            Sink::Socket(_, Some(flow)) => match old.origins(&[*flow]).first() {
-                Some(kept) => *flow = *kept,
-                None => *sink = Sink::Terminal,
-            },
-            Sink::File(word, _) => (word.stream, word.from) = (None, old.origins(&word.from)),
+            Sink::Socket(_, Some(flow)) => needed.mark(&[*flow]),
+            Sink::File(word, _) => needed.mark(&word.from),
             _ => {}
         }
     }
-    old.kept
-}
-
-struct Old<'e> {
-    effects: &'e [Effect],
-    /// Where an effect has gone.
-    places: HashMap<Flow, Flow>,
-    kept: Vec<Effect>,
-}
-
-impl Old<'_> {
-    /// Flows into what is kept, for flows into what was.
-    fn origins(&mut self, flows: &[Flow]) -> Vec<Flow> {
-        let mut out = Vec::new();
-        for flow in flows {
-            self.origin(*flow, &mut out, 0);
+    let (kept, origins) = needed.keep();
+    for file in files {
+        file.from = origins.of(&file.from);
+    }
+    for word in words {
+        word.stream = None;
+        word.from = origins.of(&word.from);
+    }
+    for (_, sink) in &mut env.descriptors {
+        match sink {
+            Sink::Socket(_, Some(flow)) => match origins.of(&[*flow]).first() {
+                Some(kept) => *flow = *kept,
+                None => *sink = Sink::Terminal,
+            },
+            Sink::File(word, _) => (word.stream, word.from) = (None, origins.of(&word.from)),
+            _ => {}
         }
-        out
+    }
+    kept
+}
+
+/// What a file, a word or a write comes from at most, so that one thing written from many costs no more than others.
+const MOST_ORIGINS: usize = 32;
+
+/// The effects that something comes from. What is marked first is kept first.
+///
+/// Each effect is looked at once on the way back and once on the way forth, however many ways lead to it: 215 bytes of a
+/// line that evaluates itself made a walk along every way take twenty seconds.
+struct Needed<'e> {
+    effects: &'e [Effect],
+    marked: Vec<bool>,
+    /// How many of those marked will be kept.
+    origins: usize,
+}
+
+impl Needed<'_> {
+    fn mark(&mut self, flows: &[Flow]) {
+        let mut open: Vec<Flow> = flows.to_vec();
+        while let Some(flow) = open.pop() {
+            let at = usize::from(flow);
+            let (Some(effect), Some(marked)) = (self.effects.get(at), self.marked.get_mut(at)) else {
+                continue;
+            };
+            let written = effect.capability == Capability::WriteFile;
+            if *marked || !written && self.origins >= MOST_EFFECTS {
+                continue;
+            }
+            *marked = true;
+            self.origins += usize::from(!written);
+            open.extend(&effect.from);
+        }
     }
 
-    fn origin(&mut self, flow: Flow, out: &mut Vec<Flow>, depth: u8) {
-        let known = self.places.get(&flow).copied();
-        if let Some(known) = known {
-            if !out.contains(&known) {
-                out.push(known);
+    /// The origins among what is marked, and where each effect has gone. Effects come from earlier ones.
+    fn keep(self) -> (Vec<Effect>, Origins) {
+        let mut kept = Vec::with_capacity(self.origins);
+        let mut origins = Origins(Vec::with_capacity(self.effects.len()));
+        for (effect, marked) in self.effects.iter().zip(&self.marked) {
+            let mut own = if *marked { origins.of(&effect.from) } else { Vec::new() };
+            if *marked && effect.capability != Capability::WriteFile {
+                let place = Flow::try_from(kept.len()).unwrap_or(Flow::MAX);
+                kept.push(Effect { from: own, ..effect.clone() });
+                own = vec![place];
             }
-            return;
+            origins.0.push(own);
         }
-        // Effects only come from earlier ones; the depth bounds the stack all the same.
-        let Some(effect) = self.effects.get(usize::from(flow)).filter(|_| depth < 64) else { return };
-        if effect.capability == Capability::WriteFile {
-            for flow in &effect.from {
-                if out.len() < 32 {
-                    self.origin(*flow, out, depth + 1);
-                }
+        (kept, origins)
+    }
+}
+
+/// For each effect that was: the effects that are kept in its stead.
+struct Origins(Vec<Vec<Flow>>);
+
+impl Origins {
+    fn of(&self, flows: &[Flow]) -> Vec<Flow> {
+        let mut out = Vec::new();
+        for flow in flows.iter().filter_map(|flow| self.0.get(usize::from(*flow))).flatten() {
+            if out.len() >= MOST_ORIGINS {
+                break;
             }
-            return;
+            if !out.contains(flow) {
+                out.push(*flow);
+            }
         }
-        let mut from = Vec::new();
-        for flow in &effect.from {
-            self.origin(*flow, &mut from, depth + 1);
-        }
-        if self.kept.len() >= MOST_EFFECTS {
-            return;
-        }
-        let Ok(place) = Flow::try_from(self.kept.len()) else { return };
-        self.kept.push(Effect { from, ..effect.clone() });
-        self.places.insert(flow, place);
-        out.push(place);
+        out
     }
 }
 
