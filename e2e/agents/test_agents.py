@@ -62,7 +62,7 @@ def test_blocked_beside_another(scene):
     assert (scene.hits(), scene.made("ran.txt")) == (0, None), done
     assert (scene.made("first.txt"), scene.made("second.txt")) == ("first\n", "second\n"), done
     assert "Done despite the block." in done.out, done
-    assert set(refused(scene)) == {RULE}
+    assert RULE in refused(scene)
 
 
 @pytest.mark.needs("calls")
@@ -72,7 +72,7 @@ def test_blocked_alone(scene):
     done = scene.task("alone")
     assert (scene.hits(), scene.made("ran.txt")) == (0, None), done
     assert "[doorward] Blocked" in done.out or "Done despite the block." in done.out, done
-    assert set(refused(scene)) == {RULE}
+    assert RULE in refused(scene)
     if "resumes" not in scene.agent.abilities:
         return
     done = scene.next_task("after")
