@@ -21,6 +21,8 @@ use floor::Floor;
 mod replace;
 pub use replace::NOTICE;
 
+mod story;
+
 /// Where the reading of a call stops for good.
 const BEYOND_LIMITS: [&str; 6] = [
     "shell: loop over too many places",
@@ -130,6 +132,7 @@ impl Engine {
         reasons
             .extend(findings.iter().filter_map(|finding| Some(lifted.lift(self.reason(finding)?, finding))));
         reasons.extend(recalled(facts));
+        self.told(effects, facts, &mut reasons);
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);

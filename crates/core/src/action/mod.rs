@@ -19,6 +19,9 @@ pub mod tools;
 mod effect;
 pub use effect::{AssetClass, Capability, Effect, Flow, Target};
 
+pub mod returned;
+pub use returned::{Called, Returned};
+
 /// Where traffic enters Doorward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Door {
@@ -221,6 +224,8 @@ pub struct Action {
     pub parts: Vec<Part>,
     /// Where those parts stand that strangers wrote, so that they can be replaced. In the order of the parts.
     pub places: Vec<Place>,
+    /// Which of those parts a tool gave back, and the calls they answer. In the order of the parts.
+    pub returned: Vec<Returned>,
     /// What of it could be read.
     pub coverage: Coverage,
     /// Which model it asks for a reply.
@@ -250,6 +255,7 @@ impl Action {
             effects: Vec::new(),
             parts: Vec::new(),
             places: Vec::new(),
+            returned: Vec::new(),
             coverage: Coverage::Full,
             asked: Asked::Nothing,
             request: None,

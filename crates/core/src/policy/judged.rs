@@ -122,7 +122,7 @@ impl<'a> Judged<'a> {
     }
 
     pub(super) fn source(&self, matcher: &Matcher) -> Truth {
-        let source = self.action.source;
+        let source = self.given.facts.source_of(self.action);
         if matcher.source.is_empty() || matcher.source.contains(&source) {
             return Truth::Yes;
         }
@@ -131,7 +131,7 @@ impl<'a> Judged<'a> {
 
     pub(super) fn tainted(&self, matcher: &Matcher) -> Truth {
         let Some(wanted) = matcher.tainted else { return Truth::Yes };
-        let known = self.given.facts.tainted.or(match self.action.source {
+        let known = self.given.facts.tainted.or(match self.given.facts.source_of(self.action) {
             Source::Web | Source::Mcp | Source::Provider => Some(true),
             Source::User | Source::Internal => Some(false),
             Source::Model | Source::LocalFile | Source::Unknown => None,

@@ -21,7 +21,7 @@ pub struct Remembered {
     pub risk: u8,
 }
 
-type Digest = [u8; 16];
+pub(super) type Digest = [u8; 16];
 
 /// The blocks judged so far, by keyed digest. All of them under one policy: what another one found says nothing
 /// about what this one would.
@@ -45,7 +45,7 @@ impl Memory {
     }
 
     /// For each part of a request, what was found when it was judged before under this policy.
-    pub(super) fn recall(&mut self, action: &Action, policy: u64) -> Vec<Option<Remembered>> {
+    pub(super) fn recall(&mut self, digests: &[Digest], policy: u64) -> Vec<Option<Remembered>> {
         if policy > self.policy {
             self.judged.clear();
             self.order.clear();
@@ -55,10 +55,18 @@ impl Memory {
         if policy < self.policy {
             return Vec::new();
         }
-        if action.kind != ActionKind::ModelRequest || self.judged.is_empty() {
+        if self.judged.is_empty() {
             return Vec::new();
         }
-        action.parts.iter().map(|part| self.judged.get(&self.digest(part)).cloned()).collect()
+        digests.iter().map(|digest| self.judged.get(digest).cloned()).collect()
+    }
+
+    /// The digests of a request's parts; of anything else none, as nothing sends it again.
+    pub(super) fn digests(&self, action: &Action) -> Vec<Digest> {
+        if action.kind != ActionKind::ModelRequest {
+            return Vec::new();
+        }
+        action.parts.iter().map(|part| self.digest(part)).collect()
     }
 
     /// Remembers what was found in the parts judged now, if that was under the policy of all the others.
@@ -95,12 +103,31 @@ mod tests {
     use super::*;
     use crate::action::{Door, PartKind};
     use crate::decision::Epoch;
-    use crate::session::{Ending, Now, State, begin, end};
+    use crate::session::baseline::Learning;
+    use crate::session::chains::Chains;
+    use crate::session::taint::Key;
+    use crate::session::{Baseline, Ending, Facts, Now, Seq, State, Workspace, World, begin, end};
 
     fn request(blocks: &[(PartKind, &str)]) -> Action {
         let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
         action.parts = blocks.iter().map(|(kind, text)| Part { kind: *kind, text: (*text).into() }).collect();
         action
+    }
+
+    fn enter(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
+        let world = World {
+            workspace: &Workspace::new(Key::new([0; 32])),
+            baseline: &Baseline::default(),
+            learning: Learning::default(),
+            chains: &Chains::default(),
+            classify: &|_, _| crate::detect::destination::Classes::NONE,
+        };
+        begin(state, action, now, &world)
+    }
+
+    fn leave(state: &mut State, seq: Seq, action: &Action, facts: &Facts, found: &[(usize, Remembered)]) {
+        let (mut workspace, mut baseline) = (Workspace::new(Key::new([0; 32])), Baseline::default());
+        end(state, seq, Ending::Forwarded, (action, facts), found, (&mut workspace, &mut baseline));
     }
 
     fn judge(state: &mut State, action: &Action, found: &[(usize, Remembered)]) -> Vec<Option<Remembered>> {
@@ -117,8 +144,8 @@ mod tests {
         action: &Action,
         found: &[(usize, Remembered)],
     ) -> Vec<Option<Remembered>> {
-        let (seq, facts) = begin(state, action, under(policy));
-        end(state, seq, Ending::Forwarded, action, &facts, found);
+        let (seq, facts) = enter(state, action, under(policy));
+        leave(state, seq, action, &facts, found);
         facts.remembered
     }
 
@@ -149,9 +176,9 @@ mod tests {
         judge_under(&mut state, 1, &action, &[(0, fine.clone())]);
         assert_eq!(judge_under(&mut state, 1, &action, &[]), [Some(fine.clone())]);
         // One that began under the first policy and ends under the second leaves nothing.
-        let (late, facts) = begin(&mut state, &action, under(1));
+        let (late, facts) = enter(&mut state, &action, under(1));
         assert_eq!(judge_under(&mut state, 2, &action, &[]), []);
-        end(&mut state, late, Ending::Forwarded, &action, &facts, &[(0, fine.clone())]);
+        leave(&mut state, late, &action, &facts, &[(0, fine.clone())]);
         assert_eq!(judge_under(&mut state, 2, &action, &[]), []);
         // And one that still begins under it is told nothing of the second.
         judge_under(&mut state, 2, &action, &[(0, fine.clone())]);

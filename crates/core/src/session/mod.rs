@@ -5,11 +5,26 @@
 
 use std::sync::Arc;
 
-use crate::action::{Action, Effect};
+use crate::action::{Action, Effect, Source};
 use crate::decision::{Epoch, Replaced};
 
+pub mod baseline;
+pub use baseline::Baseline;
+
+pub mod chains;
+
+pub mod journal;
+pub use journal::Journal;
+
 mod memory;
+use memory::Digest;
 pub use memory::{Memory, Remembered};
+
+pub mod story;
+pub use story::{Ended, Story, World};
+
+pub mod taint;
+pub use taint::Workspace;
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = u64;
@@ -67,6 +82,18 @@ pub struct Facts {
     pub replaced: Vec<Option<Replaced>>,
     /// Whether untrusted content shaped the action; `None` if nobody knows.
     pub tainted: Option<bool>,
+    /// Who caused it, where the session knows better than the action itself.
+    pub source: Option<Source>,
+    /// What the session knows about it besides.
+    pub story: Story,
+}
+
+impl Facts {
+    /// Who caused `action`, as far as anybody knows.
+    #[must_use]
+    pub fn source_of(&self, action: &Action) -> Source {
+        self.source.unwrap_or(action.source)
+    }
 }
 
 /// Number of an action within its session.
@@ -85,8 +112,9 @@ pub enum Ending {
 #[derive(Debug)]
 pub struct State {
     next: Seq,
-    pending: Vec<Seq>,
+    pending: Vec<story::Pending>,
     memory: Memory,
+    journal: Journal,
 }
 
 impl State {
@@ -94,12 +122,30 @@ impl State {
     /// dump of the memory tells nothing about what was said; draw it at random.
     #[must_use]
     pub fn new(key: [u8; 32]) -> Self {
-        Self { next: 1, pending: Vec::new(), memory: Memory::new(key) }
+        Self::resume(key, Journal::default())
+    }
+
+    /// A session that goes on with what it has done. With another `key` than before, blocks that were judged are judged
+    /// again, and what was counted is counted again.
+    #[must_use]
+    pub fn resume(key: [u8; 32], journal: Journal) -> Self {
+        Self { next: journal.next().max(1), pending: Vec::new(), memory: Memory::new(key), journal }
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Forgets what it has done, as a person asks; returns the delta.
+    pub fn clear(&mut self) -> Vec<u8> {
+        self.journal.clear()
     }
 
     /// Forgets that action `seq` ever began.
     pub fn forget(&mut self, seq: Seq) {
-        self.pending.retain(|pending| *pending != seq);
+        self.pending.retain(|pending| pending.seq != seq);
     }
 
     /// How many actions have begun and not ended.
@@ -123,11 +169,17 @@ pub struct Now {
 }
 
 /// Registers `action` as pending, so that siblings can see it, and returns what is known.
-pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
+pub fn begin(state: &mut State, action: &Action, now: Now, world: &World<'_>) -> (Seq, Facts) {
     let seq = state.next;
     state.next += 1;
-    state.pending.push(seq);
-    let remembered = state.memory.recall(action, now.epoch.policy);
+    let digests = state.memory.digests(action);
+    let remembered = state.memory.recall(&digests, now.epoch.policy);
+    let short = |digest: &Digest| u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
+    let parts: Vec<_> = digests.iter().map(short).collect();
+    let when = (seq, now.millis);
+    let (story, source, tainted, left) =
+        story::begin(&state.journal, &state.pending, when, action, &parts, world);
+    state.pending.push(left);
     let facts = Facts {
         now: now.millis,
         epoch: now.epoch,
@@ -136,25 +188,35 @@ pub fn begin(state: &mut State, action: &Action, now: Now) -> (Seq, Facts) {
         resolved: Vec::new(),
         remembered,
         replaced: Vec::new(),
-        tainted: None,
+        tainted,
+        source,
+        story,
     };
     (seq, facts)
 }
 
 /// Closes action `seq`, which was judged with `facts`. `found` are the verdicts of the parts that were judged now
 /// (index, what was found), which later actions of the session will not judge again under the same policy.
+///
+/// What a forwarded action leaves in the session, the `workspace` and its agent's `baseline` is returned for the caller
+/// to keep, in the order of the calls.
 pub fn end(
     state: &mut State,
     seq: Seq,
     ending: Ending,
-    action: &Action,
-    facts: &Facts,
+    (action, facts): (&Action, &Facts),
     found: &[(usize, Remembered)],
-) {
-    state.forget(seq);
+    (workspace, baseline): (&mut Workspace, &mut Baseline),
+) -> Ended {
+    let left = state.pending.iter().position(|pending| pending.seq == seq).map(|at| state.pending.remove(at));
     // A block that did not pass was still judged: the client will send it again.
-    let _ = ending;
     state.memory.remember(action, facts.epoch.policy, found);
+    match (ending, left) {
+        (Ending::Forwarded, Some(left)) => {
+            story::end(&mut state.journal, left, facts.now, workspace, baseline)
+        }
+        _ => Ended::default(),
+    }
 }
 
 /// The name of an agent or session in messages.

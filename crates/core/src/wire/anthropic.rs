@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Fault;
 use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Repair, Shape, object, reply};
 use super::provider_tools;
-use super::request::{Declared, Request};
+use super::request::{Declared, Link, Request};
 use super::splice::Edit;
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call};
@@ -610,17 +610,24 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
             earlier_calls(content, body, &mut request);
         }
     }
-    request
+    request.link()
 }
 
 /// The calls among a message's blocks.
 fn earlier_calls(content: &Node, body: &[u8], request: &mut Request) {
-    for block in content.elements().iter().filter(|block| block.text("type") == Some("tool_use")) {
+    for block in content.elements() {
         let name = block.text("name").unwrap_or_default();
-        let input = block.get("input").map(|input| text_of(input, body)).unwrap_or_default();
-        match block.text("toolset_name") {
-            Some(family) => request.repeat(&format!("{family}.{name}"), &input, false),
-            None => request.repeat(name, &input, false),
+        let id = block.text("id").unwrap_or_default();
+        let input = || block.get("input").map(|input| text_of(input, body)).unwrap_or_default();
+        match (block.text("type").unwrap_or_default(), block.text("toolset_name")) {
+            ("tool_use", Some(family)) => request.repeat(id, &format!("{family}.{name}"), &input(), false),
+            ("tool_use", None) => request.repeat(id, name, &input(), false),
+            ("server_tool_use", _) => drop(request.called(id, name, &input(), false)),
+            ("mcp_tool_use", _) => {
+                let server = block.text("server_name").unwrap_or_default();
+                request.called(id, &format!("mcp__{server}__{name}"), &input(), false);
+            }
+            _ => {}
         }
     }
 }
@@ -655,7 +662,8 @@ fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
             }
             "tool_result" | "mcp_tool_result" => {
                 if let Some(content) = block.some("content") {
-                    blocks(content, PartKind::ToolResult, request);
+                    let call = Link::new(block.text("tool_use_id").unwrap_or_default(), "");
+                    request.answer(call, |request| blocks(content, PartKind::ToolResult, request));
                 }
             }
             "image" => request.unseen("image"),
@@ -671,7 +679,8 @@ fn blocks(content: &Node, kind: PartKind, request: &mut Request) {
                     } else {
                         kind
                     };
-                request.say_all(kind, block);
+                let call = Link::new(block.text("tool_use_id").unwrap_or_default(), "");
+                request.answer(call, |request| request.say_all(kind, block));
             }
         }
     }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::Fault;
 use super::frame::{CallId, CallKind, Calls, Frame, Gathered, Observation, Shape, object, reply};
 use super::provider_tools;
-use super::request::{Declared, Request};
+use super::request::{Declared, Link, Request};
 use super::sse::Event;
 use super::stray::{check_rest, looks_like_call, member_looks_like_call};
 use super::template::{Slot, Varying};
@@ -653,28 +653,35 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             Some("tool" | "function") => PartKind::ToolResult,
             _ => PartKind::UserText,
         };
-        match message.some("content").map(|content| (&content.kind, content)) {
-            Some((Kind::String(text), content)) => request.say(kind, text, content.span),
-            Some((_, content)) => {
-                for part in content.elements() {
-                    match part.text("type").unwrap_or_default() {
-                        "image_url" => request.unseen("image"),
-                        "input_audio" => request.unseen("audio"),
-                        "file" => request.unseen("document"),
-                        _ => request.say_all(kind, part),
+        let link = |of: &Node| {
+            Link::new(of.text("tool_call_id").unwrap_or_default(), of.text("name").unwrap_or_default())
+        };
+        let link = if kind == PartKind::ToolResult { link(message) } else { Link::None };
+        request.answer(link, |request| {
+            match message.some("content").map(|content| (&content.kind, content)) {
+                Some((Kind::String(text), content)) => request.say(kind, text, content.span),
+                Some((_, content)) => {
+                    for part in content.elements() {
+                        match part.text("type").unwrap_or_default() {
+                            "image_url" => request.unseen("image"),
+                            "input_audio" => request.unseen("audio"),
+                            "file" => request.unseen("document"),
+                            _ => request.say_all(kind, part),
+                        }
                     }
                 }
+                None => {}
             }
-            None => {}
-        }
+        });
         let calls = message.get("tool_calls").map(Node::elements).unwrap_or_default();
         for call in calls.iter().chain(Some(message)) {
             for (key, arguments) in
                 [("function", "arguments"), ("custom", "input"), ("function_call", "arguments")]
             {
+                let id = call.text("id").filter(|_| key != "function_call").unwrap_or_default();
                 let Some(call) = call.some(key) else { continue };
                 let (name, said) = (call.text("name"), call.text(arguments));
-                request.repeat(name.unwrap_or_default(), said.unwrap_or_default(), key == "custom");
+                request.repeat(id, name.unwrap_or_default(), said.unwrap_or_default(), key == "custom");
             }
         }
         for key in ["tool_calls", "function_call"] {
@@ -683,7 +690,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
             }
         }
     }
-    Ok(request)
+    Ok(request.link())
 }
 
 fn order(message: &str) -> Fault {

@@ -155,12 +155,13 @@ impl Situation<'_> {
     }
 
     fn source(&self, value: &Node) -> Truth {
-        let listed = texts(value).contains(&self.action.source.as_str());
-        Truth::known(listed, self.action.source == Source::Unknown)
+        let source = self.facts.source.unwrap_or(self.action.source);
+        let listed = texts(value).contains(&source.as_str());
+        Truth::known(listed, source == Source::Unknown)
     }
 
     fn tainted(&self, value: &Node) -> Truth {
-        let tainted = self.facts.tainted.or(match self.action.source {
+        let tainted = self.facts.tainted.or(match self.facts.source.unwrap_or(self.action.source) {
             Source::Web | Source::Mcp | Source::Provider => Some(true),
             Source::User | Source::Internal => Some(false),
             Source::Model | Source::LocalFile | Source::Unknown => None,

@@ -73,6 +73,7 @@ pub fn case(bytes: &[u8]) -> Case {
         remembered: vec![remembered.map(|risk| Remembered { verdict: Verdict::Audit, risk })],
         now: choices.pick(0, &[43_200_000, 1_774_746_000_000, 1_774_749_600_000, 1_792_893_000_000]),
         tainted: choices.pick(None, &[Some(true), Some(false)]),
+        source: choices.pick(None, &[Some(action::Source::Web), Some(action::Source::User)]),
         ..Facts::default()
     };
     let action = if about_a_body { sending(choices) } else { action(choices) };

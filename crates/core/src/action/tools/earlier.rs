@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::super::shell::State;
-use super::super::{Action, ActionKind, Capability, Door, ToolUse};
+use super::super::{Action, ActionKind, Called, Capability, Door, ToolUse};
 use super::{capability_of, fill_as, inert};
 use crate::syntax::json;
 
@@ -32,6 +32,13 @@ impl Earlier {
             Capability::ReadFile | Capability::NetworkFetch | Capability::BrowserNavigate
         );
         (!looks && !inert(name)).then(|| Self { name: name.into(), arguments: arguments.into(), free })
+    }
+
+    /// The same of a call as a request repeats it, without a copy of its arguments.
+    #[must_use]
+    pub fn of(call: &Called) -> Option<Self> {
+        let earlier = Self::new(&call.name, "", call.free)?;
+        Some(Self { name: Arc::clone(&call.name), arguments: Arc::clone(&call.arguments), ..earlier })
     }
 
     /// The chain that goes on from `before` with this call.

@@ -11,6 +11,8 @@ pub(super) const TABLES: &[&str] = &[
     include_str!("../../detect/secrets/bip39.txt"),
     include_str!("../../detect/secrets/services.txt"),
     include_str!("../../detect/secrets/types.tbl"),
+    include_str!("../../session/chains/shipped.yaml"),
+    include_str!("../../session/taint/common.tbl"),
     include_str!("../../url/special.txt"),
 ];
 

@@ -3,7 +3,7 @@
 use crate::action::PartKind;
 use crate::syntax::{Kind, Node};
 use crate::wire::frame::object;
-use crate::wire::request::Request;
+use crate::wire::request::{Link, Request};
 use crate::wire::{Fault, provider_tools};
 
 /// What the provider's computer use calls in a browser without having been told their names.
@@ -34,7 +34,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     for inner in fields(&node, "requests").flat_map(Node::elements) {
         one_request(inner, body, &mut request);
     }
-    Ok(request)
+    Ok(request.link())
 }
 
 /// Reads the requests of a batch, wherever it gives them in place.
@@ -74,7 +74,8 @@ fn one_request(node: &Node, source: &[u8], request: &mut Request) {
         for call in fields(said, "parts").flat_map(each).flat_map(|part| fields(part, "functionCall")) {
             let arguments = call.get("args").map(|args| args.span.of(source)).unwrap_or(b"{}");
             let arguments = String::from_utf8_lossy(arguments);
-            request.repeat(call.text("name").unwrap_or_default(), &arguments, false);
+            let (id, name) = (call.text("id").unwrap_or_default(), call.text("name").unwrap_or_default());
+            request.repeat(id, name, &arguments, false);
         }
     }
 }
@@ -130,11 +131,16 @@ fn part(node: &Node, kind: PartKind, request: &mut Request) {
             }
             "functionResponse" | "function_response" => {
                 media(&member.value, request);
+                let named = |key| member.value.text(key).unwrap_or_default();
                 let response = fields(&member.value, "response");
-                response.for_each(|response| request.say_all(PartKind::ToolResult, response));
+                request.answer(Link::new(named("id"), named("name")), |request| {
+                    response.for_each(|response| request.say_all(PartKind::ToolResult, response));
+                });
             }
             "codeExecutionResult" | "code_execution_result" | "toolResponse" | "tool_response" => {
-                request.say_all(PartKind::ToolResult, &member.value);
+                let name = if member.key.starts_with('c') { "code_execution" } else { "web_search" };
+                let value = &member.value;
+                request.call_with_result(name, "{}", |request| request.say_all(PartKind::ToolResult, value));
             }
             "inlineData" | "inline_data" | "fileData" | "file_data" => unseen(&member.value, request),
             // Signed by the provider, or a number, or a name.

@@ -6,7 +6,7 @@ use crate::action::PartKind;
 use crate::syntax::Node;
 use crate::wire::Fault;
 use crate::wire::frame::object;
-use crate::wire::request::Request;
+use crate::wire::request::{Link, Request};
 
 /// Reads a request to `/v1/responses` and what counts or compacts one.
 pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
@@ -43,7 +43,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
         Some(_) => return Err(Fault::new("request.input", "`input` is neither text nor a list of items")),
         None => {}
     }
-    Ok(request)
+    Ok(request.link())
 }
 
 fn elements<'a>(node: &'a Node, key: &str) -> &'a [Node] {
@@ -95,9 +95,13 @@ fn declare(tool: &Node, body: &[u8], request: &mut Request) {
     }
 }
 
+fn kind_of(node: &Node) -> &str {
+    node.text("type").unwrap_or("message")
+}
+
 /// One item of the input.
 fn item(node: &Node, body: &[u8], request: &mut Request) {
-    match node.text("type").unwrap_or("message") {
+    match kind_of(node) {
         "message" => {
             let kind = match node.text("role") {
                 Some("assistant") => PartKind::AssistantText,
@@ -118,20 +122,29 @@ fn item(node: &Node, body: &[u8], request: &mut Request) {
         "computer_call_output" => request.unseen("image"),
         "image_generation_call" => request.unseen("image"),
         "mcp_call" | "file_search_call" | "code_interpreter_call" => {
-            content(node, PartKind::ToolResult, request);
+            let name = match (node.text("server_label"), node.text("name")) {
+                (Some(server), Some(name)) => format!("mcp__{server}__{name}"),
+                _ => kind_of(node).strip_suffix("_call").unwrap_or_default().to_owned(),
+            };
+            let arguments = node.text("arguments").unwrap_or("{}");
+            request
+                .call_with_result(&name, arguments, |request| content(node, PartKind::ToolResult, request));
         }
         "mcp_list_tools" => request.declare("", node, body),
         kind if kind.ends_with("_output") => {
             for key in ["output", "result"] {
                 if let Some(given) = node.some(key) {
-                    content(given, PartKind::ToolResult, request);
+                    let id = node.text("call_id").or_else(|| node.text("id")).unwrap_or_default();
+                    request
+                        .answer(Link::new(id, ""), |request| content(given, PartKind::ToolResult, request));
                 }
             }
         }
         // Calls of earlier turns, and what nobody knows.
         _ => {
             if let Some((name, arguments, free)) = held::said(node, body) {
-                request.repeat(&name, &arguments, free);
+                let id = node.text("call_id").or_else(|| node.text("id")).unwrap_or_default();
+                request.repeat(id, &name, &arguments, free);
             }
             content(node, PartKind::AssistantText, request);
         }

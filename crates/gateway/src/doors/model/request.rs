@@ -108,6 +108,7 @@ impl Crossing {
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
         action.places.clone_from(&request.places);
+        action.returned.clone_from(&request.returned);
         action.effects.clone_from(&request.effects);
         action.asked = asked(endpoint, &head.method, model_of(path), &request);
         Asked { endpoint, request, action, wrong, body: sent, history }

@@ -1,0 +1,53 @@
+//! What is everybody's: paths that say nothing of where they were read. Beside it the names by which a line of text is
+//! taken for a command line.
+
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
+const COMMON: &str = include_str!("common.tbl");
+
+struct Tables {
+    paths: HashSet<&'static str>,
+    programs: HashSet<&'static str>,
+    installers: Vec<&'static str>,
+}
+
+fn tables() -> &'static Tables {
+    static TABLES: OnceLock<Tables> = OnceLock::new();
+    TABLES.get_or_init(|| {
+        let mut tables = Tables { paths: HashSet::new(), programs: HashSet::new(), installers: Vec::new() };
+        for line in COMMON.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("path") => tables.paths.extend(words),
+                Some("program") => tables.programs.extend(words),
+                Some("installer") => tables.installers.extend(words),
+                _ => {}
+            }
+        }
+        tables
+    })
+}
+
+/// Whether `path`, normalised, is a generic one.
+pub(super) fn is_common_path(path: &str) -> bool {
+    tables().paths.contains(path)
+}
+
+/// Whether `word` names a program, so that the line it begins is a command line: a name that is known, or a path.
+pub(super) fn is_program(word: &str) -> bool {
+    let name = word.rsplit(['/', '\\']).next().unwrap_or(word);
+    let name = name.strip_suffix(".exe").unwrap_or(name);
+    tables().programs.contains(name)
+        || word.starts_with("./")
+        || word.starts_with("~/")
+        || word.starts_with("/")
+}
+
+/// Whether a URL without its scheme is the published installer of a well-known tool.
+pub(in crate::session) fn is_installer(url: &str) -> bool {
+    let below = |known: &&str| {
+        url.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+    };
+    tables().installers.iter().any(below)
+}
