@@ -297,10 +297,11 @@ impl Decision {
     #[must_use]
     pub fn notice(&self, what: &str) -> String {
         let Some(reason) = self.decisive() else { return format!("[doorward] Blocked {what}.") };
-        let mut text = format!("[doorward] Blocked {what}: {} (rule {}).", reason.message, reason.rule);
-        if !reason.advice.is_empty() {
+        let (rule, message, advice) = told(reason);
+        let mut text = format!("[doorward] Blocked {what}: {message} (rule {rule}).");
+        if !advice.is_empty() {
             text.push_str(" Instead: ");
-            text.push_str(reason.advice.trim_end_matches('.'));
+            text.push_str(advice.trim_end_matches('.'));
             text.push('.');
         }
         text.push_str(" Do not retry it in this or another form.");
@@ -317,9 +318,32 @@ impl Decision {
     }
 }
 
+/// What rules begin with that speak of decoys.
+const UNTOLD: &str = "floor.canary-";
+
+/// What the agent is told of `reason`: rule, message, advice. That something is a decoy it is not told: who is after
+/// credentials would know from then on which are real. The receipt says it.
+fn told(reason: &Reason) -> (&str, &str, &str) {
+    if reason.rule.starts_with(UNTOLD) {
+        let message = "it has to do with credentials that are none of this task's business";
+        return ("floor.credential", message, "tell the user, who finds the reason under this receipt");
+    }
+    (&reason.rule, &reason.message, &reason.advice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_is_not_told_what_is_a_decoy() {
+        let mut reason = reason("floor.canary-path", Verdict::Block, 100);
+        reason.message = "the call reaches for the decoy `ssh-rsa`".into();
+        let decision = Decision::from_reasons(vec![reason], Coverage::Full, Epoch::default());
+        let notice = decision.notice("the call to `Bash`");
+        assert!(notice.contains("floor.credential") && notice.contains("tell the user"), "{notice}");
+        assert!(!["canary", "decoy", "ssh-rsa"].iter().any(|word| notice.contains(word)), "{notice}");
+    }
 
     fn reason(rule: &str, verdict: Verdict, severity: u8) -> Reason {
         Reason {

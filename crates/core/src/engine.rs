@@ -7,6 +7,7 @@ use crate::action::shell::{self, Reading};
 use crate::action::{Action, ActionKind, Effect, Flow, PartKind, Source};
 use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
+use crate::detect::canary;
 use crate::detect::destination::Crossing;
 use crate::detect::rules::{MOST_AUDITED, RuleSet};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
@@ -16,7 +17,7 @@ use crate::syntax::{self, Diagnostic};
 pub mod examples;
 
 mod floor;
-use floor::Floor;
+use floor::{Floor, Planted};
 
 mod replace;
 pub use replace::NOTICE;
@@ -43,6 +44,7 @@ pub struct Engine {
     policy: Arc<Policy>,
     home: String,
     floor: Arc<Floor>,
+    planted: Arc<Planted>,
 }
 
 /// Where this Doorward stands, so that an agent reaching for it is recognised.
@@ -80,7 +82,9 @@ impl Engine {
     /// An engine over `rules` and `policy`, for a Doorward that stands in `around`.
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, policy: Arc<Policy>, around: Surroundings) -> Self {
-        Self { rules, policy, home: around.user_home.clone(), floor: Arc::new(Floor::new(around)) }
+        let (home, floor) = (around.user_home.clone(), Arc::new(Floor::new(around)));
+        let planted = Arc::new(floor.planted(rules.canaries()));
+        Self { rules, policy, home, floor, planted }
     }
 
     /// An engine over the shipped rules and the shipped policy.
@@ -97,7 +101,8 @@ impl Engine {
     #[must_use]
     pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
         let (policy, home, floor) = (Arc::clone(&self.policy), self.home.clone(), Arc::clone(&self.floor));
-        Self { rules, policy, home, floor }
+        let planted = Arc::new(floor.planted(rules.canaries()));
+        Self { rules, policy, home, floor, planted }
     }
 
     /// The policy in force.
@@ -121,7 +126,7 @@ impl Engine {
         reasons.extend(source(action));
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         if acts(action.kind) {
-            self.floor.judge(action, effects, &readings, &mut reasons);
+            self.floor.judge(action, effects, &readings, &self.planted, &mut reasons);
         }
         let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
         replace::recall(action, facts, &mut findings);
@@ -129,8 +134,11 @@ impl Engine {
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
         let lifted = self.policy.suppressions(action, &given);
-        reasons
-            .extend(findings.iter().filter_map(|finding| Some(lifted.lift(self.reason(finding)?, finding))));
+        reasons.extend(findings.iter().filter_map(|finding| {
+            // What a decoy said is of the floor, and no policy lifts it.
+            let own = floor::content(finding);
+            own.or_else(|| Some(lifted.lift(self.reason(finding)?, finding)))
+        }));
         reasons.extend(recalled(facts));
         self.told(effects, facts, &mut reasons);
         reasons.extend(self.unread(action));
@@ -167,7 +175,8 @@ impl Engine {
     #[must_use]
     pub fn audit_text(&self, kind: PartKind, text: &str) -> Vec<Reason> {
         let findings = self.rules.text_findings(kind, text);
-        let reasons = findings.iter().filter_map(|finding| self.reason(finding));
+        let reasons =
+            findings.iter().filter_map(|finding| floor::content(finding).or_else(|| self.reason(finding)));
         reasons.map(|reason| Reason { verdict: reason.verdict.min(Verdict::Audit), ..reason }).collect()
     }
 
@@ -177,8 +186,15 @@ impl Engine {
         // Of a decision that lost reasons to the bound, only what is named is known.
         let cut = decision.reasons.len() >= MOST_REASONS;
         let named = |part: usize| decision.reasons.iter().any(|reason| reason.part == Some(part));
-        let fresh =
-            |part: &usize| facts.remembered.get(*part).is_none_or(Option::is_none) && (!cut || named(*part));
+        // What a decoy said is no business of anybody's, however often it comes again.
+        let planted = |part: usize| {
+            decision.reasons.iter().any(|reason| reason.part == Some(part) && reason.rule == canary::CONTENT)
+        };
+        let fresh = |part: &usize| {
+            facts.remembered.get(*part).is_none_or(Option::is_none)
+                && (!cut || named(*part))
+                && !planted(*part)
+        };
         let parts = (0..action.parts.len()).filter(fresh);
         let about = |part: usize| {
             let reasons = decision.reasons.iter().filter(move |reason| reason.part == Some(part));

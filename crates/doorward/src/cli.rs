@@ -52,6 +52,8 @@ pub enum Command {
     Rules(RulesArgs),
     /// Register secrets, which are kept as keyed hashes and found wherever they cross
     Secrets(SecretsArgs),
+    /// Plant decoys that look like credentials, and see who touches them
+    Canary(CanaryArgs),
     /// Say the examples of detection rules in other ways, and see which are missed
     Fuzz(FuzzArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
@@ -122,6 +124,67 @@ pub enum SecretsCommand {
         /// Its name
         #[arg(value_name = "NAME")]
         name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CanaryArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: CanaryCommand,
+}
+
+/// What to do with decoys.
+#[derive(Debug, Subcommand)]
+pub enum CanaryCommand {
+    /// Plant decoys where nobody has a reason to look and no program loads them
+    Plant {
+        /// Only these kinds; their folders are made where there are none [default: all whose folder is there]
+        #[arg(value_name = "KIND")]
+        kinds: Vec<String>,
+        /// At the very place where programs look for such a file: they will load it as their own
+        #[arg(long)]
+        classic: bool,
+        /// The directory to plant in, instead of the user's home
+        #[arg(long = "where", value_name = "DIR")]
+        place: Option<PathBuf>,
+        /// Say what would be planted
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Every decoy: when it was planted, what it is called, where it lies
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Which are missing, changed, or have been read since. Exit status 1 if any is
+    Check {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take decoys away whose file still says what was planted, and the folders that were made for them
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["names", "all"])))]
+    Remove {
+        /// Their names or paths
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// Of a file that says something else by now: forget the decoy, leave the file
+        #[arg(long)]
+        forget: bool,
+        /// Say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -1,5 +1,7 @@
 //! `doorward`: the firewall for AI agents. Parse, settle the configuration, run one command.
 
+mod canaries;
+
 mod classifier;
 
 mod cli;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Canary(ref command) => commands::canary::run(&cli, command),
         Command::Secrets(ref command) => commands::secrets::run(&cli, command),
         Command::Fuzz(ref command) => commands::fuzz::run(&cli, command),
         Command::Rules(ref command) => commands::rules::run(&cli, command),

@@ -9,7 +9,7 @@ use doorward_core::syntax::{Diagnostic, Source, Span};
 
 use crate::detection::Detection;
 use crate::terminal::Faults;
-use crate::{policies, registries, secrets};
+use crate::{canaries, policies, registries, secrets};
 
 /// Most files of rules.
 const MOST: usize = 256;
@@ -31,6 +31,8 @@ pub struct GatheredRules {
     faults: Vec<(String, String)>,
     /// The home and what it keeps of registered secrets, if it has any.
     secrets: Option<(PathBuf, String)>,
+    /// The same of planted decoys.
+    canaries: Option<(PathBuf, String)>,
     /// What was read: to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -57,11 +59,16 @@ impl RuleFiles {
     /// files, and those that begin with a dot, are no rules. Without a folder there are none.
     pub fn read(&self) -> GatheredRules {
         let kept = secrets::file(&self.home);
-        let files = vec![self.folder.clone(), kept.clone()];
+        let planted = self.home.join("canaries.sealed");
+        let files = vec![self.folder.clone(), kept.clone(), planted.clone()];
         let mut gathered = GatheredRules { files, ..GatheredRules::default() };
         match secrets::text(&self.home) {
             Ok(text) => gathered.secrets = text.map(|text| (self.home.clone(), text)),
             Err(error) => gathered.fault(&kept, format!("cannot be read: {error}")),
+        }
+        match canaries::text(&self.home) {
+            Ok(text) => gathered.canaries = text.map(|text| (self.home.clone(), text)),
+            Err(error) => gathered.fault(&planted, error),
         }
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -143,6 +150,15 @@ impl GatheredRules {
                 Ok(registered) => known = known.with_registered(registered),
                 Err(found) => {
                     let origin = secrets::file(home).display().to_string();
+                    faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
+                }
+            }
+        }
+        if let Some((home, text)) = &self.canaries {
+            match canaries::canaries(home, text) {
+                Ok(planted) => known = known.with_canaries(planted),
+                Err(found) => {
+                    let origin = home.join("canaries.sealed").display().to_string();
                     faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
                 }
             }

@@ -7,6 +7,7 @@
 //! operator.token              the credential of people, for the control listener
 //! agents/NAME.token           one credential per agent, for the data listener
 //! secrets.json  secrets.key   keyed hashes of registered secrets, and their key
+//! canaries.sealed             which decoys are planted, encrypted with the store's key; hashed with the secrets'
 //! kill                        if it is there, traffic stops
 //! lock  lock.pid              one process at a time
 //! ```
@@ -236,13 +237,18 @@ impl Home {
         read_or_create_secret(&self.store_key_file(), in_use, &db)
     }
 
-    /// The key that registered secrets are hashed with, created on first use.
+    /// The key that registered secrets and the content of decoys are hashed with, created on first use.
     ///
     /// # Errors
     /// As [`Self::ledger_seed`], with what is kept of the secrets in the place of the log.
     pub fn secrets_key(&self) -> Result<Secret32, StoreError> {
-        let kept = self.secrets_file();
-        read_or_create_secret(&self.secrets_key_file(), kept.exists(), &kept)
+        let kept = [self.secrets_file(), self.canaries_file()];
+        let in_use = kept.iter().find(|file| file.exists());
+        read_or_create_secret(
+            &self.secrets_key_file(),
+            in_use.is_some(),
+            in_use.unwrap_or(&self.secrets_file()),
+        )
     }
 
     /// Takes the file of registered secrets for one who changes it, until what is returned is dropped.

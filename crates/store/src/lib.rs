@@ -32,6 +32,7 @@ mod reader;
 mod record;
 mod schema;
 mod seal;
+mod sealed;
 mod secret;
 mod store;
 mod worker;

@@ -25,6 +25,7 @@ pub(crate) enum Column {
     Memo,
     Counter,
     Owed,
+    Canaries,
 }
 
 impl Column {
@@ -38,6 +39,7 @@ impl Column {
             Self::Memo => "memos.body",
             Self::Counter => "counters.body",
             Self::Owed => "owed.body",
+            Self::Canaries => "file.canaries",
         }
     }
 }

@@ -6,6 +6,8 @@
 
 use crate::syntax::Span;
 
+pub mod canary;
+
 pub mod destination;
 
 pub mod glob;

@@ -5,7 +5,13 @@ use super::{Surroundings, reason};
 use crate::action::shell::Reading;
 use crate::action::{Action, Capability, Effect, PartKind, Target};
 use crate::decision::{Layer, Reason, Verdict};
+use crate::detect::canary::Place;
 use crate::syntax::json;
+
+mod along;
+
+mod canary;
+pub(super) use canary::{Planted, content};
 
 mod client;
 
@@ -16,6 +22,9 @@ mod control;
 mod home;
 
 mod process;
+
+mod spelling;
+use spelling::Spelling;
 
 mod tools;
 
@@ -55,15 +64,22 @@ impl Floor {
         }
     }
 
+    /// The decoys at `places`, as this floor compares them.
+    pub(super) fn planted(&self, places: &[Place]) -> Planted {
+        Planted::new(places, &Spelling::new(&self.around))
+    }
+
     /// Adds the floor's reasons.
     pub(super) fn judge(
         &self,
         action: &Action,
         effects: &[Effect],
         readings: &[(usize, Reading)],
+        planted: &Planted,
         out: &mut Vec<Reason>,
     ) {
         let case = Case::new(action, effects, readings);
+        out.extend(planted.touched(&case));
         if self.home.is_touched(&case) {
             let message = "the call reaches for Doorward's own files";
             out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));

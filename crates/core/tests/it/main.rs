@@ -9,6 +9,7 @@
 )]
 
 mod attack_patterns;
+mod canaries;
 mod destinations;
 mod engine_floor;
 mod engine_judging;

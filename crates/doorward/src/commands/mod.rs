@@ -2,6 +2,8 @@
 
 pub mod allow;
 
+pub mod canary;
+
 pub mod demo;
 
 pub mod fuzz;

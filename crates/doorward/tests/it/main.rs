@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod allow;
+mod canary;
 #[cfg(test)]
 mod classifier;
 #[cfg(test)]

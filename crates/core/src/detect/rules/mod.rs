@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::action::{Action, AssetClass, Capability, Door, Effect, PartKind, Target};
 use crate::detect::Finding;
+use crate::detect::canary::{Canaries, Place};
 use crate::detect::destination::{Deed, Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::detect::injection::classifier::Classifier;
@@ -184,6 +185,12 @@ impl RuleSet {
     #[must_use]
     pub const fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    /// The decoys that are planted.
+    #[must_use]
+    pub fn canaries(&self) -> &[Place] {
+        self.texts.canaries().map(Canaries::places).unwrap_or_default()
     }
 
     /// The rules, in the order of their sources.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::expression::Expression;
 use crate::action::PartKind;
+use crate::detect::canary::Canaries;
 use crate::detect::normalize::{Hidden, Normalized, normalize};
 use crate::detect::secrets::entropy::Limits;
 use crate::detect::secrets::{self, Owner, Secrets};
@@ -135,7 +136,12 @@ impl Texts {
         self.words.iter().map(String::as_str)
     }
 
-    /// What tells the registered secrets from others.
+    /// The decoys that are planted, if credentials are looked for at all.
+    pub(super) fn canaries(&self) -> Option<&Canaries> {
+        self.secrets.as_ref().map(Secrets::canaries)
+    }
+
+    /// What tells the registered secrets and the decoys from others.
     pub(super) fn registered(&self) -> Option<String> {
         self.secrets.as_ref().and_then(Secrets::fingerprint)
     }
@@ -214,9 +220,8 @@ impl Texts {
             ControlFlow::Continue(())
         });
         // What the operator registered is looked for wherever it may stand.
-        if all.is_none()
-            && let Some(secret) = self.secrets.as_ref().and_then(|all| all.registered(&text.text))
-        {
+        let elsewhere = self.secrets.iter().filter(|_| all.is_none());
+        for secret in elsewhere.flat_map(|all| all.known(&text.text)) {
             let span = if spans { text.original(secret.start, secret.end) } else { Span::default() };
             seen.put_secret(secret, span);
         }

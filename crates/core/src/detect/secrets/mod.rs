@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::action::PartKind;
 use crate::detect::Finding;
+use crate::detect::canary::{self, Canaries};
 use crate::detect::rules::MOST_AUDITED;
 use crate::syntax::Span;
 
@@ -30,7 +31,7 @@ mod numbers;
 mod phrase;
 
 pub mod registered;
-use registered::Registered;
+use registered::{Hit, Registered};
 
 mod table;
 use table::Place;
@@ -63,6 +64,9 @@ const PASSWORD: u8 = 65;
 
 /// What of a rule's id stands behind `secret.` where a registered secret was found.
 pub(crate) const REGISTERED: &str = "registered";
+
+/// The id under which the content of a decoy is found.
+pub(crate) const CANARY: &str = "canary";
 
 /// What a literal stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,7 +189,20 @@ const fn leaves(kind: PartKind) -> bool {
 /// never named.
 ///
 /// A call that sends something is no leak of what it only looks like, but of what was registered it is one.
+///
+/// The content of a decoy has no business anywhere: nobody could know it without having read it.
 pub(crate) fn finding(seen: &Seen, (kind, sent): (PartKind, bool), index: usize, span: Span) -> Finding {
+    if seen.id == CANARY {
+        return Finding {
+            rule: canary::CONTENT.to_owned(),
+            category: "canary".to_owned(),
+            severity: 100,
+            part: Some(index),
+            span,
+            message: seen.description.clone().into_owned(),
+            advice: String::new(),
+        };
+    }
     let checked = if seen.checked { " (its checksum fits)" } else { "" };
     let leaves = leaves(kind) || sent && seen.id == REGISTERED;
     Finding {
@@ -235,6 +252,7 @@ pub struct Secrets {
     types: Vec<Type>,
     services: HashSet<&'static str>,
     registered: Registered,
+    canaries: Canaries,
     limits: entropy::Limits,
     limits_of: HashMap<String, entropy::Limits>,
 }
@@ -247,6 +265,7 @@ impl Secrets {
             types: table::types(),
             services: table::services().collect(),
             registered: Registered::default(),
+            canaries: Canaries::default(),
             limits: entropy::Limits::default(),
             limits_of: HashMap::new(),
         }
@@ -258,23 +277,47 @@ impl Secrets {
         Self { registered, ..self }
     }
 
+    /// The same, finding what `canaries` say too.
+    #[must_use]
+    pub fn with_canaries(self, canaries: Canaries) -> Self {
+        Self { canaries, ..self }
+    }
+
+    /// The decoys that are planted.
+    #[must_use]
+    pub const fn canaries(&self) -> &Canaries {
+        &self.canaries
+    }
+
     /// The same, with what an operator set about entropy: for all, and instead of that for some agents.
     #[must_use]
     pub fn with_limits(self, limits: entropy::Limits, limits_of: HashMap<String, entropy::Limits>) -> Self {
         Self { limits, limits_of, ..self }
     }
 
-    /// The first registered secret in `text`.
-    pub(crate) fn registered(&self, text: &str) -> Option<Seen> {
-        let hit = self.registered.find(text)?;
-        let description = registered::description(&hit.name);
-        let (start, end) = (hit.start, hit.end);
-        Some(Seen { id: REGISTERED, description, severity: 95, checked: false, start, end })
+    /// What `text` holds of what is known by its hashes alone: the first piece of a decoy, the first registered secret.
+    pub(crate) fn known(&self, text: &str) -> impl Iterator<Item = Seen> {
+        let seen = |id, description, severity, hit: Hit| {
+            let (start, end) = (hit.start, hit.end);
+            Seen { id, description, severity, checked: false, start, end }
+        };
+        let planted = self.canaries.contents().find(text).map(|hit| {
+            let description = format!("the content of the decoy `{}`", hit.name);
+            seen(CANARY, Cow::Owned(description), 100, hit)
+        });
+        let registered = self
+            .registered
+            .find(text)
+            .map(|hit| seen(REGISTERED, registered::description(&hit.name), 95, hit));
+        planted.into_iter().chain(registered)
     }
 
-    /// What tells the registered secrets from others; `None` if there is none.
+    /// What tells the registered secrets and the decoys from others; `None` if there is none.
     pub(crate) fn fingerprint(&self) -> Option<String> {
-        (!self.registered.is_empty()).then(|| self.registered.fingerprint())
+        let registered = (!self.registered.is_empty()).then(|| self.registered.fingerprint());
+        let planted = (!self.canaries.is_empty()).then(|| format!("decoys\n{}", self.canaries.fingerprint()));
+        (registered.is_some() || planted.is_some())
+            .then(|| [registered, planted].into_iter().flatten().collect())
     }
 
     /// How many secrets are registered.
@@ -441,7 +484,7 @@ impl<'a> Scan<'a> {
             self.phrase();
         }
         found.layers.append(&mut self.layers);
-        self.seen.extend(self.secrets.registered(self.text));
+        self.seen.extend(self.secrets.known(self.text));
         self.seen.sort_by_key(|seen| (std::cmp::Reverse(seen.severity), seen.start));
         // What stands in something stronger is not told again.
         for seen in self.seen {

@@ -199,7 +199,7 @@ impl Registered {
     }
 
     /// What tells this set from others: of each form its name and hash.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(in crate::detect) fn fingerprint(&self) -> String {
         let tables = [&self.plain, &self.bare].into_iter().flat_map(|table| table.forms.values().flatten());
         let mut all: Vec<String> =
             tables.map(|(form, name)| format!("{name} {}\n", hexadecimal(&form.mac))).collect();

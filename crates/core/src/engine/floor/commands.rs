@@ -10,7 +10,7 @@ const HARMLESS: [&str; 7] = ["help", "version", "--help", "-h", "--version", "-V
 
 /// Verbs an agent has no business with, wherever they stand. After our program's name at the front of a
 /// command every verb that is not harmless is treated the same.
-const ADMIN: [&str; 16] = [
+const ADMIN: [&str; 18] = [
     "kill",
     "resume",
     "init",
@@ -24,8 +24,10 @@ const ADMIN: [&str; 16] = [
     "key",
     "keys",
     "agents",
+    "canary",
     "config",
     "console",
+    "forensics",
     "uninstall",
 ];
 
