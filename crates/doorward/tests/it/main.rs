@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod allow;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod classifier;
