@@ -277,12 +277,18 @@ fn what_a_decoy_says_leaves_in_no_request() {
         )
     };
     eventually("the planting", || post(&at, &body(&format!("it says {secret}"))).status == 403);
-    for text in
-        [format!("{secret}\n"), secret.chars().rev().collect(), format!("{}\n{}", &secret[..9], &secret[9..])]
-    {
+    for text in [
+        format!("{secret}\n"),
+        secret.chars().rev().collect(),
+        format!("{}\n{}", secret.get(..9).unwrap(), secret.get(9..).unwrap()),
+    ] {
         let reply = post(&at, &body(&text));
         assert_eq!(reply.status, 403, "{}", reply.body);
-        assert!(!reply.body.contains("decoy") && !reply.body.contains(&secret[..12]), "{}", reply.body);
+        assert!(
+            !reply.body.contains("decoy") && !reply.body.contains(secret.get(..12).unwrap()),
+            "{}",
+            reply.body
+        );
         let receipt =
             receipts(&user).into_iter().rev().find(|receipt| receipt["kind"] == "decision").unwrap();
         assert_eq!(receipt["decision"]["reasons"][0]["rule"], "floor.canary-content", "{receipt}");
