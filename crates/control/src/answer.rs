@@ -131,11 +131,15 @@ fn stops(stops: &Stops) -> Vec<u8> {
         .agents
         .iter()
         .fold(Object::new(), |object, (agent, why)| object.raw(agent.as_str(), &stop(why)));
+    let sessions = stops
+        .sessions
+        .iter()
+        .fold(Object::new(), |object, (session, why)| object.raw(session.as_str(), &stop(why)));
     let all = stops.all.as_ref().map_or_else(|| b"null".to_vec(), stop);
-    Object::new().raw("all", &all).raw("agents", &agents.end()).end()
+    Object::new().raw("all", &all).raw("agents", &agents.end()).raw("sessions", &sessions.end()).end()
 }
 
-fn stop(stop: &Stop) -> Vec<u8> {
+pub(crate) fn stop(stop: &Stop) -> Vec<u8> {
     Object::new().text("by", &stop.by).text("reason", &stop.reason).number("since", stop.since).end()
 }
 

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use doorward_core::session::Millis;
 use doorward_store::{KillSet, Scope};
 
+use crate::sessions::{SessionAct, SessionStatus, Sessions};
+
 /// Who acts: the holder of the credential, which is as much as can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approver {
@@ -135,6 +137,12 @@ pub trait Desk: Send + Sync + 'static {
         limit: usize,
         before: Option<String>,
     ) -> impl Future<Output = Result<Vec<Bytes>, Fault>> + Send;
+
+    /// All sessions.
+    fn sessions(&self) -> impl Future<Output = Result<Sessions, Fault>> + Send;
+
+    /// Does `act` to a session and returns what is known of it then.
+    fn session(&self, act: SessionAct) -> impl Future<Output = Result<SessionStatus, Fault>> + Send;
 
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;

@@ -1,12 +1,13 @@
 //! What a request that was let in is answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use doorward_core::routes::RouteId;
+use doorward_core::session::Millis;
 use doorward_core::syntax::{Node, json};
-use doorward_store::{AgentName, KillSet, Scope};
+use doorward_store::{AgentName, KillSet, Scope, SessionName};
 use http::header;
 use http::{Request, StatusCode, request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use crate::answer::{self, Answer, Object};
 use crate::desk::{Act, Approver, Desk, Fault, FaultKind};
 use crate::gate::Gate;
+use crate::sessions::{self, session_json, sessions_json};
 
 /// Most bytes of a request body.
 const MAX_BODY: usize = 16 * 1024;
@@ -58,6 +60,7 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Resume => act(&shared, &parts, body, Verb::Resume).await,
         RouteId::Status => status(&*shared.desk).await,
         RouteId::Receipts => receipts(&*shared.desk, &parts).await,
+        RouteId::Sessions => sessions(&shared, &parts, body).await,
         RouteId::Receipt => receipt(&*shared.desk, entry.matched.id.unwrap_or_default()).await,
         // Of the other listener: the table does not give them here.
         RouteId::Anthropic | RouteId::Openai | RouteId::Gemini | RouteId::Upstream => Err(no_such_route()),
@@ -83,6 +86,25 @@ async fn receipts<D: Desk>(desk: &D, parts: &request::Parts) -> Result<Answer, F
     let (limit, before) = page(parts.uri.query().unwrap_or_default())?;
     let receipts = desk.receipts(limit, before).await?;
     Ok(answer::ok(Object::new().array("receipts", receipts)))
+}
+
+async fn sessions<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    if parts.method == http::Method::GET {
+        return Ok(answer::ok_raw(&sessions_json(&shared.desk.sessions().await?)));
+    }
+    let body = match json_body(shared, parts, body).await {
+        Ok(body) => body,
+        Err(answer) => return Ok(*answer),
+    };
+    let act = sessions::act(&body, &shared.approver, now())?;
+    // In a task of its own: an act that has begun is finished, even if the person hangs up.
+    let desk = Arc::clone(&shared.desk);
+    let done = tokio::spawn(async move { desk.session(act).await }).await.unwrap_or_else(|_| Err(failed()));
+    Ok(answer::ok_raw(&session_json(&done?)))
 }
 
 async fn receipt<D: Desk>(desk: &D, id: &str) -> Result<Answer, Fault> {
@@ -137,23 +159,7 @@ async fn act<D: Desk>(
     body: Incoming,
     verb: Verb,
 ) -> Result<Answer, Fault> {
-    // A form on a web page cannot send this type without asking first.
-    let is_json = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
-        let advice = "send 'Content-Type: application/json'";
-        return Ok(answer::error(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "not_json",
-            "the body must be JSON",
-            advice,
-        ));
-    }
-    let body = match read(body, shared.timeout).await {
+    let body = match json_body(shared, parts, body).await {
         Ok(body) => body,
         Err(answer) => return Ok(*answer),
     };
@@ -169,17 +175,44 @@ async fn act<D: Desk>(
         }
     })
     .await
-    .unwrap_or_else(|_| {
-        Err(Fault {
-            kind: FaultKind::Failed,
-            code: "internal",
-            message: "doorward failed while doing this; part of it may be done".into(),
-            advice: "look at GET /v1/status; to stop everything at once, create the file DOORWARD_HOME/kill"
-                .into(),
-        })
-    });
+    .unwrap_or_else(|_| Err(failed()));
     let set = done?;
     Ok(answer::acted(&set, &shared.approver))
+}
+
+fn failed() -> Fault {
+    Fault {
+        kind: FaultKind::Failed,
+        code: "internal",
+        message: "doorward failed while doing this; part of it may be done".into(),
+        advice: "look at GET /v1/status; to stop everything at once, create the file DOORWARD_HOME/kill"
+            .into(),
+    }
+}
+
+/// The body of an act, which must say that it is JSON: a form on a web page cannot send this type without asking
+/// first.
+async fn json_body<D>(
+    shared: &Shared<D>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Bytes, Box<Answer>> {
+    let is_json = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        let (status, advice) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send 'Content-Type: application/json'");
+        return Err(Box::new(answer::error(status, "not_json", "the body must be JSON", advice)));
+    }
+    read(body, shared.timeout).await
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
 async fn read(body: Incoming, timeout: Duration) -> Result<Bytes, Box<Answer>> {
@@ -194,25 +227,32 @@ async fn read(body: Incoming, timeout: Duration) -> Result<Bytes, Box<Answer>> {
     }
 }
 
-/// `{"agent": NAME or null, "reason": TEXT}`, both optional. Nothing unknown: a misspelt `agent` would
+/// `{"agent": NAME or null, "session": NAME or null, "reason": TEXT}`, all optional. Nothing unknown: a misspelt `agent` would
 /// otherwise act on everything.
 fn wish(body: &[u8]) -> Result<(Scope, String), Fault> {
-    let example = r#"send {"agent": "NAME", "reason": "WHY"}; without agent it is about all of them"#;
+    let example = r#"send {"agent": "NAME", "reason": "WHY"}, or "session" in the place of "agent"; without both it is about all"#;
     let bad = |message: String| bad_request("bad_body", message, example);
     let node = json::parse(body).map_err(|fault| bad(format!("the body is not strict JSON: {fault}")))?;
     if !node.is_object() {
         return Err(bad(format!("the body must be an object, not {}", node.kind_name())));
     }
-    if let Some(unknown) = node.members().iter().find(|member| !matches!(&*member.key, "agent" | "reason")) {
+    if let Some(unknown) =
+        node.members().iter().find(|member| !matches!(&*member.key, "agent" | "session" | "reason"))
+    {
         let key: String = unknown.key.chars().take(40).collect();
         return Err(bad(format!("the body has an unknown member {key:?}")));
     }
-    let scope = match node.some("agent") {
-        None => Scope::All,
-        Some(agent) => {
+    let scope = match (node.some("agent"), node.some("session")) {
+        (None, None) => Scope::All,
+        (Some(agent), None) => {
             let name = agent.as_str().ok_or_else(|| bad("agent must be text or null".into()))?;
             Scope::Agent(AgentName::new(name).map_err(|error| bad(error.to_string()))?)
         }
+        (None, Some(session)) => {
+            let name = session.as_str().ok_or_else(|| bad("session must be text or null".into()))?;
+            Scope::Session(SessionName::new(name).map_err(|error| bad(error.to_string()))?)
+        }
+        (Some(_), Some(_)) => return Err(bad("it is about an agent or about a session, not both".into())),
     };
     let reason = node.some("reason").map_or(Ok(""), |reason| {
         words(reason)
@@ -237,6 +277,8 @@ mod tests {
     #[test]
     fn a_wish_is_read_strictly() {
         let agent = Scope::Agent(AgentName::new("alice").unwrap());
+        let session = Scope::Session(SessionName::new("alice/x").unwrap());
+        assert_eq!(wish(br#"{"session":"alice/x"}"#), Ok((session, String::new())));
         assert_eq!(wish(br#"{}"#), Ok((Scope::All, String::new())));
         assert_eq!(wish(br#"{"agent":null,"reason":null}"#), Ok((Scope::All, String::new())));
         assert_eq!(wish(br#"{"reason":"loops","agent":"alice"}"#), Ok((agent, "loops".into())));
@@ -251,6 +293,8 @@ mod tests {
             "{\"agnet\":\"alice\"}",
             "{\"agent\":\"alice\",\"agent\":null}",
             "{\"agent\":\"../x\"}",
+            "{\"session\":\"alice\"}",
+            "{\"session\":\"alice/x\",\"agent\":\"alice\"}",
             "{\"reason\":7}",
             "{\"reason\":\"a\\nb\"}",
             "{\"reason\":\"\\ud800\"}",

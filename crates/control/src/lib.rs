@@ -17,7 +17,9 @@ mod desk;
 mod gate;
 mod handle;
 mod serve;
+mod sessions;
 
 pub use answer::acted_json;
 pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Status};
 pub use serve::{Settings, serve};
+pub use sessions::{SessionAct, SessionStatus, SessionWish, Sessions, session_json, sessions_json};

@@ -11,7 +11,7 @@ use crate::detect::canary;
 use crate::detect::destination::Crossing;
 use crate::detect::rules::{MOST_AUDITED, RuleSet};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
-use crate::session::{Facts, Kill, Remembered};
+use crate::session::{Facts, Kill, Remembered, SessionMode};
 use crate::syntax::{self, Diagnostic};
 
 pub mod examples;
@@ -120,6 +120,9 @@ impl Engine {
     /// Judges `action` with what is known. Pure: the same arguments give the same decision.
     #[must_use]
     pub fn decide(&self, action: &Action, facts: &Facts) -> Decision {
+        if facts.standing.mode == SessionMode::Off {
+            return unjudged(facts);
+        }
         let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
         let mut reasons = Vec::new();
         reasons.extend(fault(action));
@@ -144,6 +147,7 @@ impl Engine {
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);
+        reasons.extend(corrected(&reasons, facts));
         let (duties, replaced) = match self.policy.profile() {
             Profile::Strict => replace::duties(action, facts, &findings, &mut reasons),
             Profile::Balanced => Default::default(),
@@ -342,9 +346,34 @@ fn plainly(reading: &Reading) -> String {
     out
 }
 
+/// What is said of an action whose session a person has switched off: that nothing was looked at.
+fn unjudged(facts: &Facts) -> Decision {
+    let coverage = Coverage::None("the session's mode is off".to_owned());
+    Decision::from_reasons(killed(facts.kill).into_iter().collect(), coverage, facts.epoch)
+}
+
+/// In a session that corrects nobody is asked: the agent is told at once what to do instead.
+fn corrected(reasons: &[Reason], facts: &Facts) -> Option<Reason> {
+    let strongest = reasons.iter().max_by_key(|reason| (reason.verdict, reason.severity))?;
+    if facts.standing.mode != SessionMode::Correct || strongest.verdict != Verdict::Ask {
+        return None;
+    }
+    let advice = match strongest.advice.as_str() {
+        "" => "leave it out, or do it in a way that needs nobody's consent",
+        advice => advice,
+    };
+    let message = format!("{}; in this session nobody is asked", strongest.message);
+    Some(reason("session.correct", Layer::Session, Verdict::Block, strongest.severity, message, advice))
+}
+
 fn killed(kill: Kill) -> Option<Reason> {
     let (message, advice) = match kill {
         Kill::Running => return None,
+        Kill::Session => ("a person has stopped this session", "wait until a person resumes it"),
+        Kill::Frozen => (
+            "Doorward has frozen a session of this agent, and those that began later",
+            "wait until a person has looked at it and resumes it",
+        ),
         Kill::Agent => ("a person has stopped this agent", "wait until a person resumes it"),
         Kill::All => ("a person has stopped all traffic", "wait until a person resumes it"),
     };

@@ -52,6 +52,8 @@ pub enum RouteId {
     Receipts,
     /// One receipt.
     Receipt,
+    /// Sessions, and what is done to one.
+    Sessions,
 }
 
 /// One line of the table.
@@ -106,6 +108,7 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Status, Principal::Operator, &["GET"], "/v1/status"),
     control(RouteId::Receipts, Principal::Operator, &["GET"], "/v1/receipts"),
     control(RouteId::Receipt, Principal::Operator, &["GET"], "/v1/receipts/{id}"),
+    control(RouteId::Sessions, Principal::Operator, &["GET", "POST"], "/v1/sessions"),
 ];
 
 /// A route and what its pattern captured, as slices of the path.

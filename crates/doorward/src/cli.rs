@@ -58,11 +58,13 @@ pub enum Command {
     Fuzz(FuzzArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
     Allow(AllowArgs),
+    /// Sessions: their terms, and what a person lets them do
+    Session(SessionArgs),
     /// What the running process does, and whether all is well
     Status(StatusArgs),
-    /// Stop everything, or one agent
+    /// Stop everything, one agent, or one session
     Kill(ScopeArgs),
-    /// Let everything, or one agent, run again
+    /// Let everything, one agent, or one session run again
     Resume(ScopeArgs),
 }
 
@@ -124,6 +126,121 @@ pub enum SecretsCommand {
         /// Its name
         #[arg(value_name = "NAME")]
         name: String,
+    },
+}
+
+/// Sessions. A session is named AGENT/ID.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SessionCommand,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// Begin a session on terms, and say how a client names it
+    Init {
+        /// Whose
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        agent: String,
+        /// Its id [default: a fresh one]
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+        /// What it is about
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        task: String,
+        /// `enforce`, `correct`, `observe` or `off`
+        #[arg(long, value_name = "MODE", default_value = "enforce")]
+        mode: String,
+        /// What it may do: `repo_read`, `repo_write`, `env_read`, `outbound_network`, `config_write`
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<String>,
+        /// When its grants end: in 2h, 7d, or with a day, 2026-11-28
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// All sessions, the one used last first
+    List {
+        /// Only this agent's
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// One session
+    Show {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let it do something
+    Grant {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// What: `repo_read`, `repo_write`, `env_read`, `outbound_network`, `config_write`
+        #[arg(value_name = "GRANT")]
+        grant: String,
+        /// When that ends: in 2h, 7d, or with a day, 2026-11-28 [default: when it is revoked]
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a grant back
+    Revoke {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// What
+        #[arg(value_name = "GRANT")]
+        grant: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enforce more or less of what is decided
+    Mode {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// `enforce`; `correct`: blocks with advice what would be asked; `observe`: alters nothing; `off`: looks at nothing
+        #[arg(value_name = "MODE")]
+        mode: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget what it has done so far; its terms stay
+    Clear {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop it; `doorward resume --session` lets it run again
+    Kill {
+        /// Which
+        #[arg(value_name = "AGENT/ID")]
+        session: String,
+        /// Why, for the receipt
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// What is stopped now, as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -506,11 +623,14 @@ pub enum ReceiptsCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("scope").required(true).args(["agent", "all"])))]
+#[command(group(clap::ArgGroup::new("scope").required(true).args(["agent", "session", "all"])))]
 pub struct ScopeArgs {
-    /// One agent
+    /// One agent, with all its sessions
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
+    /// One session, as `doorward session list` names it
+    #[arg(long, value_name = "AGENT/ID")]
+    pub session: Option<String>,
     /// Everything
     #[arg(long)]
     pub all: bool,

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use doorward_control::{Act, Fault, FaultKind, Status};
-use doorward_core::session::Millis;
+use doorward_control::{Act, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Status};
+use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
+use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_ledger::{LogError, View};
 use doorward_store::{Home, KillSet, Scope, Stop};
 
@@ -71,6 +72,7 @@ impl Desk {
         let target = match &act.scope {
             Scope::All => "all".to_owned(),
             Scope::Agent(agent) => agent.as_str().to_owned(),
+            Scope::Session(session) => session.as_str().to_owned(),
         };
         let by = act.approver.as_str().to_owned();
         let done = if event == "kill" {
@@ -90,6 +92,34 @@ impl Desk {
             advice: String::new(),
         })
     }
+}
+
+/// What there is to tell of all sessions.
+pub fn statuses(known: &sessions::Sessions, kill: &KillSet) -> Sessions {
+    let (views, dropped) = known.views();
+    let sessions = views.into_iter().map(|view| session_status(view, kill)).collect();
+    Sessions { sessions, dropped }
+}
+
+/// What there is to tell of a session.
+fn session_status(view: SessionView, kill: &KillSet) -> SessionStatus {
+    let SessionView { record, actions, blocked, pending } = view;
+    let stopped = kill.stop(record.name.as_str()).cloned();
+    SessionStatus { record, actions: (actions, blocked, pending), stopped }
+}
+
+fn not_done(why: NotDone) -> Fault {
+    let (kind, code, advice) = match &why {
+        NotDone::Unknown(_) => {
+            (FaultKind::NotFound, "no_such_session", "`doorward session list` shows those there are")
+        }
+        NotDone::Exists(_) => {
+            (FaultKind::Conflict, "session_exists", "change its terms, or leave the id out for a fresh one")
+        }
+        NotDone::NotGranted(..) => (FaultKind::Conflict, "not_granted", ""),
+        NotDone::Unkept(_) | NotDone::Failed(_) => (FaultKind::Failed, "store_failed", ""),
+    };
+    Fault { kind, code, message: why.to_string(), advice: advice.into() }
 }
 
 impl doorward_control::Desk for Desk {
@@ -134,6 +164,29 @@ impl doorward_control::Desk for Desk {
                 .collect(),
             kill: self.gateway.store().signals().kill_set(),
         })
+    }
+
+    async fn sessions(&self) -> Result<Sessions, Fault> {
+        Ok(statuses(self.gateway.sessions(), &self.gateway.store().signals().kill_set()))
+    }
+
+    async fn session(&self, act: SessionAct) -> Result<SessionStatus, Fault> {
+        let SessionAct { name, wish, approver } = act;
+        let act = match wish {
+            SessionWish::Init(task, Terms { mode, grants }) => sessions::Act::Begin { task, mode, grants },
+            SessionWish::Grant(granted) => sessions::Act::Grant(granted),
+            SessionWish::Revoke(grant) => sessions::Act::Revoke(grant),
+            SessionWish::Mode(mode) => sessions::Act::Mode(mode),
+            SessionWish::Clear => sessions::Act::Clear,
+        };
+        let (event, words) = (act.event(), act.words());
+        let record = self.gateway.sessions().act(&name, act, now()).await.map_err(not_done)?;
+        let recorded = self.gateway.recorder().control(event, approver.as_str(), name.as_str(), &words).await;
+        if let Err(error) = recorded {
+            tracing::error!(%error, event, "an act could not be recorded");
+        }
+        let stopped = self.gateway.store().signals().kill_set().stop(name.as_str()).cloned();
+        Ok(SessionStatus { record, actions: (0, 0, 0), stopped })
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -2,6 +2,8 @@
 
 mod canaries;
 
+mod alone;
+
 mod classifier;
 
 mod cli;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Rules(ref command) => commands::rules::run(&cli, command),
         Command::Allow(ref command) => commands::allow::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),
+        Command::Session(ref command) => commands::session::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

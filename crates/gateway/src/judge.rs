@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use doorward_core::decision::{Duty, Epoch, Layer};
 use doorward_core::policy::Profile;
-use doorward_core::session::{Mode, Now};
+use doorward_core::session::{Mode, Now, Said};
 use doorward_core::wire::splice::Edit;
 use doorward_core::wire::text_tools::TextTools;
 use doorward_core::{Action, Decision, Engine, Reason, Verdict};
@@ -24,7 +24,7 @@ use crate::sessions::{Seen, Sessions};
 #[derive(Debug)]
 pub struct Gateway {
     in_force: Holder,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     replies: Replies,
     conversations: Conversations,
     hold: Hold,
@@ -64,7 +64,7 @@ impl Gateway {
         let budgets = Budgets::new(store.clone(), recorder.take_left(), engine.policy());
         Self {
             in_force: Holder::new(engine, mode, store.signals()),
-            sessions: Sessions::default(),
+            sessions: Arc::new(Sessions::open(store.clone())),
             replies: Replies::open(store.clone()),
             conversations: Conversations::default(),
             hold: Hold,
@@ -152,6 +152,12 @@ impl Gateway {
         &self.conversations
     }
 
+    /// Sessions and their terms.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Where decisions are recorded.
     #[must_use]
     pub const fn recorder(&self) -> &Recorder {
@@ -180,14 +186,16 @@ impl Gateway {
         let kill = signals.kill_set();
         let in_force = self.in_force();
         let epoch = Epoch { kill: kill.revision, policy: in_force.number, ..signals.epoch() };
-        let kill = kill.for_agent(&action.agent);
-        let now = Now { millis: now(), epoch, mode: in_force.mode, kill };
-        let strict = in_force.engine.policy().profile() == Profile::Strict;
-        let mut seen = self.sessions.begin(action, now, in_force).map_err(|why| Refusal {
+        let millis = now();
+        let session = self.sessions.enter(&action.session, Said::Nobody, millis).map_err(|why| Refusal {
             decision: Box::default(),
             receipt: None,
             why: Why::LedgerUnavailable(why),
         })?;
+        let kill = kill.for_session(&action.session, session.began());
+        let now = Now { millis, epoch, mode: in_force.mode, standing: session.standing(millis), kill };
+        let strict = in_force.engine.policy().profile() == Profile::Strict;
+        let mut seen = self.sessions.begin(session, action, now, in_force);
         if strict {
             seen.facts.replaced = self.replies.blocks().known(action);
         }

@@ -23,7 +23,7 @@ pub mod judge;
 
 pub mod in_force;
 
-mod sessions;
+pub mod sessions;
 
 mod hold;
 

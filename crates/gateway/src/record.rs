@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use doorward_core::decision::{Duty, Epoch, Replaced};
-use doorward_core::session::{Ending, Kill, Mode};
+use doorward_core::session::{Ending, Kill, Mode, Standing};
 use doorward_core::stream::{Held, Outcome};
 use doorward_core::wire::Fault;
 use doorward_core::wire::splice::Edit;
@@ -128,6 +128,7 @@ pub struct StreamPermit {
     action: Action,
     decision: Decision,
     mode: Mode,
+    standing: Standing,
     receipt: Arc<str>,
     revoked: watch::Receiver<u64>,
     used: Option<Used>,
@@ -150,9 +151,9 @@ impl StreamPermit {
         self.mode
     }
 
-    /// Whose reply it is.
-    pub(crate) const fn agent(&self) -> &Arc<str> {
-        &self.action.agent
+    /// In which session it is.
+    pub(crate) const fn session(&self) -> &Arc<str> {
+        &self.action.session
     }
 
     /// What was decided when it was opened.
@@ -313,11 +314,13 @@ impl Recorder {
         decision: Decision,
         (revoked, used): (watch::Receiver<u64>, Option<Used>),
     ) -> Result<StreamPermit, Refusal> {
-        let mode = seen.facts.mode;
+        let (mode, standing) = (seen.facts.mode, seen.facts.standing);
         let nothing = &mut Reserved::default();
         let content = (Nothing::PART, &[][..]);
         match self.decide(Kind::Opened, &action, seen, (&decision, nothing), content, Vec::new()).await {
-            Ok((receipt, true)) => Ok(StreamPermit { action, decision, mode, receipt, revoked, used }),
+            Ok((receipt, true)) => {
+                Ok(StreamPermit { action, decision, mode, standing, receipt, revoked, used })
+            }
             Ok((receipt, false)) => Err(Refusal {
                 decision: Box::new(decision),
                 receipt: Some(receipt.to_string()),
@@ -351,7 +354,8 @@ impl Recorder {
             };
             let draft =
                 self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
-            let record = decision_record(decision, seen.in_force.policy(), mode, enforced);
+            let word = seen.facts.standing.mode.word(seen.in_force.mode);
+            let record = decision_record(decision, seen.in_force.policy(), word, enforced);
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
             let replaced = decision.replaced.iter().map(replaced_line);
@@ -442,7 +446,9 @@ impl Recorder {
         let salt = Salt::new(&salt_bytes);
         let digest = salt.digest("text", text.as_bytes());
         let parts = vec![PartRecord { part: "text", bytes: text.len() as u64, digest }];
-        let record = decision_record(&decision, in_force.policy(), mode, mode == Mode::Block);
+        let mode = permit.standing.mode.weaken(mode);
+        let word = permit.standing.mode.word(in_force.mode);
+        let record = decision_record(&decision, in_force.policy(), word, mode == Mode::Block);
         let coverage = decision.coverage.to_string();
         let epoch = epoch_pairs(decision.epoch);
         let draft = self
@@ -622,7 +628,7 @@ fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt
 fn decision_record<'a>(
     decision: &'a Decision,
     policy: &'a str,
-    mode: Mode,
+    mode: &'a str,
     enforced: bool,
 ) -> DecisionRecord<'a> {
     let reasons = decision.reasons.iter().map(|reason| ReasonRecord {
@@ -637,7 +643,7 @@ fn decision_record<'a>(
         verdict: decision.verdict.as_str(),
         risk: decision.risk,
         entropy: decision.entropy,
-        mode: mode.as_str(),
+        mode,
         enforced,
         coverage: "",
         reasons: reasons.collect(),

@@ -157,7 +157,8 @@ impl Server {
             | RouteId::Resume
             | RouteId::Status
             | RouteId::Receipts
-            | RouteId::Receipt => {
+            | RouteId::Receipt
+            | RouteId::Sessions => {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
             }
         };
@@ -175,6 +176,7 @@ impl Server {
             gateway: Arc::clone(&self.gateway),
             upstream: Arc::clone(upstream),
             agent: agent.shared(),
+            session: None,
             door: format!("http://{host}{below}").into(),
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
             memory: [Arc::clone(&self.memory), self.share_of(&agent.shared())],

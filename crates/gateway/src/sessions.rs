@@ -1,29 +1,82 @@
-//! The sessions of this process: one short lock each, never held across an await.
+//! The sessions of this process: one short lock each, never held across an await, none shared between sessions.
+//!
+//! What a session is called and on which terms it works is kept in the store; a restart finds it again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use doorward_core::session::baseline::Learning;
-use doorward_core::session::chains::Chains;
-use doorward_core::session::taint::Key;
-use doorward_core::session::{self, Baseline, Ending, Now, Seq, State, Workspace, World};
+use arc_swap::ArcSwap;
+use doorward_core::session::{self, Ending, Millis, Now, Said, Seq, State, Terms, name};
 use doorward_core::{Action, Decision, Engine, Facts};
+use doorward_store::{Owner, SessionName, SessionRecord, Store, Written};
 
 use crate::in_force::InForce;
 
-/// Sessions by name. Until sessions have a life of their own there is one per agent.
-#[derive(Debug, Default)]
+mod acts;
+pub use acts::{Act, NotDone};
+
+mod bounds;
+
+mod common;
+use common::{Common, Kept};
+
+/// How often it is written when a session was last used, in milliseconds.
+const NOTE_USE: Millis = 60_000;
+
+/// All sessions by name.
+#[derive(Debug)]
 pub struct Sessions {
-    states: Mutex<HashMap<Arc<str>, Arc<Mutex<State>>>>,
-    shared: Arc<RwLock<Option<Shared>>>,
+    known: Mutex<Known>,
+    common: Common,
+    store: Store,
 }
 
-/// What sessions share.
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<Arc<str>, Arc<Session>>,
+    /// The row of the next one.
+    next: u64,
+    /// When idle ones were last looked for.
+    swept: Millis,
+    /// How many were dropped to keep within bounds.
+    dropped: u64,
+}
+
+/// One session.
 #[derive(Debug)]
-struct Shared {
-    workspace: Workspace,
-    /// By agent.
-    baselines: HashMap<Arc<str>, Baseline>,
+pub struct Session {
+    name: SessionName,
+    row: u64,
+    began: Millis,
+    said: Said,
+    told: ArcSwap<Told>,
+    used: AtomicU64,
+    /// The use that was last written.
+    noted: AtomicU64,
+    actions: AtomicU64,
+    blocked: AtomicU64,
+    state: Mutex<Kept<State>>,
+}
+
+/// What a person said of a session.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    task: String,
+    terms: Terms,
+}
+
+/// A session as a person sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionView {
+    /// Name, task and terms.
+    pub record: SessionRecord,
+    /// How many actions it has had in this process.
+    pub actions: u64,
+    /// How many of them were blocked.
+    pub blocked: u64,
+    /// How many have begun and not ended.
+    pub pending: usize,
 }
 
 /// An action that has begun. Dropping it undoes that: what was never decided leaves no trace.
@@ -33,62 +86,161 @@ pub struct Seen {
     pub facts: Facts,
     /// What was in force then, and judges it.
     pub in_force: Arc<InForce>,
-    state: Arc<Mutex<State>>,
-    shared: Arc<RwLock<Option<Shared>>>,
+    sessions: Arc<Sessions>,
+    session: Arc<Session>,
     seq: Seq,
     ended: bool,
 }
 
 impl Sessions {
-    /// Registers `action` with its session and returns what is known.
+    /// The sessions that `store` knows from earlier.
+    #[must_use]
+    pub fn open(store: Store) -> Self {
+        let mut known = Known { next: 1, ..Known::default() };
+        let mut stories = store.take_stories();
+        for record in store.take_sessions() {
+            known.next = known.next.max(record.id + 1);
+            let written = stories.remove(&Owner::Session(record.id)).unwrap_or_default();
+            let session = Session::of(record, &store, &written);
+            known.by_name.insert(session.name.shared(), Arc::new(session));
+        }
+        let common = Common::open(&store, &mut stories);
+        // Of sessions that are known no more.
+        for owner in stories.into_keys().filter(|owner| matches!(owner, Owner::Session(_))) {
+            store.forget_story(owner);
+        }
+        Self { known: Mutex::new(known), common, store }
+    }
+
+    /// The session of this name, begun now if there is none.
     ///
     /// # Errors
-    /// In words, if the system gives no random bytes for a new session's key.
-    pub fn begin(&self, action: &Action, now: Now, in_force: Arc<InForce>) -> Result<Seen, String> {
-        let state = self.state(&action.session)?;
-        self.share()?;
-        let engine = &in_force.engine;
-        let (seq, facts) = {
-            let shared = self.shared.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(shared) = shared.as_ref() else { return Err("nothing is shared yet".to_owned()) };
-            let fresh = Baseline::default();
-            let world = World {
-                workspace: &shared.workspace,
-                baseline: shared.baselines.get(&action.agent).unwrap_or(&fresh),
-                learning: Learning::default(),
-                chains: &Chains::shipped(),
-                classify: &|action, effect| engine.classify(action, effect),
-            };
-            session::begin(&mut lock(&state), action, now, &world)
+    /// In words, if the name is none.
+    pub fn enter(&self, name: &str, said: Said, now: Millis) -> Result<Arc<Session>, String> {
+        let (session, is_new) = {
+            let mut known = lock(&self.known);
+            match known.by_name.get(name) {
+                Some(session) => (Arc::clone(session), false),
+                None => (self.begun(&mut known, name, said, now)?, true),
+            }
         };
-        let shared = Arc::clone(&self.shared);
-        Ok(Seen { facts, in_force, state, shared, seq, ended: false })
+        let used = session.used.fetch_max(now, Ordering::Relaxed).max(now);
+        let noted = session.noted.load(Ordering::Relaxed);
+        if (is_new || used >= noted.saturating_add(NOTE_USE))
+            && session.noted.compare_exchange(noted, used, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            self.store.keep_session(session.record());
+        }
+        Ok(session)
     }
 
-    /// Makes what sessions share, if it is not there yet.
-    fn share(&self) -> Result<(), String> {
-        if self.shared.read().unwrap_or_else(PoisonError::into_inner).is_some() {
-            return Ok(());
-        }
-        let mut key = [0; 32];
-        doorward_store::fill_random(&mut key).map_err(|error| error.to_string())?;
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        if shared.is_none() {
-            *shared = Some(Shared { workspace: Workspace::new(Key::new(key)), baselines: HashMap::new() });
-        }
-        Ok(())
+    fn begun(&self, known: &mut Known, name: &str, said: Said, now: Millis) -> Result<Arc<Session>, String> {
+        self.keep_within_bounds(known, now);
+        let record = SessionRecord {
+            id: known.next,
+            name: SessionName::new(name).map_err(|error| error.to_string())?,
+            task: String::new(),
+            said,
+            began: now,
+            used: now,
+            terms: Terms::default(),
+        };
+        let session = Arc::new(Session::of(record, &self.store, &Written::default()));
+        known.next += 1;
+        known.by_name.insert(session.name.shared(), Arc::clone(&session));
+        Ok(session)
     }
 
-    fn state(&self, name: &Arc<str>) -> Result<Arc<Mutex<State>>, String> {
-        let mut states = lock(&self.states);
-        if let Some(state) = states.get(name) {
-            return Ok(Arc::clone(state));
+    /// Registers `action` with its session and returns what is known.
+    pub fn begin(
+        self: &Arc<Self>,
+        session: Arc<Session>,
+        action: &Action,
+        now: Now,
+        in_force: Arc<InForce>,
+    ) -> Seen {
+        let (seq, facts) = self.common.with(action, &in_force.engine, |world| {
+            session::begin(&mut lock(&session.state).value, action, now, world)
+        });
+        Seen { facts, in_force, sessions: Arc::clone(self), session, seq, ended: false }
+    }
+
+    /// All of them, the one used last first, and how many were dropped to keep within bounds.
+    #[must_use]
+    pub fn views(&self) -> (Vec<SessionView>, u64) {
+        let (sessions, dropped): (Vec<Arc<Session>>, u64) = {
+            let known = lock(&self.known);
+            (known.by_name.values().cloned().collect(), known.dropped)
+        };
+        let mut views: Vec<SessionView> = sessions.iter().map(|session| session.view()).collect();
+        views.sort_by(|a, b| (b.record.used, &b.record.name).cmp(&(a.record.used, &a.record.name)));
+        (views, dropped)
+    }
+}
+
+impl Session {
+    /// A session that goes on from what is kept of it.
+    fn of(record: SessionRecord, store: &Store, written: &Written) -> Self {
+        let key = store.key_for(&format!("session {}", record.id));
+        let state = State::resume(*key.expose(), common::journal(written));
+        Self {
+            row: record.id,
+            began: record.began,
+            said: record.said,
+            told: ArcSwap::from_pointee(Told { task: record.task, terms: record.terms }),
+            used: AtomicU64::new(record.used),
+            noted: AtomicU64::new(record.used),
+            actions: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            state: Mutex::new(Kept::new(state, written)),
+            name: record.name,
         }
-        let mut key = [0; 32];
-        doorward_store::fill_random(&mut key).map_err(|error| error.to_string())?;
-        let state = Arc::new(Mutex::new(State::new(key)));
-        states.insert(Arc::clone(name), Arc::clone(&state));
-        Ok(state)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        self.name.shared()
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn began(&self) -> Millis {
+        self.began
+    }
+
+    /// On which terms it works at this moment.
+    #[must_use]
+    pub fn standing(&self, now: Millis) -> session::Standing {
+        self.told.load().terms.at(now)
+    }
+
+    fn record(&self) -> SessionRecord {
+        let told = self.told.load();
+        SessionRecord {
+            id: self.row,
+            name: self.name.clone(),
+            task: told.task.clone(),
+            said: self.said,
+            began: self.began,
+            used: self.used.load(Ordering::Relaxed),
+            terms: told.terms.clone(),
+        }
+    }
+
+    fn view(&self) -> SessionView {
+        SessionView {
+            record: self.record(),
+            actions: self.actions.load(Ordering::Relaxed),
+            blocked: self.blocked.load(Ordering::Relaxed),
+            pending: lock(&self.state).value.pending(),
+        }
+    }
+
+    /// Whether somebody said on which terms it works, or what it is about.
+    fn is_told(&self) -> bool {
+        let told = self.told.load();
+        told.terms != Terms::default() || !told.task.is_empty()
     }
 }
 
@@ -97,24 +249,45 @@ impl Seen {
     pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) {
         self.ended = true;
         let found = Engine::found(action, &self.facts, decision);
-        let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(Shared { workspace, baselines }) = shared.as_mut() else { return };
-        let baseline = baselines.entry(Arc::clone(&action.agent)).or_default();
-        let common = (workspace, baseline);
-        session::end(&mut lock(&self.state), self.seq, ending, (action, &self.facts), &found, common);
+        self.session.actions.fetch_add(1, Ordering::Relaxed);
+        if ending == Ending::Blocked {
+            self.session.blocked.fetch_add(1, Ordering::Relaxed);
+        }
+        let (store, session) = (&self.sessions.store, &self.session);
+        let owner = Owner::Session(session.row);
+        let ended = self.sessions.common.change(store, &action.agent, |workspace, baseline| {
+            let mut state = lock(&session.state);
+            let case = (action, &self.facts);
+            let common = (workspace, baseline);
+            let mut ended = session::end(&mut state.value, self.seq, ending, case, &found, common);
+            state.add(store, &owner, std::mem::take(&mut ended.session), |state| state.journal().encode());
+            ended
+        });
+        for alert in ended.alerts {
+            tracing::warn!(
+                kind = alert.kind.as_str(),
+                agents = alert.agents,
+                "what one agent met another one meets"
+            );
+        }
     }
 }
 
 impl Drop for Seen {
     fn drop(&mut self) {
         if !self.ended {
-            lock(&self.state).forget(self.seq);
+            lock(&self.session.state).value.forget(self.seq);
         }
     }
 }
 
+/// Agent of a session's name.
+pub fn agent_of(session: &str) -> &str {
+    name::parts(session).0
+}
+
 /// A panic elsewhere cannot leave a state half-written: every change is one call into `core`, which does
 /// not panic.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

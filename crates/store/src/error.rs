@@ -91,6 +91,9 @@ pub enum StoreError {
         "{0:?} cannot name an agent: use 1 to 64 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit"
     )]
     BadName(String),
+    /// A text that cannot name a session.
+    #[error("`{0}` names no session: a session is written AGENT/ID, as `doorward session list` shows it")]
+    BadSession(String),
     /// The system gave no random bytes.
     #[error("the operating system gave no random bytes ({0})")]
     Random(String),

@@ -9,9 +9,9 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use doorward_core::session::{Kill, Millis};
+use doorward_core::session::{Kill, Millis, name};
 
-use crate::AgentName;
+use crate::{AgentName, SessionName};
 
 /// A kill file of more than this is not read: everything stops.
 const MAX_KILL_FILE: u64 = 64 * 1024;
@@ -23,7 +23,12 @@ pub enum Scope {
     All,
     /// This agent.
     Agent(AgentName),
+    /// This session.
+    Session(SessionName),
 }
+
+/// Who stops a session that did what no session may go on after.
+pub const DOORWARD: &str = "doorward";
 
 /// Why something is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,16 +49,51 @@ pub struct Stops {
     pub all: Option<Stop>,
     /// These agents are.
     pub agents: BTreeMap<AgentName, Stop>,
+    /// These sessions are.
+    pub sessions: BTreeMap<SessionName, Stop>,
 }
 
 impl Stops {
-    fn stop(&self, agent: &str) -> Option<&Stop> {
-        self.all.as_ref().or_else(|| self.agents.get(agent))
+    /// Puts a stop of `scope` in force.
+    pub(crate) fn stop_it(&mut self, scope: &Scope, stop: Stop) {
+        match scope {
+            Scope::All => self.all = Some(stop),
+            Scope::Agent(agent) => drop(self.agents.insert(agent.clone(), stop)),
+            Scope::Session(session) => drop(self.sessions.insert(session.clone(), stop)),
+        }
+    }
+
+    /// Takes stops back: of everything, all of them; of an agent, those of its sessions too.
+    pub(crate) fn resume(&mut self, scope: &Scope) {
+        match scope {
+            Scope::All => *self = Self::default(),
+            Scope::Agent(agent) => {
+                self.agents.remove(agent);
+                self.sessions.retain(|session, _| session.agent() != agent.as_str());
+            }
+            Scope::Session(session) => drop(self.sessions.remove(session)),
+        }
+    }
+
+    /// The stop of an agent, or of a session or its agent.
+    fn stop(&self, who: &str) -> Option<&Stop> {
+        let agent = name::parts(who).0;
+        let of_session = || self.sessions.iter().find(|(session, _)| session.as_str() == who);
+        let session = if self.sessions.is_empty() { None } else { of_session().map(|(_, stop)| stop) };
+        self.all.as_ref().or_else(|| self.agents.get(agent)).or(session)
+    }
+
+    /// Whether Doorward stopped a session of `agent` before `began`.
+    fn froze(&self, agent: &str, began: Millis) -> bool {
+        let froze = |(session, stop): (&SessionName, &Stop)| {
+            session.agent() == agent && stop.by == DOORWARD && stop.since <= began
+        };
+        self.sessions.iter().any(froze)
     }
 
     fn everything(reason: impl Into<String>, since: Millis) -> Self {
         let stop = Stop { by: "file".into(), reason: reason.into(), since };
-        Self { all: Some(stop), agents: BTreeMap::new() }
+        Self { all: Some(stop), ..Self::default() }
     }
 }
 
@@ -70,16 +110,16 @@ pub struct KillSet {
 }
 
 impl KillSet {
-    /// Whether `agent` may not do anything.
+    /// Whether an agent, or a session by its name, may not do anything.
     #[must_use]
-    pub fn is_killed(&self, agent: &str) -> bool {
-        self.stop(agent).is_some()
+    pub fn is_killed(&self, who: &str) -> bool {
+        self.stop(who).is_some()
     }
 
-    /// Why `agent` is stopped; `None` if it is not.
+    /// Why an agent, or a session by its name, is stopped; `None` if it is not.
     #[must_use]
-    pub fn stop(&self, agent: &str) -> Option<&Stop> {
-        self.acts.stop(agent).or_else(|| self.file.stop(agent))
+    pub fn stop(&self, who: &str) -> Option<&Stop> {
+        self.acts.stop(who).or_else(|| self.file.stop(who))
     }
 
     /// Whether everything is stopped.
@@ -97,6 +137,23 @@ impl KillSet {
             Kill::Agent
         } else {
             Kill::Running
+        }
+    }
+
+    /// The fact about a session that began at `began`. After Doorward has frozen one session of an agent, a fresh name
+    /// is no way out: those that began later are stopped too, and those that went on beside it are not.
+    #[must_use]
+    pub fn for_session(&self, session: &str, began: Millis) -> Kill {
+        let agent = name::parts(session).0;
+        match self.for_agent(agent) {
+            Kill::Running => {}
+            stopped => return stopped,
+        }
+        match self.stop(session) {
+            Some(stop) if stop.by == DOORWARD => Kill::Frozen,
+            Some(_) => Kill::Session,
+            None if self.acts.froze(agent, began) => Kill::Frozen,
+            None => Kill::Running,
         }
     }
 }
@@ -184,6 +241,35 @@ mod tests {
         assert_eq!(read_kill_file(&home.join("kill")), Stops::default());
         std::fs::remove_dir(&home).unwrap();
         assert!(read_kill_file(&home.join("kill")).all.is_some());
+    }
+
+    #[test]
+    fn a_session_is_stopped_alone_and_frozen_with_those_that_began_later() {
+        let session = |name| Scope::Session(SessionName::new(name).unwrap());
+        let stop = |by: &str| Stop { by: by.into(), reason: String::new(), since: 100 };
+        let mut set = KillSet::default();
+        set.acts.stop_it(&session("alice/x"), stop("operator-token"));
+        assert_eq!(set.for_session("alice/x", 1), Kill::Session);
+        for other in ["alice/y", "alice/-", "bob/x", "alice/x2"] {
+            assert_eq!(set.for_session(other, 200), Kill::Running, "{other}");
+            assert!(!set.is_killed(other));
+        }
+        assert!(set.is_killed("alice/x") && !set.is_killed("alice"));
+        set.acts.stop_it(&session("alice/x"), stop(DOORWARD));
+        assert_eq!(set.for_session("alice/x", 1), Kill::Frozen);
+        assert_eq!(set.for_session("alice/y", 99), Kill::Running);
+        assert_eq!(set.for_session("alice/fresh", 100), Kill::Frozen);
+        assert_eq!(set.for_session("bob/fresh", 100), Kill::Running);
+        set.acts.resume(&session("alice/x"));
+        assert_eq!(set.for_session("alice/fresh", 100), Kill::Running);
+        // Resuming an agent resumes its sessions.
+        set.acts.stop_it(&session("alice/x"), stop(DOORWARD));
+        set.acts.stop_it(&session("bob/x"), stop("operator-token"));
+        set.acts.resume(&Scope::Agent(AgentName::new("alice").unwrap()));
+        assert_eq!(set.for_session("alice/x", 1), Kill::Running);
+        assert_eq!(set.for_session("bob/x", 1), Kill::Session);
+        set.file = parse("bob", 1);
+        assert_eq!(set.for_session("bob/y", 1), Kill::Agent);
     }
 
     #[test]

@@ -34,7 +34,9 @@ mod schema;
 mod seal;
 mod sealed;
 mod secret;
+mod sessions;
 mod store;
+mod stories;
 mod worker;
 
 pub use agents::{AgentName, Agents};
@@ -47,6 +49,8 @@ pub use memo::{MAX_MEMO, Memo};
 pub use reader::Reader;
 pub use record::{MAX_CONTENT, MAX_LISTED, RecordedAction, RecordedEffect};
 pub use secret::{Secret32, Token, TokenKind, fill_random};
+pub use sessions::{MAX_SESSIONS, MAX_TASK, SessionName, SessionRecord};
 pub use signals::{Signal, Signals};
 pub use store::{Options, Store};
+pub use stories::{MAX_WHOLE, Owner, Written};
 pub use watch::{FileWatch, KillWatch};

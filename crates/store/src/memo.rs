@@ -12,6 +12,8 @@ use rusqlite::{Connection, Row, Transaction, params};
 use crate::StoreError;
 use crate::counted::{self, Recount};
 use crate::seal::{Column, Sealer};
+use crate::sessions::{self, SessionRecord};
+use crate::stories::{self, MAX_WHOLE, Tale};
 use crate::worker::Failed;
 
 /// Most bytes of one memo; a longer one is not kept.
@@ -49,6 +51,11 @@ pub(crate) enum Change {
     Forget(u64),
     /// What limits counted.
     Recount(Recount),
+    /// What is known of a session.
+    Session(Box<SessionRecord>),
+    ForgetSession(u64),
+    /// What sessions remember.
+    Tale(Tale),
 }
 
 impl Change {
@@ -56,8 +63,10 @@ impl Change {
         64 + match self {
             Self::Keep(memo) => memo.body.len(),
             Self::Rewrite(_, body) => body.len(),
-            Self::Used(..) | Self::Forget(_) => 0,
+            Self::Used(..) | Self::Forget(_) | Self::ForgetSession(_) => 0,
+            Self::Session(session) => session.task.len() + 512,
             Self::Recount(recount) => recount.size(),
+            Self::Tale(tale) => tale.size(),
         }
     }
 }
@@ -89,7 +98,8 @@ impl Outbox {
     /// Puts a change in; `true` if somebody should be told, because nothing was there before.
     pub(crate) fn put(&self, change: Change) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if change.size() > MAX_MEMO || waiting.bytes.saturating_add(change.size()) > MAX_WAITING {
+        let most = if matches!(change, Change::Tale(_)) { MAX_WHOLE } else { MAX_MEMO };
+        if change.size() > most || waiting.bytes.saturating_add(change.size()) > MAX_WAITING {
             tracing::warn!(
                 "a memo is too long, or too many wait for the disk: a restart would forget this one, or what it counted"
             );
@@ -133,6 +143,9 @@ pub(crate) fn write(
             Change::Forget(id) => {
                 transaction.prepare_cached("DELETE FROM memos WHERE id = ?1")?.execute([number(*id)])?;
             }
+            Change::Session(session) => sessions::write(transaction, sealer, session)?,
+            Change::ForgetSession(id) => sessions::forget(transaction, *id)?,
+            Change::Tale(tale) => stories::write(transaction, sealer, tale)?,
             Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,
         }
     }

@@ -55,6 +55,17 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     CREATE INDEX counter_uses_until ON counter_uses (until);
     CREATE TABLE owed (receipt TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    // Names and terms of sessions: see sessions.rs. A stopped session is a row of `kill`, by its name.
+    // What they remember: see stories.rs.
+    "
+    CREATE TABLE sessions (id INTEGER PRIMARY KEY, used INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE TABLE stories (
+        owner  TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        body   BLOB NOT NULL,
+        PRIMARY KEY (owner, number)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What the key check says once it is decrypted.

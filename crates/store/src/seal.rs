@@ -26,6 +26,8 @@ pub(crate) enum Column {
     Counter,
     Owed,
     Canaries,
+    Session,
+    Story,
 }
 
 impl Column {
@@ -40,6 +42,8 @@ impl Column {
             Self::Counter => "counters.body",
             Self::Owed => "owed.body",
             Self::Canaries => "file.canaries",
+            Self::Session => "sessions.body",
+            Self::Story => "stories.body",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The handle: cheap to clone, never waits on SQLite but for what asks it a question.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
 use doorward_core::policy::Use;
 use doorward_core::session::Millis;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agents::Agents;
@@ -17,7 +18,9 @@ use crate::memo::{self, Change, Memo, Outbox};
 use crate::record::RecordedAction;
 use crate::schema;
 use crate::secret::Secret32;
+use crate::sessions::{self, SessionRecord};
 use crate::signals::Signals;
+use crate::stories::{self, MAX_WHOLE, Owner, Tale, Written};
 use crate::worker::{Command, Trouble, Worker};
 
 /// How the store behaves.
@@ -62,6 +65,12 @@ struct Shared {
     memos: Mutex<Vec<Memo>>,
     /// What earlier processes counted, until somebody takes it.
     kept: Mutex<Kept>,
+    /// The sessions they knew, until somebody takes them.
+    sessions: Mutex<Vec<SessionRecord>>,
+    /// What they remembered of what was done, until somebody takes it.
+    stories: Mutex<HashMap<Owner, Written>>,
+    /// What further keys are made of.
+    purposes: Secret32,
     agents: Agents,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
@@ -90,8 +99,13 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let kept = counted::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
+        let sessions = sessions::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
         let outbox = Arc::new(Outbox::new(newest + 1));
+        let stories = stories::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let purposes = sealer.derived("purposes");
         let blocks_key = sealer.derived("replaced blocks");
         let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&outbox), Arc::clone(&trouble));
         let signals = Arc::new(Signals::default());
@@ -114,6 +128,9 @@ impl Store {
             blocks_key,
             memos: Mutex::new(memos),
             kept: Mutex::new(kept),
+            sessions: Mutex::new(sessions),
+            stories: Mutex::new(stories),
+            purposes,
             agents,
             signals,
             acting: tokio::sync::Mutex::new(()),
@@ -241,6 +258,64 @@ impl Store {
         self.change(Change::Used(id, time));
     }
 
+    /// The sessions that earlier processes knew, the one used last first. Whoever asks first gets them.
+    #[must_use]
+    pub fn take_sessions(&self) -> Vec<SessionRecord> {
+        std::mem::take(&mut *self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what is known of a session. Never waits: it is written with the next batch of records.
+    pub fn keep_session(&self, session: SessionRecord) {
+        self.change(Change::Session(Box::new(session)));
+    }
+
+    /// Forgets a session. Never waits.
+    pub fn forget_session(&self, id: u64) {
+        self.change(Change::ForgetSession(id));
+    }
+
+    /// What earlier processes remembered of what was done. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_stories(&self) -> HashMap<Owner, Written> {
+        std::mem::take(&mut *self.shared.stories.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps an addition to what `owner` remembers, under a number that grows from 1. Never waits.
+    pub fn add_to_story(&self, owner: Owner, number: u64, body: Vec<u8>) {
+        self.change(Change::Tale(Tale::Add(owner, number, body)));
+    }
+
+    /// Keeps all that `owner` remembers, in the place of what has a number before this one; not if it is longer than
+    /// [`MAX_WHOLE`]. Never waits.
+    pub fn keep_story(&self, owner: Owner, before: u64, whole: Vec<u8>) {
+        if whole.len() <= MAX_WHOLE {
+            self.change(Change::Tale(Tale::Whole(owner, before, whole)));
+        }
+    }
+
+    /// Forgets what `owner` remembers. Never waits.
+    pub fn forget_story(&self, owner: Owner) {
+        self.change(Change::Tale(Tale::Forget(owner)));
+    }
+
+    /// A key for this purpose: the same after a restart, in no file, and of no help with any other.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> Secret32 {
+        let mut key = Sha256::new();
+        key.update(self.shared.purposes.expose());
+        key.update(purpose);
+        Secret32::new(key.finalize().into())
+    }
+
+    /// Keeps what a person said of a session, and returns when it is on disk.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub async fn set_session(&self, session: SessionRecord) -> Result<(), StoreError> {
+        self.keep_session(session);
+        self.ask(|worker| worker.flushed()).await
+    }
+
     /// Destroys a memo. Never waits.
     pub fn forget(&self, id: u64) {
         self.change(Change::Forget(id));
@@ -309,12 +384,7 @@ impl Store {
     /// # Errors
     /// If it could not be written: it is in force, but a restart would forget it.
     pub async fn kill(&self, scope: Scope, stop: Stop) -> Result<Arc<KillSet>, StoreError> {
-        let stop_it = || {
-            self.shared.signals.set_kill_acts(|acts| match &scope {
-                Scope::All => acts.all = Some(stop.clone()),
-                Scope::Agent(agent) => drop(acts.agents.insert(agent.clone(), stop.clone())),
-            })
-        };
+        let stop_it = || self.shared.signals.set_kill_acts(|acts| acts.stop_it(&scope, stop.clone()));
         // Before its turn, since an earlier act may be waiting for a slow disk; and again in its turn,
         // since that act may have been a resume.
         stop_it();
@@ -333,10 +403,7 @@ impl Store {
         let _acting = self.shared.acting.lock().await;
         let done = scope.clone();
         self.ask(move |worker| worker.resume(&done)).await?;
-        Ok(self.shared.signals.set_kill_acts(|acts| match &scope {
-            Scope::All => *acts = crate::kill::Stops::default(),
-            Scope::Agent(agent) => drop(acts.agents.remove(agent)),
-        }))
+        Ok(self.shared.signals.set_kill_acts(|acts| acts.resume(&scope)))
     }
 
     /// Writes what is queued and ends the store's thread. Other handles get [`StoreError::Closed`].

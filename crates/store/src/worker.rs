@@ -24,7 +24,7 @@ use crate::memo::{self, Change, Outbox};
 use crate::record::{MAX_CONTENT, RecordedAction};
 use crate::seal::{Column, Sealer};
 use crate::secret::Secret32;
-use crate::{AgentName, Scope};
+use crate::{AgentName, Scope, SessionName};
 
 /// Most records in one transaction.
 const BATCH: usize = 512;
@@ -295,7 +295,11 @@ impl Worker {
         match scope {
             Scope::All => self.durably(|connection| connection.execute("DELETE FROM kill", [])),
             Scope::Agent(agent) => self.durably(|connection| {
-                connection.execute("DELETE FROM kill WHERE agent = ?1", [agent.as_str()])
+                let sql = "DELETE FROM kill WHERE agent = ?1 OR substr(agent, 1, length(?1) + 1) = ?1 || '/'";
+                connection.execute(sql, [agent.as_str()])
+            }),
+            Scope::Session(session) => self.durably(|connection| {
+                connection.execute("DELETE FROM kill WHERE agent = ?1", [session.as_str()])
             }),
         }
     }
@@ -327,12 +331,14 @@ impl Worker {
             .prepare("SELECT agent, by, reason, since FROM kill")
             .and_then(|mut statement| statement.query_map([], read)?.collect())
             .map_err(|error| self.failed(error))?;
-        for (agent, stop) in rows {
-            match AgentName::new(&agent) {
-                Ok(agent) => drop(stops.agents.insert(agent, stop)),
+        for (who, stop) in rows {
+            let scope = match (AgentName::new(&who), SessionName::new(&who)) {
+                (Ok(agent), _) => Scope::Agent(agent),
+                (_, Ok(session)) => Scope::Session(session),
                 // `*`, and whatever else stands there that we cannot read.
-                Err(_) => stops.all = Some(stop),
-            }
+                _ => Scope::All,
+            };
+            stops.stop_it(&scope, stop);
         }
         Ok(stops)
     }
@@ -347,6 +353,7 @@ fn key(scope: &Scope) -> &str {
     match scope {
         Scope::All => "*",
         Scope::Agent(agent) => agent.as_str(),
+        Scope::Session(session) => session.as_str(),
     }
 }
 

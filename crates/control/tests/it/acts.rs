@@ -108,3 +108,23 @@ async fn an_act_is_finished_though_the_person_hangs_up() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(served.desk.acts.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn sessions_are_listed_and_changed_with_the_operators_token_alone() {
+    let served = served().await;
+    let all = served.operator("GET", "/v1/sessions", "").await.json();
+    assert_eq!(all["dropped"], 4);
+    let first = &all["sessions"][0];
+    assert_eq!((&first["session"], &first["agent"]), (&"alice/x".into(), &"alice".into()));
+    assert_eq!((&first["actions"], &first["blocked"], &first["stopped"]), (&3.into(), &2.into(), &().into()));
+    let body = r#"{"session":"alice/y","act":"mode","mode":"observe"}"#;
+    let changed = served.operator("POST", "/v1/sessions", body).await.json();
+    assert_eq!((&changed["session"], &changed["mode"]), (&"alice/y".into(), &"observe".into()));
+    let bad = served.operator("POST", "/v1/sessions", r#"{"session":"alice/y","act":"off"}"#).await;
+    assert_eq!((bad.status, bad.code().as_str()), (400, "bad_body"));
+    assert_eq!(served.send("GET", "/v1/sessions", "", "").await.status, 401);
+    let json = "Content-Type: application/json\r\n";
+    assert_eq!(served.send("POST", "/v1/sessions", json, body).await.status, 401);
+    let stop = served.operator("POST", "/v1/kill", r#"{"session":"alice/x","reason":"r"}"#).await.json();
+    assert_eq!(stop["kill"]["acts"]["sessions"]["alice/x"]["reason"], "r");
+}

@@ -14,7 +14,12 @@ fn control_routes() -> impl Iterator<Item = (&'static Route, &'static str, Strin
 
 async fn with_body(served: &Served, method: &str, path: &str, headers: &str) -> Reply {
     let headers = format!("{headers}Content-Type: application/json\r\n");
-    served.send(method, path, &headers, if method == "POST" { "{}" } else { "" }).await
+    let body = match (method, path) {
+        ("POST", "/v1/sessions") => r#"{"session":"alice/x","act":"clear"}"#,
+        ("POST", _) => "{}",
+        _ => "",
+    };
+    served.send(method, path, &headers, body).await
 }
 
 #[tokio::test]

@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_control::{Act, Approver, Desk, Fault, FaultKind, Settings, Status, serve};
-use doorward_store::{KillSet, Scope, Stop, Token, TokenKind};
+use doorward_control::{
+    Act, Approver, Desk, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settings,
+    Status, serve,
+};
+use doorward_core::session::{Said, Terms};
+use doorward_store::{KillSet, Scope, SessionName, SessionRecord, Stop, Token, TokenKind};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,6 +35,7 @@ impl Paper {
         match (verb, &act.scope) {
             ("kill", Scope::All) => set.acts.all = Some(stop),
             ("kill", Scope::Agent(agent)) => drop(set.acts.agents.insert(agent.clone(), stop)),
+            ("kill", Scope::Session(session)) => drop(set.acts.sessions.insert(session.clone(), stop)),
             _ => {}
         }
         self.acts.lock().unwrap().push((verb, act));
@@ -58,9 +63,26 @@ impl Desk for Paper {
         let asked = format!(r#"{{"limit":{limit},"before":{:?}}}"#, before.unwrap_or_default());
         Ok(vec![Bytes::from(asked), Bytes::from_static(b"{\"id\":\"r1\"}")])
     }
+    async fn sessions(&self) -> Result<Sessions, Fault> {
+        Ok(Sessions { sessions: vec![session("alice/x")], dropped: 4 })
+    }
+    async fn session(&self, act: SessionAct) -> Result<SessionStatus, Fault> {
+        let mut status = session(act.name.as_str());
+        if let SessionWish::Mode(mode) = act.wish {
+            status.record.terms.mode = mode;
+        }
+        Ok(status)
+    }
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
     }
+}
+
+fn session(name: &str) -> SessionStatus {
+    let name = SessionName::new(name).unwrap();
+    let (task, said, terms) = ("t".into(), Said::Client, Terms::default());
+    let record = SessionRecord { id: 1, name, task, said, began: 1, used: 2, terms };
+    SessionStatus { record, actions: (3, 2, 1), stopped: None }
 }
 
 pub fn no_ledger() -> Fault {

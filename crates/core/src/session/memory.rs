@@ -44,6 +44,17 @@ impl Memory {
         Self { key: Hmac::new(&block.into()), policy: 0, judged: HashMap::new(), order: VecDeque::new() }
     }
 
+    /// How many blocks are known.
+    pub(super) fn len(&self) -> usize {
+        self.judged.len()
+    }
+
+    /// Forgets all blocks, and gives their memory back.
+    pub(super) fn clear(&mut self) {
+        self.judged = HashMap::new();
+        self.order = VecDeque::new();
+    }
+
     /// For each part of a request, what was found when it was judged before under this policy.
     pub(super) fn recall(&mut self, digests: &[Digest], policy: u64) -> Vec<Option<Remembered>> {
         if policy > self.policy {

@@ -20,11 +20,17 @@ mod memory;
 use memory::Digest;
 pub use memory::{Memory, Remembered};
 
+pub mod name;
+pub use name::Said;
+
 pub mod story;
 pub use story::{Ended, Story, World};
 
 pub mod taint;
 pub use taint::Workspace;
+
+mod terms;
+pub use terms::{Grant, Granted, Grants, SessionMode, Standing, Terms};
 
 /// Milliseconds since the Unix epoch.
 pub type Millis = u64;
@@ -56,6 +62,10 @@ pub enum Kill {
     /// Nobody has.
     #[default]
     Running,
+    /// This session is stopped.
+    Session,
+    /// Doorward stopped a session of this agent: it, and all that began later.
+    Frozen,
     /// This agent is stopped.
     Agent,
     /// Everything is stopped.
@@ -71,6 +81,8 @@ pub struct Facts {
     pub epoch: Epoch,
     /// The effective mode.
     pub mode: Mode,
+    /// The terms of the session.
+    pub standing: Standing,
     /// The kill switch.
     pub kill: Kill,
     /// The action's effects with directories and variables resolved from the session's shell state;
@@ -148,6 +160,17 @@ impl State {
         self.pending.retain(|pending| pending.seq != seq);
     }
 
+    /// How many blocks are remembered as judged.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Forgets which blocks were judged: they will be judged again.
+    pub fn forget_blocks(&mut self) {
+        self.memory.clear();
+    }
+
     /// How many actions have begun and not ended.
     #[must_use]
     pub fn pending(&self) -> usize {
@@ -162,8 +185,10 @@ pub struct Now {
     pub millis: Millis,
     /// Revisions in force.
     pub epoch: Epoch,
-    /// The effective mode.
+    /// What process and policy say of how much is enforced.
     pub mode: Mode,
+    /// The terms of the session.
+    pub standing: Standing,
     /// The kill switch for this agent.
     pub kill: Kill,
 }
@@ -183,7 +208,8 @@ pub fn begin(state: &mut State, action: &Action, now: Now, world: &World<'_>) ->
     let facts = Facts {
         now: now.millis,
         epoch: now.epoch,
-        mode: now.mode,
+        mode: now.standing.mode.weaken(now.mode),
+        standing: now.standing,
         kill: now.kill,
         resolved: Vec::new(),
         remembered,

@@ -579,6 +579,7 @@ pub(super) fn read(node: &Node, body: &[u8]) -> Request {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.session = super::session::id(node);
     request.effects = provider_tools::anthropic(node);
     let tools = node.get("tools").map(Node::elements).unwrap_or_default();
     for tool in tools.iter().chain(inline_tools(node)) {

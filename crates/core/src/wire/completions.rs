@@ -101,6 +101,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.session = crate::wire::session::id(&node);
     for key in ["prompt", "suffix"] {
         let Some(prompt) = node.some(key) else { continue };
         request.say_all(PartKind::UserText, prompt);

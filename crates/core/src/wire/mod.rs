@@ -20,6 +20,8 @@ pub mod splice;
 
 pub mod request;
 
+mod session;
+
 pub mod toolset;
 
 pub mod dialect;

@@ -635,6 +635,7 @@ pub(super) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let mut request =
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.session = crate::wire::session::id(&node);
     request.effects = provider_tools::openai_chat(&node);
     request.declared.choices = node.get("n").and_then(Node::as_u64).unwrap_or(1).clamp(1, 128);
     for tool in node.get("tools").map(Node::elements).unwrap_or_default() {

@@ -51,6 +51,8 @@ pub struct Request {
     pub model: String,
     /// Whether the reply is to be streamed.
     pub stream: bool,
+    /// Which session it says it belongs to.
+    pub session: Option<String>,
     /// The tools declared.
     pub declared: Declared,
     /// Its content, block by block.
@@ -222,6 +224,7 @@ impl Request {
         self.effects.extend(other.effects);
         self.declared.tools.extend(other.declared.tools);
         self.declared.toolsets.extend(other.declared.toolsets);
+        self.session = self.session.take().or(other.session);
         self.declared.provider_tools |= other.declared.provider_tools;
         self.coverage = std::mem::take(&mut self.coverage).and(other.coverage);
     }

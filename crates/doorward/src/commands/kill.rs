@@ -6,16 +6,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use doorward_control::{Approver, acted_json};
 use doorward_core::syntax::json::quoted;
-use doorward_ledger::receipt::{ControlRecord, Kind};
-use doorward_ledger::{Draft, Durability, Log};
 use doorward_store::kill::read_kill_file;
-use doorward_store::{AgentName, Home, HomeLock, KillSet, Options, Scope, Stop, Store, StoreError};
+use doorward_store::{AgentName, Home, HomeLock, KillSet, Scope, SessionName, Stop, StoreError};
 
+use crate::alone::{self, Event};
 use crate::cli::{Cli, ScopeArgs};
 use crate::terminal::print;
 use crate::{client, config, serve};
 
-/// Stops everything, or one agent.
+/// Stops everything, one agent, or one session.
 ///
 /// # Errors
 /// If it could not be done. The file `DOORWARD_HOME/kill` works even then.
@@ -23,7 +22,7 @@ pub fn kill(cli: &Cli, args: &ScopeArgs) -> anyhow::Result<ExitCode> {
     act(cli, args, "kill")
 }
 
-/// Lets everything, or one agent, run again.
+/// Lets everything, one agent, or one session run again.
 ///
 /// # Errors
 /// If it could not be done.
@@ -31,23 +30,45 @@ pub fn resume(cli: &Cli, args: &ScopeArgs) -> anyhow::Result<ExitCode> {
     act(cli, args, "resume")
 }
 
-fn act(cli: &Cli, args: &ScopeArgs, verb: &str) -> anyhow::Result<ExitCode> {
+fn act(cli: &Cli, args: &ScopeArgs, verb: &'static str) -> anyhow::Result<ExitCode> {
+    let scope = match (&args.agent, &args.session) {
+        (Some(agent), _) => Scope::Agent(AgentName::new(agent)?),
+        (None, Some(session)) => Scope::Session(SessionName::new(session)?),
+        (None, None) => Scope::All,
+    };
+    on_scope(cli, &scope, verb, &args.reason, args.json)
+}
+
+/// Stops (`kill`) or resumes what `scope` names, through the running process or on its store.
+///
+/// # Errors
+/// If it could not be done.
+pub fn on_scope(
+    cli: &Cli,
+    scope: &Scope,
+    verb: &'static str,
+    reason: &str,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let home = Home::open(config::home(cli.home.as_deref())?)?;
-    let agent = args.agent.as_deref().map(AgentName::new).transpose()?;
     let answer = match home.lock() {
-        Ok(lock) => on_the_store(&lock, &home, verb, agent.as_ref(), &args.reason)?,
-        Err(StoreError::Locked { .. }) => through_the_process(&home, verb, agent.as_ref(), &args.reason)
-            .with_context(|| {
+        Ok(lock) => on_the_store(&lock, &home, verb, scope, reason)?,
+        Err(StoreError::Locked { .. }) => {
+            through_the_process(&home, verb, scope, reason).with_context(|| {
                 format!("to stop everything without it: touch {}", home.kill_file().display())
-            })?,
+            })?
+        }
         Err(error) => return Err(error.into()),
     };
-    if args.json {
+    if json {
         print(answer.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let of =
-        agent.as_ref().map_or_else(|| "everything".to_owned(), |agent| format!("agent `{}`", agent.as_str()));
+    let of = match scope {
+        Scope::All => "everything".to_owned(),
+        Scope::Agent(agent) => format!("agent `{agent}`"),
+        Scope::Session(session) => format!("session `{session}`"),
+    };
     print(&format!("{of} {}", if verb == "kill" { "is stopped" } else { "may run again" }));
     if verb == "resume" && home.kill_file().exists() {
         print(&format!("but the file {} still stops what it names; remove it", home.kill_file().display()));
@@ -56,14 +77,15 @@ fn act(cli: &Cli, args: &ScopeArgs, verb: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks the process that has the home directory.
-fn through_the_process(
-    home: &Home,
-    verb: &str,
-    agent: Option<&AgentName>,
-    reason: &str,
-) -> anyhow::Result<String> {
-    let name = agent.map_or_else(|| b"null".to_vec(), |agent| quoted(agent.as_str()));
-    let mut body = b"{\"agent\":".to_vec();
+fn through_the_process(home: &Home, verb: &str, scope: &Scope, reason: &str) -> anyhow::Result<String> {
+    let (key, name) = match scope {
+        Scope::All => ("agent", b"null".to_vec()),
+        Scope::Agent(agent) => ("agent", quoted(agent.as_str())),
+        Scope::Session(session) => ("session", quoted(session.as_str())),
+    };
+    let mut body = b"{".to_vec();
+    body.extend_from_slice(&quoted(key));
+    body.push(b':');
     body.extend_from_slice(&name);
     body.extend_from_slice(b",\"reason\":");
     body.extend_from_slice(&quoted(reason));
@@ -75,35 +97,21 @@ fn through_the_process(
 fn on_the_store(
     lock: &HomeLock,
     home: &Home,
-    verb: &str,
-    agent: Option<&AgentName>,
+    verb: &'static str,
+    scope: &Scope,
     reason: &str,
 ) -> anyhow::Result<String> {
-    let key = serve::signing_key(home)?;
-    let node = key.public().name().to_owned();
-    let scope = agent.map_or(Scope::All, |agent| Scope::Agent(agent.clone()));
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let time = serve::now();
-    let set: Arc<KillSet> = runtime.block_on(async {
-        let store = Store::open(lock, Options::default())?;
-        let stop = Stop { by: "unauthenticated".into(), reason: reason.to_owned(), since: time };
-        let set = if verb == "kill" { store.kill(scope, stop).await? } else { store.resume(scope).await? };
-        store.close().await?;
-        Ok::<_, StoreError>(set)
-    })?;
-    let target = agent.map_or("all", AgentName::as_str);
-    let record = ControlRecord {
-        event: verb,
-        by: Some("unauthenticated"),
-        target: Some(target),
-        message: (!reason.is_empty()).then_some(reason),
-        epoch: &[],
+    let target = match scope {
+        Scope::All => "all",
+        Scope::Agent(agent) => agent.as_str(),
+        Scope::Session(session) => session.as_str(),
     };
-    let id = doorward_gateway::fresh_id(time)?;
-    let leaf = Draft::new(Kind::Control, &id, time, &node).control(record).seal()?;
-    let mut log = Log::open(&home.log_dir(), key, Durability::Disk)?;
-    let checkpoint = log.append_reserved(&[leaf])?;
-    home.remember_checkpoint(checkpoint.text())?;
+    let event = Event { event: verb, target, message: reason };
+    let stop = Stop { by: alone::BY.into(), reason: reason.to_owned(), since: serve::now() };
+    let set: Arc<KillSet> = alone::act(lock, home, &event, async |store| match verb {
+        "kill" => store.kill(scope.clone(), stop).await,
+        _ => store.resume(scope.clone()).await,
+    })?;
     // The file counts too: the next process will find it.
     let set = KillSet { file: read_kill_file(&home.kill_file()), ..KillSet::clone(&set) };
     let approver = Approver { principal: "operator-token".into(), authenticated: false };

@@ -24,4 +24,6 @@ pub mod run;
 
 pub mod secrets;
 
+pub mod session;
+
 pub mod status;

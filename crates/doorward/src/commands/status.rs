@@ -49,7 +49,8 @@ fn stopped(status: &Node) -> bool {
     let stops = |source: &str| {
         let of = status.get("kill").and_then(|kill| kill.get(source));
         of.is_some_and(|of| {
-            of.some("all").is_some() || of.get("agents").is_some_and(|agents| !agents.members().is_empty())
+            let some = |of_whom| of.get(of_whom).is_some_and(|of_whom: &Node| !of_whom.members().is_empty());
+            of.some("all").is_some() || some("agents") || some("sessions")
         })
     };
     stops("acts") || stops("file")
@@ -99,7 +100,8 @@ fn tell(status: &Node) {
                 text(Some(all), "reason")
             ));
         }
-        for member in of.get("agents").map(Node::members).unwrap_or_default() {
+        let members = |of_whom| of.get(of_whom).map(Node::members).unwrap_or_default();
+        for member in members("agents").iter().chain(members("sessions")) {
             let stop = Some(&member.value);
             print(&format!(
                 "STOPPED: {}, by {}: {}",

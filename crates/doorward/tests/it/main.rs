@@ -39,6 +39,7 @@ mod run;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod sessions;
 mod settings;
 #[cfg(test)]
 mod support;

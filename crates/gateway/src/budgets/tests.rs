@@ -58,7 +58,8 @@ impl Scene {
     }
 
     fn ask(&self) -> Action {
-        let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "tester".into(), "tester".into());
+        let mut action =
+            Action::new(Door::Model, ActionKind::ModelRequest, "tester".into(), "tester/-".into());
         action.asked = Asked::Model("m".into());
         action
     }
@@ -72,7 +73,7 @@ impl Scene {
     async fn reply(&self, closing: Closing) {
         let permit = self.gateway.pass(self.ask(), Nothing).await.unwrap();
         let (Nothing, used) = permit.open(crate::forward::key_of_tests());
-        let reply = Action::new(Door::Model, ActionKind::ModelResponse, "tester".into(), "tester".into());
+        let reply = Action::new(Door::Model, ActionKind::ModelResponse, "tester".into(), "tester/-".into());
         let permit = self.gateway.open(reply, used).await.unwrap();
         self.gateway.recorder().close(permit, closing).await;
     }

@@ -28,6 +28,7 @@ const TICK: Duration = Duration::from_secs(5);
 pub struct Relay {
     pub gateway: Arc<Gateway>,
     pub agent: Arc<str>,
+    pub session: Arc<str>,
     pub machine: Machine,
     pub framing: Framing,
     /// How long the upstream and the client are waited for.
@@ -200,7 +201,7 @@ impl Run {
     }
 
     fn killed(&self) -> bool {
-        self.relay.gateway.store().signals().is_killed(&self.relay.agent)
+        self.relay.gateway.store().signals().is_killed(&self.relay.session)
     }
 
     /// Ends the reply at once, as its protocol ends, whether or not the client reads.
@@ -258,10 +259,10 @@ impl Run {
                     let origin = held.origin().cloned();
                     let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
                     let gateway = Arc::clone(&self.relay.gateway);
-                    let agent = Arc::clone(&self.relay.agent);
+                    let session = Arc::clone(&self.relay.session);
                     let ruling = tokio::select! {
                         biased;
-                        () = killed(&gateway, &agent) => return Flow::Killed,
+                        () = killed(&gateway, &session) => return Flow::Killed,
                         ruling = async {
                             let judged = gateway.pass(*action, held).await;
                             forward::ruling(&gateway, judged, &tool).await
@@ -307,10 +308,10 @@ impl Run {
         let Patience { idle, total } = self.relay.patience;
         let patience = idle.min(total.saturating_sub(self.started.elapsed()));
         // A client that does not read must not keep a killed stream waiting.
-        let (agent, gateway) = (Arc::clone(&self.relay.agent), Arc::clone(&self.relay.gateway));
+        let (session, gateway) = (Arc::clone(&self.relay.session), Arc::clone(&self.relay.gateway));
         tokio::select! {
             biased;
-            () = killed(&gateway, &agent) => Err(Halt::Killed),
+            () = killed(&gateway, &session) => Err(Halt::Killed),
             sent = self.reply.send(bytes) => sent.map_err(|ClientGone| Halt::ClientGone),
             () = tokio::time::sleep(patience) => Err(Halt::ClientGone),
         }
@@ -340,9 +341,8 @@ impl Run {
                 }
             }
             Observation::ProviderCall { name, input } => {
-                let agent = &self.relay.agent;
-                let mut action =
-                    Action::new(Door::Model, ActionKind::ProviderCall, agent.clone(), agent.clone());
+                let (agent, session) = (self.relay.agent.clone(), self.relay.session.clone());
+                let mut action = Action::new(Door::Model, ActionKind::ProviderCall, agent, session);
                 action.source = Source::Provider;
                 action.tool = Some(ToolUse { name: name.into(), declared: true, call_id: "".into() });
                 action.coverage = Coverage::Partial("run by the provider".into());
@@ -380,10 +380,10 @@ where
     let status = head.status.as_u16();
     let started = Instant::now();
     let relay = async move {
-        let agent = Arc::clone(reply.permit().agent());
+        let session = Arc::clone(reply.permit().session());
         let result = tokio::select! {
             biased;
-            () = killed(&gateway, &agent) => "revoked",
+            () = killed(&gateway, &session) => "revoked",
             result = pass_on(&mut reply, &mut body, patience.idle) => result,
             () = tokio::time::sleep(patience.total) => "aborted",
         };
@@ -425,11 +425,11 @@ where
     }
 }
 
-/// Returns once this agent is stopped.
-pub async fn killed(gateway: &Gateway, agent: &str) {
+/// Returns once this session, or its agent, is stopped.
+pub async fn killed(gateway: &Gateway, session: &str) {
     let signals = gateway.store().signals();
     let mut moved = signals.subscribe(doorward_store::Signal::Kill);
-    while !signals.is_killed(agent) {
+    while !signals.is_killed(session) {
         if moved.changed().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -284,7 +284,8 @@ async fn b2_a_block_does_not_brick_what_follows() {
         message_start() + &tool(0, "Bash", r#"{"command":"npm run build && make test"}"#) + &message_end();
     let action = {
         use doorward_core::action::{Action, ActionKind, Door as Through, Source, ToolUse, tools};
-        let mut action = Action::new(Through::Model, ActionKind::ToolCall, "tester".into(), "tester".into());
+        let mut action =
+            Action::new(Through::Model, ActionKind::ToolCall, "tester".into(), "tester/-".into());
         action.source = Source::Model;
         action.tool = Some(ToolUse { name: "Bash".into(), declared: true, call_id: "".into() });
         let arguments = r#"{"command":"npm run build && make test"}"#;

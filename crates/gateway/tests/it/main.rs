@@ -38,6 +38,7 @@ mod restart;
 
 #[cfg(test)]
 mod routes;
+mod sessions;
 
 #[cfg(test)]
 mod support;

@@ -197,7 +197,7 @@ async fn a_reply_that_ran_when_the_process_was_killed_counts() {
     let policy = limited("- { name: l, limit: { tokens_per_day: 4097 } }");
     for pause in [0, 20] {
         let door = Door::judging(&policy, upstream(&provider)).await;
-        let (agent, session) = ("tester", "tester");
+        let (agent, session) = ("tester", "tester/-");
         let mut action = doorward_core::Action::new(
             doorward_core::Door::Model,
             doorward_core::action::ActionKind::ModelRequest,

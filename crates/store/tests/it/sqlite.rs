@@ -196,6 +196,7 @@ async fn a_store_of_schema_1_is_migrated() {
     connection
         .execute_batch(
             "DROP TABLE memos; DROP TABLE counter_uses; DROP TABLE counters; DROP TABLE owed;
+             DROP TABLE sessions; DROP TABLE stories;
              ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1",
         )
         .unwrap();
@@ -372,4 +373,41 @@ async fn what_opening_costs() {
         assert_eq!(memos.len() as u64, count);
         store.close().await.unwrap();
     }
+}
+
+/// What sessions are called, on which terms they work and what they remember outlives the process, and nobody else reads it.
+#[tokio::test]
+async fn sessions_and_stories_are_found_again_and_sealed() {
+    use doorward_core::session::{Said, SessionMode, Terms};
+    use doorward_store::{Owner, SessionName, SessionRecord};
+
+    let place = Place::new();
+    let store = place.store(CONTENT);
+    let key = store.key_for("session 3");
+    assert_ne!(key.expose(), store.key_for("session 4").expose());
+    let record = SessionRecord {
+        id: 3,
+        name: SessionName::new("alice/needle-in-a-name").unwrap(),
+        task: "needle-in-a-task".into(),
+        said: Said::Client,
+        began: 1,
+        used: 2,
+        terms: Terms { mode: SessionMode::Correct, ..Terms::default() },
+    };
+    store.set_session(record.clone()).await.unwrap();
+    store.add_to_story(Owner::Session(3), 1, b"needle-in-a-story".to_vec());
+    store.add_to_story(Owner::Session(3), 2, b"more".to_vec());
+    store.keep_story(Owner::Workspace, 1, b"needle-in-a-whole".to_vec());
+    store.forget_story(Owner::Session(9));
+    store.close().await.unwrap();
+    for file in ["store.db", "store.db-wal"] {
+        let bytes = std::fs::read(place.home().store_db().with_file_name(file)).unwrap_or_default();
+        assert!(!bytes.windows(6).any(|window| window == b"needle"), "{file}");
+    }
+    let store = place.store(CONTENT);
+    assert_eq!(store.take_sessions(), [record]);
+    let stories = store.take_stories();
+    assert_eq!(stories[&Owner::Session(3)].since, [b"needle-in-a-story".to_vec(), b"more".to_vec()]);
+    assert_eq!(stories[&Owner::Workspace].whole.as_deref(), Some(&b"needle-in-a-whole"[..]));
+    assert_eq!(store.key_for("session 3").expose(), key.expose());
 }

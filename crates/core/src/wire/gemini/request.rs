@@ -28,6 +28,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
     let node = object(body)?;
     let mut request = Request::default();
     request.declared.choices = 1;
+    request.session = crate::wire::session::id(&node);
     one_request(&node, body, &mut request);
     // `countTokens` may carry the whole request it counts.
     fields(&node, "generateContentRequest").for_each(|inner| one_request(inner, body, &mut request));

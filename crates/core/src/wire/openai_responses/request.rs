@@ -15,6 +15,7 @@ pub(crate) fn read_request(body: &[u8]) -> Result<Request, Fault> {
         Request { stream: node.get("stream").and_then(Node::as_bool) == Some(true), ..Request::default() };
     request.deferred = node.get("background").and_then(Node::as_bool) == Some(true);
     request.model = node.text("model").unwrap_or_default().to_owned();
+    request.session = crate::wire::session::id(&node);
     request.effects = crate::wire::provider_tools::openai_responses(&node);
     for tool in elements(&node, "tools") {
         declare(tool, body, &mut request);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use doorward_core::action::request as http_request;
-use doorward_core::session::Mode;
+use doorward_core::session::{Mode, name};
 use http::request::Parts;
 use http::{Response, StatusCode, header};
 use tokio::sync::Semaphore;
@@ -16,7 +16,8 @@ use super::relay;
 use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Patience, Unsent};
 use crate::incoming::Incoming;
-use crate::judge::{Gateway, LARGE, Refusal, Why};
+use crate::judge::{Gateway, LARGE, Refusal, Why, now};
+use crate::sessions::Session;
 use crate::upstream::Upstream;
 
 mod endpoint;
@@ -29,6 +30,8 @@ use request::{Asked, as_sent};
 
 mod reply;
 
+mod session;
+
 /// One request on its way to one upstream.
 pub struct Crossing {
     /// What judges it.
@@ -37,6 +40,8 @@ pub struct Crossing {
     pub upstream: Arc<Upstream>,
     /// Whose it is.
     pub agent: Arc<str>,
+    /// The session it belongs to, once that is known.
+    pub session: Option<Arc<Session>>,
     /// Where the client reached it: our address, and the path down to `rest`. Holds the agent's token.
     pub door: Arc<str>,
     /// Path below the upstream's base, and query.
@@ -57,18 +62,17 @@ impl Crossing {
         }
     }
 
-    async fn cross(self, mut head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
-        // Once: what is sent must have the shape that was judged, whatever becomes of the policy meanwhile.
-        let mode = self.gateway.mode();
+    async fn cross(mut self, mut head: Parts, body: Incoming) -> Result<Response<Body>, Answer> {
         let memory = self.memory.clone();
         let Gathered { bytes, read, mut shares } =
             whole_body(&head, body, memory.each_ref().map(|share| &**share)).await?;
-        let Asked { endpoint, request, mut action, wrong, body, history } =
+        let Asked { endpoint, request, mut action, wrong, body, history, session, mode } =
             if read.as_ref().is_ok_and(|read| read.len() > LARGE) {
-                tokio::task::block_in_place(|| self.read(&head, read.as_ref(), mode))
+                tokio::task::block_in_place(|| self.read(&head, read.as_ref()))
             } else {
-                self.read(&head, read.as_ref(), mode)
-            };
+                self.read(&head, read.as_ref())
+            }?;
+        self.session = Some(session);
         let decoded = body.clone();
         let body = match body {
             // What was judged is what goes on, not what another decoder could make of the coded bytes.
@@ -101,7 +105,7 @@ impl Crossing {
             }
             Err(refusal) => return Err(refusal.into()),
         };
-        if self.gateway.mode() != mode {
+        if self.mode() != mode {
             return Err(Answer::moved().under(permit.receipt()));
         }
         let receipt = permit.receipt().to_owned();
@@ -110,9 +114,10 @@ impl Crossing {
         if let Some(wrong) = wrong.filter(|wrong| matches!(wrong.code, "path" | "websocket")) {
             return Err(wrong.under(receipt));
         }
+        let session = self.session_name();
         let reply = tokio::select! {
             reply = forward::request(&self.gateway, permit, self.patience) => reply,
-            () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped().under(receipt.as_str())),
+            () = relay::killed(&self.gateway, &session) => return Err(relay::stopped().under(receipt.as_str())),
         };
         drop(shares);
         let (reply, used) = reply.map_err(|unsent| match unsent {
@@ -121,6 +126,19 @@ impl Crossing {
         })?;
         let answered = self.reply(endpoint, &method, (request, history), (reply, used)).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
+    }
+}
+
+impl Crossing {
+    /// The name of its session.
+    fn session_name(&self) -> Arc<str> {
+        self.session.as_ref().map_or_else(|| name::nobodys(&self.agent), |session| session.name())
+    }
+
+    /// How much is enforced at this moment: the weakest of what process, policy and session say.
+    fn mode(&self) -> Mode {
+        let mode = self.gateway.mode();
+        self.session.as_ref().map_or(mode, |session| session.standing(now()).mode.weaken(mode))
     }
 }
 

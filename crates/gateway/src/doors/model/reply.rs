@@ -43,7 +43,7 @@ impl Crossing {
             used.take().into_iter().for_each(Used::no_reply);
         }
         let before = self.left_before(&request, &history);
-        let monitor = self.gateway.mode() == Mode::Monitor;
+        let monitor = self.mode() == Mode::Monitor;
         if head.status.is_redirection() {
             let message = format!(
                 "the upstream `{}` answered {} to send the client elsewhere; redirects are never relayed",
@@ -57,7 +57,7 @@ impl Crossing {
             Err(answer) => return Err(answer),
         };
         let mut action =
-            Action::new(Door::Model, ActionKind::ModelResponse, self.agent.clone(), self.agent.clone());
+            Action::new(Door::Model, ActionKind::ModelResponse, self.agent.clone(), self.session_name());
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::Provider;
@@ -70,9 +70,10 @@ impl Crossing {
         let body = match reading {
             Reading::Error if !monitor => {
                 let protocol = self.upstream.protocol;
+                let session = self.session_name();
                 tokio::select! {
                     biased;
-                    () = relay::killed(&self.gateway, &self.agent) => return Err(relay::stopped()),
+                    () = relay::killed(&self.gateway, &session) => return Err(relay::stopped()),
                     body = error_body(&mut head, body, protocol) => Either::Right(body?),
                 }
             }
@@ -103,10 +104,10 @@ impl Crossing {
                 let machine = self.machine(endpoint, framing, (request.declared, before), monitor);
                 let decoder = coding.map(Decoder::new).transpose();
                 let decoder = decoder.map_err(|fault| Answer::upstream(fault.code, fault.message))?;
+                let session = self.session_name();
                 let meter = Meter::new(self.memory);
-                let (gateway, agent) = (self.gateway, self.agent);
-                let relay =
-                    relay::Relay { gateway, agent, machine, framing, remembering, patience: self.patience };
+                let (gateway, agent, patience) = (self.gateway, self.agent, self.patience);
+                let relay = relay::Relay { gateway, agent, session, machine, framing, remembering, patience };
                 if monitor {
                     let copy = decoder.map(|decoder| relay::Copy::new(decoder, meter));
                     return relay.start(permit, head, Decoding::new(body, None), copy).await;
@@ -165,7 +166,7 @@ impl Crossing {
         };
         let context = Context {
             agent: self.agent.clone(),
-            session: self.agent.clone(),
+            session: self.session_name(),
             peer: self.upstream.name.clone(),
             trusted: self.upstream.trusted && self.upstream.unknown_passes,
             declared,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::action::ActionKind;
 use doorward_core::action::request::{self as http_request, Header, Unread};
-use doorward_core::session::Mode;
+use doorward_core::session::{Mode, Said};
 use doorward_core::stream::Dialect;
 use doorward_core::usage::Asked as Reply;
 use doorward_core::wire::request::{Declared, Request};
@@ -15,9 +15,11 @@ use http::request::Parts;
 use http::{Method, StatusCode, header};
 
 use super::endpoint::{Endpoint, endpoint, model_of};
-use super::{Crossing, bad_request};
+use super::{Crossing, bad_request, session};
 use crate::answer::Answer;
+use crate::judge::now;
 use crate::replies::Remembered;
+use crate::sessions::Session;
 
 /// A request as it was read.
 pub(super) struct Asked {
@@ -29,6 +31,11 @@ pub(super) struct Asked {
     /// The decoded body as it is to be sent, if it could be decoded.
     pub body: Option<Bytes>,
     pub history: History,
+    /// The session it belongs to.
+    pub session: Arc<Session>,
+    /// The mode of the whole crossing. Taken once: what is sent must have the shape that was judged, whatever becomes
+    /// of the policy meanwhile.
+    pub mode: Mode,
 }
 
 /// The conversation a request goes on from.
@@ -64,8 +71,11 @@ fn unread(coverage: Coverage) -> Request {
 impl Crossing {
     /// What the agent asks for, as an action. What is wrong with it is a fault of the action, so that it is
     /// judged and recorded like anything else (in monitor mode it passes, unread).
-    /// `body` is what the body says, or why that cannot be known; `mode` the mode of the whole crossing.
-    pub(super) fn read(&self, head: &Parts, body: Result<&Bytes, &Fault>, mode: Mode) -> Asked {
+    /// `body_of` is what the body says, or why that cannot be known.
+    ///
+    /// # Errors
+    /// An answer, if a session cannot be begun.
+    pub(super) fn read(&self, head: &Parts, body_of: Result<&Bytes, &Fault>) -> Result<Asked, Answer> {
         let path = self.rest.split('?').next().unwrap_or_default();
         let endpoint = endpoint(self.upstream.protocol, &head.method, path);
         let kind = match endpoint {
@@ -74,21 +84,35 @@ impl Crossing {
                 ActionKind::Opaque
             }
         };
-        let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.agent.clone());
+        let mut action = Action::new(Door::Model, kind, self.agent.clone(), self.session_name());
         action.peer = self.upstream.name.clone();
         action.peer_trusted = self.upstream.trusted;
         action.source = Source::User;
-        let (mut sent, mut history) = (body.ok().cloned(), History::default());
-        let body = self.routable(head, endpoint, path).and_then(|()| body.map_err(undecodable));
+        let (mut sent, mut history) = (body_of.ok().cloned(), History::default());
+        let (mut said, bad_session) = match session::of_head(&head.headers) {
+            Ok(said) => (said, None),
+            Err(why) => (None, Some(bad_request("session", why))),
+        };
+        let (mut session, mut mode) = (None, Mode::Block);
+        let body = bad_session.map_or(Ok(()), Err).and_then(|()| self.routable(head, endpoint, path));
+        let body = body.and_then(|()| body_of.map_err(undecodable));
         let read = body.and_then(|body| match endpoint {
             Endpoint::Conversation(dialect) | Endpoint::Asked(dialect, _) => {
-                let sent_by_client = body;
+                let read = |body: &[u8]| {
+                    dialect.read_request(body).map_err(|fault| bad_request(fault.code, fault.message))
+                };
+                let mut request = read(body)?;
+                if said.is_none() {
+                    said = request.session.take().map(|id| (id, Said::Body));
+                }
+                let entered = self.enter(said.take())?;
+                mode = entered.standing(now()).mode.weaken(self.gateway.mode());
+                session = Some(entered);
                 let body = self.restored(dialect, body, &mut history, mode);
-                let mut request =
-                    dialect.read_request(&body).map_err(|fault| bad_request(fault.code, fault.message))?;
                 if history.restored > 0 {
                     // What was put back was never made.
-                    request.earlier = dialect.read_request(sent_by_client).unwrap_or_default().earlier;
+                    let earlier = request.earlier;
+                    request = Request { earlier, ..read(&body)? };
                 }
                 self.inherit(dialect, &body, &mut request, &mut history);
                 sent = Some(body);
@@ -104,6 +128,15 @@ impl Crossing {
             Ok(request) => (request, None),
             Err(answer) => (unread(Coverage::None(answer.code.to_owned())), Some(answer)),
         };
+        let session = match session {
+            Some(session) => session,
+            None => {
+                let entered = self.enter(said)?;
+                mode = entered.standing(now()).mode.weaken(self.gateway.mode());
+                entered
+            }
+        };
+        action.session = session.name();
         action.fault = wrong.as_ref().map(|answer| answer.message.clone());
         action.coverage = request.coverage.clone();
         action.parts.clone_from(&request.parts);
@@ -111,7 +144,20 @@ impl Crossing {
         action.returned.clone_from(&request.returned);
         action.effects.clone_from(&request.effects);
         action.asked = asked(endpoint, &head.method, model_of(path), &request);
-        Asked { endpoint, request, action, wrong, body: sent, history }
+        Ok(Asked { endpoint, request, action, wrong, body: sent, history, session, mode })
+    }
+
+    /// The session that was said, or the one of those of whom nothing is said.
+    fn enter(&self, said: Option<(String, Said)>) -> Result<Arc<Session>, Answer> {
+        let (name, said) = session::named(&self.agent, said);
+        self.gateway.sessions().enter(&name, said, now()).map_err(|why| {
+            tracing::error!(%why, "a session cannot be begun");
+            Answer::agent(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "session",
+                format!("a session cannot be begun: {why}"),
+            )
+        })
     }
 
     /// What is remembered of this agent's earlier replies from this upstream.
