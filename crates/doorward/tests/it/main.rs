@@ -40,6 +40,7 @@ mod run;
 mod secrets;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;

@@ -38,6 +38,7 @@ mod restart;
 
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
 mod sessions;
 
 #[cfg(test)]
