@@ -133,6 +133,7 @@ impl Engine {
         }
         let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
         replace::recall(action, facts, &mut findings);
+        findings.extend(self.told(effects, facts));
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
@@ -143,7 +144,6 @@ impl Engine {
             own.or_else(|| Some(lifted.lift(self.reason(finding)?, finding)))
         }));
         reasons.extend(recalled(facts));
-        self.told(effects, facts, &mut reasons);
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);
@@ -169,7 +169,8 @@ impl Engine {
     pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
         let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
-        let (findings, _) = self.findings(action, effects, &readings, facts);
+        let (mut findings, _) = self.findings(action, effects, &readings, facts);
+        findings.extend(self.told(effects, facts));
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         self.policy.explain(action, &given)
@@ -260,7 +261,7 @@ impl Engine {
         };
         Some(Reason {
             rule: finding.rule.clone(),
-            layer: Layer::Detect,
+            layer: story::layer_of(finding),
             verdict,
             severity: finding.severity,
             message: finding.message.clone(),

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use super::Policy;
 use super::rule::Verb;
 use crate::detect::glob::Glob;
+use crate::session::chains::Chains;
+use crate::session::story;
 use crate::syntax::decode::suggestion;
 use crate::syntax::{Diagnostic, Span};
 
@@ -18,7 +20,7 @@ pub(super) struct Named {
 
 impl Policy {
     /// Faults of a policy that is put in force together with detectors: ids and categories under `finding` that none
-    /// of `known` is or fits. `known` are the ids and categories of all detector rules
+    /// of `known` is or fits, nor any that a session makes. `known` are the ids and categories of all detector rules
     /// ([`RuleSet::names`](crate::detect::rules::RuleSet::names)).
     ///
     /// # Errors
@@ -27,7 +29,9 @@ impl Policy {
         if self.rules.iter().all(|rule| rule.named.is_empty()) {
             return Ok(());
         }
-        let known: BTreeSet<&str> = known.collect();
+        let told = story::names(&Chains::shipped());
+        let mut known: BTreeSet<&str> = known.collect::<BTreeSet<&'k str>>();
+        known.extend(told.iter().map(String::as_str));
         let mut faults = Vec::new();
         for rule in &self.rules {
             // As it is compared when judging.

@@ -26,6 +26,9 @@ pub const SHIPPED: &str = include_str!("chains/shipped.yaml");
 /// The most steps of a chain.
 const MOST_STEPS: usize = 6;
 
+/// How many effects of one action are tried as the end of a chain whose steps have no order.
+const MOST_ENDS: usize = 4;
+
 /// The most chains of a set.
 const MOST_CHAINS: usize = 128;
 
@@ -78,6 +81,8 @@ pub enum Play {
     Result(String),
     /// So many milliseconds go by.
     Wait(Millis),
+    /// It runs this line every day, until it is known for it.
+    Learned(String),
 }
 
 /// What one step of a chain is. Empty sets fit everything.
@@ -93,8 +98,8 @@ struct Step {
     without: Vec<Flags>,
     places: Option<Classes>,
     by: Vec<String>,
-    /// Whether it is about an artefact of the step before.
-    shares: bool,
+    /// The step with which it has an artefact in common: the one before, or any if the order is free.
+    shares: Option<String>,
     /// How long after the step before it comes at most.
     within: Option<Millis>,
     /// How long after the step before it comes at least; of a last step.
@@ -193,12 +198,20 @@ impl Chain {
     /// The steps before the last, each the latest that fits, and the last.
     fn in_any_order<'e>(&self, all: &[&'e Event], own: usize, now: Millis) -> Option<Vec<&'e Event>> {
         let (last, before) = self.steps.split_last()?;
-        let end = all.iter().skip(own).find(|event| last.fits(event))?;
         let recent = |event: &&&Event| now.saturating_sub(event.at) <= self.window;
-        let latest = |step: &Step| all.iter().rev().filter(recent).find(|event| step.fits(event)).copied();
-        let mut steps: Vec<&Event> = before.iter().map(latest).collect::<Option<_>>()?;
-        steps.push(end);
-        Some(steps)
+        all.iter().skip(own).filter(|event| last.fits(event)).take(MOST_ENDS).find_map(|end| {
+            let shared = |step: &Step, event: &Event| {
+                last.shares.as_deref() != Some(step.name.as_str())
+                    || event.marks.iter().any(|mark| end.marks.contains(mark))
+            };
+            let latest = |step: &Step| {
+                let mut fitting = all.iter().rev().filter(recent).filter(|event| step.fits(event));
+                fitting.find(|event| shared(step, event)).copied()
+            };
+            let mut steps: Vec<&Event> = before.iter().map(latest).collect::<Option<_>>()?;
+            steps.push(end);
+            Some(steps)
+        })
     }
 
     /// Events that are the steps, one after the other. Of each event that could be a step only the nearest that can
@@ -217,7 +230,7 @@ impl Chain {
             for (at, event) in all.iter().enumerate().rev() {
                 while let Some(after) = waiting.next_if(|after| *after > at) {
                     nearest = Some(after);
-                    if next.shares {
+                    if next.shares.is_some() {
                         let marks = all.get(after).map(|event| event.marks.as_slice()).unwrap_or_default();
                         by_mark.extend(marks.iter().map(|mark| (*mark, after)));
                     }
@@ -225,7 +238,7 @@ impl Chain {
                 if now.saturating_sub(event.at) > self.window || !step.fits(event) {
                     continue;
                 }
-                let after = if next.shares {
+                let after = if next.shares.is_some() {
                     event.marks.iter().filter_map(|mark| by_mark.get(mark)).min().copied()
                 } else {
                     nearest

@@ -52,6 +52,8 @@ impl Flags {
     pub const BUILD_FILE: Self = Self(32);
     /// It is about an archive.
     pub const ARCHIVE: Self = Self(64);
+    /// It writes what was fetched from a place that nobody typed.
+    pub const FETCHED: Self = Self(128);
 
     /// These and those.
     #[must_use]
@@ -77,7 +79,7 @@ impl Flags {
 pub struct Event {
     /// When.
     pub at: Millis,
-    /// Which action of the session it belongs to.
+    /// Which of the actions that left something it belongs to, counted from 1.
     pub seq: Seq,
     /// What was done.
     pub capability: Capability,

@@ -30,6 +30,27 @@ const MOST_EVENTS: usize = 16;
 /// The most alerts of one action.
 const MOST_ALERTS: usize = 4;
 
+/// The categories of what a session finds.
+pub const CATEGORIES: [&str; 3] = ["taint", "chain", "baseline"];
+
+/// The ids of what a session finds, beside those of chains, which are `chain.` and the chain's id.
+const FINDINGS: [&str; 7] = [
+    "taint.named",
+    "taint.foreign-directory",
+    "taint.copied-file",
+    "taint.command",
+    "taint.command-with-consequence",
+    "taint.fetched-script",
+    "baseline.unusual",
+];
+
+/// Every id and category under which a session finds something, as policies name them.
+#[must_use]
+pub fn names(chains: &Chains) -> Vec<String> {
+    let of_chains = chains.all().iter().map(|chain| format!("chain.{}", chain.id));
+    CATEGORIES.iter().chain(&FINDINGS).map(|name| (*name).to_owned()).chain(of_chains).collect()
+}
+
 /// What a session stands in: what it shares with others, and what is known of places.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
@@ -52,7 +73,7 @@ impl std::fmt::Debug for World<'_> {
 }
 
 /// How an action is tainted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum How {
     /// It names what untrusted content named.
     Named,
@@ -147,6 +168,10 @@ struct Draft<'a> {
     /// Literals that this very request calls clean, before it calls them tainted, and the other way round.
     fresh: HashMap<Mark, bool>,
     origins: u64,
+    /// Files that become foreign by this action, with what they come from.
+    made: Vec<(String, [Mark; 2])>,
+    /// Those of them that were fetched.
+    fetched: Vec<String>,
 }
 
 impl<'a> Draft<'a> {
@@ -214,7 +239,18 @@ pub(super) fn begin(
 ) -> (Story, Option<Source>, Option<bool>, Pending) {
     let agent = world.workspace.key().mark(Kind::Agent, &action.agent);
     let left = Pending { seq, agent, ..Pending::default() };
-    let mut draft = Draft { action, journal, pending, world, now, left, fresh: HashMap::new(), origins: 0 };
+    let mut draft = Draft {
+        action,
+        journal,
+        pending,
+        world,
+        now,
+        left,
+        fresh: HashMap::new(),
+        origins: 0,
+        made: Vec::new(),
+        fetched: Vec::new(),
+    };
     match action.kind {
         ActionKind::ModelRequest => {
             told::read(&mut draft, parts);
@@ -253,8 +289,12 @@ pub(super) fn end(
         }
     }
     alerts.truncate(MOST_ALERTS);
-    session.extend(events.into_iter().map(journal::Change::Event));
-    session.extend(hits.into_iter().map(journal::Change::Hit));
+    // Counted here, where nothing is that left nothing: a restart counts on.
+    let seq = journal.next().max(1);
+    let events = events.into_iter().map(|event| Event { seq, ..event });
+    let hits = hits.into_iter().map(|hit| Hit { seq, ..hit });
+    session.extend(events.map(journal::Change::Event));
+    session.extend(hits.map(journal::Change::Hit));
     let baseline = effects.map(|effects| baseline.learn(&effects, now)).unwrap_or_default();
     Ended { session: journal.make(session), workspace: workspace.make(changes), baseline, alerts }
 }

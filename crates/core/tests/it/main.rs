@@ -33,5 +33,6 @@ mod replace;
 mod rules;
 mod sessions;
 mod shell;
+mod story;
 mod stream;
 mod yaml;

@@ -150,14 +150,6 @@ fn conditions(verb: Verb, fields: &mut Fields<'_, '_>, beside: Beside, zones: &m
         let warning = Diagnostic::warning(fields.span(), message);
         fields.faults().push(warning.advise("write two rules, or leave out `method`, `headers` and `body`"));
     }
-    if let (Some(_), Some(at)) = (matcher.tainted, fields.place("tainted")) {
-        let warning =
-            Diagnostic::warning(at, "no session knows yet what shaped an action, unless its source tells");
-        fields.faults().push(
-            warning
-                .advise("where it is not known the rule applies if it restricts, and does not if it allows"),
-        );
-    }
     matcher
 }
 

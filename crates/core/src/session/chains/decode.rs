@@ -15,11 +15,12 @@ use crate::syntax::{Diagnostic, Node, Source, Span, yaml};
 const VERDICTS: [(&str, Verdict); 3] =
     [("audit", Verdict::Audit), ("ask", Verdict::Ask), ("block", Verdict::Block)];
 
-const FLAGS: [(&str, Flags); 6] = [
+const FLAGS: [(&str, Flags); 7] = [
     ("tainted", Flags::TAINTED),
     ("returned", Flags::RETURNED),
     ("build-file", Flags::BUILD_FILE),
     ("archive", Flags::ARCHIVE),
+    ("fetched", Flags::FETCHED),
     ("late", Flags::LATE),
     ("called", Flags::RETURNED),
 ];
@@ -115,12 +116,27 @@ fn check_steps(steps: &[Step], any_order: bool, span: Span, fields: &mut Fields<
     if before.iter().any(|step| step.after > 0 || step.dwell > 0) {
         fields.fault(span, "only the last step may have `after` or `dwell`", "");
     }
-    if steps.first().is_some_and(|first| first.shares || first.within.is_some() || first.after > 0) {
+    if steps.first().is_some_and(|first| first.shares.is_some() || first.within.is_some() || first.after > 0)
+    {
         fields.fault(span, "there is no step before the first that it could refer to", "");
     }
-    let related = |step: &Step| step.shares || step.within.is_some() || step.after > 0;
-    if any_order && (before.iter().any(related) || related(last)) {
-        fields.fault(span, "steps in any order cannot refer to each other", "leave out `any_order`");
+    let named = |name: &str| before.iter().any(|step| step.name == name);
+    if any_order {
+        let timed = steps.iter().any(|step| step.within.is_some() || step.after > 0);
+        if timed
+            || before.iter().any(|step| step.shares.is_some())
+            || !last.shares.as_deref().is_none_or(named)
+        {
+            let message = "where steps come in any order only the last may refer to one of them";
+            fields.fault(span, message, "leave out `any_order`");
+        }
+        return;
+    }
+    for pair in steps.windows(2) {
+        let [before, step] = pair else { continue };
+        if step.shares.as_deref().is_some_and(|name| name != before.name) {
+            fields.fault(span, "`shares` names the step before", format!("write `shares: {}`", before.name));
+        }
     }
 }
 
@@ -153,7 +169,7 @@ fn step(node: &Node, faults: &mut Vec<Diagnostic>) -> Step {
         without,
         places: place.and_then(|node| one_of(node, "place", &PLACES, fields.faults())),
         by: fields.texts("by").into_iter().map(|(text, _)| text.to_owned()).collect(),
-        shares: fields.maybe_bool("shares").unwrap_or(false),
+        shares: fields.maybe_text("shares").map(str::to_owned),
         within: maybe_duration(&mut fields, "within"),
         after: maybe_duration(&mut fields, "after").unwrap_or(0),
         dwell: maybe_duration(&mut fields, "dwell").unwrap_or(0),
@@ -200,13 +216,13 @@ fn playbook(node: &Node, faults: &mut Vec<Diagnostic>) -> Vec<Play> {
     for node in node.elements() {
         let mut fields = Fields::of(node, "a line of a playbook", faults);
         let mut text = |key: &'static str| fields.maybe_text(key).map(str::to_owned);
-        let wait = text("wait").and_then(|text| millis(&text)).map(Play::Wait);
         let play = [
             text("typed").map(Play::Typed),
             text("command").map(Play::Command),
             text("call").map(Play::Call),
             text("result").map(Play::Result),
-            wait,
+            text("wait").and_then(|text| millis(&text)).map(Play::Wait),
+            text("learned").map(Play::Learned),
         ];
         let mut said = play.into_iter().flatten();
         match (said.next(), said.next()) {

@@ -17,6 +17,10 @@ use crate::syntax::json;
 /// How many effects of one action are looked at.
 const MOST_EFFECTS: usize = 256;
 
+/// How much of one text of a call is looked through for what it mentions, in bytes, and how many literals.
+const MOST_TEXT: usize = 64 * 1024;
+const MOST_MENTIONED: usize = 256;
+
 /// The artefacts of one effect, and those that flow into it.
 #[derive(Default)]
 struct Artefacts {
@@ -35,16 +39,20 @@ pub(super) fn judge(draft: &mut Draft<'_>) -> (Story, Option<Source>, Option<boo
         executed(draft, effects, index, effect, &mut taints);
     }
     commanded(draft, effects, &mut taints);
-    taints.sort_by(|a, b| b.how.cmp(&a.how).then(a.effect.cmp(&b.effect)).then(a.mark.cmp(&b.mark)));
-    taints.dedup_by(|a, b| a.mark == b.mark && a.how == b.how);
+    mentioned(draft, &mut taints);
+    // Of two that say the same, the one about a single effect.
+    let place = |taint: &Taint| (taint.effect.is_none(), taint.effect, taint.mark);
+    taints.sort_by(|a, b| b.how.cmp(&a.how).then_with(|| place(a).cmp(&place(b))));
+    let mut seen = HashSet::new();
+    taints.retain(|taint| seen.insert((taint.mark, taint.how)));
     taints.truncate(MOST_TAINTS);
     let source = source(draft, effects, &artefacts, &taints);
     let tainted = tainted(draft, &taints);
     let caused = source.unwrap_or(action.source);
     let baseline = draft.world.baseline;
     let anomaly = baseline.judge(effects, caused, tainted == Some(true), draft.now, draft.world.learning);
-    events(draft, effects, &artefacts, &taints, caused);
     leaves(draft, effects, &taints);
+    events(draft, effects, &artefacts, &taints, caused);
     let mut before: Vec<&Event> = draft.journal.events().iter().collect();
     before.extend(draft.pending.iter().flat_map(|sibling| &sibling.events));
     let began = draft.journal.began();
@@ -195,6 +203,36 @@ fn commanded(draft: &Draft<'_>, effects: &[Effect], taints: &mut Vec<Taint>) {
     }
 }
 
+/// Literals of what a call writes or says, beside where its effects lead.
+fn mentioned(draft: &Draft<'_>, taints: &mut Vec<Taint>) {
+    if draft.world.workspace.is_empty() && draft.pending.is_empty() {
+        return;
+    }
+    let mut found: Vec<(Kind, Mark)> = Vec::new();
+    let mut look = |text: &str| {
+        literals::each_url(literals::floor(text, MOST_TEXT), &mut |kind, text| {
+            if found.len() < MOST_MENTIONED {
+                found.push((kind, draft.key().mark(kind, text)));
+            }
+        });
+    };
+    for part in &draft.action.parts {
+        match part.kind {
+            PartKind::Command | PartKind::Outbound => look(&part.text),
+            PartKind::Arguments => match json::parse(part.text.as_bytes()) {
+                Ok(node) => node.each_string(&mut |text, _| look(text)),
+                Err(_) => look(&part.text),
+            },
+            _ => {}
+        }
+    }
+    for (kind, mark) in found {
+        if let Some((_, origin)) = draft.tainted(mark) {
+            taints.push(Taint { effect: None, how: How::Named, kind, mark, origin });
+        }
+    }
+}
+
 /// What the command would do that ordinary work does not.
 fn consequence(draft: &Draft<'_>, effects: &[Effect]) -> Option<&'static str> {
     use Capability::{DeleteFile, Execute, NetworkPost, ReadFile, SecretAccess, WriteFile};
@@ -287,15 +325,26 @@ fn events(
     let server = tool.filter(|tool| is_mcp(&tool.name)).map(|tool| key.mark(Kind::Tool, &tool.name));
     let said = leaving(draft, effects);
     let mut found: Vec<Event> = Vec::new();
-    for (index, (effect, artefacts)) in effects.iter().zip(artefacts).enumerate() {
-        let about = |taint: &&Taint| taint.effect.is_none_or(|at| at == index);
-        let of_effect = || taints.iter().filter(about);
-        let origins = of_effect().flat_map(|taint| [taint.mark, taint.origin.at]);
+    for (effect, artefacts) in effects.iter().zip(artefacts) {
+        // What taints one of its effects taints the action.
+        let origins = taints.iter().flat_map(|taint| [taint.mark, taint.origin.at]);
+        let own_path = match (&effect.target, effect.capability) {
+            (Target::Path { path, .. }, Capability::WriteFile) => path.as_str(),
+            _ => "",
+        };
+        let fetched = draft.fetched.iter().any(|path| path == own_path);
+        let made: Vec<Mark> =
+            draft.made.iter().filter(|(path, _)| path == own_path).flat_map(|(_, marks)| *marks).collect();
         let sends = matches!(effect.capability, Capability::NetworkPost | Capability::NetworkFetch);
         let values = said.iter().copied().filter(|_| sends);
         let mut marks: Vec<Mark> = Vec::new();
         // What makes chains comes first: only so many are kept.
-        for mark in values.chain(server).chain(origins).chain(artefacts.all.iter().copied()) {
+        for mark in values
+            .chain(server)
+            .chain(made.iter().copied())
+            .chain(origins)
+            .chain(artefacts.all.iter().copied())
+        {
             if mark != 0 && marks.len() < MOST_OF_EVENT && !marks.contains(&mark) {
                 marks.push(mark);
             }
@@ -310,7 +359,8 @@ fn events(
             capability,
             asset: effect.asset,
             source,
-            flags: flags(draft, effect, of_effect().next().is_some()),
+            flags: flags(draft, effect, !taints.is_empty() || !made.is_empty())
+                .or(Flags::FETCHED.when(fetched)),
             places: places(draft, effect),
             by: literals::floor(&effect.by, taint::LONGEST_NAME).into(),
             call,
@@ -443,7 +493,9 @@ fn written(
 ) {
     let flows = sources_of(effects, effect);
     let from = || flows.iter().filter_map(|flow| effects.get(usize::from(*flow)));
-    if let Some(fetched) = from().find(|from| is_foreign_fetch(draft, from)) {
+    // What is unpacked is many things, wherever the archive came from.
+    let unpacks = ["tar", "unzip", "7z", "bsdtar", "cpio"].contains(&effect.by.as_str());
+    if let Some(fetched) = from().find(|from| is_foreign_fetch(draft, from)).filter(|_| !unpacks) {
         let (at, place) = place_of(draft, fetched);
         let parents = draft.tainted(at).map(|_| vec![at]).unwrap_or_default();
         return keep(draft, Kind::File, path, (Source::Web, &effect.by, place, at, parents));
@@ -455,7 +507,6 @@ fn written(
     });
     let found = foreign_file.into_iter().find(|(kind, ..)| *kind != Kind::Tree);
     if let Some((kind, mark, origin)) = found {
-        let unpacks = ["tar", "unzip", "7z", "bsdtar", "gunzip", "cpio"].contains(&effect.by.as_str());
         let kind = if unpacks { Kind::Tree } else { kind };
         let place = origin.place.to_string();
         // The directory that everything lies in says nothing.
@@ -485,6 +536,10 @@ fn keep(
     let mark = draft.key().mark(kind, path);
     let origin = draft.origin(source, by, place, at, parents);
     draft.mark(mark, kind, origin);
+    draft.made.push((path.to_owned(), [at, mark]));
+    if kind == Kind::File {
+        draft.fetched.push(path.to_owned());
+    }
 }
 
 /// The texts that a tool writes whole files with, as artefacts; `None` if the action is no such call.

@@ -10,17 +10,24 @@ struct Tables {
     paths: HashSet<&'static str>,
     programs: HashSet<&'static str>,
     installers: Vec<&'static str>,
+    tops: HashSet<&'static str>,
 }
 
 fn tables() -> &'static Tables {
     static TABLES: OnceLock<Tables> = OnceLock::new();
     TABLES.get_or_init(|| {
-        let mut tables = Tables { paths: HashSet::new(), programs: HashSet::new(), installers: Vec::new() };
+        let mut tables = Tables {
+            paths: HashSet::new(),
+            programs: HashSet::new(),
+            installers: Vec::new(),
+            tops: HashSet::new(),
+        };
         for line in COMMON.lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("path") => tables.paths.extend(words),
                 Some("program") => tables.programs.extend(words),
+                Some("top") => tables.tops.extend(words),
                 Some("installer") => tables.installers.extend(words),
                 _ => {}
             }
@@ -42,6 +49,11 @@ pub(super) fn is_program(word: &str) -> bool {
         || word.starts_with("./")
         || word.starts_with("~/")
         || word.starts_with("/")
+}
+
+/// Whether `word` is a common top-level domain, so that a bare name that ends in it is a host rather than code.
+pub(super) fn is_top(word: &str) -> bool {
+    tables().tops.contains(word.to_ascii_lowercase().as_str())
 }
 
 /// Whether a URL without its scheme is the published installer of a well-known tool.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::Kind;
-use super::common::{is_common_path, is_program};
+use super::common::{is_common_path, is_program, is_top};
 use crate::action::{AssetClass, asset};
 use crate::url;
 
@@ -23,6 +23,11 @@ pub(in crate::session) fn each(text: &str, visit: &mut dyn FnMut(Kind, &str)) {
         line.split(is_edge).for_each(|word| self::word(word, visit));
         commands(&line, visit);
     }
+}
+
+/// Shows every URL of `text` that has a scheme, and its host, to `visit`.
+pub(in crate::session) fn each_url(text: &str, visit: &mut dyn FnMut(Kind, &str)) {
+    text.split(is_edge).filter(|word| word.contains("://")).for_each(|word| self::word(word, visit));
 }
 
 /// Shows where an effect leads: the URL and its host, or the host, or the path.
@@ -102,7 +107,9 @@ fn names_host(text: &str) -> bool {
     let last = authority.rsplit('.').next().unwrap_or_default();
     let name = last.len() >= 2 && last.bytes().all(|b| b.is_ascii_alphabetic());
     let address = authority.bytes().filter(|b| *b == b'.').count() == 3;
-    plain && authority.contains('.') && authority.len() > 3 && (name || address)
+    // `os.path` is code, `a.example/x` and `a.example:80` are places.
+    let goes_on = text.len() > authority.len();
+    plain && authority.contains('.') && authority.len() > 3 && (address || name && (goes_on || is_top(last)))
 }
 
 /// The URL without scheme and fragment, and its host. What readers could take for several hosts has none.
