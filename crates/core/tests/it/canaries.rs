@@ -9,7 +9,10 @@ use doorward_core::detect::secrets::Secrets;
 use doorward_core::detect::secrets::registered::Registered;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Policy, SHIPPED};
-use doorward_core::session::{self, Now, State};
+use doorward_core::session::baseline::Learning;
+use doorward_core::session::chains::Chains;
+use doorward_core::session::taint::Key;
+use doorward_core::session::{self, Baseline, Now, State, Workspace, World};
 use doorward_core::syntax::Source;
 use doorward_core::{Decision, Engine, Facts, Layer, Verdict};
 
@@ -230,6 +233,7 @@ fn request(kind: PartKind, text: &str) -> Action {
 fn a_conversation_that_holds_it_is_blocked_each_time() {
     let engine = engine();
     let mut state = State::new([1; 32]);
+    let (mut workspace, mut baseline) = (Workspace::new(Key::new([1; 32])), Baseline::default());
     for kind in [
         PartKind::ToolResult,
         PartKind::UserText,
@@ -239,12 +243,20 @@ fn a_conversation_that_holds_it_is_blocked_each_time() {
     ] {
         let action = request(kind, &format!("here: {SAID}"));
         for turn in 0..3 {
-            let (seq, facts) = session::begin(&mut state, &action, Now::default());
+            let world = World {
+                workspace: &workspace,
+                baseline: &baseline,
+                learning: Learning::default(),
+                chains: &Chains::shipped(),
+                classify: &|action, effect| engine.classify(action, effect),
+            };
+            let (seq, facts) = session::begin(&mut state, &action, Now::default(), &world);
             let decision = engine.decide(&action, &facts);
             assert_eq!(decision.verdict, Verdict::Block, "{kind:?}, turn {turn}");
             assert_eq!(asked(&decision, CONTENT), Verdict::Block, "{kind:?}, turn {turn}");
             let found = Engine::found(&action, &facts, &decision);
-            session::end(&mut state, seq, session::Ending::Blocked, &action, &facts, &found);
+            let (case, common) = ((&action, &facts), (&mut workspace, &mut baseline));
+            session::end(&mut state, seq, session::Ending::Blocked, case, &found, common);
         }
     }
     let reasons = engine.audit_text(PartKind::AssistantText, SAID);
