@@ -8,56 +8,9 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status};
+use crate::object::Object;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
-
-/// An object being written.
-pub(crate) struct Object(Vec<u8>);
-
-impl Object {
-    pub(crate) fn new() -> Self {
-        Self(vec![b'{'])
-    }
-
-    pub(crate) fn raw(mut self, key: &str, value: &[u8]) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        self.0.extend_from_slice(&json::quoted(key));
-        self.0.push(b':');
-        self.0.extend_from_slice(value);
-        self
-    }
-
-    pub(crate) fn text(self, key: &str, value: &str) -> Self {
-        self.raw(key, &json::quoted(value))
-    }
-
-    pub(crate) fn number(self, key: &str, value: u64) -> Self {
-        self.raw(key, value.to_string().as_bytes())
-    }
-
-    pub(crate) fn truth(self, key: &str, value: bool) -> Self {
-        self.raw(key, if value { b"true" } else { b"false" })
-    }
-
-    pub(crate) fn array<T: AsRef<[u8]>>(self, key: &str, items: impl IntoIterator<Item = T>) -> Self {
-        let mut array = vec![b'['];
-        for (index, item) in items.into_iter().enumerate() {
-            if index > 0 {
-                array.push(b',');
-            }
-            array.extend_from_slice(item.as_ref());
-        }
-        array.push(b']');
-        self.raw(key, &array)
-    }
-
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.0.push(b'}');
-        self.0
-    }
-}
 
 /// A 200 with this object.
 pub(crate) fn ok(object: Object) -> Answer {

@@ -1,10 +1,11 @@
 //! What the routes do, as the binary implements it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::session::Millis;
-use doorward_store::{KillSet, Scope};
+use doorward_store::{GrantScope, KillSet, Scope};
 
 use crate::sessions::{SessionAct, SessionStatus, Sessions};
 
@@ -35,6 +36,19 @@ pub struct Act {
     pub reason: String,
     /// Who.
     pub approver: Approver,
+}
+
+/// What a person does about a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Yes, for so long.
+    Approve(GrantScope),
+    /// No.
+    Deny,
+    /// The yes given before does not hold any more.
+    Revoke,
+    /// What was denied repeatedly may be asked again.
+    Reset,
 }
 
 /// What of the policy, or of the detection rules, is in force, and whether their files say something else.
@@ -146,4 +160,21 @@ pub trait Desk: Send + Sync + 'static {
 
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;
+
+    /// What waits for a person and what people have allowed, as one JSON value. With `watch`, once something has moved
+    /// since that revision or that time has passed; whoever asks so counts as being there.
+    fn approvals(&self, watch: Option<(u64, Duration)>) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// One question, whole, as one JSON value; `None` if there is none with this id.
+    fn approval(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;
+
+    /// Does what a person wants about the question `id`; `reason` in their words, as in [`Act`]. Returns what came of
+    /// it as one JSON value.
+    fn settle(
+        &self,
+        id: String,
+        settlement: Settlement,
+        reason: String,
+        approver: Approver,
+    ) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 }

@@ -13,9 +13,11 @@ use http::{Request, StatusCode, request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
-use crate::answer::{self, Answer, Object};
+use crate::answer::{self, Answer};
+use crate::approvals;
 use crate::desk::{Act, Approver, Desk, Fault, FaultKind};
 use crate::gate::Gate;
+use crate::object::Object;
 use crate::sessions::{self, session_json, sessions_json};
 
 /// Most bytes of a request body.
@@ -53,6 +55,7 @@ pub(crate) async fn handle<D: Desk>(
     if entry.operator {
         admitted();
     }
+    let id = entry.matched.id.unwrap_or_default();
     let answered = match entry.matched.route.id {
         RouteId::Health => Ok(answer::ok(Object::new().truth("alive", true))),
         RouteId::Ready => shared.desk.ready().map(|()| answer::ok(Object::new().truth("ready", true))),
@@ -61,7 +64,13 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Status => status(&*shared.desk).await,
         RouteId::Receipts => receipts(&*shared.desk, &parts).await,
         RouteId::Sessions => sessions(&shared, &parts, body).await,
-        RouteId::Receipt => receipt(&*shared.desk, entry.matched.id.unwrap_or_default()).await,
+        RouteId::Receipt => receipt(&*shared.desk, id).await,
+        RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
+        RouteId::Approval => approvals::show(&*shared.desk, id).await,
+        RouteId::Approve => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Approve).await,
+        RouteId::Deny => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Deny).await,
+        RouteId::Revoke => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Revoke).await,
+        RouteId::Reset => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Reset).await,
         // Of the other listener: the table does not give them here.
         RouteId::Anthropic | RouteId::Openai | RouteId::Gemini | RouteId::Upstream => Err(no_such_route()),
     };
@@ -96,7 +105,7 @@ async fn sessions<D: Desk>(
     if parts.method == http::Method::GET {
         return Ok(answer::ok_raw(&sessions_json(&shared.desk.sessions().await?)));
     }
-    let body = match json_body(shared, parts, body).await {
+    let body = match json_body(parts, body, shared.timeout).await {
         Ok(body) => body,
         Err(answer) => return Ok(*answer),
     };
@@ -159,7 +168,7 @@ async fn act<D: Desk>(
     body: Incoming,
     verb: Verb,
 ) -> Result<Answer, Fault> {
-    let body = match json_body(shared, parts, body).await {
+    let body = match json_body(parts, body, shared.timeout).await {
         Ok(body) => body,
         Err(answer) => return Ok(*answer),
     };
@@ -180,7 +189,8 @@ async fn act<D: Desk>(
     Ok(answer::acted(&set, &shared.approver))
 }
 
-fn failed() -> Fault {
+/// What is said of an act that did not come to its end.
+pub(crate) fn failed() -> Fault {
     Fault {
         kind: FaultKind::Failed,
         code: "internal",
@@ -190,13 +200,13 @@ fn failed() -> Fault {
     }
 }
 
-/// The body of an act, which must say that it is JSON: a form on a web page cannot send this type without asking
-/// first.
-async fn json_body<D>(
-    shared: &Shared<D>,
+/// The body of an act.
+pub(crate) async fn json_body(
     parts: &request::Parts,
     body: Incoming,
+    timeout: Duration,
 ) -> Result<Bytes, Box<Answer>> {
+    // A form on a web page cannot send this type without asking first.
     let is_json = parts
         .headers
         .get(header::CONTENT_TYPE)
@@ -204,10 +214,11 @@ async fn json_body<D>(
         .and_then(|value| value.split(';').next())
         .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
     if !is_json {
-        let (status, advice) = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send 'Content-Type: application/json'");
+        let advice = "send 'Content-Type: application/json'";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Box::new(answer::error(status, "not_json", "the body must be JSON", advice)));
     }
-    read(body, shared.timeout).await
+    read(body, timeout).await
 }
 
 fn now() -> Millis {
@@ -261,12 +272,12 @@ fn wish(body: &[u8]) -> Result<(Scope, String), Fault> {
     Ok((scope, reason.to_owned()))
 }
 
-fn words(node: &Node) -> Option<&str> {
+pub(crate) fn words(node: &Node) -> Option<&str> {
     let text = node.as_string().filter(|text| text.is_well_formed())?;
     (text.len() <= MAX_REASON && !text.chars().any(char::is_control)).then_some(text)
 }
 
-fn bad_request(code: &'static str, message: String, advice: &str) -> Fault {
+pub(crate) fn bad_request(code: &'static str, message: String, advice: &str) -> Fault {
     Fault { kind: FaultKind::Request, code, message, advice: advice.into() }
 }
 

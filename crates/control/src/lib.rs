@@ -13,13 +13,16 @@
 //! makes room. The kill switch has to be reachable for a person while an agent is trying to prevent it.
 
 mod answer;
+mod approvals;
 mod desk;
 mod gate;
 mod handle;
+mod object;
 mod serve;
 mod sessions;
 
 pub use answer::acted_json;
-pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Status};
+pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status};
+pub use object::Object;
 pub use serve::{Settings, serve};
 pub use sessions::{SessionAct, SessionStatus, SessionWish, Sessions, session_json, sessions_json};

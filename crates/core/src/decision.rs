@@ -94,6 +94,13 @@ pub struct Reason {
     pub part: Option<usize>,
 }
 
+impl Reason {
+    /// Whether a person can lift it by saying yes.
+    fn asks(&self) -> bool {
+        self.verdict == Verdict::Ask && self.layer != Layer::Floor
+    }
+}
+
 /// What was really looked at. "Scanned" is never claimed otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Coverage {
@@ -312,6 +319,28 @@ impl Decision {
     #[must_use]
     pub fn and(mut self, reason: Reason) -> Self {
         self.reasons.push(reason);
+        self.anew()
+    }
+
+    /// The reasons that wait for a person; none of the floor, which no person lifts either.
+    pub fn asking(&self) -> impl Iterator<Item = &Reason> {
+        self.reasons.iter().filter(|reason| reason.asks())
+    }
+
+    /// The same after a person has said yes to `shown`: each reason that asks and was shown is noted from now on,
+    /// `with` words that say who said so. Everything else stays: a block, the floor, duties, and a question that the
+    /// person was not shown.
+    #[must_use]
+    pub fn approved(mut self, shown: &[Reason], with: &str) -> Self {
+        for reason in self.reasons.iter_mut().filter(|reason| reason.asks() && shown.contains(reason)) {
+            reason.verdict = Verdict::Audit;
+            reason.message = format!("{}; {with}", reason.message);
+        }
+        self.anew()
+    }
+
+    /// The same decision, its order and verdict derived anew from its reasons.
+    fn anew(self) -> Self {
         let (duties, charges, replaced, entropy) = (self.duties, self.charges, self.replaced, self.entropy);
         let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
         Self { duties, charges, replaced, entropy, ..decision }
@@ -393,6 +422,35 @@ mod tests {
         assert!(one.passes());
         assert!(!decision.and(reason("c", Verdict::Ask, 60)).passes());
         assert!(Decision::default().passes());
+    }
+
+    #[test]
+    fn a_yes_lifts_what_was_shown_and_nothing_else() {
+        let decision = |reasons| Decision::from_reasons(reasons, Coverage::Full, Epoch::default());
+        let asks = reason("a", Verdict::Ask, 60);
+        let mut asked = decision(vec![asks.clone(), reason("b", Verdict::Audit, 30)]);
+        asked.duties.0.push(Duty::Limit(7));
+        let shown = [asks.clone()];
+        let yes = asked.clone().approved(&shown, "approved by a person");
+        assert_eq!((yes.verdict, yes.duties.clone()), (Verdict::Audit, asked.duties.clone()));
+        assert!(yes.reasons.iter().any(|reason| reason.message.ends_with("; approved by a person")));
+        // Another question, the same rule with other words, a block, the floor: all of them stay.
+        let other = Reason { message: "another host".into(), ..asks.clone() };
+        for more in [
+            reason("c", Verdict::Ask, 60),
+            other,
+            reason("d", Verdict::Block, 80),
+            reason("e", Verdict::Quarantine, 80),
+            Reason { layer: Layer::Floor, ..asks.clone() },
+        ] {
+            let verdict = more.verdict;
+            let left = asked.clone().and(more).approved(&shown, "approved");
+            assert_eq!(left.verdict, verdict);
+        }
+        let of_the_floor = Reason { layer: Layer::Floor, ..asks };
+        let floor = decision(vec![of_the_floor.clone()]);
+        assert_eq!(floor.asking().count(), 0);
+        assert_eq!(floor.approved(&[of_the_floor], "approved").verdict, Verdict::Ask);
     }
 
     #[test]

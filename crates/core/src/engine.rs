@@ -35,7 +35,7 @@ const BEYOND_LIMITS: [&str; 6] = [
 ];
 
 /// The most reasons a decision keeps; the strongest stay.
-const MOST_REASONS: usize = 64;
+pub const MOST_REASONS: usize = 64;
 
 /// Rules and policy in force, compiled, and what the floor protects.
 #[derive(Debug)]

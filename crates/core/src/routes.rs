@@ -54,6 +54,18 @@ pub enum RouteId {
     Receipt,
     /// Sessions, and what is done to one.
     Sessions,
+    /// What waits for a person, and what people have allowed.
+    Approvals,
+    /// One question to a person, whole.
+    Approval,
+    /// A person says yes.
+    Approve,
+    /// A person says no.
+    Deny,
+    /// A person takes a yes back.
+    Revoke,
+    /// A person wants to be asked again what they denied repeatedly.
+    Reset,
 }
 
 /// One line of the table.
@@ -109,6 +121,12 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Receipts, Principal::Operator, &["GET"], "/v1/receipts"),
     control(RouteId::Receipt, Principal::Operator, &["GET"], "/v1/receipts/{id}"),
     control(RouteId::Sessions, Principal::Operator, &["GET", "POST"], "/v1/sessions"),
+    control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
+    control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
+    control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),
+    control(RouteId::Deny, Principal::Operator, &["POST"], "/v1/approvals/{id}/deny"),
+    control(RouteId::Revoke, Principal::Operator, &["POST"], "/v1/approvals/{id}/revoke"),
+    control(RouteId::Reset, Principal::Operator, &["POST"], "/v1/approvals/{id}/reset"),
 ];
 
 /// A route and what its pattern captured, as slices of the path.
@@ -120,7 +138,7 @@ pub struct Matched<'p> {
     pub token: Option<&'p str>,
     /// The upstream's name.
     pub name: Option<&'p str>,
-    /// The receipt's id.
+    /// The id of a receipt or of a question.
     pub id: Option<&'p str>,
     /// Everything behind the fixed part, without its leading slash. Whoever forwards it judges it.
     pub rest: Option<&'p str>,

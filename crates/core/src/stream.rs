@@ -33,8 +33,9 @@ pub use crate::wire::frame::{CallId, Observation, Origin};
 /// Milliseconds on the caller's clock.
 pub type Millis = u64;
 
-/// How long a client may hear nothing while something is held, before it is sent a keep-alive.
-const QUIET: Millis = 10_000;
+/// How long a client may hear nothing while something is held, before it is sent a keep-alive: 5 s, less what the
+/// caller's clock may be early or late.
+const QUIET: Millis = 4_500;
 
 /// What goes into the machine.
 #[derive(Debug)]
@@ -792,15 +793,30 @@ impl Machine {
             self.last_sent = now;
         }
         self.now = now;
-        let events = matches!(self.source, SourceOfFrames::Events(_));
-        if events
-            && self.sent
-            && !self.queue.is_empty()
-            && !self.context.monitor
-            && now >= self.last_sent + QUIET
-        {
-            self.last_sent = now;
-            out.push(Output::KeepAlive(Bytes::from_static(self.dialect.keep_alive())));
+        if self.context.monitor || now < self.last_sent + QUIET {
+            return;
+        }
+        // Before the first byte a reply can still become an error with its own status; while a person is asked, the
+        // client has to hear something all the same.
+        let waits = self.sent && !self.queue.is_empty();
+        let held = self.calls.awaits_ruling();
+        match self.source {
+            SourceOfFrames::Events(_) if waits || held => {}
+            // The whole of a JSON reply has been read by now.
+            SourceOfFrames::Json(_) | SourceOfFrames::Lines(_) if held => {}
+            _ => return,
+        }
+        self.last_sent = now;
+        out.push(Output::KeepAlive(Bytes::from_static(self.keep_alive())));
+    }
+
+    /// What keeps a client waiting that reads this reply, and says nothing.
+    #[must_use]
+    pub const fn keep_alive(&self) -> &'static [u8] {
+        match self.source {
+            SourceOfFrames::Events(_) => self.dialect.keep_alive(),
+            // White space before a value says nothing (RFC 8259, 2).
+            SourceOfFrames::Json(_) | SourceOfFrames::Lines(_) => b" ",
         }
     }
 }

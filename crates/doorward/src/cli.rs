@@ -60,6 +60,8 @@ pub enum Command {
     Allow(AllowArgs),
     /// Sessions: their terms, and what a person lets them do
     Session(SessionArgs),
+    /// Decide what agents may do: see what waits for a person, say yes or no
+    Approvals(ApprovalsArgs),
     /// What the running process does, and whether all is well
     Status(StatusArgs),
     /// Stop everything, one agent, or one session
@@ -375,6 +377,12 @@ pub struct RunArgs {
     /// How long a reply may take altogether [default: 3600] [env: `DOORWARD_TOTAL_TIMEOUT`]
     #[arg(long, value_name = "SECONDS")]
     pub total_timeout: Option<String>,
+    /// When people can be asked: `watched` (while somebody watches) or `always` [env: `DOORWARD_APPROVALS`]
+    #[arg(long, value_name = "WHEN")]
+    pub approvals: Option<String>,
+    /// How long an action waits for a person's answer [default: 300] [env: `DOORWARD_APPROVAL_TIMEOUT`]
+    #[arg(long, value_name = "SECONDS")]
+    pub approval_timeout: Option<String>,
     /// The agent whose token is printed [default: default] [env: `DOORWARD_AGENT`]
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
@@ -414,6 +422,95 @@ pub struct AllowArgs {
     /// Do not ask, as long as the rule changes nothing else of the past
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ApprovalsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ApprovalsCommand,
+}
+
+/// What to do about what waits for a person. Exit status: 0 done, 1 there is no such question, it has been answered
+/// already, or no Doorward runs.
+#[derive(Debug, Subcommand)]
+pub enum ApprovalsCommand {
+    /// What waits, and what is allowed
+    List {
+        /// What has ended lately as well
+        #[arg(long)]
+        all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One question, whole: exact arguments, effects, destinations, all reasons
+    Show {
+        /// Its id
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say yes
+    Approve {
+        /// The question's id
+        id: String,
+        /// What the yes is for
+        #[arg(long, value_enum, default_value = "once")]
+        scope: ApprovalScope,
+        #[command(flatten)]
+        words: WordsArgs,
+    },
+    /// Say no. Your reason is told to the agent
+    Deny {
+        /// The question's id
+        id: String,
+        #[command(flatten)]
+        words: WordsArgs,
+    },
+    /// Take a yes for a session back
+    Revoke {
+        /// The id of the question that it answered
+        id: String,
+        #[command(flatten)]
+        words: WordsArgs,
+    },
+    /// Let something be asked again that was denied repeatedly
+    Reset {
+        /// The question's id
+        id: String,
+        #[command(flatten)]
+        words: WordsArgs,
+    },
+    /// See questions as they come, and answer them; while this runs, somebody is there to be asked
+    Watch {
+        /// One JSON object a line, and no questions back
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What a yes is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ApprovalScope {
+    /// This one call
+    Once,
+    /// The same call, as long as its session lasts
+    Session,
+    /// This one call, and show a rule that would let it pass from now on. You add it, or not
+    Rule,
+}
+
+/// An answer's words.
+#[derive(Debug, Args)]
+pub struct WordsArgs {
+    /// Why, for the receipt
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// What came of it, as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,9 @@ use crate::serve;
 /// How long the running process may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Most bytes of an answer: arguments of 256 KiB, every character of them escaped.
+const MOST: u64 = 4 << 20;
+
 /// Sends one request as the operator and returns the JSON of a 200.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub fn ask(home: &Home, method: &str, path: &str, body: &[u8]) -> anyhow::Result
     )?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
-    stream.take(1 << 20).read_to_end(&mut answer).context("the control listener did not answer")?;
+    stream.take(MOST).read_to_end(&mut answer).context("the control listener did not answer")?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.starts_with("HTTP/1.1 200") {

@@ -18,7 +18,7 @@ use doorward_core::syntax::decode::{Fields, suggestion};
 use doorward_core::syntax::{Diagnostic, Node, Source, yaml};
 use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
-use doorward_gateway::{KeyHeader, Patience, UpstreamSettings};
+use doorward_gateway::{Approvals, KeyHeader, Patience, UpstreamSettings};
 use doorward_ledger::Durability;
 use zeroize::Zeroizing;
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// How long upstreams and clients are waited for.
     pub patience: Patience,
+    /// How people are asked.
+    pub approvals: Approvals,
     /// What a receipt survives.
     pub durability: Durability,
     /// Whether judged content is kept.
@@ -129,6 +131,7 @@ impl Config {
             policy: Vec::new(),
             hosts: Vec::new(),
             patience: Patience::default(),
+            approvals: Approvals::default(),
             durability: Durability::Os,
             content: false,
             replay: true,
@@ -328,6 +331,8 @@ impl Config {
             "entropy_threshold" => self.detection.entropy.set_threshold(text)?,
             "idle_timeout" => self.patience.idle = seconds(text)?,
             "total_timeout" => self.patience.total = seconds(text)?,
+            "approvals" => self.approvals.always = choice(text, &[("watched", false), ("always", true)])?,
+            "approval_timeout" => self.approvals.timeout = seconds(text)?,
             "agent" => {
                 let wrong = |error: doorward_store::StoreError| (error.to_string(), String::new());
                 self.agent = doorward_store::AgentName::new(text).map_err(wrong)?.as_str().to_owned();
@@ -428,6 +433,8 @@ const SETTINGS: &[Setting] = &[
     setting("retention", "DOORWARD_RETENTION", false),
     setting("idle_timeout", "DOORWARD_IDLE_TIMEOUT", false),
     setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
+    setting("approvals", "DOORWARD_APPROVALS", false),
+    setting("approval_timeout", "DOORWARD_APPROVAL_TIMEOUT", false),
     setting("agent", "DOORWARD_AGENT", false),
     setting("text_tools", "DOORWARD_TEXT_TOOLS", false),
     setting("entropy_threshold", "DOORWARD_ENTROPY_THRESHOLD", false),
@@ -489,6 +496,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("retention", &args.retention),
         ("idle_timeout", &args.idle_timeout),
         ("total_timeout", &args.total_timeout),
+        ("approvals", &args.approvals),
+        ("approval_timeout", &args.approval_timeout),
         ("agent", &args.agent),
         ("text_tools", &args.text_tools),
         ("entropy_threshold", &args.entropy_threshold),

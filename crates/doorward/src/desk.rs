@@ -1,9 +1,12 @@
 //! What the control listener's routes do.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_control::{Act, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Status};
+use doorward_control::{
+    Act, Approver, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settlement, Status,
+};
 use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
@@ -12,6 +15,8 @@ use doorward_store::{Home, KillSet, Scope, Stop};
 
 use crate::policies::Follower;
 use crate::serve::{now, signing_key};
+
+mod approvals;
 
 /// The desk of a running Doorward.
 pub struct Desk {
@@ -204,5 +209,23 @@ impl doorward_control::Desk for Desk {
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         let found = self.read(move |view| view.find(&id)).await?;
         Ok(found.map(|(_, entry)| Bytes::from(entry)))
+    }
+
+    async fn approvals(&self, watch: Option<(u64, Duration)>) -> Result<Bytes, Fault> {
+        Ok(approvals::list(self.gateway.hold(), watch).await)
+    }
+
+    async fn approval(&self, id: String) -> Result<Option<Bytes>, Fault> {
+        Ok(self.gateway.hold().question(&id).map(|(ask, stage)| approvals::whole(&ask, stage)))
+    }
+
+    async fn settle(
+        &self,
+        id: String,
+        settlement: Settlement,
+        reason: String,
+        approver: Approver,
+    ) -> Result<Bytes, Fault> {
+        approvals::settle(self.gateway.hold(), &id, settlement, &reason, &approver).await
     }
 }

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Command::Fuzz(ref command) => commands::fuzz::run(&cli, command),
         Command::Rules(ref command) => commands::rules::run(&cli, command),
         Command::Allow(ref command) => commands::allow::run(&cli, command),
+        Command::Approvals(ref command) => commands::approvals::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),
         Command::Session(ref command) => commands::session::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),

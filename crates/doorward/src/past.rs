@@ -11,6 +11,9 @@ use doorward_store::{Home, Judged, JudgedReason, Reader, RecordedAction};
 
 use crate::terminal;
 
+/// From which severity on a finding is a question.
+const ASKS: u8 = 60;
+
 /// Most characters of what a call says in a list.
 const FIRST_WORDS: usize = 72;
 
@@ -52,9 +55,18 @@ impl Past {
         Some(Self { receipt: record.receipt, time: record.time, judged: *record.judged? })
     }
 
-    /// What was said of it then, the kill switch left aside, and a person who was to be asked and could not.
+    /// What was said of it then, the kill switch left aside, and a person who was to be asked, whatever they answered.
     pub fn before(&self) -> Saying {
-        Saying::of(self.judged.reasons.iter().filter(|reason| !of_the_moment(reason)))
+        let approved = self.judged.reasons.iter().any(|reason| reason.rule == "hold.approved");
+        let reasons = self.judged.reasons.iter().filter(|reason| !of_the_moment(reason));
+        let asked = reasons.cloned().map(|reason| match reason.verdict {
+            // What a person lifted is noted only; by its severity it was a question.
+            Verdict::Audit if approved && reason.severity >= ASKS => {
+                JudgedReason { verdict: Verdict::Ask, ..reason }
+            }
+            _ => reason,
+        });
+        Saying::of(asked.collect::<Vec<_>>().iter())
     }
 
     /// What is said of it by `engine`, at the time it was judged.
@@ -128,7 +140,7 @@ impl Saying {
         Self { verdict, rules }
     }
 
-    /// Whether the action goes on. Nobody can be asked yet, so `ask` is a block.
+    /// Whether the action goes on by itself. What a person decides does not.
     pub const fn passes(&self) -> bool {
         self.verdict.passes()
     }

@@ -100,7 +100,8 @@ impl Running {
         let recorder = recorder(&home, config, &store)?;
         let text_tools = config.text_tools.iter().map(|(agent, how)| (agent.clone(), *how)).collect();
         let gateway = Gateway::new(Arc::clone(&loaded.engine), recorder, store.clone(), loaded.mode)
-            .with_text_tools(text_tools);
+            .with_text_tools(text_tools)
+            .with_approvals(config.approvals);
         let gateway = Arc::new(gateway);
         let follower = Arc::new(loaded.follow(Arc::clone(&gateway))?);
 

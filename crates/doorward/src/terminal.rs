@@ -164,11 +164,73 @@ pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// `text` without what a terminal would obey: the names in receipts are a stranger's words.
+/// `text` without what a terminal would obey, or show as something else than it is: control characters, those that
+/// turn the direction of writing or cannot be seen, and marks that pile up over other lines. The names in receipts are
+/// a stranger's words.
 pub fn clean(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
+    let mut out = String::with_capacity(text.len());
+    let mut marks = 0;
+    for c in text.chars() {
+        marks = if is_mark(c) { marks + 1 } else { 0 };
+        if c.is_control() || is_unseen(c) || marks > 2 {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Characters that say something and show nothing, or turn what is beside them.
+const fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Marks that are drawn over the character before them.
+const fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+}
+
+/// A stranger's text as lines that all begin with a bar: whatever it says, it cannot pass for a line of ours. It is
+/// broken here, because a terminal would begin the next line without a bar.
+pub fn quoted_lines(text: &str) -> Vec<String> {
+    let width = columns().saturating_sub(QUOTE.len() + 1).max(20);
+    let mut lines = Vec::new();
+    for line in text.split('\n') {
+        let mut out = String::from(QUOTE);
+        let mut used = 0;
+        for c in clean(line).chars() {
+            // What is not ASCII may be two columns wide.
+            let wide = if c.is_ascii() { 1 } else { 2 };
+            if used + wide > width {
+                lines.push(std::mem::replace(&mut out, String::from(QUOTE)));
+                used = 0;
+            }
+            out.push(c);
+            used += wide;
+        }
+        lines.push(out);
+    }
+    lines
+}
+
+/// What stands before a stranger's words.
+const QUOTE: &str = "  | ";
+
+/// How wide the terminal is; 100 if that is not known.
+fn columns() -> usize {
+    #[cfg(unix)]
+    if let Ok(size) = rustix::termios::tcgetwinsize(std::io::stdout())
+        && size.ws_col > 0
+    {
+        return usize::from(size.ws_col);
+    }
+    100
 }
 
 /// Puts `line` in the place of the last line on the terminal.
@@ -198,4 +260,29 @@ pub fn log_to_stderr(verbosity: i8) {
         .with_ansi(ansi)
         .with_target(false)
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_text_cannot_draw() {
+        let hostile = "ok\u{1b}[2J\u{7}\r\u{9b}1m\u{202e}txt.exe\u{200b}\u{e0041}\u{2028}";
+        let shown = clean(hostile);
+        assert!(shown.chars().all(|c| c.is_ascii_graphic()), "{shown}");
+        let piled = format!("e{}", "\u{301}".repeat(50));
+        assert_eq!(clean(&piled).chars().filter(|c| is_mark(*c)).count(), 2);
+        assert_eq!(clean("Grüße, 世界 é"), "Grüße, 世界 é");
+    }
+
+    #[test]
+    fn quoted_lines_all_have_their_bar() {
+        let padded = format!("rm -rf x{}\nbecause:\n  nothing", " ".repeat(500));
+        let lines = quoted_lines(&padded);
+        assert!(lines.len() > 5);
+        assert!(lines.iter().all(|line| line.starts_with(QUOTE) && line.chars().count() <= 100), "{lines:?}");
+        let wide = quoted_lines(&"世".repeat(500));
+        assert!(wide.iter().all(|line| line.chars().count() <= 4 + 48), "{wide:?}");
+    }
 }

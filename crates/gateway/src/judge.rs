@@ -14,8 +14,9 @@ use doorward_store::Store;
 
 use crate::budgets::{Budgets, Used};
 use crate::conversations::Conversations;
-use crate::hold::Hold;
+use crate::hold::{Approvals, Hold, Outcome, Waits};
 use crate::in_force::{Holder, InForce};
+use crate::kept::{Kept, RequestKey};
 use crate::record::{Content, Permit, Recorder, StreamPermit};
 use crate::replies::Replies;
 use crate::sessions::{Seen, Sessions};
@@ -28,6 +29,7 @@ pub struct Gateway {
     replies: Replies,
     conversations: Conversations,
     hold: Hold,
+    kept: Kept,
     budgets: Budgets,
     recorder: Recorder,
     store: Store,
@@ -67,7 +69,8 @@ impl Gateway {
             sessions: Arc::new(Sessions::open(store.clone())),
             replies: Replies::open(store.clone()),
             conversations: Conversations::default(),
-            hold: Hold,
+            hold: Hold::new(recorder.clone(), store.clone()),
+            kept: Kept::default(),
             budgets,
             recorder,
             store,
@@ -81,6 +84,34 @@ impl Gateway {
         Self { text_tools, ..self }
     }
 
+    /// The gateway, told how people are asked.
+    #[must_use]
+    pub fn with_approvals(self, approvals: Approvals) -> Self {
+        Self { hold: self.hold.with(approvals), ..self }
+    }
+
+    /// What waits for a person, and what people do about it.
+    #[must_use]
+    pub const fn hold(&self) -> &Hold {
+        &self.hold
+    }
+
+    /// Replies whose clients gave up while a person was asked.
+    pub(crate) const fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// What the request that becomes `action` is known by, where its reply may have to be kept or is.
+    pub(crate) fn request_key(
+        &self,
+        action: &Action,
+        head: (&http::Method, &str),
+        body: &[u8],
+    ) -> Option<RequestKey> {
+        let needed = !self.kept.is_empty() || self.hold.is_attended();
+        needed.then(|| RequestKey::new(self.store.approvals_key(), action, head, body))
+    }
+
     /// How `agent` reads calls from text.
     #[must_use]
     pub fn text_tools(&self, agent: &str) -> TextTools {
@@ -92,9 +123,23 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] if it may not go on, for whatever reason.
     pub async fn pass<B: Content>(&self, action: Action, body: B) -> Result<Permit<B>, Refusal> {
+        self.pass_telling(action, body, &Waits::default()).await
+    }
+
+    /// The same, and `waits` says whether a person is being asked.
+    ///
+    /// # Errors
+    /// As [`Self::pass`].
+    pub async fn pass_telling<B: Content>(
+        &self,
+        action: Action,
+        body: B,
+        waits: &Waits,
+    ) -> Result<Permit<B>, Refusal> {
         let seen = self.begin(&action)?; // facts, and a pending entry siblings can see
         let decision = self.decide(&action, &seen); // pure
-        let decision = self.hold.settle(&action, decision).await; // a person, if asked
+        let judged = (seen, decision);
+        let (seen, decision) = self.settle(&action, body.content(), judged, waits).await?; // a person, if asked
         let (decision, body) = self.carry_out(decision, &action, &seen, body); // what is to be replaced
         let size = body.content().len();
         let (decision, reserved) = self.budgets.reserve(decision, &action, size, seen.facts.now); // all or nothing
@@ -107,11 +152,25 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] if it may not begin.
     pub async fn open(&self, action: Action, used: Option<Used>) -> Result<StreamPermit, Refusal> {
+        self.open_after(action, used, None).await
+    }
+
+    /// The same for a reply that is given once more, after the receipt that opened it first.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn open_after(
+        &self,
+        action: Action,
+        used: Option<Used>,
+        first: Option<Arc<str>>,
+    ) -> Result<StreamPermit, Refusal> {
         // Before it is judged: a stop in between must not be missed.
         let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
         let seen = self.begin(&action)?;
         let decision = self.decide(&action, &seen);
-        let decision = self.hold.settle(&action, decision).await;
+        let (mut seen, decision) = self.settle(&action, &[], (seen, decision), &Waits::default()).await?;
+        seen.follows = seen.follows.take().or(first);
         self.recorder.open(action, seen, decision, (revoked, used)).await
     }
 
@@ -174,6 +233,77 @@ impl Gateway {
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.in_force.load().mode
+    }
+
+    /// Lets a person decide what the decision leaves to them. Where nothing is altered, nothing waits.
+    async fn settle(
+        &self,
+        action: &Action,
+        content: &[u8],
+        (seen, decision): (Seen, Decision),
+        waits: &Waits,
+    ) -> Result<(Seen, Decision), Refusal> {
+        if decision.verdict != Verdict::Ask || seen.facts.mode == Mode::Monitor {
+            return Ok((seen, decision));
+        }
+        // A session that is to be corrected rather than interrupted asks nobody: its block with advice belongs here.
+        Box::pin(self.ask(action, content, (seen, decision), waits)).await
+    }
+
+    /// Asks, and judges again by what is in force and known then: while a person thought, the kill switch, the policy
+    /// and the session may have moved. A yes lifts only the questions that were shown; if others have come up, they are
+    /// put as well.
+    async fn ask(
+        &self,
+        action: &Action,
+        content: &[u8],
+        (mut seen, mut decision): (Seen, Decision),
+        waits: &Waits,
+    ) -> Result<(Seen, Decision), Refusal> {
+        for _ in 0..QUESTIONS {
+            let outcome = self.hold.ask(action, content, &decision, waits).await;
+            let outcome = outcome.map_err(|why| Refusal {
+                decision: Box::new(decision.clone()),
+                receipt: None,
+                why,
+            })?;
+            let (Outcome::Yes { waited, .. } | Outcome::No { waited, .. }) = &outcome;
+            if *waited {
+                seen = self.begin(action)?;
+                decision = self.decide(action, &seen);
+            }
+            match outcome {
+                Outcome::No { reason, id, .. } => {
+                    seen.follows = id;
+                    return Ok((seen, decision.and(*reason)));
+                }
+                Outcome::Yes { shown, words, id, .. } => {
+                    seen.follows = Some(id);
+                    decision = decision.approved(&shown, &words).and(Reason {
+                        rule: "hold.approved".into(),
+                        layer: Layer::Policy,
+                        verdict: Verdict::Audit,
+                        severity: 0,
+                        message: words,
+                        advice: String::new(),
+                        part: None,
+                    });
+                }
+            }
+            if decision.verdict != Verdict::Ask || seen.facts.mode == Mode::Monitor {
+                return Ok((seen, decision));
+            }
+        }
+        let reason = Reason {
+            rule: "hold.other-questions".into(),
+            layer: Layer::Policy,
+            verdict: Verdict::Block,
+            severity: decision.risk,
+            message: "each time a person said yes, another question had come up".to_owned(),
+            advice: "Try again".to_owned(),
+            part: None,
+        };
+        Ok((seen, decision.and(reason)))
     }
 
     fn epoch(&self) -> Epoch {
@@ -245,6 +375,9 @@ impl Gateway {
         }
     }
 }
+
+/// How many questions one action may raise, one after the other.
+const QUESTIONS: usize = 4;
 
 /// More bytes than this take long enough to judge that other connections would notice.
 pub(crate) const LARGE: usize = 64 * 1024;

@@ -25,7 +25,9 @@ pub mod in_force;
 
 pub mod sessions;
 
-mod hold;
+pub mod hold;
+
+mod kept;
 
 mod budgets;
 
@@ -52,6 +54,7 @@ mod id;
 pub use id::fresh_id;
 
 pub use forward::Patience;
+pub use hold::Approvals;
 pub use in_force::InForce;
 pub use judge::{Gateway, Refusal, Why};
 pub use record::{Permit, Recorder, StreamPermit};

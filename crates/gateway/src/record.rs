@@ -180,7 +180,8 @@ impl Revocation {
 /// How a reply ended, for its closing receipt.
 #[derive(Debug, Default)]
 pub struct Closing {
-    /// In one word: `completed`, `refused`, `aborted`, `revoked`, `client_gone`, `failed`.
+    /// In one word: `completed`, `kept` (completed after its client had gone), `refused`, `aborted`, `revoked`,
+    /// `client_gone`, `failed`.
     pub result: &'static str,
     /// What the stream machine counted.
     pub outcome: Outcome,
@@ -190,6 +191,26 @@ pub struct Closing {
     pub bytes: u64,
     /// Milliseconds from opening to end.
     pub millis: u64,
+}
+
+/// What is recorded about a question to a person.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    /// What happened: `approval_requested`, `approval_granted`, …
+    pub event: &'a str,
+    /// The id of the record, if it is to have a certain one.
+    pub id: Option<&'a str>,
+    /// The question, but for the record of the question itself.
+    pub of: Option<&'a str>,
+    /// Who did it.
+    pub by: &'a str,
+    pub agent: &'a str,
+    pub session: &'a str,
+    pub door: &'a str,
+    /// In words.
+    pub message: &'a str,
+    /// What already happened waits for room; what has not is refused.
+    pub patient: bool,
 }
 
 /// Records decisions and what became of them.
@@ -354,6 +375,8 @@ impl Recorder {
             };
             let draft =
                 self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
+            // What a person was asked first, or the reply that is given once more.
+            let draft = seen.follows.iter().fold(draft, |draft, earlier| draft.of(earlier));
             let word = seen.facts.standing.mode.word(seen.in_force.mode);
             let record = decision_record(decision, seen.in_force.policy(), word, enforced);
             let epoch = epoch_pairs(decision.epoch);
@@ -544,6 +567,35 @@ impl Recorder {
             Ok(()) => Ok(id),
             Err(why) => Err(format!("{why:?}")),
         }
+    }
+
+    /// Records something about a question that was put to a person.
+    ///
+    /// # Errors
+    /// [`Why`] it could not be recorded.
+    pub(crate) async fn tell(&self, told: Told<'_>) -> Result<(), Why> {
+        let time = now();
+        let unavailable = |error: &dyn std::fmt::Display| Why::LedgerUnavailable(error.to_string());
+        let id = match told.id {
+            Some(id) => id.to_owned(),
+            None => id_and_salt(time).map_err(|error| unavailable(&error))?.0,
+        };
+        let epoch = epoch_pairs(self.shared.store.signals().epoch());
+        let record = ControlRecord {
+            event: told.event,
+            by: Some(told.by),
+            target: Some(told.agent),
+            message: (!told.message.is_empty()).then_some(told.message),
+            epoch: &epoch,
+        };
+        let draft = Draft::new(Kind::Control, &id, time, &self.shared.node)
+            .agent(told.agent)
+            .session(told.session)
+            .door(told.door)
+            .control(record);
+        let draft = told.of.into_iter().fold(draft, |draft, of| draft.of(of));
+        let leaf = draft.seal().map_err(|error| unavailable(&error))?;
+        self.append(leaf, told.patient).await
     }
 
     fn draft(&self, kind: Kind, id: &str, time: u64, action: &Action) -> Draft {

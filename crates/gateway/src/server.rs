@@ -104,6 +104,7 @@ impl Server {
             });
         }
         drop(listener);
+        server.gateway.hold().stop();
         let all = u32::try_from(server.settings.connections).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(grace, server.room.acquire_many(all)).await;
     }
@@ -158,7 +159,13 @@ impl Server {
             | RouteId::Status
             | RouteId::Receipts
             | RouteId::Receipt
-            | RouteId::Sessions => {
+            | RouteId::Sessions
+            | RouteId::Approvals
+            | RouteId::Approval
+            | RouteId::Approve
+            | RouteId::Deny
+            | RouteId::Revoke
+            | RouteId::Reset => {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
             }
         };

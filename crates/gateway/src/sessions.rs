@@ -86,6 +86,8 @@ pub struct Seen {
     pub facts: Facts,
     /// What was in force then, and judges it.
     pub in_force: Arc<InForce>,
+    /// The receipt that its own follows, if any: of what a person was asked about it.
+    pub follows: Option<Arc<str>>,
     sessions: Arc<Sessions>,
     session: Arc<Session>,
     seq: Seq,
@@ -162,7 +164,7 @@ impl Sessions {
         let (seq, facts) = self.common.with(action, &in_force.engine, |world| {
             session::begin(&mut lock(&session.state).value, action, now, world)
         });
-        Seen { facts, in_force, sessions: Arc::clone(self), session, seq, ended: false }
+        Seen { facts, in_force, follows: None, sessions: Arc::clone(self), session, seq, ended: false }
     }
 
     /// All of them, the one used last first, and how many were dropped to keep within bounds.

@@ -215,7 +215,7 @@ fn parse(text: &str, since: Millis) -> Stops {
     if stops.agents.is_empty() { Stops::everything("the kill file is there", since) } else { stops }
 }
 
-fn millis(time: SystemTime) -> Millis {
+pub(crate) fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH).ok().and_then(|age| u64::try_from(age.as_millis()).ok()).unwrap_or(0)
 }
 

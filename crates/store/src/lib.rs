@@ -23,6 +23,7 @@ pub mod signals;
 pub mod watch;
 
 mod agents;
+mod approvals;
 mod counted;
 mod error;
 mod judged;
@@ -40,6 +41,7 @@ mod stories;
 mod worker;
 
 pub use agents::{AgentName, Agents};
+pub use approvals::{Grant, GrantScope, MAX_GRANTS};
 pub use counted::{Counted, Kept, Owed};
 pub use error::StoreError;
 pub use home::{Home, HomeLock, Warning, write_atomic};

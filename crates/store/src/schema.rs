@@ -66,6 +66,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (owner, number)
     ) STRICT, WITHOUT ROWID;
 ",
+    // What people have allowed for a session: see approvals.rs.
+    "CREATE TABLE grants (id TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// What the key check says once it is decrypted.

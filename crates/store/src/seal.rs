@@ -28,6 +28,7 @@ pub(crate) enum Column {
     Canaries,
     Session,
     Story,
+    Grant,
 }
 
 impl Column {
@@ -44,6 +45,7 @@ impl Column {
             Self::Canaries => "file.canaries",
             Self::Session => "sessions.body",
             Self::Story => "stories.body",
+            Self::Grant => "grants.body",
         }
     }
 }

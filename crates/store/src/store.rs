@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agents::Agents;
+use crate::approvals::{self, Grant};
 use crate::counted::{self, Counted, Kept, Recount};
 use crate::error::{StoreError, at};
 use crate::home::{Home, HomeLock};
@@ -61,6 +62,8 @@ struct Shared {
     outbox: Arc<Outbox>,
     /// What replaced blocks are known by.
     blocks_key: Secret32,
+    /// What actions that people have allowed are known by.
+    approvals_key: Secret32,
     /// What earlier processes left, until somebody takes it.
     memos: Mutex<Vec<Memo>>,
     /// What earlier processes counted, until somebody takes it.
@@ -71,6 +74,8 @@ struct Shared {
     stories: Mutex<HashMap<Owner, Written>>,
     /// What further keys are made of.
     purposes: Secret32,
+    /// What people have allowed earlier processes, until somebody takes it.
+    grants: Mutex<Vec<Grant>>,
     agents: Agents,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
@@ -101,12 +106,15 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let sessions = sessions::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let grants = approvals::read(&connection, &sealer, crate::kill::millis(std::time::SystemTime::now()))
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
         let outbox = Arc::new(Outbox::new(newest + 1));
         let stories = stories::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let purposes = sealer.derived("purposes");
         let blocks_key = sealer.derived("replaced blocks");
+        let approvals_key = sealer.derived("approvals");
         let worker = Worker::new(home.clone(), connection, sealer, Arc::clone(&outbox), Arc::clone(&trouble));
         let signals = Arc::new(Signals::default());
         let acts = worker.kill_acts()?;
@@ -126,11 +134,13 @@ impl Store {
             trouble,
             outbox,
             blocks_key,
+            approvals_key,
             memos: Mutex::new(memos),
             kept: Mutex::new(kept),
             sessions: Mutex::new(sessions),
             stories: Mutex::new(stories),
             purposes,
+            grants: Mutex::new(grants),
             agents,
             signals,
             acting: tokio::sync::Mutex::new(()),
@@ -172,6 +182,34 @@ impl Store {
     #[must_use]
     pub fn blocks_key(&self) -> &Secret32 {
         &self.shared.blocks_key
+    }
+
+    /// The key under which actions are known that a person was asked about: the same after a restart, and in no file.
+    #[must_use]
+    pub fn approvals_key(&self) -> &Secret32 {
+        &self.shared.approvals_key
+    }
+
+    /// What people have allowed that outlived earlier processes. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_grants(&self) -> Vec<Grant> {
+        std::mem::take(&mut *self.shared.grants.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps a grant over restarts.
+    ///
+    /// # Errors
+    /// If it cannot be written: then it must not be given.
+    pub async fn keep_grant(&self, grant: Grant) -> Result<(), StoreError> {
+        self.ask(move |worker| worker.keep_grant(&grant)).await
+    }
+
+    /// Takes grants back, so that no later process knows them.
+    ///
+    /// # Errors
+    /// If it cannot be written: a restart would bring them back.
+    pub async fn forget_grants(&self, ids: Vec<String>) -> Result<(), StoreError> {
+        self.ask(move |worker| worker.forget_grants(&ids)).await
     }
 
     /// Why records cannot be written at present; `None` if they can.

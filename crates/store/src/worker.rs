@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
+use crate::approvals::{self, Grant};
 use crate::counted::{self, Counted};
 use crate::home::Home;
 use crate::judged::Judged;
@@ -281,6 +282,14 @@ impl Worker {
         }
         let why = "another process reads the database, so purged values are still in its write-ahead log";
         Err(StoreError::Unavailable(why.into()))
+    }
+
+    pub(crate) fn keep_grant(&mut self, grant: &Grant) -> Result<(), StoreError> {
+        approvals::keep(&self.connection, &self.sealer, grant)
+    }
+
+    pub(crate) fn forget_grants(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        approvals::forget(&self.connection, ids)
     }
 
     pub(crate) fn kill(&mut self, scope: &Scope, stop: &Stop) -> Result<(), StoreError> {

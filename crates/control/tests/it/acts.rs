@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use doorward_store::{AgentName, Scope};
+use doorward_control::Settlement;
+use doorward_store::{AgentName, GrantScope, Scope};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -127,4 +128,37 @@ async fn sessions_are_listed_and_changed_with_the_operators_token_alone() {
     assert_eq!(served.send("POST", "/v1/sessions", json, body).await.status, 401);
     let stop = served.operator("POST", "/v1/kill", r#"{"session":"alice/x","reason":"r"}"#).await.json();
     assert_eq!(stop["kill"]["acts"]["sessions"]["alice/x"]["reason"], "r");
+}
+
+#[tokio::test]
+async fn questions_are_answered_by_who_has_the_token() {
+    let served = served_with(Paper::default(), false).await;
+    for path in ["/v1/approvals", "/v1/approvals?wait=1", "/v1/approvals/r1"] {
+        assert_eq!(served.send("GET", path, "", "").await.status, 401, "{path}");
+    }
+    let json = "Content-Type: application/json\r\n";
+    for verb in ["approve", "deny", "revoke", "reset"] {
+        let path = format!("/v1/approvals/r1/{verb}");
+        assert_eq!(served.send("POST", &path, json, r#"{"scope":"once"}"#).await.status, 401, "{path}");
+    }
+    assert!(served.desk.settled.lock().unwrap().is_empty());
+
+    assert_eq!(served.operator("GET", "/v1/approvals", "").await.json()["watch"], "None");
+    let watched = served.operator("GET", "/v1/approvals?wait=2&after=9", "").await.json();
+    assert_eq!(watched["watch"], "Some((9, 2s))");
+    assert_eq!(served.operator("GET", "/v1/approvals?wait=31", "").await.code(), "bad_query");
+    assert_eq!(served.operator("GET", "/v1/approvals/r1", "").await.json()["id"], "r1");
+    assert_eq!(served.operator("GET", "/v1/approvals/r2", "").await.code(), "no_such_approval");
+    let path = "/v1/approvals/r1/approve";
+    assert_eq!(served.operator("POST", path, r#"{"scope":"ever"}"#).await.code(), "bad_body");
+    served.operator("POST", path, r#"{"scope":"session","reason":"ok"}"#).await.json();
+    for verb in ["deny", "revoke", "reset"] {
+        served.operator("POST", &format!("/v1/approvals/r1/{verb}"), "{}").await.json();
+    }
+    let settled = served.desk.settled.lock().unwrap();
+    let (id, settlement, reason, by) = &settled[0];
+    assert_eq!((id.as_str(), reason.as_str(), by.as_str()), ("r1", "ok", "unauthenticated"));
+    assert_eq!(*settlement, Settlement::Approve(GrantScope::Session));
+    let rest: Vec<_> = settled.iter().skip(1).map(|(_, settlement, ..)| *settlement).collect();
+    assert_eq!(rest, [Settlement::Deny, Settlement::Revoke, Settlement::Reset]);
 }

@@ -16,6 +16,7 @@ async fn with_body(served: &Served, method: &str, path: &str, headers: &str) -> 
     let headers = format!("{headers}Content-Type: application/json\r\n");
     let body = match (method, path) {
         ("POST", "/v1/sessions") => r#"{"session":"alice/x","act":"clear"}"#,
+        ("POST", path) if path.ends_with("/approve") => r#"{"scope":"once"}"#,
         ("POST", _) => "{}",
         _ => "",
     };
@@ -65,6 +66,11 @@ async fn without_the_operators_token_only_health_is_told() {
     assert!(walked >= 7 * wrong.len(), "{walked}");
     let acts = served.desk.acts.lock().unwrap().len();
     assert_eq!(acts, 2, "an act was done for somebody without the token");
+    assert_eq!(
+        served.desk.settled.lock().unwrap().len(),
+        4,
+        "an answer of somebody without the token counted"
+    );
 }
 
 #[tokio::test]

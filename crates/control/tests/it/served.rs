@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_control::{
     Act, Approver, Desk, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settings,
-    Status, serve,
+    Settlement, Status, serve,
 };
 use doorward_core::session::{Said, Terms};
 use doorward_store::{KillSet, Scope, SessionName, SessionRecord, Stop, Token, TokenKind};
@@ -22,6 +22,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Paper {
     pub acts: Mutex<Vec<(&'static str, Act)>>,
+    pub settled: Mutex<Vec<(String, Settlement, String, String)>>,
     pub trouble: Mutex<Option<Fault>>,
     /// How long an act takes.
     pub delay: Duration,
@@ -75,6 +76,23 @@ impl Desk for Paper {
     }
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
+    }
+    async fn approvals(&self, watch: Option<(u64, Duration)>) -> Result<Bytes, Fault> {
+        Ok(Bytes::from(format!(r#"{{"watch":"{watch:?}"}}"#)))
+    }
+    async fn approval(&self, id: String) -> Result<Option<Bytes>, Fault> {
+        Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
+    }
+    async fn settle(
+        &self,
+        id: String,
+        settlement: Settlement,
+        reason: String,
+        approver: Approver,
+    ) -> Result<Bytes, Fault> {
+        tokio::time::sleep(self.delay).await;
+        self.settled.lock().unwrap().push((id, settlement, reason, approver.as_str().to_owned()));
+        Ok(Bytes::from_static(b"{\"done\":true}"))
     }
 }
 

@@ -1013,10 +1013,13 @@ fn what_waits_behind_a_call_is_bounded_and_a_silent_client_is_kept_alive() {
     machine.step(Input::Tick(1), &mut out);
     machine.step(Input::Bytes((start() + &tool_start(0, "Bash")).as_bytes()), &mut out);
     out.clear();
-    machine.step(Input::Tick(5_000), &mut out);
+    machine.step(Input::Tick(4_000), &mut out);
     assert!(out.is_empty());
-    machine.step(Input::Tick(20_000), &mut out);
-    assert!(matches!(&out[..], [Output::KeepAlive(_)]));
+    machine.step(Input::Tick(5_000), &mut out);
+    let [Output::KeepAlive(ping)] = &out[..] else { panic!("{out:?}") };
+    assert_eq!(&ping[..], b"event: ping\ndata: {\"type\": \"ping\"}\n\n");
+    machine.step(Input::Tick(9_000), &mut out);
+    assert_eq!(out.len(), 1, "not more often than needed");
     for _ in 0..40 {
         machine.step(Input::Bytes(tool_delta(0, &"bad".repeat(40)).as_bytes()), &mut out);
     }

@@ -100,7 +100,10 @@ impl Dialect {
     /// What keeps a connection alive and says nothing, between two events.
     pub(crate) const fn keep_alive(self) -> &'static [u8] {
         match self.protocol() {
-            Protocol::Anthropic | Protocol::OpenAi => b": doorward\n\n",
+            // An event of the protocol itself, which may come anywhere.
+            Protocol::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            // A comment, which readers of event streams pass over.
+            Protocol::OpenAi => b": doorward\n\n",
             // The official Python SDK parses every line that is not `data: ` as JSON; blank ones it skips.
             Protocol::Gemini => b"\n\n",
         }

@@ -441,6 +441,11 @@ impl Calls {
         std::mem::take(&mut self.ended)
     }
 
+    /// Whether a call is complete and nobody has ruled on it.
+    pub fn awaits_ruling(&self) -> bool {
+        self.list.iter().rev().any(|call| matches!(call.state, CallState::Ended))
+    }
+
     pub fn len(&self) -> usize {
         self.list.len().saturating_sub(self.waived + self.parts)
     }

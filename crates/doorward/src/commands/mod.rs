@@ -2,6 +2,8 @@
 
 pub mod allow;
 
+pub mod approvals;
+
 pub mod canary;
 
 pub mod demo;

@@ -12,11 +12,13 @@ use doorward_core::{Action, Coverage, Door, Source};
 use http::response::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use tokio::time::MissedTickBehavior;
 
 use crate::answer::{Answer, Body, RECEIPT};
 use crate::encoding::{Broke, Decoding};
-use crate::forward::{self, Begun, ClientGone, Patience, Reply};
+use crate::forward::{Begun, ClientGone, Patience, Reply};
 use crate::judge::{Gateway, LARGE};
+use crate::kept::{RequestKey, Tape};
 use crate::record::{Closing, Nothing, StreamPermit};
 use crate::replies::Remembering;
 use crate::upstream::UpstreamBody;
@@ -35,6 +37,16 @@ pub struct Relay {
     pub patience: Patience,
     /// What later requests may need of this reply.
     pub remembering: Option<Remembering>,
+    /// Where it is kept if its client gives up while a person is asked.
+    pub keeping: Option<Keeping>,
+}
+
+/// Where a reply is kept.
+pub struct Keeping {
+    /// What its request is known by.
+    pub key: RequestKey,
+    /// What has come of it.
+    pub tape: Arc<Tape>,
 }
 
 /// What has come of a step.
@@ -71,9 +83,21 @@ impl Relay {
         let (reply, client) = Reply::new(permit);
         let status = head.status.as_u16();
         let started = Instant::now();
-        let run =
-            Run { relay: self, reply, begun: false, gathered: Vec::new(), id: None, copy, started, status };
-        let mut client = client.of(run.run_out(body));
+        let run = Run {
+            relay: self,
+            reply,
+            body: Some(body),
+            aside: Aside::default(),
+            client: Client::There,
+            begun: false,
+            gathered: Vec::new(),
+            id: None,
+            copy,
+            started,
+            heard: started,
+            status,
+        };
+        let mut client = client.of(run.run_out());
         match client.begun().await {
             Begun::Streaming | Begun::Whole(_) => {
                 Ok(respond(head, Body::Relayed(Box::new(client)), &receipt))
@@ -86,10 +110,21 @@ impl Relay {
 mod copy;
 pub use copy::Copy;
 
+mod asked;
+use asked::{Aside, Client, next};
+
+mod again;
+pub use again::again;
+
 /// The running relay. It outlives the client, so that the end is recorded.
 struct Run {
     relay: Relay,
     reply: Reply,
+    /// `None` once nothing more is read.
+    body: Option<Decoding<UpstreamBody>>,
+    /// What came while a person was asked.
+    aside: Aside,
+    client: Client,
     /// Whether the door knows how the reply begins.
     begun: bool,
     /// A JSON reply is sent whole, with its length.
@@ -98,22 +133,26 @@ struct Run {
     id: Option<String>,
     copy: Option<Box<Copy>>,
     started: Instant,
+    /// When the upstream last said something, or was not listened to.
+    heard: Instant,
     status: u16,
 }
 
 impl Run {
-    async fn run_out(mut self, mut body: Decoding<UpstreamBody>) {
-        let ending = self.run(&mut body).await;
+    async fn run_out(mut self) {
+        let ending = self.run().await;
         // The upstream's connection closes here unless its reply was read to the end.
-        drop(body);
+        drop(self.body.take());
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.answer(&ending);
         let gateway = Arc::clone(&self.relay.gateway);
         self.keep_left();
         let bytes = self.reply.sent();
-        let Ending { result, outcome } = ending;
-        if self.relay.framing == Framing::Lines && outcome.fault.is_some() {
-            // Lines have no way to say that they are not all: the client must not take them for the whole.
+        let Ending { mut result, outcome } = ending;
+        self.end_tape(&mut result, &outcome);
+        if self.relay.framing != Framing::Events && outcome.fault.is_some() {
+            // Lines have no way to say that they are not all, nor has JSON that was kept alive: the client must not take
+            // them for the whole. (Where it has not begun, it gets an error in its place.)
             self.reply.cut(None);
         }
         let permit = self.reply.finish().await;
@@ -143,8 +182,11 @@ impl Run {
             None => {
                 let whole = Bytes::from(std::mem::take(&mut self.gathered).concat());
                 let length = whole.len() as u64;
+                self.record(&whole);
                 // Nothing else waits, so there is room.
-                let _ = self.reply.offer(whole);
+                if self.reply.offer(whole).is_err() {
+                    let _ = self.go_on_alone();
+                }
                 Begun::Whole(length)
             }
             Some(_) if ending.result == "revoked" => Begun::Instead(stopped()),
@@ -162,18 +204,24 @@ impl Run {
         self.relay.framing == Framing::Json && self.reply.permit().mode() == Mode::Block
     }
 
-    async fn run(&mut self, body: &mut Decoding<UpstreamBody>) -> Ending {
+    async fn run(&mut self) -> Ending {
         let patience = self.relay.patience;
         let mut tick = tokio::time::interval(TICK.min(patience.idle));
-        let mut heard = Instant::now();
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.heard = Instant::now();
+        // From now on it knows how long its client has heard nothing.
+        self.relay.machine.step(Input::Tick(1), &mut Vec::new());
         let mut revocation = self.reply.permit().revocation();
         loop {
             let flow = tokio::select! {
                 biased;
                 () = revocation.moved() => if self.killed() { Flow::Killed } else { Flow::On },
-                () = self.reply.client_gone() => Flow::Ended(self.gone()),
-                piece = body.next() => {
-                    heard = Instant::now();
+                () = self.reply.client_gone(), if self.client != Client::Gone => match self.go_on_alone() {
+                    Ok(()) => Flow::On,
+                    Err(_) => Flow::Ended(self.gone()),
+                },
+                piece = next(&mut self.aside, &mut self.body) => {
+                    self.heard = Instant::now();
                     match piece {
                         piece if self.copy.is_some() => Box::pin(self.copied(piece)).await,
                         Some(Ok(bytes)) => self.step(Input::Bytes(&bytes)).await,
@@ -183,7 +231,7 @@ impl Run {
                     }
                 }
                 _ = tick.tick() => {
-                    if heard.elapsed() > patience.idle {
+                    if self.heard.elapsed() > patience.idle {
                         self.step(Input::Revoked(silent(patience))).await
                     } else if self.started.elapsed() > patience.total {
                         self.step(Input::Revoked(endless(patience))).await
@@ -257,16 +305,10 @@ impl Run {
                 Output::Saw(observation) => self.saw(observation).await,
                 Output::Judge(call, action, held) => {
                     let origin = held.origin().cloned();
-                    let tool = action.tool.as_ref().map(|tool| tool.name.to_string()).unwrap_or_default();
-                    let gateway = Arc::clone(&self.relay.gateway);
-                    let session = Arc::clone(&self.relay.session);
-                    let ruling = tokio::select! {
-                        biased;
-                        () = killed(&gateway, &session) => return Flow::Killed,
-                        ruling = async {
-                            let judged = gateway.pass(*action, held).await;
-                            forward::ruling(&gateway, judged, &tool).await
-                        } => ruling,
+                    let ruling = match self.rule(*action, held).await {
+                        Ok(ruling) => ruling,
+                        Err(Halt::Killed) => return Flow::Killed,
+                        Err(Halt::ClientGone) => return Flow::Ended(self.gone()),
                     };
                     self.remember(origin, &ruling);
                     self.relay.machine.step(Input::Ruled(call, ruling), &mut outputs);
@@ -291,19 +333,33 @@ impl Run {
             // The client gets what came, once all of it is judged.
             return Ok(());
         }
-        if self.gathers() {
+        // Unless it has begun, because a client had to be kept waiting.
+        if self.gathers() && !self.begun {
             self.gathered.push(bytes);
             return Ok(());
         }
         self.write(bytes).await
     }
 
-    async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
+    fn begin_streaming(&mut self) {
         if !std::mem::replace(&mut self.begun, true) {
             self.reply.begin(Begun::Streaming);
         }
-        let Some(bytes) = self.reply.offer(bytes).map_err(|ClientGone| Halt::ClientGone)? else {
-            return Ok(());
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Halt> {
+        self.begin_streaming();
+        self.record(&bytes);
+        if self.client == Client::Gone {
+            return if self.relay.keeping.is_some() { Ok(()) } else { Err(Halt::ClientGone) };
+        }
+        let bytes = match self.reply.offer(bytes) {
+            Ok(None) => {
+                self.client = Client::There;
+                return Ok(());
+            }
+            Ok(Some(bytes)) => bytes,
+            Err(ClientGone) => return self.go_on_alone(),
         };
         let Patience { idle, total } = self.relay.patience;
         let patience = idle.min(total.saturating_sub(self.started.elapsed()));

@@ -1,6 +1,9 @@
 //! The gateway on real sockets: a real store and ledger, an upstream that says what the test wants.
 
 #[cfg(test)]
+mod approvals;
+
+#[cfg(test)]
 mod conversations;
 
 #[cfg(test)]

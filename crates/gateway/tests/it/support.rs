@@ -12,7 +12,7 @@ use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
 use doorward_core::wire::Protocol;
-use doorward_gateway::{Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
+use doorward_gateway::{Approvals, Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
 use doorward_ledger::{Durability, Log, SigningKey, View};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 use serde_json::{Value, json};
@@ -54,10 +54,18 @@ pub struct Door {
     pub asked: Arc<Mutex<Vec<String>>>,
     /// The policy it started with; `None`: the shipped one.
     policy: Option<String>,
+    approvals: Approvals,
     scratch: Scratch,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
     lock: HomeLock,
+}
+
+/// How a gateway judges.
+#[derive(Default)]
+struct Judging {
+    policy: Option<String>,
+    approvals: Approvals,
 }
 
 impl Door {
@@ -94,31 +102,37 @@ impl Door {
 
     /// The same with other settings of the listener.
     pub async fn served(upstream: UpstreamSettings, mode: Mode, settings: Settings) -> Self {
-        Self::at_home(Scratch::new(), upstream, mode, settings, None).await
+        Self::at_home(Scratch::new(), upstream, mode, settings, Judging::default()).await
     }
 
     /// A gateway that starts with this policy.
     pub async fn judging(policy: &str, upstream: UpstreamSettings) -> Self {
-        let settings = Settings::default();
-        Self::at_home(Scratch::new(), upstream, Mode::Block, settings, Some(policy.to_owned())).await
+        Self::asking(policy, upstream, Approvals::default()).await
+    }
+
+    /// A gateway that starts with this policy and asks people in this way.
+    pub async fn asking(policy: &str, upstream: UpstreamSettings, approvals: Approvals) -> Self {
+        let judging = Judging { policy: Some(policy.to_owned()), approvals };
+        Self::at_home(Scratch::new(), upstream, Mode::Block, Settings::default(), judging).await
     }
 
     /// Starts another one on a copy of this home as it is at this moment, which is what a killed process leaves.
     pub async fn crash(self, upstream: UpstreamSettings) -> Self {
         let copy = Scratch::new();
         copy_all(self.scratch.path(), copy.path());
-        Self::at_home(copy, upstream, Mode::Block, Settings::default(), self.policy.clone()).await
+        let judging = Judging { policy: self.policy.clone(), approvals: self.approvals };
+        Self::at_home(copy, upstream, Mode::Block, Settings::default(), judging).await
     }
 
     /// Ends in order and starts again on the same home, before this upstream.
     pub async fn restart(self, upstream: UpstreamSettings, mode: Mode) -> Self {
-        let Self { gateway, store, scratch, stop, serving, lock, policy, .. } = self;
+        let Self { gateway, store, scratch, stop, serving, lock, policy, approvals, .. } = self;
         stop.send_replace(true);
         serving.await.unwrap();
         drop(gateway);
         store.close().await.unwrap();
         drop(lock);
-        Self::at_home(scratch, upstream, mode, Settings::default(), policy).await
+        Self::at_home(scratch, upstream, mode, Settings::default(), Judging { policy, approvals }).await
     }
 
     async fn at_home(
@@ -126,7 +140,7 @@ impl Door {
         upstream: UpstreamSettings,
         mode: Mode,
         settings: Settings,
-        policy: Option<String>,
+        Judging { policy, approvals }: Judging,
     ) -> Self {
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
@@ -144,7 +158,8 @@ impl Door {
             }
         });
         let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
-        let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), mode));
+        let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_approvals(approvals);
+        let gateway = Arc::new(gateway);
 
         let upstream = Upstream::new(upstream);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -153,7 +168,7 @@ impl Door {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
         let asked = Arc::default();
-        Self { gateway, store, address, token, asked, policy, scratch, stop, serving, lock }
+        Self { gateway, store, address, token, asked, policy, approvals, scratch, stop, serving, lock }
     }
 
     /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.
@@ -270,7 +285,7 @@ pub async fn send(
     Reply::parse(&bytes)
 }
 
-async fn answer_all(listener: TcpListener, answer: Vec<u8>, asked: Arc<Mutex<Vec<String>>>) {
+pub async fn answer_all(listener: TcpListener, answer: Vec<u8>, asked: Arc<Mutex<Vec<String>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let (answer, asked) = (answer.clone(), Arc::clone(&asked));
         tokio::spawn(async move {

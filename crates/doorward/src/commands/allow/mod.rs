@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use doorward_core::action::{PartKind, Target};
+use doorward_core::action::{ActionKind, Door, PartKind, Target, ToolUse, tools};
 use doorward_core::policy::SHIPPED;
 use doorward_core::session::{Facts, Millis};
 use doorward_core::syntax::json::{self, quoted};
-use doorward_core::{Action, Engine, Layer, Reason};
-use doorward_store::write_atomic;
+use doorward_core::{Action, Engine, Layer, Reason, Source};
+use doorward_store::{Judged, write_atomic};
 
 use crate::cli::{AllowArgs, Cli, RunArgs};
 use crate::config::{self, Config};
@@ -82,6 +82,45 @@ pub fn run(cli: &Cli, args: &AllowArgs) -> anyhow::Result<ExitCode> {
     ));
     Ok(ExitCode::SUCCESS)
 }
+
+/// The narrowest rule with which a call that a person was asked about would pass by itself, for them to add; or why there is
+/// none. `id` names the question.
+///
+/// # Errors
+/// If the policy cannot be read.
+pub fn propose(
+    home: &Path,
+    (tool, content, id): (&str, &str, &str),
+) -> anyhow::Result<Result<Vec<String>, String>> {
+    let now = serve::now();
+    let mut action = Action::new(Door::Model, ActionKind::ToolCall, "".into(), "".into());
+    action.source = Source::Model;
+    action.tool = Some(ToolUse { name: tool.into(), declared: true, call_id: "".into() });
+    let Ok(node) = json::parse(content.as_bytes()) else {
+        return Ok(Err("its arguments are no JSON, so no rule can name them".to_owned()));
+    };
+    tools::fill_call(&mut action, content, Some(&node));
+    let judged = Judged { action, whole: true, reasons: Vec::new() };
+    let past = Past { receipt: id.to_owned(), time: now, judged };
+    let files = Files::read(home)?;
+    let reasons = blocking(&files.engine(home, None)?, &past, now);
+    if reasons.is_empty() {
+        return Ok(Err("by itself it passes: what was asked depends on what came before it".to_owned()));
+    }
+    if let Some(obstacle) = obstacle(&past, &reasons) {
+        return Ok(Err(obstacle));
+    }
+    let expires = when::future(PROPOSED_FOR, now).map_err(terminal::config_error)?;
+    let reason = Some(format!("approved: question {id}"));
+    let args = AllowArgs { receipt: id.to_owned(), expires: PROPOSED_FOR.to_owned(), reason, yes: false };
+    let found = narrowest(home, &files, &past, &reasons, &args, (now, expires))?;
+    Ok(found
+        .map(|found| found.lines)
+        .ok_or_else(|| "not everything it does is known, so no narrow rule fits".to_owned()))
+}
+
+/// How long a proposed rule holds.
+const PROPOSED_FOR: &str = "7d";
 
 /// The policy's files; a rule is added to the one of this Doorward's own.
 struct Files {

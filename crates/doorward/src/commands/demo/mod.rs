@@ -120,6 +120,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         mode: Mode::Block,
         hosts: Vec::new(),
         patience: doorward_gateway::Patience::default(),
+        approvals: Default::default(),
         durability: Durability::Os,
         // So that what was judged can be shown, not what was meant to be.
         content: true,

@@ -89,6 +89,7 @@ impl Crossing {
             shares.cover_more(kept_of(&asked))?;
         }
         action.request = Some(Arc::new(asked));
+        let key = self.gateway.request_key(&action, (&method, &self.rest), &body);
         let outgoing = Outgoing {
             upstream: Arc::clone(&self.upstream),
             head: onward,
@@ -114,6 +115,13 @@ impl Crossing {
         if let Some(wrong) = wrong.filter(|wrong| matches!(wrong.code, "path" | "websocket")) {
             return Err(wrong.under(receipt));
         }
+        if let Some((key, tape)) = key.as_ref().and_then(|key| self.kept(key)) {
+            // It asked upstream already.
+            drop(permit);
+            let again = self.again(key, tape).await;
+            return again
+                .map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) });
+        }
         let session = self.session_name();
         let reply = tokio::select! {
             reply = forward::request(&self.gateway, permit, self.patience) => reply,
@@ -124,7 +132,7 @@ impl Crossing {
             Unsent::Refused(refusal) => Answer::from(refusal),
             Unsent::Upstream(answer) => answer,
         })?;
-        let answered = self.reply(endpoint, &method, (request, history), (reply, used)).await;
+        let answered = self.reply(endpoint, &method, (request, history, key), (reply, used)).await;
         answered.map_err(|answer| if answer.receipt.is_some() { answer } else { answer.under(receipt) })
     }
 }

@@ -22,6 +22,7 @@ use crate::budgets::Used;
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
 use crate::judge::LARGE;
+use crate::kept::{RequestKey, Tape};
 use crate::record::Closing;
 use crate::replies::Remembering;
 use crate::upstream::{UpstreamBody, forwarded_headers};
@@ -35,7 +36,7 @@ impl Crossing {
         self,
         endpoint: Endpoint,
         method: &Method,
-        (request, history): (Request, History),
+        (request, history, key): (Request, History, Option<RequestKey>),
         (reply, mut used): (Response<UpstreamBody>, Option<Used>),
     ) -> Result<Response<Body>, Answer> {
         let (mut head, body) = reply.into_parts();
@@ -107,15 +108,49 @@ impl Crossing {
                 let session = self.session_name();
                 let meter = Meter::new(self.memory);
                 let (gateway, agent, patience) = (self.gateway, self.agent, self.patience);
-                let relay = relay::Relay { gateway, agent, session, machine, framing, remembering, patience };
+                let mut relay = relay::Relay {
+                    gateway,
+                    agent,
+                    session,
+                    machine,
+                    framing,
+                    remembering,
+                    patience,
+                    keeping: None,
+                };
                 if monitor {
                     let copy = decoder.map(|decoder| relay::Copy::new(decoder, meter));
                     return relay.start(permit, head, Decoding::new(body, None), copy).await;
                 }
                 head.headers.remove(header::CONTENT_ENCODING);
+                let whose = (relay.agent.clone(), permit.receipt().clone());
+                let keep_alive = relay.machine.keep_alive();
+                relay.keeping = key.map(|key| {
+                    let tape = Tape::new(whose, (head.status, head.headers.clone()), keep_alive);
+                    relay::Keeping { key, tape }
+                });
                 relay.start(permit, head, Decoding::new(body, decoder).metered(meter), None).await
             }
         }
+    }
+
+    /// The reply to the same request, if it was kept.
+    pub(super) fn kept(&self, key: &RequestKey) -> Option<(RequestKey, Arc<Tape>)> {
+        let tape = self.gateway.kept().take(key, self.gateway.in_force().number)?;
+        Some((key.clone(), tape))
+    }
+
+    /// A reply that was kept, opened by a receipt of its own.
+    pub(super) async fn again(self, key: RequestKey, tape: Arc<Tape>) -> Result<Response<Body>, Answer> {
+        let session = self.session_name();
+        let mut action =
+            Action::new(Door::Model, ActionKind::ModelResponse, self.agent.clone(), session.clone());
+        action.peer = self.upstream.name.clone();
+        action.peer_trusted = self.upstream.trusted;
+        action.source = Source::Provider;
+        let first = Some(Arc::clone(&tape.receipt));
+        let permit = self.gateway.open_after(action, None, first).await?;
+        Ok(relay::again(self.gateway, permit, session, (key, tape), self.patience))
     }
 
     /// What is to be remembered of a reply that later requests may go on from.

@@ -1,0 +1,190 @@
+//! What a person is asked: one action, whole, with everything that speaks about it.
+
+use std::sync::Arc;
+
+use doorward_core::action::{ActionKind, PartKind, Target};
+use doorward_core::decision::Reason;
+use doorward_core::engine::MOST_REASONS;
+use doorward_core::session::Millis;
+use doorward_core::{Action, Decision, Verdict};
+use doorward_ledger::Salt;
+use doorward_store::Secret32;
+
+/// Most bytes of arguments that a person is asked about: what is longer nobody reads.
+const MOST_SHOWN: usize = 256 * 1024;
+
+/// How much is shown of a request, whose bytes are a whole conversation.
+const OF_REQUEST: usize = 32 * 1024;
+
+/// Most effects that are listed one by one.
+const MOST_EFFECTS: usize = 512;
+
+/// What a person is asked.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Names it: the id of the receipt that says it was asked.
+    pub id: Arc<str>,
+    /// Since when it waits, in milliseconds since the Unix epoch.
+    pub since: Millis,
+    /// Until when it waits.
+    pub until: Millis,
+    /// Whose action it is.
+    pub agent: Arc<str>,
+    /// In which session.
+    pub session: Arc<str>,
+    /// Through which door.
+    pub door: &'static str,
+    /// What kind of action.
+    pub kind: &'static str,
+    /// Who caused it.
+    pub source: &'static str,
+    /// The tool that is called, if any.
+    pub tool: Option<Arc<str>>,
+    /// Where the action goes or comes from.
+    pub peer: Arc<str>,
+    /// The exact bytes that wait, as text.
+    pub content: String,
+    /// How many bytes they are.
+    pub bytes: usize,
+    /// Whether `content` is all of them. Of a call it always is.
+    pub whole: bool,
+    /// The command lines among the arguments, decoded.
+    pub commands: Vec<Arc<str>>,
+    /// What it would do.
+    pub effects: Vec<ShownEffect>,
+    /// How many effects more there are.
+    pub more_effects: usize,
+    /// The hosts and URLs it would reach, each once.
+    pub destinations: Vec<String>,
+    /// Everything that was said about it, strongest first.
+    pub reasons: Vec<Reason>,
+    /// 0 to 100.
+    pub risk: u8,
+    /// What was looked at.
+    pub coverage: String,
+    /// How many duties are carried out even if a person says yes.
+    pub duties: usize,
+    /// The keyed digest of all that a yes is about.
+    pub(super) digest: String,
+}
+
+/// One thing the action would do, in words.
+#[derive(Clone, Debug)]
+pub struct ShownEffect {
+    /// What is done.
+    pub capability: &'static str,
+    /// To what kind of thing.
+    pub asset: &'static str,
+    /// To what; empty if nothing in particular.
+    pub target: String,
+    /// The program or tool that does it.
+    pub by: String,
+}
+
+/// Why nobody can be asked about it.
+pub(super) enum Unaskable {
+    /// Longer than a person reads.
+    TooLarge(usize),
+    /// More reasons than a decision keeps: some would not be shown.
+    TooManyReasons,
+}
+
+impl Ask {
+    pub(super) fn of(
+        (id, since, until): (Arc<str>, Millis, Millis),
+        action: &Action,
+        content: &[u8],
+        decision: &Decision,
+        digest: String,
+    ) -> Result<Self, Unaskable> {
+        if decision.reasons.len() >= MOST_REASONS
+            && decision.reasons.last().is_some_and(|last| last.verdict >= Verdict::Ask)
+        {
+            return Err(Unaskable::TooManyReasons);
+        }
+        let conversation = matches!(action.kind, ActionKind::ModelRequest | ActionKind::Opaque);
+        if !conversation && content.len() > MOST_SHOWN {
+            return Err(Unaskable::TooLarge(content.len()));
+        }
+        let shown = if conversation { content.get(..OF_REQUEST).unwrap_or(content) } else { content };
+        let commands = action.parts.iter().filter(|part| part.kind == PartKind::Command);
+        let effects = action.effects.iter().take(MOST_EFFECTS).map(|effect| ShownEffect {
+            capability: effect.capability.as_str(),
+            asset: effect.asset.as_str(),
+            target: effect.target.as_str().to_owned(),
+            by: effect.by.clone(),
+        });
+        let mut destinations: Vec<String> = action
+            .effects
+            .iter()
+            .filter_map(|effect| match &effect.target {
+                Target::Url(place) | Target::Host(place) => Some(place.clone()),
+                _ => None,
+            })
+            .collect();
+        destinations.sort_unstable();
+        destinations.dedup();
+        destinations.truncate(MOST_EFFECTS);
+        Ok(Self {
+            id,
+            since,
+            until,
+            agent: Arc::clone(&action.agent),
+            session: Arc::clone(&action.session),
+            door: action.door.as_str(),
+            kind: action.kind.as_str(),
+            source: action.source.as_str(),
+            tool: action.tool.as_ref().map(|tool| Arc::clone(&tool.name)),
+            peer: Arc::clone(&action.peer),
+            content: String::from_utf8_lossy(shown).into_owned(),
+            bytes: content.len(),
+            whole: shown.len() == content.len(),
+            commands: commands.map(|part| Arc::clone(&part.text)).collect(),
+            effects: effects.collect(),
+            more_effects: action.effects.len().saturating_sub(MOST_EFFECTS),
+            destinations,
+            reasons: decision.reasons.clone(),
+            risk: decision.risk,
+            coverage: decision.coverage.to_string(),
+            duties: decision.duties.0.len(),
+            digest,
+        })
+    }
+
+    /// What it is, in a few words: for lists and receipts. The name is a stranger's word.
+    pub fn what(&self) -> String {
+        let name: String = self.tool.as_deref().unwrap_or(self.kind).chars().take(80).collect();
+        name
+    }
+
+    /// The questions, as they were shown.
+    pub(super) fn shown(&self) -> Vec<Reason> {
+        self.reasons.iter().filter(|reason| reason.verdict == Verdict::Ask).cloned().collect()
+    }
+}
+
+/// What a yes is bound to: who does what in which session, with which arguments and to what effect. The same arguments
+/// in another directory, or to another tool, are another action.
+pub(super) fn digest(key: &Secret32, action: &Action, content: &[u8]) -> String {
+    let mut all = Vec::with_capacity(content.len() + 256);
+    let mut add = |field: &[u8]| {
+        all.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        all.extend_from_slice(field);
+    };
+    for field in [&*action.agent, &*action.session, action.door.as_str(), action.kind.as_str(), &*action.peer]
+    {
+        add(field.as_bytes());
+    }
+    add(action.source.as_str().as_bytes());
+    add(action.tool.as_ref().map_or("", |tool| &tool.name).as_bytes());
+    add(content);
+    for effect in &action.effects {
+        for field in
+            [effect.capability.as_str(), effect.asset.as_str(), effect.target.as_str(), effect.by.as_str()]
+        {
+            add(field.as_bytes());
+        }
+        add(&effect.from.iter().flat_map(|from| from.to_be_bytes()).collect::<Vec<u8>>());
+    }
+    Salt::new(key.expose()).digest("approval", &all).to_string()
+}
