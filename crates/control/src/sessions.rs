@@ -6,8 +6,9 @@ use doorward_core::session::{Grant, Granted, Millis, SessionMode, Terms};
 use doorward_core::syntax::{Node, json};
 use doorward_store::{MAX_TASK, SessionName, SessionRecord, Stop};
 
-use crate::answer::{Object, stop};
+use crate::answer::stop;
 use crate::desk::{Approver, Fault, FaultKind};
+use crate::object::Object;
 
 /// A session as a person sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -246,7 +246,7 @@ impl Gateway {
         if decision.verdict != Verdict::Ask || seen.facts.mode == Mode::Monitor {
             return Ok((seen, decision));
         }
-        // A session that is to be corrected rather than interrupted asks nobody: its block with advice belongs here.
+        // A session whose mode is `correct` never gets here: its engine has made a block of it.
         Box::pin(self.ask(action, content, (seen, decision), waits)).await
     }
 
