@@ -336,7 +336,7 @@ impl Drop for Asked {
             }
         } else if table.get(id).is_none() {
             // It was never written down, so it never was one.
-            table.withdraw(id);
+            table.give_up(id);
         }
     }
 }

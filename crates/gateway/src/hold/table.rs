@@ -214,7 +214,7 @@ impl Table {
     }
 
     /// Gives the place up: it never was a question.
-    pub fn withdraw(&mut self, id: &str) {
+    pub fn give_up(&mut self, id: &str) {
         self.asks.remove(id);
     }
 

@@ -196,7 +196,7 @@ async fn a_store_of_schema_1_is_migrated() {
     connection
         .execute_batch(
             "DROP TABLE memos; DROP TABLE counter_uses; DROP TABLE counters; DROP TABLE owed;
-             DROP TABLE sessions; DROP TABLE stories;
+             DROP TABLE sessions; DROP TABLE stories; DROP TABLE grants;
              ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1",
         )
         .unwrap();
