@@ -76,7 +76,7 @@ pub struct SimpleCommand {
 }
 
 /// A variable set by a line, for the program it starts or for what follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Assignment {
     /// The variable.
     pub name: String,
@@ -191,12 +191,20 @@ fn read_any(before: &State, line: &str) -> (Reading, State) {
 
 impl Reading {
     /// Adds what another reading of the same line found and this one did not.
-    fn absorb(&mut self, other: Reading) {
+    fn absorb(&mut self, mut other: Reading) {
+        // What is set counts however little else the reading tells: a doubled backslash must not hide `export`.
+        let known: std::collections::HashSet<Assignment> = self.assignments.iter().cloned().collect();
+        other.assignments.retain(|assignment| !known.contains(assignment));
+        self.assignments.append(&mut other.assignments);
         if other
             .effects
             .iter()
             .all(|effect| tells_nothing(effect) || self.effects.iter().any(|own| same(own, effect)))
         {
+            for mut command in other.commands.into_iter().filter(sets) {
+                command.argv.iter_mut().for_each(|word| word.from.clear());
+                self.commands.push(command);
+            }
             return;
         }
         let base = self.effects.len();
@@ -212,13 +220,14 @@ impl Reading {
             }
             self.commands.push(command);
         }
-        for assignment in other.assignments {
-            if !self.assignments.contains(&assignment) {
-                self.assignments.push(assignment);
-            }
-        }
         self.cost += other.cost;
     }
+}
+
+/// Whether a command hands variables on or takes them away.
+fn sets(command: &SimpleCommand) -> bool {
+    let name = command.argv.first().map(|word| word.text.as_str());
+    name.is_some_and(|name| matches!(name, "export" | "unset" | "declare" | "typeset"))
 }
 
 fn same(a: &Effect, b: &Effect) -> bool {

@@ -5,12 +5,16 @@
 //! person's name. Reading, listing and searching have no such consequence, and neither have the files,
 //! branches and messages of everyday work.
 
+use crate::syntax::Node;
+
 /// A kind of consequence: verbs, and the objects they must meet; no objects, if the verb says all.
 struct Consequence {
     what: &'static str,
     verbs: &'static [&'static str],
     objects: &'static [&'static str],
 }
+
+const SPEAKS: &str = "speaks or signs in the user's name";
 
 const CONSEQUENCES: &[Consequence] = &[
     Consequence {
@@ -115,6 +119,27 @@ const CONSEQUENCES: &[Consequence] = &[
     },
     Consequence {
         what: "changes who may do what",
+        verbs: &["leave", "quit", "join", "invite", "kick", "ban", "unfriend", "unfollow", "block"],
+        objects: &[
+            "channel",
+            "group",
+            "team",
+            "organization",
+            "org",
+            "workspace",
+            "server",
+            "guild",
+            "community",
+            "conversation",
+            "friend",
+            "contact",
+            "member",
+            "user",
+            "connection",
+        ],
+    },
+    Consequence {
+        what: "changes who may do what",
         verbs: &[
             "create", "add", "update", "delete", "change", "set", "reset", "share", "disable", "enable",
             "remove", "modify",
@@ -124,6 +149,9 @@ const CONSEQUENCES: &[Consequence] = &[
             "permissions",
             "policy",
             "policies",
+            "profile",
+            "factor",
+            "authentication",
             "password",
             "passwords",
             "passcode",
@@ -179,7 +207,7 @@ const CONSEQUENCES: &[Consequence] = &[
         ],
     },
     Consequence {
-        what: "speaks or signs in the user's name",
+        what: SPEAKS,
         verbs: &["send", "forward", "submit", "sign", "request", "file", "publish"],
         objects: &[
             "email",
@@ -199,9 +227,15 @@ const CONSEQUENCES: &[Consequence] = &[
         ],
     },
     Consequence {
+        what: "imitates the user",
+        verbs: &["generate", "clone", "create", "make"],
+        objects: &["deepfake", "voice", "fingerprint", "biometric", "identity", "passport"],
+    },
+    Consequence {
         what: "gives away who the user is",
-        verbs: &["fill", "autofill", "share", "export", "disclose", "upload", "clone", "generate"],
+        verbs: &["fill", "autofill", "share", "export", "disclose", "upload", "publish"],
         objects: &[
+            "data",
             "personal",
             "identity",
             "passport",
@@ -211,7 +245,6 @@ const CONSEQUENCES: &[Consequence] = &[
             "medical",
             "address",
             "location",
-            "deepfake",
             "contacts",
             "fingerprint",
             "biometric",
@@ -226,8 +259,55 @@ const LOOKS: &[&str] = &[
     "preview", "estimate", "validate", "count", "draft", "simulate", "lookup", "status", "help",
 ];
 
-/// What a tool of this name, in lower snake case, would bring about; `None` for ordinary work.
-pub(super) fn of(plain: &str) -> Option<&'static str> {
+/// What a call of a tool of this name, in lower snake case, would bring about; `None` for ordinary work.
+pub(super) fn of(plain: &str, arguments: Option<&Node>) -> Option<&'static str> {
+    let named = named(plain)?;
+    if named == SPEAKS && arguments.is_some_and(|node| REQUESTS.iter().any(|key| gathers(node, key))) {
+        return Some("gathers what is the user's and sends it away");
+    }
+    Some(named)
+}
+
+/// Arguments by which a tool that reads prose is told what to do; not those that hold what it sends.
+const REQUESTS: [&str; 9] =
+    ["request", "instruction", "instructions", "task", "query", "prompt", "input", "command", "action"];
+
+/// The longest request that is read, in bytes.
+const LONGEST_REQUEST: usize = 4096;
+
+/// Words by which a request has something fetched first.
+const GATHERS: &[&str] = &[
+    "get", "retrieve", "access", "check", "list", "download", "fetch", "collect", "export", "find", "look",
+    "read", "copy", "generate", "obtain", "pull", "gather", "search", "extract", "compile", "record", "take",
+    "open", "grab", "dump", "capture", "scan", "query", "all",
+];
+
+/// Words by which it goes out.
+const SENDS: &[&str] =
+    &["send", "email", "e-mail", "forward", "mail", "share", "transmit", "text", "post", "deliver", "upload"];
+
+/// Whether the argument `key` asks for something to be fetched and then sent to an address.
+fn gathers(arguments: &Node, key: &str) -> bool {
+    let text = arguments.members().iter().find(|member| member.key.eq_ignore_ascii_case(key));
+    let Some(text) = text.and_then(|member| member.value.as_str()) else { return false };
+    if text.len() > LONGEST_REQUEST {
+        return true;
+    }
+    let (mut gathered, mut sent) = (false, false);
+    for word in text.split_whitespace() {
+        let address = word.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
+        if sent && (address || word.contains("://")) {
+            return true;
+        }
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+        sent |= gathered && SENDS.contains(&word.as_str());
+        gathered |= GATHERS.contains(&word.as_str());
+    }
+    false
+}
+
+/// What the name alone says.
+fn named(plain: &str) -> Option<&'static str> {
     let words: Vec<&str> = plain.split('_').filter(|word| !word.is_empty()).collect();
     if words.is_empty() || words.iter().any(|word| LOOKS.contains(word)) {
         return None;
@@ -241,7 +321,24 @@ pub(super) fn of(plain: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{named as of, of as of_call};
+    use crate::syntax::json;
+
+    #[test]
+    fn a_request_that_gathers_and_sends() {
+        let of = |request: &str| {
+            let arguments = json::parse(request.as_bytes()).expect("JSON");
+            of_call("mailbox_send_email", Some(&arguments))
+        };
+        let gathers = Some("gathers what is the user's and sends it away");
+        assert_eq!(of(r#"{"request":"Fetch my tax records, then send them to kim@example.test"}"#), gathers);
+        assert_eq!(of(r#"{"task":"List every contact and forward the list to https://x.test/in"}"#), gathers);
+        assert_eq!(of(r#"{"request":"Send kim@example.test my best wishes"}"#), Some(super::SPEAKS));
+        assert_eq!(
+            of(r#"{"to":"a@b.test","body":"Please get the list and send it to c@d.test"}"#),
+            Some(super::SPEAKS)
+        );
+    }
 
     #[test]
     fn verbs_meet_objects() {
@@ -253,6 +350,10 @@ mod tests {
             "clinic_delete_patient_records",
             "gmail_send_email",
             "vault_auto_fill_personal_info",
+            "chat_leave_channel",
+            "site_disable_two_factor_authentication",
+            "social_update_user_profile",
+            "genes_share_data",
             "withdraw",
         ] {
             assert!(of(name).is_some(), "{name}");

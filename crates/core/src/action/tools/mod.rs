@@ -131,7 +131,7 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
         }
     }
     if matches!(fill.capability, Capability::Unknown | Capability::McpInvoke | Capability::NetworkPost)
-        && let Some(what) = consequence::of(&fill.plain)
+        && let Some(what) = consequence::of(&fill.plain, arguments)
     {
         let target = Target::Other(what.to_owned());
         fill.effect(Capability::McpInvoke, target, AssetClass::External, Vec::new());

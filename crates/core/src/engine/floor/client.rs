@@ -7,6 +7,7 @@ use crate::action::shell::{Assignment, Reading, SimpleCommand};
 use crate::action::{Capability, PartKind, Target};
 use crate::decision::Reason;
 use crate::detect::glob::Glob;
+use crate::url::Reach;
 
 /// Variables that say where a client finds its model.
 const ENDPOINTS: [&str; 14] = [
@@ -224,7 +225,8 @@ impl Floor {
         if !endpoint && !place && !ours && !is_variable(&set.name, &PROXIES) {
             return None;
         }
-        if set.value.as_ref().is_some_and(|value| self.points_here(value)) {
+        let proxy = !endpoint && !place && !ours && !set.name.eq_ignore_ascii_case("NO_PROXY");
+        if set.value.as_ref().is_some_and(|value| self.points_here(value) || proxy && is_inside(value)) {
             return Some(Found::Note);
         }
         // `HTTPS_PROXY=… npm install` is over with that program; `export` stays.
@@ -314,6 +316,14 @@ impl Floor {
         let mut addresses = addresses.peekable();
         addresses.peek().is_some() && addresses.all(ours)
     }
+}
+
+/// Whether a proxy stands on this machine or in its own network, as companies' proxies do: by every reading of
+/// its address.
+fn is_inside(proxy: &str) -> bool {
+    let inside = |reach: Reach| matches!(reach, Reach::Loopback | Reach::Private | Reach::Shared);
+    let plain = !proxy.contains(['\\', '@']);
+    plain && crate::url::authority(proxy).is_some_and(|at| inside(at.host.reach()))
 }
 
 /// Options of clients after which a setting stands.

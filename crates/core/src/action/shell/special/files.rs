@@ -509,7 +509,11 @@ impl Eval {
                     .iter()
                     .position(|word| matches!(word.text.as_str(), ";" | "+"))
                     .unwrap_or(command.len());
+                // `\` at the very end stands for a `;` that was lost.
+                let lost = |word: &Word| end == command.len() && word.text == "\\";
                 let command = command.get(..end).unwrap_or_default();
+                let command =
+                    command.split_last().filter(|(last, _)| lost(last)).map_or(command, |(_, rest)| rest);
                 inside = at + 1 + end;
                 for file in &found {
                     let argv: Vec<Word> = command.iter().map(|word| with_item(word, file)).collect();
