@@ -120,6 +120,52 @@ const EVALS: [&str; 10] = [
     "loadstring",
 ];
 const DECODES: [&str; 4] = ["marshal", "b64decode", "base64_decode", "fromhex"];
+/// What runs a text as code of the same language.
+const RUNS_TEXT: [&str; 7] =
+    ["exec(", "exec (", "eval(", "eval ", "Function(", "instance_eval", "loadstring"];
+
+/// What opens a connection or waits for one; looking up a name does not.
+const CONNECTS: [&str; 22] = [
+    "connect(",
+    "connect_ex(",
+    ".connect ",
+    "create_connection(",
+    "createConnection(",
+    "TCPSocket",
+    "Socket::INET",
+    "fsockopen",
+    "stream_socket_client",
+    "net.connect",
+    "net.Socket",
+    "net.dial",
+    "Net.Dial",
+    "TCPClient",
+    "TcpStream",
+    "/inet/tcp",
+    "gen_tcp",
+    "TCPServer",
+    ".accept(",
+    ".bind(",
+    "createServer(",
+    "stream_socket_server",
+];
+/// How code says the home directory.
+const HOMES: [&str; 14] = [
+    "$ENV{HOME}",
+    "$ENV{'HOME'}",
+    "#{Dir.home}",
+    "#{ENV['HOME']}",
+    "${os.homedir()}",
+    "${process.env.HOME}",
+    "Path.home()",
+    "os.homedir()",
+    "require('os').homedir()",
+    "require(\"os\").homedir()",
+    "Dir.home",
+    "ENV['HOME']",
+    "os.environ['HOME']",
+    "process.env.HOME",
+];
 const WRITES: [&str; 23] = [
     "'w'",
     "\"w\"",
@@ -191,6 +237,7 @@ impl Eval {
             add_flows(&mut from, &dump.from);
         }
         self.files_in(&literals, has(&WRITES), has(&DELETES), by, &mut from);
+        self.home_deleted(&joined, by);
         let mut fetched = Vec::new();
         let host = socket.then(|| host_in(code, &literals)).flatten();
         let sends = has(&POSTS) || (socket && !spawn && !from.is_empty());
@@ -213,6 +260,7 @@ impl Eval {
             }
         }
         add_flows(&mut from, &fetched);
+        self.run_from_network(code, &fetched, spawn && has(&CONNECTS), by);
         let alarming = spawn || evals || socket || !word.exact || word.text.contains("${");
         let class = if alarming { AssetClass::Unknown } else { AssetClass::Project };
         let target = if word.text.trim_start().starts_with("${") && !word.from.is_empty() {
@@ -230,6 +278,50 @@ impl Eval {
             self.commands_in(code, quotes_run, &mut out);
         }
         out
+    }
+
+    /// Code that runs what the network says: text it fetched, or commands that come over a connection it opened or
+    /// waits for. Reaching a host of its own network and running something known besides is what waiting for a
+    /// database looks like.
+    fn run_from_network(&mut self, code: &str, fetched: &[Flow], connected: bool, by: &str) {
+        let fetches = |flow: &&Flow| {
+            let effect = self.reading.effects.get(usize::from(**flow));
+            effect
+                .is_some_and(|e| e.capability == Capability::NetworkFetch && e.asset == AssetClass::External)
+        };
+        let from: Vec<Flow> = fetched.iter().filter(fetches).copied().collect();
+        let text = code.replace("eval {", "").replace("eval{", "");
+        if !from.is_empty() && (connected || RUNS_TEXT.iter().any(|needle| calls(&text, needle))) {
+            self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, by);
+        } else if connected && code.contains(".accept") && code.contains("bind(") {
+            let flow = self.effect(Capability::NetworkListen, Target::None, AssetClass::Internal, &[], by);
+            self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &[flow], by);
+        }
+    }
+
+    /// The whole home directory, in the words that languages have for it, given to what deletes.
+    fn home_deleted(&mut self, code: &str, by: &str) {
+        let deletes = |needle: &str| {
+            code.match_indices(needle).take(16).any(|(at, _)| {
+                let after = code.get(at + needle.len()..).unwrap_or_default();
+                let end =
+                    (0..=after.len().min(48)).rev().find(|end| after.is_char_boundary(*end)).unwrap_or(0);
+                let given = after.get(..end).unwrap_or_default();
+                let given = given.trim_start_matches(|c: char| "(\"'` [".contains(c));
+                let given = given.strip_prefix("glob").unwrap_or(given);
+                let given = given.strip_prefix("os.path.expanduser").unwrap_or(given);
+                let given = given.trim_start_matches(|c: char| "(\"'` [".contains(c));
+                let home = HOMES.iter().chain(&["~", "$HOME"]).find_map(|home| given.strip_prefix(home));
+                let rest = home.map(|rest| rest.trim_start_matches('/').trim_start_matches('*'));
+                rest.is_some_and(|rest| {
+                    rest.is_empty() || rest.starts_with(['"', '\'', '`', ')', ',', ']', ';'])
+                })
+            })
+        };
+        if DELETES.into_iter().any(deletes) {
+            let target = Target::Path { path: "~".to_owned(), exact: true };
+            self.effect(Capability::DeleteFile, target, AssetClass::System, &[], by);
+        }
     }
 
     fn last_host(&self) -> String {

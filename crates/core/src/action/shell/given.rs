@@ -148,6 +148,13 @@ impl Eval {
         })
     }
 
+    /// The program an editor asks about spelling.
+    pub(super) fn speller(&mut self, word: &Word, by: &str) {
+        if is_shell(word.text.rsplit('/').next().unwrap_or_default()) {
+            self.spawn(&word.text, by);
+        }
+    }
+
     fn spawn(&mut self, shell: &str, by: &str) {
         let target = Target::Program(shell.to_owned());
         self.effect(Capability::Execute, target, AssetClass::Executable, &[], by);

@@ -633,6 +633,10 @@ impl Eval {
         for word in call.of_role(b'x') {
             self.run_script(call.name, word, &[], stdin);
         }
+        if let Some(speller) = call.value(&["-s"]).filter(|_| call.name == "nano") {
+            let speller = speller.clone();
+            self.speller(&speller, call.name);
+        }
         for word in call.of_role(b'm') {
             if word.text == "-" {
                 continue;

@@ -8,6 +8,7 @@ mod lolbins;
 mod net;
 mod powershell;
 mod publish;
+mod recipes;
 mod system;
 mod tools;
 mod windows;
@@ -23,7 +24,8 @@ impl Eval {
             return self.windows_program(call, stdin);
         }
         self.publish(call);
-        self.file_program(call, stdin)
+        self.recipe_program(call, stdin)
+            .or_else(|| self.file_program(call, stdin))
             .or_else(|| self.net_program(call, stdin))
             .or_else(|| self.system_program(call, stdin))
             .or_else(|| self.tool_program(call, stdin))
