@@ -587,7 +587,15 @@ pub(super) fn socket_path(path: &str) -> Option<String> {
 
 /// A URL or a host, and what kind of place it is.
 pub(super) fn destination(text: &str) -> (Target, AssetClass) {
-    let class = asset::classify_host(text);
+    let mut class = asset::classify_host(text);
+    // `http://169.254.170.2${PATH}`: the variable may begin with the slash.
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let Some((host, _)) = rest.split_once("${")
+        && !host.contains('/')
+        && asset::classify_host(&format!("{scheme}://{host}/")) == AssetClass::CloudMetadata
+    {
+        class = AssetClass::CloudMetadata;
+    }
     if text.contains("://") {
         (Target::Url(text.to_owned()), class)
     } else if text.is_empty() {

@@ -169,6 +169,8 @@ impl Eval {
         let (path, exact) = self.path(word);
         let class = match asset::classify_path(&path, exact) {
             AssetClass::Doorward => AssetClass::Doorward,
+            // To look at a share is to sign in there.
+            AssetClass::Unknown if path.starts_with("//") => AssetClass::External,
             AssetClass::Project | AssetClass::Temp | AssetClass::Unknown => return,
             // A compiler or checker quotes what it cannot make sense of.
             class @ AssetClass::Credential if call.is("run") => class,

@@ -5,7 +5,7 @@ use super::super::eval::Eval;
 use super::super::programs::Call;
 use super::super::stream::{Stream, add_flows};
 use super::super::{Shell, Word, decode};
-use crate::action::{Capability, Target, asset};
+use crate::action::{AssetClass, Capability, Target, asset};
 
 impl Eval {
     pub(super) fn file_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
@@ -249,10 +249,17 @@ impl Eval {
             "base64" => decode::base64(&text),
             _ => None,
         });
-        for word in call.of_role(b'w') {
-            self.write_file(word, &Stream { text: decoded.clone(), ..data.clone() }, false, call.name);
+        let mut out = Stream { text: decoded, present: true, ..data };
+        if reverses {
+            // Whoever runs it runs what nobody could read.
+            let target = Target::Other("decoded text".to_owned());
+            let flow = self.effect(Capability::ReadFile, target, AssetClass::Project, &out.from, call.name);
+            out.from = vec![flow];
         }
-        Stream { text: decoded, present: true, ..data }
+        for word in call.of_role(b'w') {
+            self.write_file(word, &out, false, call.name);
+        }
+        out
     }
 
     fn translate(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {

@@ -48,6 +48,8 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         || lower.contains("]::")
         // `. script.ps1`
         || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with(". ") && part.contains(".ps1"))
+        // `$name = …` sets nothing in a shell of POSIX.
+        || sets_variable(line)
         // No shell of POSIX starts a command with `&`.
         || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with("& "));
     let mut parts = lower.split('%').skip(1).peekable();
@@ -86,6 +88,14 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         || lower.contains("\\\\") && !lower.contains("\\\\n")
         || (lower.starts_with("type ") && lower.contains('\\'));
     (powershell, cmd)
+}
+
+/// Whether the line begins as an assignment of `PowerShell` does.
+fn sets_variable(line: &str) -> bool {
+    let Some(rest) = line.trim_start().strip_prefix('$') else { return false };
+    let name = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')).count();
+    let after = rest.get(name..).unwrap_or_default().trim_start();
+    name > 0 && after.starts_with('=') && !after.starts_with("==")
 }
 
 /// The value of `FORMAT -f A, B`, `A, B -join C` and `A -replace B, C`, if all of it is known.
