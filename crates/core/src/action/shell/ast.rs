@@ -18,7 +18,7 @@ pub(super) enum Piece {
     Run { list: List, quoted: bool },
     /// `<(…)` (`reads`: the command line reads what the list prints) and `>(…)`.
     Process { list: List, reads: bool },
-    /// `$((…))`: the number is not worked out, what it runs is.
+    /// `$((…))`: the expression, with the expansions in it.
     Arith(Raw),
 }
 

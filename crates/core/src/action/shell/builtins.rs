@@ -221,8 +221,12 @@ impl Eval {
             // A loadable builtin is a library.
             "enable" if args.iter().any(|word| word.text.starts_with("-f")) => return None,
             ":" | "true" | "false" | "[" | "test" | "return" | "exit" | "break" | "continue" | "shift"
-            | "wait" | "jobs" | "fg" | "bg" | "umask" | "ulimit" | "shopt" | "getopts" | "let" | "hash"
+            | "wait" | "jobs" | "fg" | "bg" | "umask" | "ulimit" | "shopt" | "getopts" | "hash"
             | "compgen" | "complete" | "bind" | "enable" | "disown" | "times" | "dirs" | "popd" => {
+                Stream::silent()
+            }
+            "let" => {
+                args.iter().for_each(|word| self.assign_number(&word.text));
                 Stream::silent()
             }
             "which" | "type" | "whence" => {

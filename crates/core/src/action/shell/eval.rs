@@ -362,7 +362,11 @@ impl Eval {
                 Stream::silent()
             }
             Body::Test(words) => {
-                self.words(words, stdin);
+                let words = self.words(words, stdin);
+                if let [only] = words.as_slice() {
+                    let text = only.text.clone();
+                    self.assign_number(&text);
+                }
                 Stream::silent()
             }
         }

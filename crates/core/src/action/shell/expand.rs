@@ -1,5 +1,6 @@
 //! Words: braces, variables, substitutions, splitting, quote removal.
 
+use super::arith;
 use super::ast::{Piece, Raw, Var};
 use super::eval::{Eval, concat};
 use super::stream::{Stream, add_flows, unknown};
@@ -79,10 +80,36 @@ impl Eval {
                     fields.join(Word { text, exact: true, from, stream: Some(Box::new(stream)) });
                 }
                 Piece::Arith(inner) => {
-                    self.joined(inner, stdin);
-                    fields.push(&unknown("number"), false);
+                    let expression = self.joined(inner, stdin);
+                    match self.number(&expression.text) {
+                        Some(number) => fields.push(&number.to_string(), true),
+                        None => fields.push(&unknown("number"), false),
+                    }
                 }
             }
+        }
+    }
+
+    /// What an arithmetic expression comes to, with the line's own variables.
+    pub(super) fn number(&mut self, expression: &str) -> Option<i64> {
+        let mut named = |name: &str| match self.lookup(name)?.as_slice() {
+            [only] if only.exact => arith::number(&only.text),
+            _ => None,
+        };
+        arith::evaluate(expression, &mut named)
+    }
+
+    /// `name=expression`, as `let` and `((…))` have it.
+    pub(super) fn assign_number(&mut self, text: &str) {
+        let Some((name, expression)) = text.split_once('=') else { return };
+        let name = name.trim();
+        let named = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if named
+            && !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && let Some(number) = self.number(expression)
+        {
+            self.set(name, vec![Word::known(number.to_string())], false);
         }
     }
 

@@ -8,6 +8,7 @@
 //! Where a value is not known, the stronger plausible reading is taken; where text is not read at all,
 //! the coverage is partial and an effect of unknown capability stands for it.
 
+mod arith;
 mod ast;
 mod budget;
 mod builtins;

@@ -336,13 +336,27 @@ impl Eval {
         }
     }
 
+    /// `sh -c LINE NAME ARGUMENTS`: the line finds the rest as `$0`, `$1` and so on.
+    fn told(&mut self, line: &Word, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let Some((name, rest)) = call.operands.split_first().filter(|_| call.is("shell")) else {
+            return self.execute_text(line, Shell::Sh, call.name, stdin);
+        };
+        let outer = std::mem::replace(&mut self.env.args, rest.to_vec());
+        let ran = self.apart(|eval| {
+            eval.set("0", vec![name.clone()], false);
+            eval.execute_text(line, Shell::Sh, call.name, stdin)
+        });
+        self.env.args = outer;
+        ran
+    }
+
     /// A shell or an interpreter: code given, a script, or what comes in.
     pub(super) fn interpreter(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
         let mut out = Stream::silent();
         let mut given = false;
         for (role, word) in &call.uses {
             let ran = match role {
-                b's' => self.execute_text(word, Shell::Sh, call.name, stdin),
+                b's' => self.told(word, call, stdin),
                 b'e' => self.run_code(word, call.name, stdin),
                 b'r' if call.name == "perl" && call.has_flag(&["-i"]) => {
                     let data = self.read_file(word, call.name);

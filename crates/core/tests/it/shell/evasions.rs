@@ -164,7 +164,10 @@ fn evasion_11_padding_before_a_decode_pipe() {
         assert!(reaches(&reading, "fetch evil.example", Capability::Execute), "{line}: {:?}", told(&reading));
     }
     // What cannot be decoded still runs its input.
-    does("cat blob | base64 -d | sh", &["read blob (project)", "execute its input (unknown) <- 0"]);
+    does(
+        "cat blob | base64 -d | sh",
+        &["read blob (project)", "read decoded text (project) <- 0", "execute its input (unknown) <- 1"],
+    );
 }
 
 #[test]

@@ -238,7 +238,7 @@ impl Parser<'_, '_> {
         raw.push(Piece::Run { list, quoted });
     }
 
-    /// An arithmetic expression up to `end`; `None` if it does not end so. Only its expansions are kept.
+    /// An arithmetic expression up to `end`; `None` if it does not end so.
     pub(super) fn arith(&mut self, end: &str) -> Option<Raw> {
         let mut raw = Raw::new();
         let mut depth = 0u32;
@@ -246,6 +246,7 @@ impl Parser<'_, '_> {
             match self.byte(0)? {
                 b')' if depth > 0 => {
                     depth -= 1;
+                    push_quoted(&mut raw, ")");
                     self.take(1);
                 }
                 b')' | b']' if depth == 0 && self.looking_at(end) => {
@@ -255,6 +256,7 @@ impl Parser<'_, '_> {
                 b')' => return None,
                 b'(' => {
                     depth += 1;
+                    push_quoted(&mut raw, "(");
                     self.take(1);
                 }
                 b'$' => self.dollar(&mut raw, true),
@@ -264,6 +266,8 @@ impl Parser<'_, '_> {
                     let bytes = self.source.as_bytes().get(self.at..).unwrap_or_default();
                     let stop = |b: &u8| matches!(b, b'(' | b')' | b'$' | b'`' | b'\\' | b']');
                     let run = bytes.iter().take_while(|b| !stop(b)).count().max(1);
+                    let text = self.source.get(self.at..self.at + run).unwrap_or_default();
+                    push_quoted(&mut raw, &text.replace('"', ""));
                     self.take(run);
                 }
             }

@@ -24,6 +24,14 @@ impl Eval {
                 self.package_scripts(call, stdin);
                 None
             }
+            "expr" => {
+                let words: Vec<&str> = call.args.iter().map(|word| word.text.as_str()).collect();
+                self.number(&words.join(" ")).map(printed)
+            }
+            "bc" => {
+                let text = stdin.text.clone()?;
+                self.number(text.trim().trim_end_matches(';')).map(printed)
+            }
             _ => None,
         }
     }
@@ -119,6 +127,10 @@ impl Eval {
         let (path, _) = self.path(&Word::known(place));
         self.env.file_at(&path)?.text.map(|text| text.to_string())
     }
+}
+
+fn printed(number: i64) -> Stream {
+    Stream { present: true, ..Stream::of_text(format!("{number}\n")) }
 }
 
 /// The call without the makefile it names: that is no shell script.
