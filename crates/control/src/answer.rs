@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use doorward_core::syntax::json;
-use doorward_store::{KillSet, Stop, Stops};
+use doorward_store::{Alert, KillSet, Stop, Stops};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -119,5 +119,17 @@ pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
         .raw("not_ready", &reason)
         .number("receipts", status.receipts)
         .array("agents", status.agents.iter().map(|agent| json::quoted(agent)))
-        .raw("kill", &kill(&status.kill)))
+        .raw("kill", &kill(&status.kill))
+        .array("alerts", status.alerts.iter().map(alert)))
+}
+
+fn alert(alert: &Alert) -> Vec<u8> {
+    Object::new()
+        .number("time", alert.time)
+        .text("event", &alert.event)
+        .text("agent", &alert.agent)
+        .text("session", &alert.session)
+        .text("message", &alert.message)
+        .text("receipt", &alert.receipt)
+        .end()
 }

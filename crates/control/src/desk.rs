@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::session::Millis;
-use doorward_store::{GrantScope, KillSet, Scope};
+use doorward_store::{Alert, GrantScope, KillSet, Scope};
 
 use crate::sessions::{SessionAct, SessionStatus, Sessions};
 
@@ -92,6 +92,8 @@ pub struct Status {
     pub agents: Vec<String>,
     /// What is stopped.
     pub kill: Arc<KillSet>,
+    /// What people have to know of, of the last day, oldest first.
+    pub alerts: Vec<Alert>,
 }
 
 /// Why it was not done.

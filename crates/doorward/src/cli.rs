@@ -54,6 +54,8 @@ pub enum Command {
     Secrets(SecretsArgs),
     /// Plant decoys that look like credentials, and see who touches them
     Canary(CanaryArgs),
+    /// Keep what was blocked, encrypted to a key of yours, and look into it
+    Forensics(ForensicsArgs),
     /// Say the examples of detection rules in other ways, and see which are missed
     Fuzz(FuzzArgs),
     /// Make a narrow rule that ends of a false alarm, after showing what it changes
@@ -308,6 +310,57 @@ pub enum CanaryCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct ForensicsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ForensicsCommand,
+}
+
+/// What to do with what was blocked.
+#[derive(Debug, Subcommand)]
+pub enum ForensicsCommand {
+    /// Keep what is blocked from now on, for whoever has a passphrase or a key file
+    Init {
+        /// Make a new key file here, in the place of a passphrase, which is read from standard input or asked for
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// Take the place of the key in use; what was kept for that one stays so
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Keep nothing from now on. What was kept stays
+    Stop,
+    /// Every record: when, which receipt, how long
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// One record in the clear. The passphrase is read from standard input, or asked for
+    Open {
+        /// The receipt
+        #[arg(value_name = "RECEIPT")]
+        receipt: String,
+        /// The key file
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// The content alone, byte for byte
+        #[arg(long)]
+        raw: bool,
+    },
+    /// Destroy records
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["older", "all"])))]
+    Purge {
+        /// What is older than this: 24h, 7d, or before a day, 2026-11-28
+        #[arg(long, value_name = "WHEN")]
+        older: Option<String>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Keep serving when the show is over
     #[arg(long)]
@@ -371,6 +424,13 @@ pub struct RunArgs {
     /// [env: `DOORWARD_RETENTION`]
     #[arg(long, value_name = "DAYS")]
     pub retention: Option<String>,
+    /// How long what was blocked is kept for `doorward forensics`, in days, or `forever` [default: 30]
+    /// [env: `DOORWARD_FORENSICS_RETENTION`]
+    #[arg(long, value_name = "DAYS")]
+    pub forensics_retention: Option<String>,
+    /// How much of it is kept, in MiB [default: 256] [env: `DOORWARD_FORENSICS_SIZE`]
+    #[arg(long, value_name = "MIB")]
+    pub forensics_size: Option<String>,
     /// How long an upstream or a client may be silent [default: 600] [env: `DOORWARD_IDLE_TIMEOUT`]
     #[arg(long, value_name = "SECONDS")]
     pub idle_timeout: Option<String>,

@@ -20,6 +20,7 @@ use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
 use doorward_gateway::{Approvals, KeyHeader, Patience, UpstreamSettings};
 use doorward_ledger::Durability;
+use doorward_store::forensics::Limits;
 use zeroize::Zeroizing;
 
 use crate::cli::RunArgs;
@@ -54,6 +55,8 @@ pub struct Config {
     pub replay: bool,
     /// How long salts, content and what was judged are kept; `None`: for ever.
     pub retention: Option<Duration>,
+    /// How much of what was blocked is kept for a person with the key, if one wants it.
+    pub forensics: Limits,
     /// The agent whose token is printed.
     pub agent: String,
     /// How agents read calls from text, by name.
@@ -136,6 +139,7 @@ impl Config {
             content: false,
             replay: true,
             retention: Some(RETENTION),
+            forensics: FORENSICS,
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
             detection: Detection::default(),
@@ -319,6 +323,8 @@ impl Config {
             "content" => self.content = yes_or_no(text)?,
             "replay" => self.replay = yes_or_no(text)?,
             "retention" => self.retention = retention(text)?,
+            "forensics_retention" => self.forensics.age = retention(text)?.map_or(u64::MAX, in_millis),
+            "forensics_size" => self.forensics.total = mebibytes(text)?,
             // After `agent`, whose it is.
             "text_tools" => {
                 let text_tools = choice(text, &TextTools::WORDS)?;
@@ -431,6 +437,8 @@ const SETTINGS: &[Setting] = &[
     setting("content", "DOORWARD_CONTENT", false),
     setting("replay", "DOORWARD_REPLAY", false),
     setting("retention", "DOORWARD_RETENTION", false),
+    setting("forensics_retention", "DOORWARD_FORENSICS_RETENTION", false),
+    setting("forensics_size", "DOORWARD_FORENSICS_SIZE", false),
     setting("idle_timeout", "DOORWARD_IDLE_TIMEOUT", false),
     setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
     setting("approvals", "DOORWARD_APPROVALS", false),
@@ -494,6 +502,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("content", &args.content),
         ("replay", &args.replay),
         ("retention", &args.retention),
+        ("forensics_retention", &args.forensics_retention),
+        ("forensics_size", &args.forensics_size),
         ("idle_timeout", &args.idle_timeout),
         ("total_timeout", &args.total_timeout),
         ("approvals", &args.approvals),
@@ -557,6 +567,22 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long enough to look into what happened in a quarter.
 const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// A month of what was blocked, and room for some hundred whole conversations.
+pub const FORENSICS: Limits = Limits { total: 256 << 20, age: 30 * 24 * 60 * 60 * 1000 };
+
+fn in_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A size in MiB, 1 to 65,536; in bytes.
+fn mebibytes(text: &str) -> Result<u64, (String, String)> {
+    let known = text.parse().ok().filter(|size: &u64| (1..=65_536).contains(size));
+    known.map(|size| size << 20).ok_or_else(|| {
+        let message = format!("`{}` is no size in MiB", text.escape_debug());
+        (message, "use a whole number from 1 to 65536".to_owned())
+    })
+}
 
 /// Days: one to ten years, or `forever`.
 fn retention(text: &str) -> Result<Option<Duration>, (String, String)> {

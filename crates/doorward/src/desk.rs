@@ -11,7 +11,7 @@ use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_ledger::{LogError, View};
-use doorward_store::{Home, KillSet, Scope, Stop};
+use doorward_store::{ALERT_STANDS, Home, KillSet, Scope, Stop};
 
 use crate::policies::Follower;
 use crate::serve::{now, signing_key};
@@ -168,6 +168,7 @@ impl doorward_control::Desk for Desk {
                 .map(|name| name.as_str().to_owned())
                 .collect(),
             kill: self.gateway.store().signals().kill_set(),
+            alerts: self.gateway.store().alerts(now().saturating_sub(ALERT_STANDS)),
         })
     }
 

@@ -30,6 +30,8 @@ mod desk;
 
 mod commands;
 
+mod secret_input;
+
 mod terminal;
 
 mod when;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
         Command::Canary(ref command) => commands::canary::run(&cli, command),
+        Command::Forensics(ref command) => commands::forensics::run(&cli, command),
         Command::Secrets(ref command) => commands::secrets::run(&cli, command),
         Command::Fuzz(ref command) => commands::fuzz::run(&cli, command),
         Command::Rules(ref command) => commands::rules::run(&cli, command),

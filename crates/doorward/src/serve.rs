@@ -11,6 +11,7 @@ use doorward_core::engine::Surroundings;
 use doorward_gateway::{Gateway, Recorder, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
+use doorward_store::forensics::{Archive, Limits};
 use doorward_store::{AgentName, Home, HomeLock, KillWatch, Options, Store, Token, write_atomic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -78,7 +79,12 @@ impl Running {
         }
         let store = Store::open(
             &lock,
-            Options { content: config.content, judged: config.replay, ..Options::default() },
+            Options {
+                content: config.content,
+                judged: config.replay,
+                forensics: Some(config.forensics),
+                ..Options::default()
+            },
         )?;
         let watch = KillWatch::start(&home, Arc::clone(store.signals()))?;
         let token = store.agents().token(&AgentName::new(&config.agent)?)?;
@@ -125,6 +131,7 @@ impl Running {
         if let Some(retention) = config.retention {
             tasks.push(tokio::spawn(purge(store.clone(), retention, stopped.clone())));
         }
+        tasks.push(tokio::spawn(sweep(Archive::of(&home), config.forensics, stopped.clone())));
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
             data: data_at,
@@ -256,6 +263,32 @@ async fn purge(store: Store, retention: Duration, mut stop: watch::Receiver<bool
     };
     tokio::select! {
         () = purge => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Destroys, now and every hour, what was kept of blocked content and is too old or too much.
+async fn sweep(archive: Archive, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let sweep = async {
+        loop {
+            let archive = archive.clone();
+            match tokio::task::spawn_blocking(move || archive.sweep(limits, now())).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(count)) => {
+                    tracing::info!(count, "blocked content that was too old or too much is destroyed")
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "blocked content that is too old could not be destroyed")
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "blocked content that is too old could not be destroyed")
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        }
+    };
+    tokio::select! {
+        () = sweep => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }

@@ -12,6 +12,7 @@ use doorward_core::wire::text_tools::TextTools;
 use doorward_core::{Action, Decision, Engine, Reason, Verdict};
 use doorward_store::Store;
 
+use crate::alarm::{Alarm, Alarms};
 use crate::budgets::{Budgets, Used};
 use crate::conversations::Conversations;
 use crate::hold::{Approvals, Hold, Outcome, Waits};
@@ -33,6 +34,7 @@ pub struct Gateway {
     budgets: Budgets,
     recorder: Recorder,
     store: Store,
+    alarms: Alarms,
     text_tools: HashMap<String, TextTools>,
 }
 
@@ -74,6 +76,7 @@ impl Gateway {
             budgets,
             recorder,
             store,
+            alarms: Alarms::default(),
             text_tools: HashMap::new(),
         }
     }
@@ -143,7 +146,36 @@ impl Gateway {
         let (decision, body) = self.carry_out(decision, &action, &seen, body); // what is to be replaced
         let size = body.content().len();
         let (decision, reserved) = self.budgets.reserve(decision, &action, size, seen.facts.now); // all or nothing
-        self.recorder.commit(action, seen, decision, (body, reserved)).await // appended, then and only then
+        let alarm = Alarm::of(&action, &decision);
+        let done = self.recorder.commit(action, seen, decision, (body, reserved)).await; // appended, then and only then
+        self.tell(alarm, &done).await; // a person, of what cannot wait
+        done
+    }
+
+    async fn tell<B>(&self, alarm: Option<Alarm>, done: &Result<Permit<B>, Refusal>) {
+        let Some(alarm) = alarm else { return };
+        let (receipt, went) = match done {
+            Ok(permit) => (Some(permit.receipt()), true),
+            Err(refusal) => (refusal.receipt.as_deref(), false),
+        };
+        if let Some(receipt) = receipt {
+            self.alarms.raise(alarm, receipt, went, &self.recorder, &self.store).await;
+        }
+    }
+
+    /// Records what was seen in text of a reply that had already gone on, and tells a person what cannot wait.
+    pub(crate) async fn audit(
+        &self,
+        permit: &StreamPermit,
+        reasons: Vec<Reason>,
+        text: &str,
+        in_force: &InForce,
+    ) {
+        let alarm = Alarm::about(permit.action(), &reasons);
+        let receipt = self.recorder.audit(permit, reasons, text, in_force).await;
+        if let (Some(alarm), Some(receipt)) = (alarm, receipt) {
+            self.alarms.raise(alarm, &receipt, true, &self.recorder, &self.store).await;
+        }
     }
 
     /// The same for a reply that will run for a while: its receipt opens it before byte one. It owns what its

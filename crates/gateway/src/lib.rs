@@ -29,6 +29,8 @@ pub mod hold;
 
 mod kept;
 
+mod alarm;
+
 mod budgets;
 
 mod replies;

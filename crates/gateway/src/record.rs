@@ -5,6 +5,8 @@
 //! all that has gathered, appends it with one signed checkpoint in one write, and wakes everybody. [`Permit`] and
 //! [`StreamPermit`] are made here and nowhere else, after that.
 
+mod blocked;
+
 mod left;
 pub(crate) use left::Left;
 
@@ -154,6 +156,11 @@ impl StreamPermit {
     /// In which session it is.
     pub(crate) const fn session(&self) -> &Arc<str> {
         &self.action.session
+    }
+
+    /// The reply.
+    pub(crate) const fn action(&self) -> &Action {
+        &self.action
     }
 
     /// What was decided when it was opened.
@@ -402,6 +409,9 @@ impl Recorder {
         self.keep((&id, &salt), time, action, decision, content, counted).await?;
         reserved.recorded(&id);
         self.append(leaf, stopped).await?;
+        if !goes_on && let Some(forensics) = self.shared.store.forensics() {
+            forensics.keep(&id, time, blocked::about(&id, time, action, decision), content);
+        }
         tracing::debug!(
             receipt = id,
             agent = &*action.agent,
@@ -453,19 +463,19 @@ impl Recorder {
         recorded.map_err(|error| Why::LedgerUnavailable(error.to_string()))
     }
 
-    /// Records what was seen in text that had already gone on.
+    /// Records what was seen in text that had already gone on; returns the receipt, if it could be kept.
     pub(crate) async fn audit(
         &self,
         permit: &StreamPermit,
         reasons: Vec<Reason>,
         text: &str,
         in_force: &InForce,
-    ) {
+    ) -> Option<String> {
         let InForce { mode, number, .. } = *in_force;
         let epoch = Epoch { policy: number, ..permit.decision.epoch };
         let decision = Decision::from_reasons(reasons, Coverage::Full, epoch);
         let time = now();
-        let Ok((id, salt_bytes)) = id_and_salt(time) else { return };
+        let (id, salt_bytes) = id_and_salt(time).ok()?;
         let salt = Salt::new(&salt_bytes);
         let digest = salt.digest("text", text.as_bytes());
         let parts = vec![PartRecord { part: "text", bytes: text.len() as u64, digest }];
@@ -481,9 +491,11 @@ impl Recorder {
             .decision(&DecisionRecord { coverage: &coverage, epoch: &epoch, ..record }, &salt);
         let counted = Counted { ledger_size: self.ledger_size(), now: time, ..Counted::default() };
         let kept = self.keep((&id, &salt_bytes), time, &permit.action, &decision, text.as_bytes(), counted);
-        if kept.await.is_ok() {
-            self.append_or_warn(draft).await;
+        if kept.await.is_err() {
+            return None;
         }
+        self.append_or_warn(draft).await;
+        Some(id)
     }
 
     /// Closes a reply with the receipt of its outcome.

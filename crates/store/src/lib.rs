@@ -9,10 +9,13 @@
 //! - [`Store`]: recorded actions, memos and what limits counted, on SQLite, written in batches by a thread of their own.
 //! - [`Agents`]: a token per agent, resolved without a lock.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
+//! - [`forensics`]: what was blocked, encrypted to a key that is not here.
 //! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
 //!
 //! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
 //! If any of them fails, nothing is served.
+
+pub mod forensics;
 
 pub mod home;
 
@@ -23,6 +26,7 @@ pub mod signals;
 pub mod watch;
 
 mod agents;
+mod alert;
 mod approvals;
 mod counted;
 mod error;
@@ -41,6 +45,7 @@ mod stories;
 mod worker;
 
 pub use agents::{AgentName, Agents};
+pub use alert::{ALERT_STANDS, Alert};
 pub use approvals::{Grant, GrantScope, MAX_GRANTS};
 pub use counted::{Counted, Kept, Owed};
 pub use error::StoreError;

@@ -68,6 +68,8 @@ pub(crate) const MIGRATIONS: &[&str] = &[
 ",
     // What people have allowed for a session: see approvals.rs.
     "CREATE TABLE grants (id TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+    // What a person has to know of: see alert.rs.
+    "CREATE TABLE alerts (receipt TEXT PRIMARY KEY, time INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
 ];
 
 /// What the key check says once it is decrypted.

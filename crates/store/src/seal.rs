@@ -29,6 +29,7 @@ pub(crate) enum Column {
     Session,
     Story,
     Grant,
+    Alert,
 }
 
 impl Column {
@@ -46,6 +47,7 @@ impl Column {
             Self::Session => "sessions.body",
             Self::Story => "stories.body",
             Self::Grant => "grants.body",
+            Self::Alert => "alerts.body",
         }
     }
 }

@@ -10,9 +10,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agents::Agents;
+use crate::alert::{self, Alert, Alerts};
 use crate::approvals::{self, Grant};
 use crate::counted::{self, Counted, Kept, Recount};
 use crate::error::{StoreError, at};
+use crate::forensics::{self, Archive, Forensics};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
 use crate::memo::{self, Change, Memo, Outbox};
@@ -31,13 +33,15 @@ pub struct Options {
     pub content: bool,
     /// Whether what was judged is kept, so that another policy can be tried on it.
     pub judged: bool,
+    /// How much of what was blocked is kept, encrypted to a key that is not here; `None`: nothing, whoever wants it.
+    pub forensics: Option<forensics::Limits>,
     /// How many records may wait for the disk before their callers do. At least 1.
     pub queue: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { content: false, judged: false, queue: 4096 }
+        Self { content: false, judged: false, forensics: None, queue: 4096 }
     }
 }
 
@@ -77,6 +81,8 @@ struct Shared {
     /// What people have allowed earlier processes, until somebody takes it.
     grants: Mutex<Vec<Grant>>,
     agents: Agents,
+    forensics: Option<Forensics>,
+    alerts: Alerts,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
     acting: tokio::sync::Mutex<()>,
@@ -108,6 +114,8 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let grants = approvals::read(&connection, &sealer, crate::kill::millis(std::time::SystemTime::now()))
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
+        let alerts = alert::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let newest = memos.iter().map(|memo| memo.id).max().unwrap_or(0);
         let outbox = Arc::new(Outbox::new(newest + 1));
         let stories = stories::read(&connection, &sealer)
@@ -119,6 +127,8 @@ impl Store {
         let signals = Arc::new(Signals::default());
         let acts = worker.kill_acts()?;
         signals.set_kill_acts(|now| *now = acts);
+        let archive = Archive::of(&home);
+        let forensics = options.forensics.map(|limits| Forensics::start(archive, limits)).transpose()?;
         let (commands, queue) = mpsc::channel(options.queue.max(1));
         let thread = std::thread::Builder::new()
             .name("doorward-store".into())
@@ -142,6 +152,8 @@ impl Store {
             purposes,
             grants: Mutex::new(grants),
             agents,
+            forensics,
+            alerts: Alerts::new(alerts),
             signals,
             acting: tokio::sync::Mutex::new(()),
         };
@@ -164,6 +176,12 @@ impl Store {
     #[must_use]
     pub fn keeps_judged(&self) -> bool {
         self.shared.judged
+    }
+
+    /// Keeps what was blocked, if somebody wants it.
+    #[must_use]
+    pub fn forensics(&self) -> Option<&Forensics> {
+        self.shared.forensics.as_ref().filter(|forensics| forensics.is_wanted())
     }
 
     /// Agents and their tokens.
@@ -210,6 +228,25 @@ impl Store {
     /// If it cannot be written: a restart would bring them back.
     pub async fn forget_grants(&self, ids: Vec<String>) -> Result<(), StoreError> {
         self.ask(move |worker| worker.forget_grants(&ids)).await
+    }
+
+    /// Tells people of something. Never waits: it stands in the status at once, and is kept soon.
+    pub fn alert(&self, alert: Alert) {
+        self.shared.alerts.add(alert.clone());
+        let keep = Command::Run(Box::new(move |worker| {
+            if let Err(error) = worker.keep_alert(&alert) {
+                tracing::warn!(%error, "a restart will forget an alert; the ledger has it");
+            }
+        }));
+        if self.shared.commands.try_send(keep).is_err() {
+            tracing::warn!("a restart will forget an alert; the ledger has it");
+        }
+    }
+
+    /// The alerts since `time`, oldest first; at most 100.
+    #[must_use]
+    pub fn alerts(&self, time: Millis) -> Vec<Alert> {
+        self.shared.alerts.since(time)
     }
 
     /// Why records cannot be written at present; `None` if they can.

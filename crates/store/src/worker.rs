@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
+use crate::alert::{self, Alert};
 use crate::approvals::{self, Grant};
 use crate::counted::{self, Counted};
 use crate::home::Home;
@@ -290,6 +291,10 @@ impl Worker {
 
     pub(crate) fn forget_grants(&mut self, ids: &[String]) -> Result<(), StoreError> {
         approvals::forget(&self.connection, ids)
+    }
+
+    pub(crate) fn keep_alert(&self, alert: &Alert) -> Result<(), StoreError> {
+        alert::write(&self.connection, &self.sealer, alert)
     }
 
     pub(crate) fn kill(&mut self, scope: &Scope, stop: &Stop) -> Result<(), StoreError> {

@@ -58,7 +58,17 @@ impl Desk for Paper {
         let (version, mode, agents) = ("0.1.0".into(), "block".into(), vec!["alice".into()]);
         let policy = doorward_control::FilesStatus::default();
         let rules = policy.clone();
-        Ok(Status { version, mode, policy, rules, started: 11, receipts: 2, agents, kill: Arc::default() })
+        Ok(Status {
+            version,
+            mode,
+            policy,
+            rules,
+            started: 11,
+            receipts: 2,
+            agents,
+            kill: Arc::default(),
+            alerts: Vec::new(),
+        })
     }
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {
         let asked = format!(r#"{{"limit":{limit},"before":{:?}}}"#, before.unwrap_or_default());

@@ -8,6 +8,8 @@ pub mod canary;
 
 pub mod demo;
 
+pub mod forensics;
+
 pub mod fuzz;
 
 pub mod init;

@@ -1,6 +1,5 @@
 //! `doorward secrets`: what must not leave, told to Doorward once and kept as keyed hashes.
 
-use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,6 +9,7 @@ use doorward_store::Home;
 use zeroize::Zeroizing;
 
 use crate::cli::{Cli, SecretsArgs, SecretsCommand};
+use crate::secret_input;
 use crate::secrets::{self, Entry};
 use crate::serve::now;
 use crate::terminal::{Faults, config_error, counted, print, say};
@@ -102,60 +102,12 @@ fn list(entries: &[Entry], json: bool) {
 
 /// The value, from standard input: what is typed as an argument every process can read, and shells keep it.
 fn value(name: &str) -> anyhow::Result<Zeroizing<String>> {
-    let stdin = std::io::stdin();
-    let unseen = stdin.is_terminal().then(Unseen::new).transpose()?;
-    // One allocation, so that no outgrown buffer is given back unwiped.
-    let most = LONGEST + 3;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
-    if unseen.is_some() {
-        say(&format!("the value of `{name}`, which is not shown; end it with Enter:"));
-        let mut line = Zeroizing::new(String::with_capacity(most));
-        stdin.read_line(&mut line).context("cannot read the value")?;
-        bytes.extend_from_slice(line.as_bytes());
-    } else {
-        stdin.lock().take(most as u64).read_to_end(&mut bytes).context("cannot read the value")?;
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|_| config_error("the value is not UTF-8 text"))?;
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    if text.trim().is_empty() {
+    let ask = format!("the value of `{name}`, which is not shown; end it with Enter:");
+    let value = secret_input::read(&ask, LONGEST)?;
+    if value.trim().is_empty() {
         return Err(config_error(format!(
             "there is no value on standard input; give it as in: doorward secrets add {name} < FILE"
         )));
     }
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
-/// While it lives, a terminal does not show what is typed.
-struct Unseen {
-    #[cfg(unix)]
-    before: rustix::termios::Termios,
-}
-
-impl Unseen {
-    #[cfg(unix)]
-    fn new() -> anyhow::Result<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-        let before = tcgetattr(std::io::stdin()).context("cannot ask without showing what is typed")?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)
-            .context("cannot ask without showing what is typed")?;
-        Ok(Self { before })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> anyhow::Result<Self> {
-        anyhow::bail!("on this system the value cannot be typed unseen; give it on standard input")
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        let _ = rustix::termios::tcsetattr(
-            std::io::stdin(),
-            rustix::termios::OptionalActions::Flush,
-            &self.before,
-        );
-    }
+    Ok(value)
 }

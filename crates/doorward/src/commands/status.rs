@@ -7,10 +7,10 @@ use doorward_store::{Home, StoreError};
 
 use crate::cli::{Cli, StatusArgs};
 use crate::terminal::{clean, print};
-use crate::{client, config};
+use crate::{client, config, when};
 
-/// Runs the command: 0 if all is well, 1 if no process runs, if it cannot record, if something is stopped, or if
-/// the files of policy or rules hold something that was refused.
+/// Runs the command: 0 if all is well, 1 if no process runs, if it cannot record, if something is stopped, if the
+/// files of policy or rules hold something that was refused, or if there was an alert within a day.
 ///
 /// # Errors
 /// If there is no home directory, or the process does not answer.
@@ -58,7 +58,8 @@ fn stopped(status: &Node) -> bool {
 
 fn is_fine(status: &Node) -> bool {
     let as_said = ["policy", "rules"].iter().all(|what| refused(status, what).is_none());
-    status.get("ready").and_then(Node::as_bool) == Some(true) && as_said && !stopped(status)
+    let quiet = status.get("alerts").is_none_or(|alerts| alerts.elements().is_empty());
+    status.get("ready").and_then(Node::as_bool) == Some(true) && as_said && !stopped(status) && quiet
 }
 
 fn tell(status: &Node) {
@@ -89,6 +90,14 @@ fn tell(status: &Node) {
         for fault in refused.get("faults").map(Node::elements).unwrap_or_default() {
             print(&format!("  {}", clean(&fault.scalar().unwrap_or_default())));
         }
+    }
+    for alert in status.get("alerts").map(Node::elements).unwrap_or_default() {
+        let time = alert.get("time").and_then(Node::scalar).and_then(|time| time.parse().ok());
+        print(&format!(
+            "ALERT {}: {}",
+            when::rfc3339(time.unwrap_or_default()),
+            text(Some(alert), "message")
+        ));
     }
     let kill = status.get("kill");
     for source in ["acts", "file"] {

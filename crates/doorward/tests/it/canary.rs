@@ -294,6 +294,27 @@ fn what_a_decoy_says_leaves_in_no_request() {
         assert_eq!(receipt["decision"]["reasons"][0]["rule"], "floor.canary-content", "{receipt}");
         assert_eq!(receipt["decision"]["verdict"], "block", "{receipt}");
     }
+    // A person is told, once for a conversation, and still after a restart.
+    let told = |times: usize| {
+        let done = user.run(&["status", "--json"]);
+        assert_eq!(done.code, 1, "{done:?}");
+        let status: Value = serde_json::from_str(&done.stdout).unwrap();
+        let alerts = status["alerts"].as_array().unwrap();
+        assert_eq!(alerts.len(), times, "{status}");
+        assert!(alerts[0]["message"].as_str().unwrap().contains("`aws-credentials`"), "{status}");
+        assert_eq!(alerts[0]["event"], "canary_content");
+        let alarms = receipts(&user);
+        assert_eq!(alarms.iter().filter(|one| one["control"]["event"] == "canary_content").count(), times);
+    };
+    told(1);
+    assert!(user.run(&["status"]).stdout.contains("ALERT 20"));
+    drop(daemon);
+    let daemon = user.start(nobody(), &[]);
+    let at = format!("{}/v1/messages", daemon.text("anthropic_base_url"));
+    told(1);
+    assert_eq!(post(&at, &body(&secret)).status, 403, "it is still known");
+    told(2);
+    user.ok(&["receipts", "verify"]);
     drop(daemon);
     let mut found = Vec::new();
     files(&user.home(), &mut found);

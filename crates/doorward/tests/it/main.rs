@@ -13,6 +13,8 @@ mod destinations;
 #[cfg(test)]
 mod diff;
 #[cfg(test)]
+mod forensics;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod init;

@@ -393,7 +393,7 @@ impl Run {
                 let in_force = gateway.in_force();
                 let reasons = in_force.engine.audit_text(PartKind::AssistantText, &text);
                 if !reasons.is_empty() {
-                    gateway.recorder().audit(self.reply.permit(), reasons, &text, &in_force).await;
+                    gateway.audit(self.reply.permit(), reasons, &text, &in_force).await;
                 }
             }
             Observation::ProviderCall { name, input } => {

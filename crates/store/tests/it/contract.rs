@@ -50,7 +50,7 @@ contract! {
     signals_move_alone,
 }
 
-const CONTENT: Options = Options { content: true, judged: true, queue: 16 };
+const CONTENT: Options = Options { content: true, judged: true, forensics: None, queue: 16 };
 
 fn stop(reason: &str) -> Stop {
     Stop { by: "operator-token".into(), reason: reason.into(), since: 5 }

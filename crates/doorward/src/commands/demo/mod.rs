@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::run::interrupted;
 use crate::cli::{Cli, DemoArgs};
-use crate::config::{Config, UpstreamConfig};
+use crate::config::{Config, FORENSICS, UpstreamConfig};
 use crate::serve::{Running, signing_key};
 
 mod scenes;
@@ -114,6 +114,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         policy: Vec::new(),
         replay: true,
         retention: None,
+        forensics: FORENSICS,
         home,
         listen: any,
         control: any,
