@@ -1,11 +1,15 @@
-//! What a person has to know of at once: that what a decoy says was on its way out.
+//! What a person has to know of at once: that what a decoy says was on its way out. Nobody could know it without having read
+//! the decoy, so the session is frozen, until a person has looked at it.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use doorward_core::detect::canary::CONTENT;
+use doorward_core::session::Mode;
 use doorward_core::{Action, Decision, Reason};
-use doorward_store::{Alert, Store};
+use doorward_store::kill::DOORWARD;
+use doorward_store::{Alert, Scope, SessionName, Stop, Store};
+use tokio::sync::Mutex;
 
 use crate::judge::now;
 use crate::record::Recorder;
@@ -13,7 +17,7 @@ use crate::record::Recorder;
 /// The event in control receipts and alerts.
 const EVENT: &str = "canary_content";
 
-/// How many alarms are remembered, so that each is raised once: an agent sends its conversation again each time.
+/// How many alarms of sessions that go on are remembered, so that each is raised once.
 const MOST: usize = 1024;
 
 /// An alarm about a decision.
@@ -23,36 +27,62 @@ pub(crate) struct Alarm {
     session: Arc<str>,
     kind: &'static str,
     seen: String,
+    mode: Mode,
 }
 
 impl Alarm {
     /// The alarm that a decision about `action` gives, if it gives one.
-    pub fn of(action: &Action, decision: &Decision) -> Option<Self> {
-        Self::about(action, &decision.reasons)
+    pub fn of(action: &Action, decision: &Decision, mode: Mode) -> Option<Self> {
+        Self::about(action, &decision.reasons, mode)
     }
 
     /// The same of reasons alone.
-    pub fn about(action: &Action, reasons: &[Reason]) -> Option<Self> {
+    pub fn about(action: &Action, reasons: &[Reason], mode: Mode) -> Option<Self> {
         let reason = reasons.iter().find(|reason| reason.rule == CONTENT)?;
         Some(Self {
             agent: Arc::clone(&action.agent),
             session: Arc::clone(&action.session),
             kind: action.kind.as_str(),
             seen: reason.message.clone(),
+            mode,
         })
+    }
+
+    /// Stops the session in the name of Doorward. Returns whether it is stopped.
+    async fn freeze(&self, store: &Store, reason: &str) -> bool {
+        let stop = Stop { by: DOORWARD.into(), reason: reason.to_owned(), since: now() };
+        let scope = match SessionName::new(&self.session) {
+            Ok(session) => Scope::Session(session),
+            // Sessions have names as people may give them; what has none must not go on for that.
+            Err(_) => match doorward_store::AgentName::new(&self.agent) {
+                Ok(agent) => Scope::Agent(agent),
+                Err(_) => Scope::All,
+            },
+        };
+        if let Err(error) = store.kill(scope, stop).await {
+            tracing::error!(%error, "a frozen session would go on after a restart");
+        }
+        true
     }
 }
 
-/// The alarms that this process has raised.
+/// The alarms that this process has raised where nothing is enforced.
 #[derive(Debug, Default)]
 pub(crate) struct Alarms(Mutex<HashSet<(Arc<str>, String)>>);
 
 impl Alarms {
-    /// Raises `alarm` about the decision of `receipt`, once for each session and decoy: a receipt, a line in the log, and
-    /// an alert in the status. `went` says that it went on all the same.
+    /// Raises `alarm` about the decision of `receipt`: freezes the session where decisions are enforced, and leaves a receipt, a
+    /// line in the log, and an alert in the status. A session that is frozen already says nothing new: an agent sends
+    /// its conversation again each time. `went` says that what was judged went on.
     pub async fn raise(&self, alarm: Alarm, receipt: &str, went: bool, recorder: &Recorder, store: &Store) {
-        {
-            let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One after the other: of two requests at once, the first freezes and the second finds it so.
+        let mut raised = self.0.lock().await;
+        let stopped = store.signals().kill_set();
+        if stopped.stop(&alarm.session).is_some_and(|stop| stop.by == DOORWARD) {
+            return;
+        }
+        let enforced = alarm.mode == Mode::Block;
+        if !enforced {
             if raised.len() >= MOST {
                 raised.clear();
             }
@@ -60,21 +90,31 @@ impl Alarms {
                 return;
             }
         }
-        let Alarm { agent, session, kind, seen } = alarm;
         let what = if went { "went on" } else { "was stopped" };
-        let message =
-            format!("{seen} stood in a {kind} of the agent {agent}, which {what}: receipt {receipt}");
-        tracing::error!(event = EVENT, %session, "ALERT: {message}; see `doorward receipts show {receipt}`");
+        let message = format!(
+            "{} stood in a {} of the agent {}, which {what}: receipt {receipt}",
+            alarm.seen, alarm.kind, alarm.agent
+        );
+        let frozen = enforced && alarm.freeze(store, &message).await;
+        let session = &alarm.session;
+        let then = if frozen {
+            format!("; the session is frozen until: doorward resume --session {session}")
+        } else {
+            String::new()
+        };
+        tracing::error!(event = EVENT, %session, "ALERT: {message}{then}");
         store.alert(Alert {
             time: now(),
             event: EVENT.into(),
-            agent: agent.to_string(),
+            agent: alarm.agent.to_string(),
             session: session.to_string(),
-            message: message.clone(),
+            message: format!("{message}{then}"),
             receipt: receipt.to_owned(),
         });
-        if let Err(error) = recorder.control(EVENT, "doorward", &session, &message).await {
-            tracing::error!(%error, "an alert could not be recorded");
+        for event in [Some(EVENT), frozen.then_some("kill")].into_iter().flatten() {
+            if let Err(error) = recorder.control(event, DOORWARD, session, &message).await {
+                tracing::error!(%error, event, "an alert could not be recorded");
+            }
         }
     }
 }

@@ -146,7 +146,7 @@ impl Gateway {
         let (decision, body) = self.carry_out(decision, &action, &seen, body); // what is to be replaced
         let size = body.content().len();
         let (decision, reserved) = self.budgets.reserve(decision, &action, size, seen.facts.now); // all or nothing
-        let alarm = Alarm::of(&action, &decision);
+        let alarm = Alarm::of(&action, &decision, seen.facts.mode);
         let done = self.recorder.commit(action, seen, decision, (body, reserved)).await; // appended, then and only then
         self.tell(alarm, &done).await; // a person, of what cannot wait
         done
@@ -171,7 +171,7 @@ impl Gateway {
         text: &str,
         in_force: &InForce,
     ) {
-        let alarm = Alarm::about(permit.action(), &reasons);
+        let alarm = Alarm::about(permit.action(), &reasons, permit.mode());
         let receipt = self.recorder.audit(permit, reasons, text, in_force).await;
         if let (Some(alarm), Some(receipt)) = (alarm, receipt) {
             self.alarms.raise(alarm, &receipt, true, &self.recorder, &self.store).await;

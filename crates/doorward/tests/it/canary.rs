@@ -294,7 +294,7 @@ fn what_a_decoy_says_leaves_in_no_request() {
         assert_eq!(receipt["decision"]["reasons"][0]["rule"], "floor.canary-content", "{receipt}");
         assert_eq!(receipt["decision"]["verdict"], "block", "{receipt}");
     }
-    // A person is told, once for a conversation, and still after a restart.
+    // A person is told, once for a conversation.
     let told = |times: usize| {
         let done = user.run(&["status", "--json"]);
         assert_eq!(done.code, 1, "{done:?}");
@@ -303,17 +303,43 @@ fn what_a_decoy_says_leaves_in_no_request() {
         assert_eq!(alerts.len(), times, "{status}");
         assert!(alerts[0]["message"].as_str().unwrap().contains("`aws-credentials`"), "{status}");
         assert_eq!(alerts[0]["event"], "canary_content");
-        let alarms = receipts(&user);
-        assert_eq!(alarms.iter().filter(|one| one["control"]["event"] == "canary_content").count(), times);
+        let all = receipts(&user);
+        for event in ["canary_content", "kill"] {
+            assert_eq!(all.iter().filter(|one| one["control"]["event"] == event).count(), times, "{event}");
+        }
     };
     told(1);
     assert!(user.run(&["status"]).stdout.contains("ALERT 20"));
+    // The session is frozen: nothing goes on, whatever it says, also after a restart.
+    let plain = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
+    let frozen = |at: &str| {
+        let reply = post(at, plain);
+        assert!(reply.status == 403 && reply.body.contains("frozen"), "{}", reply.body);
+    };
+    frozen(&at);
     drop(daemon);
     let daemon = user.start(nobody(), &[]);
     let at = format!("{}/v1/messages", daemon.text("anthropic_base_url"));
+    frozen(&at);
+    assert_eq!(post(&at, &body(&secret)).status, 403);
     told(1);
+    // A person lets it go on; the old conversation does not, and freezes it again.
+    let session = receipts(&user).into_iter().find(|one| one["control"]["event"] == "kill").unwrap();
+    let session = session["control"]["target"].as_str().unwrap().to_owned();
+    user.ok(&["resume", "--session", &session]);
+    assert_eq!(post(&at, plain).status, 502, "it goes on, to where nobody listens");
     assert_eq!(post(&at, &body(&secret)).status, 403, "it is still known");
     told(2);
+    frozen(&at);
+    // Without the decoy its words are words.
+    user.ok(&["resume", "--session", &session]);
+    user.ok(&["canary", "remove", "aws-credentials"]);
+    eventually("the removal", || {
+        post(&at, &body(&secret)).status == 502 || {
+            user.ok(&["resume", "--session", &session]);
+            false
+        }
+    });
     user.ok(&["receipts", "verify"]);
     drop(daemon);
     let mut found = Vec::new();
