@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use super::Millis;
-use super::journal::{Event, Flags, MOST_OF_EVENT};
+use super::journal::{Among, Event, Flags, MOST_OF_EVENT};
 use super::taint::Mark;
 use crate::decision::Verdict;
 use crate::detect::destination::Classes;
@@ -109,6 +109,13 @@ struct Step {
 }
 
 impl Step {
+    /// Whether one of several events may fit.
+    const fn may_fit(&self, among: Among) -> bool {
+        (self.capabilities == 0 || self.capabilities & among.capabilities != 0)
+            && (self.assets == 0 || self.assets & among.assets != 0)
+            && among.flags.has(self.flags)
+    }
+
     fn fits(&self, event: &Event) -> bool {
         let among = |set: u32, at: u32| set == 0 || set & (1 << at) != 0;
         among(self.capabilities, event.capability as u32)
@@ -157,14 +164,23 @@ impl Chains {
     }
 
     /// The chains that the action of `own` would complete after `before`, which are in their order.
-    pub(super) fn completed(&self, before: &[&Event], own: &[Event], began: Millis) -> Vec<Completed> {
+    /// `among` are those before.
+    pub(super) fn completed(
+        &self,
+        before: &[&Event],
+        among: Among,
+        own: &[Event],
+        began: Millis,
+    ) -> Vec<Completed> {
         let Some(now) = own.iter().map(|event| event.at).max() else { return Vec::new() };
+        let among = own.iter().fold(among, Among::with);
         let mut all: Vec<&Event> = Vec::new();
         let mut found = Vec::new();
         for chain in &self.chains {
-            let Some(last) = chain.steps.last() else { continue };
+            let Some((last, earlier)) = chain.steps.split_last() else { continue };
             let old = last.dwell == 0 || began > 0 && now.saturating_sub(began) >= last.dwell;
-            if !old || !own.iter().any(|event| last.fits(event)) {
+            let may = earlier.iter().all(|step| step.may_fit(among));
+            if !old || !may || !own.iter().any(|event| last.fits(event)) {
                 continue;
             }
             if all.is_empty() {

@@ -99,6 +99,25 @@ pub struct Event {
     pub marks: Vec<Mark>,
 }
 
+/// What is among some events, so that what is not need not be looked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Among {
+    pub capabilities: u32,
+    pub assets: u32,
+    pub flags: Flags,
+}
+
+impl Among {
+    /// With one more event.
+    pub const fn with(self, event: &Event) -> Self {
+        Self {
+            capabilities: self.capabilities | 1 << event.capability as u32,
+            assets: self.assets | 1 << event.asset as u32,
+            flags: self.flags.or(event.flags),
+        }
+    }
+}
+
 /// A chain that was completed by an action that was forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
@@ -196,6 +215,8 @@ pub struct Journal {
     began: Millis,
     next: Seq,
     events: VecDeque<Event>,
+    /// What is among the events, and perhaps among those that went.
+    among: Among,
     digests: [Digests; 4],
     hits: VecDeque<Hit>,
     /// The capabilities of its first day, as bits.
@@ -286,7 +307,7 @@ impl Journal {
     #[must_use]
     pub fn exposed(&self) -> bool {
         let both = Flags::RETURNED.or(Flags::TAINTED);
-        self.events.iter().any(|event| event.flags.has(both))
+        self.among.flags.has(both) && self.events.iter().any(|event| event.flags.has(both))
     }
 
     /// Forgets what was done, as a person asks: chains begin anew. Returns the delta.
@@ -294,9 +315,17 @@ impl Journal {
         self.make(vec![Change::Clear])
     }
 
+    pub(super) const fn among(&self) -> Among {
+        self.among
+    }
+
     /// What was done by the call of this digest.
     pub(super) fn of_call(&self, call: Mark) -> impl Iterator<Item = &Event> {
         self.events.iter().rev().filter(move |event| call != 0 && event.call == call)
+    }
+
+    pub(super) fn has_any(&self, set: Set) -> bool {
+        self.digests.get(set as usize).is_some_and(|digests| !digests.order.is_empty())
     }
 
     pub(super) fn has(&self, set: Set, mark: Mark) -> bool {
@@ -330,6 +359,7 @@ impl Journal {
                     self.first_day |= 1 << event.capability as u64;
                 }
                 self.next = self.next.max(event.seq.saturating_add(1));
+                self.among = self.among.with(&event);
                 self.events.push_back(event);
                 self.dropped += bound(&mut self.events, MOST_EVENTS);
             }
@@ -343,6 +373,7 @@ impl Journal {
             }
             Change::Clear => {
                 self.events.clear();
+                self.among = Among::default();
                 self.hits.clear();
                 self.cleared = self.cleared.saturating_add(1);
             }
@@ -355,7 +386,7 @@ impl Journal {
 }
 
 /// How many digests one change adds.
-const MOST_AT_ONCE: usize = 4096;
+pub(super) const MOST_AT_ONCE: usize = 4096;
 
 /// Takes from the front what is too much; returns how many went.
 fn bound<T>(queue: &mut VecDeque<T>, most: usize) -> u64 {

@@ -76,7 +76,8 @@ proptest! {
         }).collect();
         let (own, before) = events.split_last().unwrap();
         let before: Vec<&Event> = before.iter().collect();
-        let found = chain(kinds, shares, within).completed(&before, std::slice::from_ref(own), 1);
+        let among = before.iter().fold(Among::default(), |among, event| among.with(event));
+        let found = chain(kinds, shares, within).completed(&before, among, std::slice::from_ref(own), 1);
         prop_assert_eq!(!found.is_empty(), naive(&events, kinds, shares, within));
         for one in &found {
             prop_assert_eq!(one.steps.len(), 3);

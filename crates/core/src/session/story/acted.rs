@@ -9,7 +9,7 @@ use crate::action::{
     ActionKind, AssetClass, Capability, Effect, Flow, PartKind, Source, Target, asset, tools,
 };
 use crate::detect::destination::{Class, Classes};
-use crate::session::journal::{Event, Flags, Hit, MOST_OF_EVENT, Set};
+use crate::session::journal::{Among, Event, Flags, Hit, MOST_OF_EVENT, Set};
 use crate::session::taint::common::is_installer;
 use crate::session::taint::{self, Kind, MOST_PARENTS, Mark, literals};
 use crate::syntax::json;
@@ -28,17 +28,49 @@ struct Artefacts {
     all: Vec<Mark>,
 }
 
+/// Which effects are about foreign things, found out once: flows ask about them again and again.
+struct Foreign {
+    /// Whether it fetches from where nobody vouches for.
+    fetches: Vec<bool>,
+    /// How the path that it reads or runs is foreign.
+    paths: Vec<Option<(Kind, Mark, Arc<taint::Origin>)>>,
+}
+
+impl Foreign {
+    fn of(draft: &Draft<'_>, effects: &[Effect]) -> Self {
+        let path = |effect: &Effect| match (&effect.target, effect.capability) {
+            (Target::Path { path, exact: true }, Capability::ReadFile | Capability::Execute) => {
+                foreign(draft, path)
+            }
+            _ => None,
+        };
+        Self {
+            fetches: effects.iter().map(|effect| is_foreign_fetch(draft, effect)).collect(),
+            paths: effects.iter().map(path).collect(),
+        }
+    }
+
+    fn fetches(&self, flow: Flow) -> bool {
+        self.fetches.get(usize::from(flow)).copied().unwrap_or(false)
+    }
+
+    fn path(&self, at: usize) -> Option<&(Kind, Mark, Arc<taint::Origin>)> {
+        self.paths.get(at)?.as_ref()
+    }
+}
+
 /// Judges the action: its story, who caused it and whether it is tainted.
 pub(super) fn judge(draft: &mut Draft<'_>) -> (Story, Option<Source>, Option<bool>) {
     let action = draft.action;
     let effects = action.effects.get(..MOST_EFFECTS).unwrap_or(&action.effects);
     let artefacts = artefacts(draft, effects);
+    let foreign = Foreign::of(draft, effects);
     let mut taints = Vec::new();
     for (index, (effect, artefacts)) in effects.iter().zip(&artefacts).enumerate() {
         named(draft, index, artefacts, &mut taints);
-        executed(draft, effects, index, effect, &mut taints);
+        executed(draft, effects, &foreign, index, effect, &mut taints);
     }
-    commanded(draft, effects, &mut taints);
+    commanded(draft, effects, &foreign, &mut taints);
     mentioned(draft, &mut taints);
     // Of two that say the same, the one about a single effect.
     let place = |taint: &Taint| (taint.effect.is_none(), taint.effect, taint.mark);
@@ -51,12 +83,13 @@ pub(super) fn judge(draft: &mut Draft<'_>) -> (Story, Option<Source>, Option<boo
     let caused = source.unwrap_or(action.source);
     let baseline = draft.world.baseline;
     let anomaly = baseline.judge(effects, caused, tainted == Some(true), draft.now, draft.world.learning);
-    leaves(draft, effects, &taints);
+    leaves(draft, effects, &foreign, &taints);
     events(draft, effects, &artefacts, &taints, caused);
-    let mut before: Vec<&Event> = draft.journal.events().iter().collect();
-    before.extend(draft.pending.iter().flat_map(|sibling| &sibling.events));
+    let siblings = || draft.pending.iter().flat_map(|sibling| &sibling.events);
+    let before: Vec<&Event> = draft.journal.events().iter().chain(siblings()).collect();
+    let among = siblings().fold(draft.journal.among(), Among::with);
     let began = draft.journal.began();
-    let completed = draft.world.chains.completed(&before, &draft.left.events, began);
+    let completed = draft.world.chains.completed(&before, among, &draft.left.events, began);
     let (at, seq) = (draft.now, draft.left.seq);
     draft.left.hits = completed
         .iter()
@@ -109,14 +142,19 @@ fn named(draft: &Draft<'_>, index: usize, artefacts: &Artefacts, taints: &mut Ve
 }
 
 /// Foreign things that are run.
-fn executed(draft: &Draft<'_>, effects: &[Effect], index: usize, effect: &Effect, taints: &mut Vec<Taint>) {
+fn executed(
+    draft: &Draft<'_>,
+    effects: &[Effect],
+    foreign: &Foreign,
+    index: usize,
+    effect: &Effect,
+    taints: &mut Vec<Taint>,
+) {
     if effect.capability != Capability::Execute {
         return;
     }
     let effect_index = Some(index);
-    if let Target::Path { path, exact: true } = &effect.target
-        && let Some((kind, mark, origin)) = foreign(draft, path)
-    {
+    if let Some((kind, mark, origin)) = foreign.path(index).cloned() {
         let how = match kind {
             Kind::File => How::Fetched,
             Kind::Copy => How::Copied,
@@ -124,14 +162,7 @@ fn executed(draft: &Draft<'_>, effects: &[Effect], index: usize, effect: &Effect
         };
         taints.push(Taint { effect: effect_index, how, kind, mark, origin });
     }
-    if !matches!(effect.target, Target::Input | Target::Path { .. } | Target::Url(_) | Target::None) {
-        return;
-    }
-    for flow in sources_of(effects, effect) {
-        let Some(fetched) = effects.get(usize::from(flow)).filter(|from| is_foreign_fetch(draft, from))
-        else {
-            continue;
-        };
+    for fetched in run_from(effects, foreign, effect) {
         let (mark, place) = place_of(draft, fetched);
         let known = draft.tainted(mark).map(|(_, origin)| origin);
         let by = literals::floor(&fetched.by, taint::LONGEST_NAME).into();
@@ -141,6 +172,26 @@ fn executed(draft: &Draft<'_>, effects: &[Effect], index: usize, effect: &Effect
             Arc::new(taint::Origin { id: 0, source, by, place, at: mark, first, parents: Vec::new() })
         });
         taints.push(Taint { effect: effect_index, how: How::Fetched, kind: Kind::Url, mark, origin });
+    }
+}
+
+/// What is fetched by such a URL and run by `effect`: it flows in, or into the file that is run in the same action. What flows into a
+/// program with a file of its own is its input, and none of its code.
+fn run_from<'e>(effects: &'e [Effect], foreign: &Foreign, effect: &Effect) -> Vec<&'e Effect> {
+    let fetched = |of: &Effect| {
+        let flows = sources_of(effects, of).into_iter().filter(|flow| foreign.fetches(*flow));
+        flows.filter_map(|flow| effects.get(usize::from(flow))).collect::<Vec<_>>()
+    };
+    match &effect.target {
+        Target::Input | Target::Url(_) | Target::None => fetched(effect),
+        Target::Path { path, .. } => {
+            let writes = |from: &&Effect| {
+                let same = matches!(&from.target, Target::Path { path: own, .. } if own == path);
+                from.capability == Capability::WriteFile && same && !from.from.is_empty()
+            };
+            effects.iter().filter(writes).flat_map(fetched).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -181,7 +232,7 @@ fn sources_of(effects: &[Effect], effect: &Effect) -> Vec<Flow> {
 }
 
 /// Command lines that untrusted content gave.
-fn commanded(draft: &Draft<'_>, effects: &[Effect], taints: &mut Vec<Taint>) {
+fn commanded(draft: &Draft<'_>, effects: &[Effect], foreign: &Foreign, taints: &mut Vec<Taint>) {
     if draft.world.workspace.is_empty() && draft.pending.is_empty() {
         return;
     }
@@ -197,7 +248,7 @@ fn commanded(draft: &Draft<'_>, effects: &[Effect], taints: &mut Vec<Taint>) {
     }
     for mark in marks {
         if let Some((kind, origin)) = draft.tainted(mark) {
-            let how = consequence(draft, effects).map_or(How::Told, How::ToldTo);
+            let how = consequence(draft, effects, foreign).map_or(How::Told, How::ToldTo);
             taints.push(Taint { effect: None, how, kind, mark, origin });
         }
     }
@@ -234,7 +285,7 @@ fn mentioned(draft: &Draft<'_>, taints: &mut Vec<Taint>) {
 }
 
 /// What the command would do that ordinary work does not.
-fn consequence(draft: &Draft<'_>, effects: &[Effect]) -> Option<&'static str> {
+fn consequence(draft: &Draft<'_>, effects: &[Effect], foreign: &Foreign) -> Option<&'static str> {
     use Capability::{DeleteFile, Execute, NetworkPost, ReadFile, SecretAccess, WriteFile};
     let outside = Classes::of(Class::Unknown).or(Classes::of(Class::Blocked));
     effects.iter().find_map(|effect| match effect.capability {
@@ -243,11 +294,7 @@ fn consequence(draft: &Draft<'_>, effects: &[Effect]) -> Option<&'static str> {
         {
             Some("sends data away")
         }
-        Execute if matches!(effect.target, Target::Input | Target::Path { .. } | Target::Url(_)) => {
-            let flows = sources_of(effects, effect);
-            let fetched = flows.iter().filter_map(|flow| effects.get(usize::from(*flow)));
-            fetched.into_iter().any(|from| is_foreign_fetch(draft, from)).then_some("runs what it fetches")
-        }
+        Execute if !run_from(effects, foreign, effect).is_empty() => Some("runs what it fetches"),
         ReadFile | SecretAccess if is_sensitive(effect.asset) => Some("reads secrets"),
         WriteFile | DeleteFile
             if matches!(
@@ -377,7 +424,8 @@ fn events(
 fn leaving(draft: &Draft<'_>, effects: &[Effect]) -> Vec<Mark> {
     use Capability::{NetworkFetch, NetworkPost};
     let sends = effects.iter().any(|effect| matches!(effect.capability, NetworkFetch | NetworkPost));
-    if !sends && draft.action.kind != ActionKind::Outbound {
+    let sends = sends || draft.action.kind == ActionKind::Outbound;
+    if !sends || !draft.journal.has_any(Set::Values) {
         return Vec::new();
     }
     let mut said = values::said(draft.action, draft.key());
@@ -454,7 +502,7 @@ fn is_archive(name: &str) -> bool {
 }
 
 /// What it leaves in the workspace.
-fn leaves(draft: &mut Draft<'_>, effects: &[Effect], taints: &[Taint]) {
+fn leaves(draft: &mut Draft<'_>, effects: &[Effect], foreign: &Foreign, taints: &[Taint]) {
     let (now, agent) = (draft.now, draft.left.agent);
     let again: HashSet<Mark> = taints.iter().map(|taint| taint.mark).filter(|mark| *mark != 0).collect();
     let again = again.into_iter().filter(|mark| draft.world.workspace.get(*mark).is_some());
@@ -466,7 +514,7 @@ fn leaves(draft: &mut Draft<'_>, effects: &[Effect], taints: &[Taint]) {
     for effect in effects {
         let Target::Path { path, exact: true } = &effect.target else { continue };
         match effect.capability {
-            Capability::WriteFile => written(draft, effects, effect, path, whole.as_ref()),
+            Capability::WriteFile => written(draft, (effects, foreign), effect, path, whole.as_ref()),
             Capability::DeleteFile => forget(draft, path),
             _ => {}
         }
@@ -486,26 +534,24 @@ fn forget(draft: &mut Draft<'_>, path: &str) {
 /// A file that is written: with what was fetched, with what another foreign file holds, or with text.
 fn written(
     draft: &mut Draft<'_>,
-    effects: &[Effect],
+    (effects, foreign): (&[Effect], &Foreign),
     effect: &Effect,
     path: &str,
     whole: Option<&Vec<Mark>>,
 ) {
     let flows = sources_of(effects, effect);
-    let from = || flows.iter().filter_map(|flow| effects.get(usize::from(*flow)));
     // What is unpacked is many things, wherever the archive came from.
     let unpacks = ["tar", "unzip", "7z", "bsdtar", "cpio"].contains(&effect.by.as_str());
-    if let Some(fetched) = from().find(|from| is_foreign_fetch(draft, from)).filter(|_| !unpacks) {
+    let fetched = flows.iter().filter(|flow| !unpacks && foreign.fetches(**flow));
+    let fetched = fetched.filter_map(|flow| effects.get(usize::from(*flow)));
+    if let Some(fetched) = fetched.into_iter().find(|fetched| keeps_whole(effect, fetched)) {
         let (at, place) = place_of(draft, fetched);
         let parents = draft.tainted(at).map(|_| vec![at]).unwrap_or_default();
         return keep(draft, Kind::File, path, (Source::Web, &effect.by, place, at, parents));
     }
-    let read = from().filter(|from| from.capability == Capability::ReadFile);
-    let foreign_file = read.filter_map(|from| match &from.target {
-        Target::Path { path, exact: true } => foreign(draft, path).filter(|(_, mark, _)| *mark != 0),
-        _ => None,
-    });
-    let found = foreign_file.into_iter().find(|(kind, ..)| *kind != Kind::Tree);
+    let read = flows.iter().filter_map(|flow| foreign.path(usize::from(*flow)));
+    let mut foreign_file = read.filter(|(_, mark, _)| *mark != 0).cloned();
+    let found = foreign_file.find(|(kind, ..)| *kind != Kind::Tree);
     if let Some((kind, mark, origin)) = found {
         let kind = if unpacks { Kind::Tree } else { kind };
         let place = origin.place.to_string();
@@ -524,6 +570,27 @@ fn written(
         }
         None => forget(draft, path),
     }
+}
+
+/// Whether `effect` writes what was fetched as it came: what is edited into a file is one line of it.
+fn keeps_whole(effect: &Effect, fetched: &Effect) -> bool {
+    const KEEP: [&str; 14] = [
+        "sh",
+        "bash",
+        "zsh",
+        "dash",
+        "tee",
+        "cat",
+        "dd",
+        "cp",
+        "mv",
+        "install",
+        "gunzip",
+        "base64",
+        "powershell",
+        "pwsh",
+    ];
+    effect.by == fetched.by || KEEP.contains(&effect.by.as_str())
 }
 
 fn keep(

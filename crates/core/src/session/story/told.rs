@@ -44,10 +44,11 @@ pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
     let action = draft.action;
     let mut returned = action.returned.iter().peekable();
     let (mut counted, mut left) = (Vec::new(), MOST_OF_REQUEST);
+    let mut seen = HashSet::new();
     for (index, (part, digest)) in action.parts.iter().zip(digests).enumerate() {
         while returned.next_if(|one| one.part < index).is_some() {}
         let answer = returned.next_if(|one| one.part == index);
-        if draft.journal.has(Set::Counted, *digest) || counted.contains(digest) {
+        if draft.journal.has(Set::Counted, *digest) || seen.contains(digest) {
             continue;
         }
         match part.kind {
@@ -55,10 +56,12 @@ pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
             PartKind::ToolResult => given(draft, part, answer, &mut left),
             _ => continue,
         }
+        seen.insert(*digest);
         counted.push(*digest);
     }
     if !counted.is_empty() {
-        draft.left.session.push(journal::Change::Digests(Set::Counted, counted));
+        let some = counted.chunks(journal::MOST_AT_ONCE);
+        draft.left.session.extend(some.map(|some| journal::Change::Digests(Set::Counted, some.to_vec())));
     }
 }
 

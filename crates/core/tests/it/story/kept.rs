@@ -1,7 +1,9 @@
 //! What is kept: deltas and snapshots give the same values, anything else is refused, and nothing grows without end.
 
+use doorward_core::action::{ActionKind, Target};
 use doorward_core::session::taint::{Key, MOST_MARKS};
 use doorward_core::session::{Baseline, Ended, Journal, Workspace};
+use doorward_core::{Action, AssetClass, Capability, Door, Effect, Source};
 use proptest::prelude::*;
 
 use super::playbook::{Agent, KEY, workspace};
@@ -143,31 +145,43 @@ proptest! {
     }
 }
 
+/// A call that fetches four files, without a shell that has to be read.
+fn fetches(agent: &Agent, n: u32) -> Action {
+    let mut action = Action::new(Door::Model, ActionKind::ToolCall, agent.name.clone(), agent.name.clone());
+    action.source = Source::Model;
+    let effect =
+        |capability, target, asset, from| Effect { capability, target, asset, from, by: "curl".into() };
+    for file in 0..4 {
+        let url = Target::Url(format!("https://s{n}.example.test/{file}.sh"));
+        let path = Target::Path { path: format!("/tmp/{n}-{file}.sh"), exact: true };
+        action.effects.push(effect(Capability::NetworkFetch, url, AssetClass::External, vec![]));
+        action.effects.push(effect(Capability::WriteFile, path, AssetClass::Temp, vec![2 * file]));
+    }
+    action
+}
+
+/// A hundred thousand actions where that takes seconds, and enough to reach every bound where nothing is optimised.
 #[test]
-fn a_hundred_thousand_actions_take_bounded_room() {
+fn very_many_actions_take_bounded_room() {
+    let actions = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
     let (mut agent, mut workspace) = (Agent::new("a"), workspace());
-    let mut sizes = Vec::new();
-    let (mut first, mut last) = (0u128, 0u128);
-    for n in 0..100_000u32 {
+    let (mut sizes, mut first, mut last) = (Vec::new(), 0, 0);
+    for n in 0..actions {
         agent.now += 500;
-        let arguments = format!("{{\"command\":\"curl -sLo /tmp/{n}.sh https://s{n}.example.test/{n}.sh\"}}");
-        let (action, _) = agent.action("Bash", &arguments);
+        let action = fetches(&agent, n);
         let started = std::time::Instant::now();
         let (seq, facts) = agent.begin(&action, &workspace);
-        let taken = started.elapsed().as_nanos();
-        match n {
-            1000..2000 => first += taken,
-            99_000.. => last += taken,
-            _ => {}
-        }
         agent.end(seq, &action, facts, doorward_core::Decision::default(), true, &mut workspace);
-        if n % 10_000 == 9_999 {
+        let taken = started.elapsed().as_nanos();
+        first += if (1000..2000).contains(&n) { taken } else { 0 };
+        last += if n >= actions - 1000 { taken } else { 0 };
+        if n % (actions / 10) == actions / 10 - 1 {
             sizes.push((agent.state.journal().encode().len(), workspace.encode().len()));
         }
     }
     assert_eq!(agent.state.journal().events().len(), 1024);
-    assert!(workspace.len() <= MOST_MARKS && workspace.dropped() > 0 && agent.state.journal().dropped() > 0);
+    assert!(workspace.len() == MOST_MARKS && workspace.dropped() > 0 && agent.state.journal().dropped() > 0);
     let [.., (before, _), (after, all)] = sizes[..] else { panic!("no sizes") };
     assert!(after <= before + before / 10 && all < 16 << 20, "{sizes:?}");
-    eprintln!("begin: {} ns early, {} ns late", first / 1000, last / 1000);
+    eprintln!("begin and end: {} ns early, {} ns late; {sizes:?}", first / 1000, last / 1000);
 }

@@ -93,3 +93,43 @@ fn a_week_of_the_same_agent_is_not_interrupted_by_what_is_new() {
     assert!(first.has("baseline.unusual") && first.decision.verdict == Verdict::Audit, "{}", first.why());
     assert!(!again.has("baseline.unusual"), "{}", again.why());
 }
+
+/// What fetches data, or what everybody knows, and then runs something of the project's own.
+#[test]
+fn what_is_fetched_may_be_worked_on() {
+    for lines in [
+        &["curl -s https://api.vendor.example.test/things.json | python3 scripts/summarise.py"][..],
+        &[
+            "curl -s https://api.vendor.example.test/things.json | node -e 'process.stdin.pipe(process.stdout)'",
+        ],
+        &[
+            "curl -s https://api.vendor.example.test/things.json | jq . > data.json",
+            "node build.js data.json",
+        ],
+        &["wget -q https://data.example.test/all.csv", "python3 analyse.py all.csv", "bash run.sh all.csv"],
+        &["curl -LO https://data.example.test/tool-1.0.whl", "pip install ./tool-1.0.whl"],
+        &["curl -sL https://data.example.test/node.tar.gz | tar -xz -C vendor", "make test"],
+        &["sed -i \"s/VERSION/$(curl -s https://data.example.test/version)/\" build.sh", "bash build.sh"],
+        &["curl -s http://localhost:8000/setup.sh -o /tmp/setup.sh", "bash /tmp/setup.sh"],
+        &["git clone https://forge.example.test/them/tool", "cd tool && make && ./build.sh"],
+        &[
+            "python3 -c 'import urllib.request as u; print(u.urlopen(\"https://api.vendor.example.test/\").status)'",
+        ],
+        &["curl -sSf https://sh.rustup.rs -o rustup-init.sh", "sh rustup-init.sh -y"],
+    ] {
+        let (mut agent, mut workspace) = (Agent::new("a"), workspace());
+        agent.approves = false;
+        for session in 0..2 {
+            for line in lines {
+                let outcome = agent.bash(line, &mut workspace);
+                let ours = outcome.decision.reasons.iter().filter(|reason| reason.rule.starts_with("taint."));
+                assert!(
+                    ours.into_iter().all(|reason| reason.verdict <= Verdict::Audit),
+                    "{session} {line}: {}",
+                    outcome.why()
+                );
+            }
+            agent.again();
+        }
+    }
+}
