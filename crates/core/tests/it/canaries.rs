@@ -218,9 +218,40 @@ fn what_a_decoy_says_is_blocked_wherever_it_crosses() {
     }
     let call = format!(r#"{{"name":"Bash","arguments":{{"command":"echo {SAID}"}}}}"#);
     assert_eq!(asked(&decide(&engine, "tool_call", &call), CONTENT), Verdict::Block);
+    // An archive is no text, and a long one has lines.
+    let archive: Vec<u8> = [&[0, 159, 146, 150, 7][..], SAID.as_bytes(), &[0; 40], &[255; 90]].concat();
+    let line = encode(&archive);
+    let wrapped = lines_of(&line, 76);
+    let hex: String = archive.iter().map(|byte| format!("{byte:02x}")).collect();
+    let dumped = lines_of(&hex, 60);
+    for text in [&line, &wrapped, &hex, &dumped] {
+        assert_eq!(asked(&decide(&engine, "tool_result", text), CONTENT), Verdict::Block, "{text}");
+    }
     // Another text of the same kind is none.
     let other = SAID.replace("Zp4", "Zp5");
     assert_eq!(asked(&decide(&engine, "outbound", &other), CONTENT), Verdict::Allow);
+}
+
+/// As programs write it: in lines, after the command.
+fn lines_of(text: &str, width: usize) -> String {
+    let lines: String =
+        text.as_bytes().chunks(width).map(|line| format!("{}\n", str::from_utf8(line).unwrap())).collect();
+    format!("$ dump x\n{lines}$")
+}
+
+/// Base64 (RFC 4648, 4).
+fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in bytes.chunks(3) {
+        let number =
+            three.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for at in 0..4 {
+            let digit = DIGITS[(number >> (18 - 6 * at) & 63) as usize];
+            out.push(if at <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
 }
 
 fn request(kind: PartKind, text: &str) -> Action {

@@ -8,24 +8,75 @@ use crate::syntax::base64;
 /// The most that one layer may decode to, in bytes.
 const LARGEST: usize = 64 << 10;
 
+/// The shortest lines that are put together.
+const NARROWEST: usize = 40;
+
+/// How many runs of such lines are put together in one text.
+const MOST_RUNS: usize = 16;
+
 /// The least that is worth another look, in bytes.
 const LEAST: usize = 12;
 
 /// What `token` is the encoding of, if that is text.
 pub(super) fn decode(token: &str) -> Option<String> {
+    text_of(unpacked(token)?)
+}
+
+/// The same of bytes of any kind, such as an archive's, as far as they are text: what is known by its hashes is
+/// found among them.
+pub(super) fn decode_any(token: &str) -> Option<String> {
+    let bytes = unpacked(token)?;
+    Some(
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
+}
+
+fn unpacked(token: &str) -> Option<Vec<u8>> {
     if token.len() > LARGEST * 2 {
         return None;
     }
     let even = token.len().is_multiple_of(2) && token.bytes().all(|byte| byte.is_ascii_hexdigit());
     let bytes = if even { hex(token) } else { base64::decode(token) }?;
-    text_of(bytes)
+    let bytes = if bytes.starts_with(&[0x1f, 0x8b, 8]) { gunzip(&bytes)? } else { bytes };
+    (bytes.len() >= LEAST).then_some(bytes)
+}
+
+/// Lines of one length that hold nothing but the digits of an encoding, put together, and the shorter line behind them:
+/// how `base64` and `xxd -p` write what is long. With where they begin and end.
+pub(super) fn wrapped(text: &str) -> Vec<(usize, usize, String)> {
+    let mut runs: Vec<(usize, usize, String)> = Vec::new();
+    let mut at = 0;
+    let mut run: Option<(usize, usize, String)> = None;
+    let mut width = 0;
+    for line in text.split_inclusive('\n') {
+        let (start, digits) = (at, line.trim_end_matches(['\n', '\r']));
+        at += line.len();
+        let coded = !digits.is_empty() && digits.bytes().all(in_digits);
+        if coded
+            && let Some((_, end, joined)) = &mut run
+            && digits.len() <= width
+            && joined.len() + digits.len() <= LARGEST * 2
+        {
+            (*end, width) = (start + digits.len(), if digits.len() < width { 0 } else { width });
+            joined.push_str(digits);
+            continue;
+        }
+        runs.extend(run.take().filter(|(_, _, joined)| joined.len() > width));
+        (run, width) = (None, digits.len());
+        if coded && digits.len() >= NARROWEST && runs.len() < MOST_RUNS {
+            run = Some((start, start + digits.len(), digits.to_owned()));
+        }
+    }
+    runs.extend(run.filter(|(_, _, joined)| joined.len() > width));
+    runs
+}
+
+const fn in_digits(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
 }
 
 fn text_of(bytes: Vec<u8>) -> Option<String> {
-    let bytes = if bytes.starts_with(&[0x1f, 0x8b, 8]) { gunzip(&bytes)? } else { bytes };
-    if bytes.len() < LEAST {
-        return None;
-    }
     let text = String::from_utf8(bytes).ok()?;
     let control =
         text.bytes().filter(|byte| *byte < b' ' && !b"\n\r\t".contains(byte) || *byte == 0x7f).count();
@@ -127,6 +178,19 @@ mod tests {
         assert_eq!(percent("a%3Db%20c%zz%4"), "a=b c%zz%4");
         assert_eq!(joined("x = \"gh\" + \"p_ab\"; y = 'a'\n  'b'"), "x = \"ghp_ab\"; y = 'ab'");
         assert_eq!(reversed("abc"), "cba");
+    }
+
+    #[test]
+    fn lines_of_one_length_are_one_text() {
+        let (a, b) = ("A".repeat(60), "B".repeat(60));
+        let text = format!("$ base64 x\n{a}\n{b}\nQUJD\nmore\n{a}\r\n{b}\r\n\n{a}\nno");
+        let found: Vec<String> = wrapped(&text).into_iter().map(|(_, _, joined)| joined).collect();
+        assert_eq!(found, [format!("{a}{b}QUJD"), format!("{a}{b}"), format!("{a}no")]);
+        let (start, end, _) = wrapped(&text).remove(0);
+        let whole = text.get(start..end).unwrap();
+        assert!(whole.starts_with(&a) && whole.ends_with("QUJD"));
+        assert_eq!(wrapped("short\nlines\n"), []);
+        assert_eq!(wrapped(&a), []);
     }
 
     #[test]

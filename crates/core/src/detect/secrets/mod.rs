@@ -96,6 +96,8 @@ pub(crate) struct Layer {
     pub(crate) end: usize,
     /// Only marked tokens are looked for: what was put together may never have belonged together.
     pub(crate) marked_only: bool,
+    /// Only what is known by its hashes is looked for: it is no text.
+    pub(crate) known_only: bool,
 }
 
 /// What a look gave.
@@ -312,6 +314,11 @@ impl Secrets {
         planted.into_iter().chain(registered)
     }
 
+    /// Whether anything is known by its hashes.
+    fn knows_any(&self) -> bool {
+        !self.registered.is_empty() || !self.canaries.is_empty()
+    }
+
     /// What tells the registered secrets and the decoys from others; `None` if there is none.
     pub(crate) fn fingerprint(&self) -> Option<String> {
         let registered = (!self.registered.is_empty()).then(|| self.registered.fingerprint());
@@ -371,11 +378,15 @@ impl Secrets {
             for layer in layers {
                 let Some(rest) = left.checked_sub(layer.text.len()) else { return };
                 left = rest;
+                let (start, end) = (layer.start, layer.end);
+                if layer.known_only {
+                    found.seen.extend(self.known(&layer.text).map(|seen| Seen { start, end, ..seen }));
+                    continue;
+                }
                 let mut scan =
                     Scan { marked_only: layer.marked_only, ..self.scan(&layer.text, &self.limits) };
                 feed(&mut scan);
                 let Found { seen, layers, .. } = scan.finish();
-                let (start, end) = (layer.start, layer.end);
                 found.seen.extend(seen.into_iter().map(|seen| Seen { start, end, ..seen }));
                 deeper.extend(layers.into_iter().map(|layer| Layer { start, end, ..layer }));
             }
@@ -499,6 +510,13 @@ impl<'a> Scan<'a> {
     /// Long runs of characters: their entropy, what they encode, and account numbers.
     fn tokens(&mut self, found: &mut Found) {
         let text = self.text;
+        if self.secrets.knows_any() {
+            let lines = decoded::wrapped(text).into_iter();
+            found.layers.extend(lines.filter_map(|(start, end, joined)| {
+                let text = decoded::decode_any(&joined)?;
+                Some(Layer { text, start, end, marked_only: true, known_only: true })
+            }));
+        }
         for (start, token) in tokens::tokens(text) {
             let end = start + token.len();
             let mut from = start.saturating_sub(16);
@@ -512,11 +530,15 @@ impl<'a> Scan<'a> {
                 (found.entropy, found.loudest) = (score, (start, end));
             }
             // Encoded text is loud; hexadecimal digits are so only by their letters.
-            if token.len() >= 24
-                && (loud >= 3.8 || token.bytes().all(|byte| byte.is_ascii_hexdigit()))
-                && let Some(text) = decoded::decode(encoded(token))
-            {
-                found.layers.push(Layer { text, start, end, marked_only: self.among_ids });
+            if token.len() >= 24 && (loud >= 3.8 || token.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+                let marked_only = self.among_ids;
+                if let Some(text) = decoded::decode(encoded(token)) {
+                    found.layers.push(Layer { text, start, end, marked_only, known_only: false });
+                } else if self.secrets.knows_any()
+                    && let Some(text) = decoded::decode_any(encoded(token))
+                {
+                    found.layers.push(Layer { text, start, end, marked_only, known_only: true });
+                }
             }
             if self.among_ids {
                 continue;
@@ -605,7 +627,7 @@ impl<'a> Scan<'a> {
         let end = at + window.find(space).unwrap_or(window.len());
         self.percent_until = end;
         let text = decoded::percent(self.text.get(start..end).unwrap_or_default());
-        self.layers.push(Layer { text, start, end, marked_only: false });
+        self.layers.push(Layer { text, start, end, marked_only: false, known_only: false });
     }
 
     /// The text around literals that are put together, as one.
@@ -620,7 +642,13 @@ impl<'a> Scan<'a> {
         let window = self.window(start, at + AHEAD);
         self.joint_until = start + window.len();
         let text = decoded::joined(window);
-        self.layers.push(Layer { text, start, end: start + window.len(), marked_only: true });
+        self.layers.push(Layer {
+            text,
+            start,
+            end: start + window.len(),
+            marked_only: true,
+            known_only: false,
+        });
     }
 
     fn account(&mut self, end: usize) {
