@@ -210,12 +210,13 @@ impl Floor {
         if reading.commands.iter().any(unsets) {
             return Some(Found::Block);
         }
-        let found = reading.assignments.iter().filter_map(|set| self.assigned(set, &reading.commands));
+        let around = Around::of(&reading.commands);
+        let found = reading.assignments.iter().filter_map(|set| self.assigned(set, &around));
         found.max_by_key(|found| *found == Found::Block)
     }
 
-    fn assigned(&self, set: &Assignment, commands: &[SimpleCommand]) -> Option<Found> {
-        let started = commands.iter().any(is_client);
+    fn assigned(&self, set: &Assignment, around: &Around) -> Option<Found> {
+        let started = around.starts_client;
         let place = is_variable(&set.name, &PLACES);
         if started && (place || is_variable(&set.name, &ANY_PLACES)) {
             return Some(Found::Block);
@@ -230,15 +231,8 @@ impl Floor {
             return Some(Found::Note);
         }
         // `HTTPS_PROXY=… npm install` is over with that program; `export` stays.
-        let stays = commands.is_empty()
-            || commands.iter().any(|command| {
-                let name = command.argv.first().map(|word| base_name(&word.text)).unwrap_or_default();
-                let names_it = || command.argv.iter().any(|word| word.text.contains(&set.name));
-                EXPORTERS.contains(&name.as_str()) && names_it()
-            });
-        let runner = runs_project;
-        let project = !started && !commands.is_empty() && commands.iter().all(runner);
-        Some(if endpoint && !project || stays { Found::Block } else { Found::Note })
+        let stays = around.alone || around.exported.contains(&set.name);
+        Some(if endpoint && !around.project || stays { Found::Block } else { Found::Note })
     }
 
     /// `claude --settings '{…}'`, `codex -c model_provider=…`: a client told by its own options.
@@ -315,6 +309,36 @@ impl Floor {
         };
         let mut addresses = addresses.peekable();
         addresses.peek().is_some() && addresses.all(ours)
+    }
+}
+
+/// What the commands of a line are, worked out once for all that the line sets: a line may set thousands of variables
+/// and run as many commands.
+struct Around {
+    /// Nothing is run.
+    alone: bool,
+    /// A client is started.
+    starts_client: bool,
+    /// Only a project's own code runs.
+    project: bool,
+    /// The words of commands that hand variables on.
+    exported: String,
+}
+
+impl Around {
+    fn of(commands: &[SimpleCommand]) -> Self {
+        let starts_client = commands.iter().any(is_client);
+        let exports = |command: &&SimpleCommand| {
+            let name = command.argv.first().map(|word| base_name(&word.text)).unwrap_or_default();
+            EXPORTERS.contains(&name.as_str())
+        };
+        let mut exported = String::new();
+        for word in commands.iter().filter(exports).flat_map(|command| &command.argv) {
+            exported.push_str(&word.text);
+            exported.push('\n');
+        }
+        let project = !starts_client && !commands.is_empty() && commands.iter().all(runs_project);
+        Self { alone: commands.is_empty(), starts_client, project, exported }
     }
 }
 
