@@ -186,7 +186,16 @@ impl doorward_control::Desk for Desk {
             SessionWish::Clear => sessions::Act::Clear,
         };
         let (event, words) = (act.event(), act.words());
+        let clears = matches!(act, sessions::Act::Clear);
         let record = self.gateway.sessions().act(&name, act, now()).await.map_err(not_done)?;
+        if clears {
+            self.gateway.hold().forget_session(name.as_str()).await.map_err(|error| Fault {
+                kind: FaultKind::Failed,
+                code: "store_failed",
+                message: error.to_string(),
+                advice: String::new(),
+            })?;
+        }
         let recorded = self.gateway.recorder().control(event, approver.as_str(), name.as_str(), &words).await;
         if let Err(error) = recorded {
             tracing::error!(%error, event, "an act could not be recorded");

@@ -301,6 +301,8 @@ impl Gateway {
             })?;
             let (Outcome::Yes { waited, .. } | Outcome::No { waited, .. }) = &outcome;
             if *waited {
+                // First, or it would be its own sibling.
+                drop(seen);
                 seen = self.begin(action)?;
                 decision = self.decide(action, &seen);
             }

@@ -169,6 +169,8 @@ fn commands_for_people_are_not_for_agents() {
             "sudo doorward resume",
             "env X=1 doorward resume",
             "nohup doorward resume &",
+            "nohup doorward approvals approve 01M9XK3V",
+            "ssh host doorward session grant s outbound_network",
             "timeout 5 doorward resume",
             "bash -c 'doorward resume'",
             "d\"oorw\"ard resume",

@@ -201,7 +201,7 @@ impl Hold {
     async fn deny(&self, ask: &Arc<Ask>, by: &str, reason: &str) -> Result<(), Unanswered> {
         self.tell("approval_denied", ask, by, reason).await?;
         let mut table = self.shared.table();
-        table.deny(&ask.digest, &ask.id, Instant::now());
+        table.deny(ask, Instant::now());
         let no = Said::No { by: by.to_owned(), reason: reason.to_owned() };
         let _ = table.tell(&ask.id, no, Instant::now());
         Ok(())
@@ -244,6 +244,17 @@ impl Hold {
         self.shared.table().reset(&ask.digest);
         self.shared.moved();
         Ok(ask)
+    }
+
+    /// A session begins anew: nothing is allowed in it any more, and nothing was denied.
+    ///
+    /// # Errors
+    /// [`Unanswered`], if a restart would bring what was allowed back.
+    pub async fn forget_session(&self, session: &str) -> Result<(), Unanswered> {
+        let forgotten = self.shared.table().forget_session(session);
+        self.shared.moved();
+        let done = self.shared.store.forget_grants(forgotten).await;
+        done.map_err(|error| Unanswered::Unrecorded(error.to_string()))
     }
 
     async fn tell(&self, event: &str, ask: &Ask, by: &str, message: &str) -> Result<(), Unanswered> {

@@ -94,6 +94,7 @@ struct Denied {
     last: Instant,
     /// The question that was answered last.
     id: Arc<str>,
+    session: Arc<str>,
 }
 
 /// Everything.
@@ -171,6 +172,16 @@ impl Table {
         Some(self.grants.swap_remove(at))
     }
 
+    /// Forgets what was allowed and denied in this session; returns the grants' ids.
+    pub fn forget_session(&mut self, session: &str) -> Vec<String> {
+        let (gone, left) =
+            std::mem::take(&mut self.grants).into_iter().partition(|grant| grant.session == session);
+        self.grants = left;
+        self.denied.retain(|_, denied| *denied.session != *session);
+        let gone: Vec<Grant> = gone;
+        gone.into_iter().map(|grant| grant.id).collect()
+    }
+
     pub fn grants(&self) -> &[Grant] {
         &self.grants
     }
@@ -182,16 +193,16 @@ impl Table {
     }
 
     /// Counts a no.
-    pub fn deny(&mut self, digest: &str, id: &Arc<str>, now: Instant) {
-        if self.denied.len() >= DENIED && !self.denied.contains_key(digest) {
+    pub fn deny(&mut self, ask: &Ask, now: Instant) {
+        if self.denied.len() >= DENIED && !self.denied.contains_key(&ask.digest) {
             let oldest = self.denied.iter().min_by_key(|(_, denied)| denied.last);
             if let Some(oldest) = oldest.map(|(digest, _)| digest.clone()) {
                 self.denied.remove(&oldest);
             }
         }
-        let fresh = || Denied { count: 0, last: now, id: Arc::clone(id) };
-        let denied = self.denied.entry(digest.to_owned()).or_insert_with(fresh);
-        *denied = Denied { count: denied.count.saturating_add(1), last: now, id: Arc::clone(id) };
+        let count = self.denied.get(&ask.digest).map_or(0, |denied| denied.count).saturating_add(1);
+        let (id, session) = (Arc::clone(&ask.id), Arc::clone(&ask.session));
+        self.denied.insert(ask.digest.clone(), Denied { count, last: now, id, session });
     }
 
     /// Forgets how often this was denied; whether anything was known.

@@ -10,13 +10,14 @@ const HARMLESS: [&str; 7] = ["help", "version", "--help", "-h", "--version", "-V
 
 /// Verbs an agent has no business with, wherever they stand. After our program's name at the front of a
 /// command every verb that is not harmless is treated the same.
-const ADMIN: [&str; 18] = [
+const ADMIN: [&str; 20] = [
     "kill",
     "resume",
     "init",
     "run",
     "policy",
     "allow",
+    "approvals",
     "approve",
     "deny",
     "release",
@@ -28,6 +29,7 @@ const ADMIN: [&str; 18] = [
     "config",
     "console",
     "forensics",
+    "session",
     "uninstall",
 ];
 
