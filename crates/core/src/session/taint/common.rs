@@ -59,7 +59,35 @@ pub(super) fn is_top(word: &str) -> bool {
 /// Whether a URL without its scheme is the published installer of a well-known tool.
 pub(in crate::session) fn is_installer(url: &str) -> bool {
     let below = |known: &&str| {
-        url.strip_prefix(*known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        let Some((head, rest)) = url.split_at_checked(known.len()) else { return false };
+        let ends = known.ends_with('_') || rest.is_empty() || rest.starts_with(['/', '?']);
+        head.eq_ignore_ascii_case(known) && ends
     };
     tables().installers.iter().any(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installers_are_known_by_whole_names() {
+        for known in [
+            "sh.rustup.rs",
+            "get.docker.com/rootless",
+            "deb.nodesource.com/setup_21.x",
+            "raw.githubusercontent.com/homebrew/install/HEAD/install.sh",
+            "astral.sh/uv/install.sh",
+        ] {
+            assert!(is_installer(known), "{known}");
+        }
+        for other in [
+            "sh.rustup.rs.example.test",
+            "astral.sh/uvx",
+            "raw.githubusercontent.com/nvm-shx/nvm",
+            "evil.test",
+        ] {
+            assert!(!is_installer(other), "{other}");
+        }
+    }
 }

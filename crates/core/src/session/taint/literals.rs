@@ -8,8 +8,8 @@ use super::common::{is_common_path, is_program, is_top};
 use crate::action::{AssetClass, asset};
 use crate::url;
 
-/// How much of one text is read, in bytes.
-const LONGEST: usize = 1 << 20;
+/// How much of one text is read, in bytes: what is read holds up others, and clients cut results far shorter.
+const LONGEST: usize = 256 * 1024;
 
 /// The longest literal that counts, in bytes.
 const LONGEST_LITERAL: usize = 1024;
