@@ -19,6 +19,8 @@ pub mod examples;
 mod floor;
 use floor::{Floor, Planted};
 
+mod cells;
+
 mod replace;
 pub use replace::NOTICE;
 
@@ -144,6 +146,7 @@ impl Engine {
             own.or_else(|| Some(lifted.lift(self.reason(finding)?, finding)))
         }));
         reasons.extend(recalled(facts));
+        reasons.extend(self.cells(action, effects, facts, &reasons));
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);

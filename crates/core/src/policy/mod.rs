@@ -40,6 +40,8 @@ use layers::{Layer, Setting};
 pub use layers::{Level, MOST_FILES, Provision, Reader, Text, Texts};
 
 mod limit;
+
+pub mod matrix;
 pub use limit::{LimitNamed, exceeded};
 
 mod named;

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use doorward_core::action::{Effect, alone};
-use doorward_core::decision::Reason;
+use doorward_core::decision::{Reason, Verdict};
 use doorward_core::detect::destination::Class;
 use doorward_core::detect::rules::RuleSet;
+use doorward_core::policy::matrix::Cell;
 use doorward_core::policy::{Case, Condition, Explained, Policy, Surprise};
 use doorward_core::session::Facts;
 use doorward_core::syntax::Diagnostic;
@@ -205,7 +206,8 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
         print(&explained_json(&engine, &action, &explained, &decision));
         return Ok(ExitCode::SUCCESS);
     }
-    for (at, effect) in action.effects.iter().enumerate() {
+    let cells = engine.matrix(&action, &action.effects, &Facts::default());
+    for ((at, effect), (cell, verdict)) in action.effects.iter().enumerate().zip(&cells) {
         let classes = classes(&engine, &action, effect).join(" or ");
         let leads = if classes.is_empty() { String::new() } else { format!(", destination: {classes}") };
         print(&format!(
@@ -215,6 +217,9 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
             effect.target.as_str(),
             effect.asset.as_str()
         ));
+        let lifted =
+            cell.grant.map(|grant| format!(", lifted by the grant {}", grant.as_str())).unwrap_or_default();
+        print(&format!("          matrix, line {}: {}{lifted}", cell.line, verdict.as_str()));
     }
     if action.effects.is_empty() {
         print("no effect worth naming");
@@ -252,15 +257,20 @@ fn classes(engine: &Engine, action: &Action, effect: &Effect) -> Vec<&'static st
 }
 
 fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], decision: &Decision) -> String {
-    let effect = |effect: &Effect| {
+    let cells = engine.matrix(action, &action.effects, &Facts::default());
+    let effect = |(effect, (cell, verdict)): (&Effect, &(Cell, Verdict))| {
         let classes = classes(engine, action, effect);
+        let grant = cell.grant.map_or_else(|| "null".to_owned(), |grant| format!("\"{}\"", grant.as_str()));
         let classes: Vec<String> = classes.iter().map(|class| format!("\"{class}\"")).collect();
         format!(
-            "{{\"capability\":\"{}\",\"target\":{},\"asset\":\"{}\",\"destination\":[{}]}}",
+            "{{\"capability\":\"{}\",\"target\":{},\"asset\":\"{}\",\"destination\":[{}],\
+             \"matrix\":{{\"line\":{},\"verdict\":\"{}\",\"grant\":{grant}}}}}",
             effect.capability.as_str(),
             text(effect.target.as_str()),
             effect.asset.as_str(),
-            classes.join(",")
+            classes.join(","),
+            cell.line,
+            verdict.as_str()
         )
     };
     let condition = |condition: &Condition| {
@@ -289,7 +299,7 @@ fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], dec
     };
     format!(
         "{{\"effects\":[{}],\"rules\":[{}],\"decision\":{{\"verdict\":\"{}\",\"risk\":{},\"reasons\":[{}]}}}}",
-        action.effects.iter().map(effect).collect::<Vec<_>>().join(","),
+        action.effects.iter().zip(&cells).map(effect).collect::<Vec<_>>().join(","),
         explained.iter().map(rule).collect::<Vec<_>>().join(","),
         decision.verdict.as_str(),
         decision.risk,

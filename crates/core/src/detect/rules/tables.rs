@@ -7,6 +7,7 @@ pub(super) const TABLES: &[&str] = &[
     include_str!("../../action/shell/aliases.tbl"),
     include_str!("../../action/shell/given.tbl"),
     include_str!("../../action/shell/programs.tbl"),
+    include_str!("../../policy/matrix.tbl"),
     include_str!("../../action/shell/programs_windows.tbl"),
     include_str!("../../detect/secrets/bip39.txt"),
     include_str!("../../detect/secrets/services.txt"),
