@@ -111,6 +111,7 @@ fn whoever_takes_a_decoy_is_blocked_however_it_is_spelled() {
             "python3 -c \"import pathlib; print((pathlib.Path.home()/'.ssh'/'id_rsa_old').read_text())\"",
             "git add ~/.ssh/id_rsa_old",
             "cat ../../.ssh/id_rsa_old",
+            "cat .ssh/*",
         ],
     );
     all_are(
@@ -172,6 +173,14 @@ fn ordinary_work_beside_decoys_is_not_touched() {
             "tar czf src.tgz src",
             "cat README.md",
             "git status",
+            "find . -type f | xargs grep -l text",
+            "find . -name '*' -exec chmod 644 {} +",
+            "find * -type f | xargs md5sum",
+            "rm -f \"$BUILD\"/*",
+            "cat *",
+            "wc -l */*",
+            "cat aws/*",
+            "for f in *; do mv \"$f\" \"$f.bak\"; done",
             "echo see ~/.ssh/id_rsa_old",
             "cat /home/eve/notes/credentials.bak.md",
             "cat project/id_rsa_old.txt",

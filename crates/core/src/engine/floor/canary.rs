@@ -226,6 +226,11 @@ impl Planted {
             let decoy = self.all.iter().find(|decoy| decoy.is_at(&names, exact))?;
             return Some((true, decoy));
         }
+        // `*.bak` and `gh/*` of a project could be any file; `.ssh/*` could not.
+        let is_open = |name: &&str| name.contains(['*', '?', '[', '$']);
+        if tail.iter().any(is_open) && !tail.iter().any(|name| name.starts_with('.') && !is_open(name)) {
+            return None;
+        }
         let decoy = self.all.iter().find(suffix)?;
         Some((known >= 2, decoy))
     }
