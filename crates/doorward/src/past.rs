@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use doorward_core::action::{Part, PartKind};
+use doorward_core::session::story::{self, Story};
 use doorward_core::session::{Facts, Millis};
 use doorward_core::{Action, Engine, Layer, Verdict};
 use doorward_store::{Home, Judged, JudgedReason, Reader, RecordedAction};
@@ -71,8 +72,7 @@ impl Past {
 
     /// What is said of it by `engine`, at the time it was judged.
     pub fn now(&self, engine: &Engine) -> Saying {
-        let facts = Facts { now: self.time, ..Facts::default() };
-        let decision = engine.decide(&self.judged.action, &facts);
+        let decision = engine.decide(&self.judged.action, &self.facts(self.time));
         let again: Vec<JudgedReason> = decision
             .reasons
             .into_iter()
@@ -86,6 +86,13 @@ impl Past {
         Saying::of(again.iter().chain(self.carried()))
     }
 
+    /// What is known of it at `now`: what its session found then, since the session is not there any more.
+    pub fn facts(&self, now: Millis) -> Facts {
+        let found = self.judged.reasons.iter().filter(|reason| story::is_finding(&reason.rule));
+        let recalled = found.map(|reason| (reason.rule.clone(), reason.severity)).collect();
+        Facts { now, story: Story { recalled, ..Story::default() }, ..Facts::default() }
+    }
+
     /// What was found then and is taken over.
     pub fn carried(&self) -> impl Iterator<Item = &JudgedReason> + Clone {
         self.judged.reasons.iter().filter(|reason| self.is_carried(reason))
@@ -96,7 +103,8 @@ impl Past {
     fn is_carried(&self, reason: &JudgedReason) -> bool {
         let floor = reason.rule.starts_with("floor.");
         let of_policy = reason.rule.starts_with("policy.");
-        !of_the_moment(reason) && (floor || !self.judged.whole && !of_policy)
+        let of_session = story::is_finding(&reason.rule);
+        !of_the_moment(reason) && (floor || !self.judged.whole && !of_policy && !of_session)
     }
 
     /// The tool, or what kind of thing it is.

@@ -14,6 +14,9 @@ use crate::session::chains::Completed;
 use crate::session::story::{CATEGORIES, How, Taint};
 use crate::syntax::Span;
 
+/// What is said of a finding whose session is not there any more.
+const RECALLED: &str = "the session found it when this was judged";
+
 /// The most taints that become reasons of their own.
 const MOST_TAINTS: usize = 4;
 
@@ -50,6 +53,8 @@ impl Engine {
         let mut findings: Vec<Finding> = taints.map(|taint| tainted(taint, effects, strict)).collect();
         findings.extend(facts.story.completed.iter().map(|chain| completed(chain, strict)));
         findings.extend(unusual(facts, strict));
+        let again = facts.story.recalled.iter();
+        findings.extend(again.map(|(rule, severity)| finding(rule, *severity, RECALLED.to_owned(), "")));
         findings
     }
 }

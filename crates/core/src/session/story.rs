@@ -113,6 +113,15 @@ pub struct Story {
     pub completed: Vec<Completed>,
     /// How unusual it is for its agent.
     pub anomaly: Anomaly,
+    /// What was found of it when it was judged before, by rule and severity: for judging again what the session is not
+    /// there for any more.
+    pub recalled: Vec<(String, u8)>,
+}
+
+/// Whether a session finds what has this name.
+#[must_use]
+pub fn is_finding(rule: &str) -> bool {
+    rule.split_once('.').is_some_and(|(category, _)| CATEGORIES.contains(&category))
 }
 
 /// An artefact that a second agent has come upon.

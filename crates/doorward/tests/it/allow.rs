@@ -87,7 +87,8 @@ fn without_a_policy_the_shipped_one_is_written_with_the_rule() {
     assert_eq!(user.run(&["allow", &blocked(&user)[0], "--yes"]).code, 0);
     let text = policy(&user);
     assert!(text.starts_with("# The policy of this Doorward.") && text.contains("suppress:"), "{text}");
-    assert!(passes(&user.start(upstream_calling(&[EVIL]), &[]), EVIL));
+    let daemon = user.start(upstream_calling(&[EVIL]), &[]);
+    assert!(passes(&daemon, EVIL), "{}", user.ok(&["receipts", "export", "--json"]));
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(super) fn judge(draft: &mut Draft<'_>) -> (Story, Option<Source>, Option<boo
         })
         .collect();
     draft.left.effects = Some(effects.to_vec());
-    (Story { taints, completed, anomaly }, source, tainted)
+    (Story { taints, completed, anomaly, recalled: Vec::new() }, source, tainted)
 }
 
 fn artefacts(draft: &Draft<'_>, effects: &[Effect]) -> Vec<Artefacts> {

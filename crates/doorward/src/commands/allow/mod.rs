@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use doorward_core::action::{ActionKind, Door, PartKind, Target, ToolUse, tools};
 use doorward_core::policy::SHIPPED;
-use doorward_core::session::{Facts, Millis};
+use doorward_core::session::{Millis, story};
 use doorward_core::syntax::json::{self, quoted};
 use doorward_core::{Action, Engine, Layer, Reason, Source};
 use doorward_store::{Judged, write_atomic};
@@ -188,8 +188,7 @@ impl Files {
 
 /// The reasons that keep it from passing today: as it is judged now, and what can only be taken over from then.
 fn blocking(engine: &Engine, past: &Past, now: Millis) -> Vec<Reason> {
-    let facts = Facts { now, ..Facts::default() };
-    let decision = engine.decide(&past.judged.action, &facts);
+    let decision = engine.decide(&past.judged.action, &past.facts(now));
     let mut reasons: Vec<Reason> =
         decision.reasons.into_iter().filter(|reason| !reason.verdict.passes()).collect();
     for carried in past.carried().filter(|reason| !reason.verdict.passes()) {
@@ -256,7 +255,7 @@ fn narrowest(
 ) -> anyhow::Result<Option<Found>> {
     let findings: BTreeSet<&str> = reasons
         .iter()
-        .filter(|reason| reason.layer == Layer::Detect)
+        .filter(|reason| reason.layer == Layer::Detect || story::is_finding(&reason.rule))
         .map(|reason| reason.rule.as_str())
         .collect();
     let by_default = reasons.iter().any(|reason| reason.rule == "policy.default");
