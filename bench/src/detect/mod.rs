@@ -94,11 +94,16 @@ fn speeds(engine: &Engine, literals: &AhoCorasick, rounds: usize) -> anyhow::Res
     Ok((table, Value::Array(all)))
 }
 
+/// What each detector is judged by: the kind of a text that it looks into, and the largest such text, in bytes. Results of
+/// tools are looked into for text that speaks to the model, what leaves for credentials, both by the rules.
+const DETECTORS: [(&str, usize); 4] =
+    [("tool_result", SIZE * 4), ("outbound", SIZE * 4), ("command", SIZE / 16), ("url", SIZE / 16)];
+
 /// Whether the time grows as the text does.
 fn growth(engine: &Engine) -> anyhow::Result<(Table, Value)> {
-    let sizes = [SIZE / 16, SIZE / 4, SIZE, SIZE * 4];
     let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for kind in KINDS {
+    for (kind, largest) in DETECTORS {
+        let sizes = [largest / 64, largest / 16, largest / 4, largest];
         for at in 0..inputs::all(1).len() {
             let mut points = Vec::new();
             let mut name = String::new();
@@ -116,7 +121,11 @@ fn growth(engine: &Engine) -> anyhow::Result<(Table, Value)> {
     }
     let table = Table {
         title: "Growth: 1 is linear, 2 quadratic".to_owned(),
-        note: format!("Texts of {} KiB to {} MiB.", SIZE >> 14, SIZE >> 18),
+        note: format!(
+            "Texts of {} KiB to {} MiB, commands and addresses of 1 to 64 KiB.",
+            SIZE >> 14,
+            SIZE >> 18
+        ),
         head: ["text", "exponent"].map(str::to_owned).to_vec(),
         rows,
     };

@@ -14,6 +14,8 @@ pub mod glob;
 
 pub mod injection;
 
+mod literals;
+
 pub mod normalize;
 
 pub mod rules;
@@ -21,6 +23,8 @@ pub mod rules;
 pub mod secrets;
 
 mod spot;
+
+mod swar;
 
 /// What a detector saw.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,8 @@
-//! Many literals in one pass. An automaton takes one step after another, and each waits for the one before; so the
-//! first three and four bytes of every place are looked up in small tables instead, and the automaton is asked only
-//! where some literal begins like that: at one place in fifty of ordinary text.
+//! Many literals in one pass. An automaton of thousands of them takes tens of megabytes, and each of its steps waits for
+//! the one before; so the first bytes of every place are looked up in small tables instead, all of which fit into the
+//! fastest cache, and only where some literal begins like that are the few that do compared, eight bytes at once.
 
-use std::ops::ControlFlow;
-
-use aho_corasick::automaton::Automaton;
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, BuildError};
+use super::swar::{load, load_end, lower, with_spaces};
 
 /// A literal to be found.
 #[derive(Clone, Debug)]
@@ -14,15 +10,24 @@ pub(super) struct Literal<'a> {
     pub(super) text: &'a str,
     /// Whether an ASCII letter or digit may stand before it.
     pub(super) within: bool,
+    /// Whether one may stand after it.
+    pub(super) open: bool,
+    /// Whether it is words: a space in it stands for the end of a line too. It is looked up by its longest word, for the
+    /// first is often one that stands everywhere.
+    pub(super) words: bool,
 }
 
 /// Finds literals, whatever the case of their ASCII letters.
 #[derive(Debug)]
 pub(super) struct Spotter {
-    /// How literals begin that may begin anywhere, and those that begin words.
-    anywhere: Beginnings,
-    at_words: Beginnings,
-    automaton: NFA,
+    literals: Vec<Kept>,
+    /// By the first bytes of their anchors: those with six and more, with four and five, and with less.
+    long: Filter<6, 17>,
+    short: Filter<4, 15>,
+    shortest: Filter<3, 13>,
+    /// Those of the first two together, and the others.
+    longer: Lists<4, 13>,
+    shorter: Lists<3, 10>,
 }
 
 /// A place where a literal stands.
@@ -34,164 +39,277 @@ pub(super) struct Spot {
     pub(super) end: usize,
 }
 
+/// A literal in small letters, and where it is looked up.
+#[derive(Debug)]
+struct Kept {
+    text: Box<[u8]>,
+    anchor: usize,
+    within: bool,
+    open: bool,
+    words: bool,
+}
+
 impl Spotter {
-    pub(super) fn new<'a>(literals: impl Iterator<Item = Literal<'a>> + Clone) -> Result<Self, BuildError> {
-        let (mut anywhere, mut at_words) = (Beginnings::default(), Beginnings::default());
-        for literal in literals.clone() {
-            let beginnings = if literal.within { &mut anywhere } else { &mut at_words };
-            beginnings.add(literal.text.as_bytes());
+    /// # Errors
+    /// What is wrong with the literals, in words: one has less than two bytes, or there are too many.
+    pub(super) fn new<'a>(literals: impl Iterator<Item = Literal<'a>>) -> Result<Self, String> {
+        let literals: Vec<Kept> = literals.map(|literal| Kept::of(&literal)).collect();
+        let (mut long, mut short, mut shortest) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, kept) in literals.iter().enumerate() {
+            let entry = kept.entry(u32::try_from(index).map_err(|_| "too many literals".to_owned())?);
+            let all = match kept.front().len() {
+                6.. => &mut long,
+                4.. => &mut short,
+                2.. => &mut shortest,
+                _ => return Err(format!("`{}` is too short", String::from_utf8_lossy(&kept.text))),
+            };
+            all.extend(kept.heads().into_iter().map(|head| (head, entry)));
         }
-        let automaton = NFA::builder()
-            .ascii_case_insensitive(true)
-            .prefilter(false)
-            .build(literals.map(|literal| literal.text))?;
-        Ok(Self { anywhere, at_words, automaton })
+        Ok(Self {
+            literals,
+            long: Filter::new(&long),
+            short: Filter::new(&short),
+            shortest: Filter::new(&shortest),
+            longer: Lists::new([long, short].concat())?,
+            shorter: Lists::new(shortest)?,
+        })
     }
 
-    /// Gives `found` each place at or after `from` where a literal stands, by where they begin. A literal that begins
-    /// words may be given within one too.
-    pub(super) fn each(&self, text: &str, from: usize, mut found: impl FnMut(Spot) -> ControlFlow<()>) {
+    /// Gives `found` each place where a literal stands, by where they begin; but literals of words by where the
+    /// longest of these does.
+    pub(super) fn each(&self, text: &str, mut found: impl FnMut(Spot)) {
         let bytes = text.as_bytes();
-        // What no literal needs is not looked up.
-        let ended = match (self.anywhere.short || self.at_words.short, self.at_words.used) {
-            (false, false) => self.pass::<false, false>(bytes, from, &mut found),
-            (false, true) => self.pass::<false, true>(bytes, from, &mut found),
-            (true, false) => self.pass::<true, false>(bytes, from, &mut found),
-            (true, true) => self.pass::<true, true>(bytes, from, &mut found),
-        };
-        if ended.is_break() {
-            return;
-        }
-        // What is left at the end is too short for the tables.
-        for at in bytes.len().saturating_sub(3).max(from)..bytes.len() {
-            if self.at(bytes, at, &mut found).is_break() {
-                return;
-            }
-        }
-    }
-
-    /// All places with four bytes. `SHORT`: some literal has less; `WORDS`: some literal begins words.
-    fn pass<const SHORT: bool, const WORDS: bool>(
-        &self,
-        bytes: &[u8],
-        from: usize,
-        found: &mut impl FnMut(Spot) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let mut word =
-            from.checked_sub(1).and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-        for (at, four) in bytes.get(from..).unwrap_or_default().windows(4).enumerate() {
-            let &[a, b, c, d] = four else { break };
-            let key = Key::of([a, b, c, d]);
-            let begins = self.anywhere.has::<SHORT>(key) || WORDS && !word && self.at_words.has::<SHORT>(key);
-            if WORDS {
+        let mut word = false;
+        // Places are gathered before they are looked at: a branch at each would be taken wrongly too often.
+        let mut places = [0usize; STRETCH];
+        let last = bytes.len().saturating_sub(7);
+        let mut from = 0;
+        while from < last {
+            let stretch = bytes.get(from..(from + STRETCH + 7).min(bytes.len())).unwrap_or_default();
+            let mut count = 0;
+            for (at, eight) in (from..).zip(stretch.windows(8)) {
+                let &[a, b, c, d, e, f, g, h] = eight else { break };
+                let head = head(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+                let begins = self.long.has(head) | self.short.has(head) | self.shortest.has(head);
+                // The lower bit is for what begins anywhere, the other for what begins words.
+                let wanted = 3 >> u8::from(word);
                 word = a.is_ascii_alphanumeric();
+                if let Some(place) = places.get_mut(count) {
+                    *place = at;
+                }
+                count += usize::from(begins & wanted != 0);
             }
-            if begins {
-                self.at(bytes, from + at, found)?;
+            for at in places.iter().take(count) {
+                self.at(bytes, *at, head(load(bytes.get(*at..).unwrap_or_default())), &mut found);
             }
+            from += STRETCH;
         }
-        ControlFlow::Continue(())
+        // What is left at the end is too short for a window.
+        for at in bytes.len().saturating_sub(7)..bytes.len() {
+            self.at(bytes, at, head(load(bytes.get(at..).unwrap_or_default())), &mut found);
+        }
     }
 
-    /// The literals that stand at `start`.
-    fn at(
-        &self,
-        bytes: &[u8],
-        start: usize,
-        found: &mut impl FnMut(Spot) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let Ok(mut state) = self.automaton.start_state(Anchored::Yes) else { return ControlFlow::Break(()) };
-        for (length, byte) in (1..).zip(bytes.get(start..).unwrap_or_default()) {
-            state = self.automaton.next_state(Anchored::Yes, state, *byte);
-            if !self.automaton.is_special(state) {
-                continue;
-            }
-            if self.automaton.is_dead(state) {
-                break;
-            }
-            if !self.automaton.is_match(state) {
-                continue;
-            }
-            for index in 0..self.automaton.match_len(state) {
-                let literal = self.automaton.match_pattern(state, index);
-                // What ends here and began later has its own turn.
-                if self.automaton.pattern_len(literal) == length {
-                    found(Spot { literal: literal.as_usize(), start, end: start + length })?;
+    /// The literals whose anchor stands at `at`, where the text begins like `head`.
+    fn at(&self, bytes: &[u8], at: usize, head: u64, found: &mut impl FnMut(Spot)) {
+        let after = lower(load(bytes.get(at..).unwrap_or_default()));
+        // The end of a line is a space to words.
+        let loose = with_spaces(after);
+        let mut look = |entries: &[Entry]| {
+            for entry in entries {
+                if ((if entry.words { loose } else { after }) ^ entry.after) & entry.after_mask == 0
+                    && entry.before_fits(bytes, at)
+                    && let Some(kept) = self.literals.get(entry.literal as usize)
+                    && let Some((start, end)) = kept.stands(bytes, at)
+                {
+                    found(Spot { literal: entry.literal as usize, start, end });
                 }
             }
+        };
+        if self.shortest.has(head) & 3 != 0 {
+            look(self.shorter.of(head));
         }
-        ControlFlow::Continue(())
+        look(self.longer.of(head));
     }
 }
 
-/// The bytes at one place, as the tables have them.
-#[derive(Clone, Copy)]
-struct Key {
-    three: usize,
-    four: usize,
+impl Kept {
+    fn of(literal: &Literal<'_>) -> Self {
+        let text: Box<[u8]> = literal.text.to_ascii_lowercase().into_bytes().into();
+        let first = text.first().copied().unwrap_or_default();
+        // A sign at its beginning is rarer than any word.
+        let begins = first.is_ascii_alphanumeric() || !first.is_ascii();
+        let anchor = if literal.words && begins { longest_word(&text) } else { 0 };
+        Self { text, anchor, within: literal.within, open: literal.open, words: literal.words }
+    }
+
+    /// What stands from its anchor on.
+    fn front(&self) -> &[u8] {
+        self.text.get(self.anchor..).unwrap_or_default()
+    }
+
+    /// Itself at its anchor.
+    fn entry(&self, literal: u32) -> Entry {
+        let (before, after) = self.text.split_at_checked(self.anchor).unwrap_or((&[], &self.text));
+        let low = |length: usize| (0..length.min(8)).fold(0, |mask: u64, _| mask << 8 | 0xff);
+        Entry {
+            after: load(after),
+            after_mask: low(after.len()),
+            before: load_end(before),
+            before_mask: low(before.len()).swap_bytes(),
+            literal,
+            length: u32::try_from(self.text.len()).unwrap_or(u32::MAX),
+            words: self.words,
+            at_word: self.anchor > 0 || !self.within,
+        }
+    }
+
+    /// The first bytes of texts in which it may stand there.
+    fn heads(&self) -> Vec<u64> {
+        let front = self.front();
+        let mut heads = vec![0u64];
+        for at in 0..6 {
+            let fits = |byte: u8| match front.get(at) {
+                Some(b' ') if self.words => matches!(byte, b' ' | b'\n'),
+                Some(wanted) => byte == *wanted,
+                // What stands after a short one: as many bytes as its table looks at.
+                None if at == front.len() && at < 3 => self.open || !byte.is_ascii_alphanumeric(),
+                None => byte == 0,
+            };
+            let bytes: Vec<u64> = (0..=u8::MAX).filter(|byte| fits(*byte)).map(u64::from).collect();
+            heads =
+                heads.iter().flat_map(|head| bytes.iter().map(move |byte| head | byte << (8 * at))).collect();
+        }
+        let mut heads: Vec<u64> = heads.into_iter().map(head).collect();
+        heads.sort_unstable();
+        heads.dedup();
+        heads
+    }
+
+    /// Where it stands, if its anchor is at `at`.
+    fn stands(&self, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+        let start = at.checked_sub(self.anchor)?;
+        let end = start + self.text.len();
+        let same = |(byte, wanted): (&u8, &u8)| {
+            byte.eq_ignore_ascii_case(wanted) || self.words && (*wanted, *byte) == (b' ', b'\n')
+        };
+        let stands = bytes.get(start..end)?.iter().zip(&self.text).all(same);
+        let letter =
+            |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+        let bounded = (self.within || !letter(start.checked_sub(1))) && (self.open || !letter(Some(end)));
+        (stands && bounded).then_some((start, end))
+    }
 }
 
-impl Key {
-    /// Letters of either case are the same; so are some signs, which costs a look and no more.
+/// How many places are looked up at once.
+const STRETCH: usize = 256;
+
+/// Where the longest word of `text` begins.
+fn longest_word(text: &[u8]) -> usize {
+    let (mut best, mut start) = ((0, 0), 0);
+    for word in text.split(|byte| byte.is_ascii() && !byte.is_ascii_alphanumeric()) {
+        if word.len() > best.0 {
+            best = (word.len(), start);
+        }
+        start += word.len() + 1;
+    }
+    best.1
+}
+
+/// The bytes at one place, as the tables have them. Letters of either case are the same; so are some signs, which
+/// costs a look and no more.
+#[inline]
+const fn head(eight: u64) -> u64 {
+    eight | 0x2020_2020_2020_2020
+}
+
+/// A literal at its anchor.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The eight bytes from there on and those before, and which of them count.
+    after: u64,
+    after_mask: u64,
+    before: u64,
+    before_mask: u64,
+    literal: u32,
+    /// Of the whole literal, in bytes: the shorter ones come first.
+    length: u32,
+    words: bool,
+    at_word: bool,
+}
+
+impl Entry {
     #[inline]
-    const fn of(four: [u8; 4]) -> Self {
-        let four = u32::from_le_bytes(four) | 0x2020_2020;
-        let three = four & 0x00ff_ffff;
-        // Fibonacci hashing: the highest bits of a product depend on all bits of the factor.
-        Self {
-            three: (three.wrapping_mul(0x9e37_79b1) >> 16) as usize,
-            four: (four.wrapping_mul(0x9e37_79b1) >> 16) as usize,
+    fn before_fits(&self, bytes: &[u8], at: usize) -> bool {
+        self.before_mask == 0 || {
+            let before = lower(load_end(bytes.get(..at).unwrap_or_default()));
+            (with_spaces(before) ^ self.before) & self.before_mask == 0
         }
     }
 }
 
-/// Which beginnings there are: a bit for each hash.
+/// A hash of the first `BYTES` of a head, which has so many `BITS`. Fibonacci hashing: the highest bits of a product
+/// depend on all bits of the factor.
+#[inline]
+const fn hash<const BYTES: u32, const BITS: u32>(head: u64) -> usize {
+    ((head << (64 - 8 * BYTES)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize
+}
+
+/// Two bits for each hash: some literal begins like that anywhere, at the beginning of a word.
 #[derive(Debug)]
-struct Beginnings {
-    three: Bits,
-    four: Bits,
-    /// Whether there are any, and any of less than four bytes.
-    used: bool,
-    short: bool,
-}
+struct Filter<const BYTES: u32, const BITS: u32>(Vec<u8>);
 
-type Bits = Box<[u64; 1024]>;
-
-impl Default for Beginnings {
-    fn default() -> Self {
-        Self { three: Box::new([0; 1024]), four: Box::new([0; 1024]), used: false, short: false }
-    }
-}
-
-impl Beginnings {
-    fn add(&mut self, literal: &[u8]) {
-        self.used = true;
-        self.short |= literal.len() < 4;
-        match *literal {
-            [a, b, c, d, ..] => set(&mut self.four, Key::of([a, b, c, d]).four),
-            [a, b, c] => set(&mut self.three, Key::of([a, b, c, 0]).three),
-            [a, b] => (0..=u8::MAX).for_each(|c| set(&mut self.three, Key::of([a, b, c, 0]).three)),
-            _ => {
-                self.three.fill(u64::MAX);
+impl<const BYTES: u32, const BITS: u32> Filter<BYTES, BITS> {
+    fn new(all: &[(u64, Entry)]) -> Self {
+        let mut flags = vec![0; 1 << (BITS - 2)];
+        for (head, entry) in all {
+            let hash = hash::<BYTES, BITS>(*head);
+            if let Some(flags) = flags.get_mut(hash / 4) {
+                *flags |= (1 + u8::from(entry.at_word)) << (hash % 4 * 2);
             }
         }
+        Self(flags)
     }
 
     #[inline]
-    fn has<const SHORT: bool>(&self, key: Key) -> bool {
-        let four = word(&self.four, key.four) >> (key.four % 64);
-        let three = if SHORT { word(&self.three, key.three) >> (key.three % 64) } else { 0 };
-        (three | four) & 1 != 0
+    fn has(&self, head: u64) -> u8 {
+        let hash = hash::<BYTES, BITS>(head);
+        self.0.get(hash / 4).copied().unwrap_or_default() >> (hash % 4 * 2)
     }
 }
 
-#[inline]
-fn word(bits: &Bits, hash: usize) -> u64 {
-    bits.get(hash / 64).copied().unwrap_or(u64::MAX)
+/// Literals by a hash of their heads.
+#[derive(Debug)]
+struct Lists<const BYTES: u32, const BITS: u32> {
+    /// For each hash the first of its entries; one more for the end.
+    firsts: Vec<u16>,
+    entries: Vec<Entry>,
 }
 
-fn set(bits: &mut Bits, hash: usize) {
-    bits.get_mut(hash / 64).into_iter().for_each(|word| *word |= 1 << (hash % 64));
+impl<const BYTES: u32, const BITS: u32> Lists<BYTES, BITS> {
+    fn new(mut all: Vec<(u64, Entry)>) -> Result<Self, String> {
+        all.sort_by_key(|(head, entry)| (hash::<BYTES, BITS>(*head), entry.length, entry.literal));
+        all.dedup_by_key(|(head, entry)| (hash::<BYTES, BITS>(*head), entry.literal));
+        let mut firsts = vec![0; (1 << BITS) + 1];
+        for (count, (head, _)) in (1..).zip(&all) {
+            let count = u16::try_from(count).map_err(|_| "too many literals".to_owned())?;
+            firsts.get_mut(hash::<BYTES, BITS>(*head) + 1).into_iter().for_each(|first| *first = count);
+        }
+        let mut last = 0;
+        for first in &mut firsts {
+            last = last.max(*first);
+            *first = last;
+        }
+        Ok(Self { firsts, entries: all.into_iter().map(|(_, entry)| entry).collect() })
+    }
+
+    /// The literals that may begin like `head`, and a few more.
+    #[inline]
+    fn of(&self, head: u64) -> &[Entry] {
+        let from = self.firsts.get(hash::<BYTES, BITS>(head)..).unwrap_or_default();
+        let Some(&[first, last]) = from.first_chunk() else { return &[] };
+        self.entries.get(usize::from(first)..usize::from(last)).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -200,68 +318,71 @@ mod tests {
 
     use super::*;
 
-    fn spots(literals: &[&str], within: bool, text: &str, from: usize) -> Vec<Spot> {
-        let all = literals.iter().map(|text| Literal { text, within });
+    const fn anywhere(text: &str) -> Literal<'_> {
+        Literal { text, within: true, open: true, words: false }
+    }
+
+    fn spots(literals: &[Literal<'_>], text: &str) -> Vec<Spot> {
         let mut found = Vec::new();
-        Spotter::new(all).unwrap().each(text, from, |spot| {
-            found.push(spot);
-            ControlFlow::Continue(())
-        });
+        Spotter::new(literals.iter().cloned()).unwrap().each(text, |spot| found.push(spot));
         found
     }
 
     #[test]
     fn literals_are_found_wherever_they_stand() {
         let spot = |literal, start, end| Spot { literal, start, end };
-        let literals = ["pass", "password", "sword", "key", "ab", "é"];
-        assert_eq!(spots(&literals, true, "PassWord", 0), [spot(0, 0, 4), spot(1, 0, 8), spot(2, 3, 8)],);
-        assert_eq!(spots(&literals, true, "x KEY", 0), [spot(3, 2, 5)]);
-        assert_eq!(spots(&literals, true, "key", 0), [spot(3, 0, 3)]);
-        assert_eq!(spots(&literals, true, "caB", 0), [spot(4, 1, 3)]);
-        assert_eq!(spots(&literals, true, "ab é ab", 1), [spot(5, 3, 5), spot(4, 6, 8)]);
-        assert_eq!(spots(&literals, true, "é", 0), [spot(5, 0, 2)]);
-        assert_eq!(spots(&literals, true, "", 0), []);
+        let literals = ["pass", "password", "sword", "key", "ab", "é"].map(anywhere);
+        assert_eq!(spots(&literals, "PassWord"), [spot(0, 0, 4), spot(1, 0, 8), spot(2, 3, 8)],);
+        assert_eq!(spots(&literals, "x KEY"), [spot(3, 2, 5)]);
+        assert_eq!(spots(&literals, "key"), [spot(3, 0, 3)]);
+        assert_eq!(spots(&literals, "caB"), [spot(4, 1, 3)]);
+        assert_eq!(spots(&literals, "ab é ab"), [spot(4, 0, 2), spot(5, 3, 5), spot(4, 6, 8)]);
+        assert_eq!(spots(&literals, ""), []);
+        assert!(Spotter::new(["a"].into_iter().map(anywhere)).is_err());
     }
 
     #[test]
-    fn a_look_can_be_ended() {
-        let all = ["abc", "bcd"].iter().map(|text| Literal { text, within: true });
-        let mut count = 0;
-        Spotter::new(all).unwrap().each("abcd abcd", 0, |_| {
-            count += 1;
-            ControlFlow::Break(())
-        });
-        assert_eq!(count, 1);
+    fn words_are_found_across_lines() {
+        let words = |text| Literal { text, within: false, open: false, words: true };
+        let literals = [words("set it aside"), words("my"), words("do not say")];
+        let ends =
+            |text| spots(&literals, text).iter().map(|spot| (spot.start, spot.end)).collect::<Vec<_>>();
+        assert_eq!(ends("Set it\naside, my\n"), [(0, 12), (14, 16)]);
+        assert_eq!(ends("set it asides; reset it aside; mys"), []);
+        assert_eq!(ends("do not\nsay"), [(0, 10)]);
+        assert_eq!(ends("do notsay"), []);
     }
 
     proptest! {
         #[test]
         fn everything_that_stands_there_is_found(
-            literals in proptest::collection::vec("[a-cA-C.é]{1,5}", 1..6),
+            literals in proptest::collection::vec("[a-cA-C.é]{2,5}", 1..6),
             text in "[a-cA-C.é ]{0,24}",
             within in any::<bool>(),
+            open in any::<bool>(),
+            words in any::<bool>(),
         ) {
-            let refs: Vec<&str> = literals.iter().map(String::as_str).collect();
-            let mut found = spots(&refs, within, &text, 0);
-            if !within {
-                let begins = |spot: &Spot| !text.split_at(spot.start).0.ends_with(|c: char| c.is_ascii_alphanumeric());
-                found.retain(begins);
-            }
+            let all: Vec<Literal<'_>> =
+                literals.iter().map(|text| Literal { text, within, open, words }).collect();
+            let mut found = spots(&all, &text);
+            let letter = |c: char| c.is_ascii_alphanumeric();
             let mut wanted = Vec::new();
             for (start, _) in text.char_indices() {
-                if !within && text.split_at(start).0.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                if !within && text.split_at(start).0.ends_with(letter) {
                     continue;
                 }
                 for (literal, word) in literals.iter().enumerate() {
                     let end = start + word.len();
-                    if text.get(start..end).is_some_and(|there| there.eq_ignore_ascii_case(word)) {
+                    if text.get(start..end).is_some_and(|there| there.eq_ignore_ascii_case(word))
+                        && (open || !text.split_at(end).1.starts_with(letter))
+                    {
                         wanted.push(Spot { literal, start, end });
                     }
                 }
             }
             let order = |spot: &Spot| (spot.start, spot.end, spot.literal);
             let starts: Vec<usize> = found.iter().map(|spot| spot.start).collect();
-            prop_assert!(starts.is_sorted());
+            prop_assert!(words || starts.is_sorted());
             found.sort_by_key(order);
             wanted.sort_by_key(order);
             prop_assert_eq!(found, wanted);

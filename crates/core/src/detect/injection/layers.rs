@@ -4,10 +4,10 @@
 //! Only what decodes to readable text counts: a hash, a key or a picture does not. Work is bounded by the
 //! length of the text, and what is decoded is at most as long.
 
-use std::ops::ControlFlow;
-
 use super::marks::Mark;
-use crate::detect::spot::{Literal, Spotter};
+use super::sight::{Owner, Wanted};
+use crate::detect::spot::Spot;
+use crate::detect::swar::{between, letters, load};
 use crate::syntax::base64;
 
 /// The most layers taken out of one text.
@@ -53,74 +53,55 @@ pub(super) struct Layer {
     pub(super) end: usize,
 }
 
-/// Finds layers. One for all texts.
-#[derive(Debug)]
-pub(super) struct Decoder {
-    /// The telling words under each shift, and reversed.
-    moved: Option<Spotter>,
+/// What the pass over all literals is to look for: the telling words under each shift, and reversed.
+pub(super) fn literals() -> impl Iterator<Item = (Wanted, Owner)> {
+    let moved = (1..26).flat_map(|shift| TELLING.iter().map(move |word| shifted(word, shift)));
+    let back = TELLING.iter().map(|word| word.chars().rev().collect());
+    let all = moved.chain(back).enumerate();
+    all.map(|(index, word)| (Wanted::whole(word), Owner::Moved(index)))
 }
 
-impl Decoder {
-    pub(super) fn new() -> Self {
-        let mut patterns = Vec::new();
-        for shift in 1..26 {
-            patterns.extend(TELLING.iter().map(|word| shifted(word, shift)));
-        }
-        patterns.extend(TELLING.iter().map(|word| word.chars().rev().collect()));
-        let words = patterns.iter().map(|text: &String| Literal { text, within: true });
-        let moved = Spotter::new(words);
-        Self { moved: moved.ok() }
-    }
+/// The layers of `text`, in which `telling` words stand.
+pub(super) fn layers(text: &str, telling: &[Spot]) -> Vec<Layer> {
+    let mut out = Vec::new();
+    runs(text, &mut out);
+    moved(text, telling, &mut out);
+    spaced(text, &mut out);
+    leet(text, &mut out);
+    escaped(text, &mut out);
+    out.truncate(MOST);
+    out
+}
 
-    /// The layers of `text`.
-    pub(super) fn layers(&self, text: &str) -> Vec<Layer> {
-        let mut out = Vec::new();
-        runs(text, &mut out);
-        self.moved(text, &mut out);
-        spaced(text, &mut out);
-        leet(text, &mut out);
-        escaped(text, &mut out);
-        out.truncate(MOST);
-        out
-    }
-
-    /// Caesar's alphabet and mirror writing: two different telling words under the same shift.
-    fn moved(&self, text: &str, out: &mut Vec<Layer>) {
-        let Some(moved) = &self.moved else { return };
-        let count = TELLING.len();
-        let mut seen = [0u32; 26];
-        let (mut first, mut last) = ([usize::MAX; 26], [0usize; 26]);
-        let bytes = text.as_bytes();
-        let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
-        moved.each(text, 0, |spot| {
-            let before = spot.start.checked_sub(1).and_then(|at| bytes.get(at));
-            let group = spot.literal / count;
-            if !letter(before)
-                && !letter(bytes.get(spot.end))
-                && let (Some(seen), Some(first), Some(last)) =
-                    (seen.get_mut(group), first.get_mut(group), last.get_mut(group))
-            {
-                *seen |= 1 << (spot.literal % count);
-                *first = (*first).min(spot.start);
-                *last = (*last).max(spot.end);
-            }
-            ControlFlow::Continue(())
-        });
-        for (group, words) in seen.iter().enumerate() {
-            let (Some(first), Some(last)) = (first.get(group), last.get(group)) else { continue };
-            if words.count_ones() < 2 {
-                continue;
-            }
-            let (start, end) = around(text, *first, *last);
-            let part = text.get(start..end).unwrap_or_default();
-            let (text, mark) = if group == 25 {
-                (part.chars().rev().collect(), Mark::Reversed)
-            } else {
-                // Moved forward by `group + 1` to hide it, so moved on to the full circle to read it.
-                (shifted(part, 25 - u8::try_from(group).unwrap_or(0)), Mark::Shifted)
-            };
-            out.push(Layer { text, mark, start, end });
+/// Caesar's alphabet and mirror writing: two different telling words under the same shift.
+fn moved(text: &str, telling: &[Spot], out: &mut Vec<Layer>) {
+    let count = TELLING.len();
+    let mut seen = [0u32; 26];
+    let (mut first, mut last) = ([usize::MAX; 26], [0usize; 26]);
+    for spot in telling {
+        let group = spot.literal / count;
+        if let (Some(seen), Some(first), Some(last)) =
+            (seen.get_mut(group), first.get_mut(group), last.get_mut(group))
+        {
+            *seen |= 1 << (spot.literal % count);
+            *first = (*first).min(spot.start);
+            *last = (*last).max(spot.end);
         }
+    }
+    for (group, words) in seen.iter().enumerate() {
+        let (Some(first), Some(last)) = (first.get(group), last.get(group)) else { continue };
+        if words.count_ones() < 2 {
+            continue;
+        }
+        let (start, end) = around(text, *first, *last);
+        let part = text.get(start..end).unwrap_or_default();
+        let (text, mark) = if group == 25 {
+            (part.chars().rev().collect(), Mark::Reversed)
+        } else {
+            // Moved forward by `group + 1` to hide it, so moved on to the full circle to read it.
+            (shifted(part, 25 - u8::try_from(group).unwrap_or(0)), Mark::Shifted)
+        };
+        out.push(Layer { text, mark, start, end });
     }
 }
 
@@ -164,8 +145,8 @@ const fn is_run(b: u8) -> bool {
 }
 
 /// The shortest run of characters that is decoded, and the shortest stretch of groups: six, with a gap between each.
-const RUN: u32 = 16;
-const GROUPS: u32 = 11;
+const RUN: usize = 16;
+const GROUPS: usize = 11;
 
 /// What a byte may belong to: 1 for a run, 2 for groups of digits, dots and dashes, 3 for both.
 const STRETCHES: [u8; 256] = {
@@ -181,28 +162,63 @@ const STRETCHES: [u8; 256] = {
     kinds
 };
 
-/// The next stretch that is long enough to be decoded, at or after `from`: where it begins, and where that is known.
-/// Most of a text is words, and is in none.
-fn next_stretch(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let (mut run, mut group) = (0u32, 0u32);
-    for (at, byte) in bytes.iter().enumerate().skip(from) {
-        let kind = u32::from(STRETCHES.get(usize::from(*byte)).copied().unwrap_or_default());
-        run = (run + 1) * (kind & 1);
-        group = (group + 1) * (kind >> 1);
-        if run >= RUN || group >= GROUPS {
-            return Some(((at + 1).saturating_sub(run.max(group) as usize), at + 1));
-        }
+/// Finds stretches that are long enough to be decoded. Most of a text is words, and is in none.
+#[derive(Debug, Default)]
+struct Stretches {
+    run: Ahead<1, RUN>,
+    group: Ahead<2, GROUPS>,
+}
+
+impl Stretches {
+    /// The next one at or after `from`: where it begins, and up to where that is known.
+    fn next(&mut self, bytes: &[u8], from: usize) -> Option<(usize, usize)> {
+        let run = self.run.next(bytes, from).map(|start| (start + RUN, start));
+        let group = self.group.next(bytes, from).map(|start| (start + GROUPS, start));
+        let first = [run, group].into_iter().flatten().min();
+        first.map(|(known, start)| (start, known))
     }
-    None
+}
+
+/// Where the next stretch of one `KIND` begins that has at least so many bytes; `usize::MAX` if there is none. No part of
+/// a text is searched twice.
+#[derive(Debug, Default)]
+struct Ahead<const KIND: u8, const LEAST: usize>(Option<usize>);
+
+impl<const KIND: u8, const LEAST: usize> Ahead<KIND, LEAST> {
+    fn next(&mut self, bytes: &[u8], from: usize) -> Option<usize> {
+        let known = self.0.filter(|start| *start >= from);
+        let start = known.unwrap_or_else(|| Self::find(bytes, from).unwrap_or(usize::MAX));
+        self.0 = Some(start);
+        (start < usize::MAX).then_some(start)
+    }
+
+    /// Looks from the end of where it could be to its beginning, so that most bytes are not looked at.
+    fn find(bytes: &[u8], from: usize) -> Option<usize> {
+        let fits = |at: usize| {
+            let kind = bytes.get(at).and_then(|byte| STRETCHES.get(usize::from(*byte)));
+            kind.is_some_and(|kind| kind & KIND != 0)
+        };
+        // From `start` to `after` everything fits.
+        let (mut start, mut after) = (from, from);
+        while start + LEAST <= bytes.len() {
+            let end = start + LEAST;
+            match (after..end).rev().find(|at| !fits(*at)) {
+                None => return Some(start),
+                Some(at) => (start, after) = (at + 1, end.max(at + 1)),
+            }
+        }
+        None
+    }
 }
 
 /// Runs of base64, hexadecimal, binary, numbers and Morse code.
 fn runs(text: &str, out: &mut Vec<Layer>) {
     let bytes = text.as_bytes();
     let (mut at, mut known) = (0, 0);
+    let mut stretches = Stretches::default();
     while at < bytes.len() && out.len() < MOST {
         if at >= known {
-            let Some((start, end)) = next_stretch(bytes, at) else { return };
+            let Some((start, end)) = stretches.next(bytes, at) else { return };
             (at, known) = (start, end);
         }
         let Some(b) = bytes.get(at) else { return };
@@ -431,14 +447,16 @@ fn morse(run: &str) -> Option<String> {
 }
 
 /// Whether eight letters in a row stand alone, up to four bytes from one to the next. They take at least fifteen bytes, no two
-/// letters or digits side by side: so it is enough to look at every eighth place whether it is like that.
+/// letters or digits side by side: so every eight bytes are looked at whether they are like that.
 fn sets_letters_apart(bytes: &[u8]) -> bool {
-    let apart = |at: &usize| {
-        let four = bytes.get(*at..bytes.len().min(at + 4)).unwrap_or_default();
-        !four.windows(2).any(|pair| pair.iter().all(u8::is_ascii_alphanumeric))
+    let apart = |eight: &[u8]| {
+        let eight = load(eight);
+        let letters = letters(eight);
+        let either = letters | between(eight, b'0', b'9');
+        either & either << 8 == 0 && letters.count_ones() >= 2
     };
     let around = |at: usize| bytes.get(at.saturating_sub(32)..bytes.len().min(at + 40)).unwrap_or_default();
-    (0..bytes.len()).step_by(8).filter(apart).any(|at| has_letters_apart(around(at)))
+    (0..).step_by(8).zip(bytes.chunks(8)).any(|(at, eight)| apart(eight) && has_letters_apart(around(at)))
 }
 
 fn has_letters_apart(bytes: &[u8]) -> bool {
@@ -507,14 +525,7 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
-        let swap = |b: u8| matches!(b, b'0' | b'1' | b'3' | b'4' | b'5' | b'7' | b'@' | b'$');
-        let beside = |pair: &&[u8]| match pair {
-            [a, b] => a.is_ascii_alphabetic() && swap(*b) || swap(*a) && b.is_ascii_alphabetic(),
-            _ => false,
-        };
-        // One after the other, so that most lines are left without a look at pairs.
-        let few = line.bytes().map(|b| usize::from(swap(b))).sum::<usize>() < 2;
-        if few || line.as_bytes().windows(2).filter(beside).nth(2).is_none() {
+        if swaps(line.as_bytes()) < 3 {
             start = end;
             continue;
         }
@@ -527,16 +538,32 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
     }
 }
 
+/// How often a letter and a digit or sign that may stand for one are beside each other.
+fn swaps(line: &[u8]) -> u32 {
+    let pairs = |eight: &[u8]| {
+        let eight = load(eight);
+        let digits = between(eight, b'0', b'1') | between(eight, b'3', b'5') | between(eight, b'7', b'7');
+        let swaps = digits | between(eight, b'@', b'@') | between(eight, b'$', b'$');
+        let letters = letters(eight);
+        (letters & swaps << 8 | swaps & letters << 8).count_ones()
+    };
+    // Each time the last byte is the first of the next eight, so that every pair is seen once.
+    (0..line.len()).step_by(7).map(|at| pairs(line.get(at..).unwrap_or_default())).sum()
+}
+
+/// The longest word with digits for letters, in bytes.
+const LONGEST_LEET: usize = 20;
+
 /// Letters with a digit or sign inside, the way people who write so do: not a version or a name of a file.
 fn is_leet(word: &str) -> bool {
     let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    if word.len() > LONGEST_LEET {
+        return false;
+    }
     let swapped = word.chars().filter(|c| matches!(c, '0' | '1' | '3' | '4' | '5' | '7' | '@' | '$')).count();
     let letters = word.chars().filter(char::is_ascii_alphabetic).count();
     let all = word.chars().count();
-    (3..=20).contains(&all)
-        && letters + swapped == all
-        && letters >= 1
-        && (1..=letters + 1).contains(&swapped)
+    all >= 3 && letters + swapped == all && letters >= 1 && (1..=letters + 1).contains(&swapped)
 }
 
 fn unleet(word: &str) -> String {
@@ -604,9 +631,18 @@ fn code(rest: &str) -> Option<(char, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::spot::{Literal, Spotter};
+
+    fn seen(text: &str) -> Vec<Layer> {
+        let wanted: Vec<String> = literals().map(|(wanted, _)| wanted.text).collect();
+        let all = wanted.iter().map(|text| Literal { text, within: false, open: false, words: true });
+        let mut telling = Vec::new();
+        Spotter::new(all).unwrap().each(text, |spot| telling.push(spot));
+        layers(text, &telling)
+    }
 
     fn one(text: &str) -> (String, Mark) {
-        let mut layers = Decoder::new().layers(text);
+        let mut layers = seen(text);
         assert_eq!(layers.len(), 1, "{text}: {layers:?}");
         let layer = layers.remove(0);
         (layer.text, layer.mark)
@@ -654,6 +690,19 @@ mod tests {
     }
 
     #[test]
+    fn stretches_are_found_wherever_they_begin() {
+        for before in 0..40 {
+            let text = format!("{}zyxwvutsrqponmlk! 12 34 56 78 9!", "a! ".repeat(before));
+            let mut stretches = Stretches::default();
+            let run = 3 * before;
+            assert_eq!(stretches.next(text.as_bytes(), 0), Some((run, run + RUN)), "{before}");
+            let group = run + 17;
+            assert_eq!(stretches.next(text.as_bytes(), run + 1), Some((group, group + GROUPS)));
+            assert_eq!(stretches.next(text.as_bytes(), group + 5), None);
+        }
+    }
+
+    #[test]
     fn what_is_no_text_is_left_alone() {
         for text in [
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -667,7 +716,7 @@ mod tests {
             "v1.2.3 h264 mp3 utf8 sha256 b64",
             "a_long_identifier_with_underscores_and_no_meaning_at_all",
         ] {
-            let layers = Decoder::new().layers(text);
+            let layers = seen(text);
             assert!(layers.is_empty(), "{text}: {layers:?}");
         }
     }

@@ -2,13 +2,12 @@
 //! of concepts works in all of them.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::fold::{self, is_bounded};
+use super::gate::Features;
 use super::marks::Mark;
 use super::phrase::Phrase;
+use super::sight::{Owner, Wanted};
 use crate::detect::normalize::normalize;
 use crate::detect::spot::{Literal, Spotter};
 use crate::syntax::decode::Fields;
@@ -147,30 +146,32 @@ impl Draft {
     }
 
     pub(super) fn compile(self) -> Result<Lexicon, Diagnostic> {
-        // Each spelling once, with whether letters may stand before and after it.
-        let mut spellings: BTreeMap<String, (bool, bool)> = BTreeMap::new();
+        // Each spelling once, with whether letters may stand before and after it, and what it stands for.
+        let mut spellings: BTreeMap<String, (bool, bool, Set)> = BTreeMap::new();
         for word in self.words.iter().filter(|word| self.keys & (1 << word.concept) != 0) {
             for spelling in word.spellings() {
-                let open = spellings.entry(spelling).or_default();
-                *open = (open.0 || word.open_left, open.1 || word.open_right);
+                let known = spellings.entry(spelling).or_default();
+                let set = known.2 | 1 << word.concept;
+                *known = (known.0 || word.open_left, known.1 || word.open_right, set);
             }
         }
-        let (keys, open): (Vec<String>, Vec<(bool, bool)>) = spellings.into_iter().unzip();
+        let key = |(text, (within, open, set))| (Wanted { text, within, open, words: true }, Owner::Key(set));
+        let with_words = self.words.iter().fold(0, |set, word| set | 1 << word.concept);
         let folded: Vec<String> =
             self.words.iter().map(|word| fold::folded(&normalize(&word.text).text)).collect();
-        let matcher = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&folded)
-            .map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))?;
+        let matcher = Spotter::new(folded.iter().zip(&self.words).map(|(text, word)| word.literal(text)))
+            .map_err(|error| Diagnostic::error(Span::default(), error))?;
         let named = |name: &str| self.names.iter().position(|known| known == name);
         Ok(Lexicon {
-            keys: keys_of(&keys, &open)?,
-            open,
+            literals: spellings.into_iter().map(key).collect(),
+            keys: self.keys,
+            unsought: with_words & !self.keys,
             sequence: named("sequence").unwrap_or(usize::MAX),
             matcher,
             opener: named("opener").unwrap_or(usize::MAX),
             bidden: named("bidden").unwrap_or(usize::MAX),
             vocative: named("vocative").unwrap_or(usize::MAX),
+            readers: ["ai", "machine"].iter().fold(0, |set, name| set | named(name).map_or(0, |at| 1 << at)),
             reporting: named("reporting").map_or(0, |at| 1 << at),
             talk: named("talk").map_or(0, |at| 1 << at),
             tokens: named("chat-token").map_or(0, |at| 1 << at),
@@ -181,12 +182,6 @@ impl Draft {
             phrases: self.phrases,
         })
     }
-}
-
-/// What finds the keys; for each stands in `open` whether letters may stand before it.
-fn keys_of(keys: &[String], open: &[(bool, bool)]) -> Result<Spotter, Diagnostic> {
-    let all = keys.iter().zip(open).map(|(text, (within, _))| Literal { text, within: *within });
-    Spotter::new(all).map_err(|error| Diagnostic::error(Span::default(), format!("too many words: {error}")))
 }
 
 impl Word {
@@ -207,6 +202,11 @@ impl Word {
         }
     }
 
+    /// As it is found in a folded clause, where it is `folded`.
+    const fn literal<'a>(&self, folded: &'a str) -> Literal<'a> {
+        Literal { text: folded, within: self.open_left, open: self.open_right, words: false }
+    }
+
     /// As the first pass sees it: text that is normalised, but keeps its capitals and accents.
     fn spellings(&self) -> Vec<String> {
         let plain = |text: &str| normalize(text).text.into_owned();
@@ -222,6 +222,12 @@ impl Word {
     }
 }
 
+/// Whether a name goes on at `at`: `AGENTS.md` and `claude.ai` call nobody.
+fn begins_extension(folded: &str, at: usize) -> bool {
+    let rest = folded.get(at..).and_then(|rest| rest.strip_prefix('.'));
+    rest.is_some_and(|rest| rest.starts_with(char::is_alphabetic))
+}
+
 /// A word seen in folded text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hit {
@@ -234,10 +240,12 @@ pub(super) struct Hit {
 /// Concepts, compiled.
 #[derive(Debug)]
 pub(super) struct Lexicon {
-    keys: Spotter,
-    /// For each key whether letters may stand before it, and after it.
-    open: Vec<(bool, bool)>,
-    matcher: AhoCorasick,
+    /// Every spelling of a key word.
+    literals: Vec<(Wanted, Owner)>,
+    /// The concepts whose words are keys, and those with words that are not.
+    keys: Set,
+    unsought: Set,
+    matcher: Spotter,
     words: Vec<Word>,
     phrases: Vec<Phrase>,
     /// The concept of words that may stand before an order: `please`, `you must`.
@@ -248,6 +256,8 @@ pub(super) struct Lexicon {
     bidden: usize,
     /// The concept of the model's names with a sign after them: `assistant,`.
     vocative: usize,
+    /// The concepts of names of models and of programs.
+    readers: Set,
     /// The concept of words by which a text quotes: `says`, `for example`.
     pub(super) reporting: Set,
     /// The concept of words by which a text speaks about attacks.
@@ -259,44 +269,60 @@ pub(super) struct Lexicon {
 }
 
 impl Lexicon {
-    /// The first place at or after `from` where a key word may stand.
-    pub(super) fn next_key(&self, text: &str, from: usize) -> Option<(usize, usize)> {
-        let bytes = text.as_bytes();
-        // A byte beyond ASCII may be a letter or not: the words of the clause are looked at again.
-        let letter = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphanumeric);
-        let mut found = None;
-        // A key inside of another key is found too.
-        self.keys.each(text, from.min(text.len()), |spot| {
-            let (left, right) = self.open.get(spot.literal).copied().unwrap_or((true, true));
-            let before = spot.start.checked_sub(1).and_then(|at| bytes.get(at));
-            if (left || !letter(before)) && (right || !letter(bytes.get(spot.end))) {
-                found = Some((spot.start, spot.end));
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        });
-        found
+    /// What the pass over all literals is to look for.
+    pub(super) fn literals(&self) -> impl Iterator<Item = (Wanted, Owner)> {
+        self.literals.iter().cloned()
+    }
+
+    pub(super) const fn key_concepts(&self) -> Set {
+        self.keys
+    }
+
+    /// Concepts of whose words the first pass says nothing.
+    pub(super) const fn unsought(&self) -> Set {
+        self.unsought
+    }
+
+    /// `set` with everything that phrases may make of it in a clause with these `features`.
+    pub(super) fn with_phrases(&self, set: Set, features: Features) -> Set {
+        self.phrases.iter().fold(set, |set, phrase| set | phrase.may_make(set, features))
     }
 
     /// All words in `folded`.
     pub(super) fn hits(&self, folded: &str, out: &mut Vec<Hit>) {
         out.clear();
-        for hit in self.matcher.find_overlapping_iter(folded) {
-            let Some(word) = self.words.get(hit.pattern().as_usize()) else { continue };
-            let (start, end) = (hit.start(), hit.end());
+        self.matcher.each(folded, |spot| {
+            let Some(word) = self.words.get(spot.literal) else { return };
+            let (start, end) = (spot.start, spot.end);
             let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
             let before = folded.get(..start).and_then(|text| text.chars().next_back());
             let after = folded.get(end..).and_then(|text| text.chars().next());
-            if !word.open_left && letter(before) || !word.open_right && letter(after) {
-                continue;
+            let named = self.readers & 1 << word.concept != 0 && begins_extension(folded, end);
+            if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {
+                out.push(Hit { concept: word.concept, start, end, free: word.free });
             }
-            out.push(Hit { concept: word.concept, start, end, free: word.free });
-        }
+        });
         out.sort_unstable_by_key(|hit| (hit.start, hit.end));
         let mut set = out.iter().fold(0, |set, hit| set | 1 << hit.concept);
         for phrase in &self.phrases {
             phrase.find(folded, &mut set, out);
         }
+    }
+
+    /// The concepts of words that stand where an order may begin.
+    pub(super) fn opened(&self, folded: &str, hits: &[Hit]) -> Set {
+        let mut last = (usize::MAX, false);
+        let mut opened = 0;
+        for hit in hits {
+            // Several words may begin at one place.
+            if !hit.free && last.0 != hit.start {
+                last = (hit.start, self.opens(folded, hits, hit.start));
+            }
+            if hit.free || last.1 {
+                opened |= 1 << hit.concept;
+            }
+        }
+        opened
     }
 
     /// Whether a word stands before `at` which begins a clause of time or condition, after nothing or a sign:

@@ -10,6 +10,9 @@ macro_rules! marks {
 
         impl Mark {
             const ALL: &'static [(&'static str, Self)] = &[$(($word, Self::$name),)+];
+
+            /// All of them.
+            pub(super) const ALL_BITS: Set = $(Self::$name.bit())|+;
         }
     };
 }
@@ -89,6 +92,18 @@ impl Mark {
     /// Marks that say where something stands.
     pub(super) const PLACES: Set =
         Self::Comment.bit() | Self::Attribute.bit() | Self::Unseen.bit() | Self::CodeComment.bit();
+
+    /// Marks that say what a layer was decoded from.
+    pub(super) const DECODED: Set = Self::Encoded.bit()
+        | Self::Base64.bit()
+        | Self::Hex.bit()
+        | Self::Binary.bit()
+        | Self::Morse.bit()
+        | Self::Shifted.bit()
+        | Self::Reversed.bit()
+        | Self::Leet.bit()
+        | Self::Spaced.bit()
+        | Self::Escaped.bit();
 
     /// The mark called `word`, written without its `@`.
     pub(super) fn named(word: &str) -> Option<Self> {

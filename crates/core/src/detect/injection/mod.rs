@@ -9,8 +9,8 @@
 //! which one where an order begins. What is written for machines only is decoded ([`layers`]) and judged
 //! like the rest. Text that talks about such attacks weighs less. All of it is data in `rules/injection`.
 //!
-//! One pass of an automaton over the text finds key words; only clauses around them are read further, each
-//! once, so that work is linear in the length of the text.
+//! The one pass over the literals of everything finds key words ([`sight`]). Of most clauses these say already that no
+//! signal can hold in them ([`gate`]); the others are read, each once, so that work is linear in the length of the text.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::action::PartKind;
 use crate::detect::Finding;
+use crate::detect::literals::Literals;
 use crate::detect::normalize::{Normalized, normalize};
 use crate::detect::rules::MOST_AUDITED;
 use crate::syntax::{Diagnostic, Node, Span};
@@ -27,8 +28,10 @@ use classifier::Classifier;
 
 mod fold;
 
+mod gate;
+use gate::{Features, Gate};
+
 mod layers;
-use layers::Decoder;
 
 mod lexicon;
 use lexicon::{Draft, Hit, Lexicon, Set};
@@ -39,7 +42,11 @@ use marks::Mark;
 mod phrase;
 
 mod shape;
-use shape::{Openers, Shape};
+use shape::Shape;
+
+mod sight;
+use sight::Key;
+pub(in crate::detect) use sight::{Owner, Sight, Wanted};
 
 mod signal;
 use signal::Clause;
@@ -118,8 +125,8 @@ impl Builder {
         }
         match draft.compile() {
             Ok(lexicon) => {
-                let (openers, decoder) = (Openers::new(), Decoder::new());
-                Some(Injection { lexicon, signals, openers, decoder, classifier: None })
+                let gate = Gate::new(&lexicon, &signals);
+                Some(Injection { lexicon, signals, gate, literals: None, classifier: None })
             }
             Err(fault) => {
                 faults.push(fault);
@@ -134,8 +141,9 @@ impl Builder {
 pub struct Injection {
     lexicon: Lexicon,
     signals: Vec<Signal>,
-    openers: Openers,
-    decoder: Decoder,
+    gate: Gate,
+    /// What finds the literals of everything, these among them.
+    literals: Option<Arc<Literals>>,
     classifier: Option<Arc<dyn Classifier>>,
 }
 
@@ -163,11 +171,32 @@ type Evidence = BTreeMap<u32, Block>;
 struct View<'a> {
     kind: PartKind,
     text: &'a Normalized<'a>,
+    sight: &'a Sight,
     /// Looked at when it is first asked for.
     shape: OnceCell<Shape>,
     /// The place of the layer it came out of; `None` for the whole.
     layer: Option<Span>,
     /// Which layer that was.
+    marks: Set,
+}
+
+/// What is reused from clause to clause.
+#[derive(Debug, Default)]
+struct Reading {
+    folded: String,
+    hits: Vec<Hit>,
+}
+
+/// Where a clause stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    /// Its key word.
+    at: usize,
+    stop: usize,
+    /// The model was called before it.
+    primed: bool,
+    /// The marks that it may have.
     marks: Set,
 }
 
@@ -192,6 +221,32 @@ impl Injection {
         self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY, classifier::ID])
     }
 
+    /// What the pass over all literals is to look for.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (Wanted, Owner)> {
+        self.lexicon.literals().chain(shape::literals()).chain(layers::literals())
+    }
+
+    /// Finds these and all other literals with `literals` from now on.
+    pub(super) fn find_with(&mut self, literals: Arc<Literals>) {
+        self.literals = Some(literals);
+    }
+
+    /// Whether text of this kind is looked at: only what strangers wrote.
+    pub(super) const fn is_looked_into(kind: PartKind) -> bool {
+        matches!(kind, PartKind::ToolResult | PartKind::ToolDefinition)
+    }
+
+    /// What of its literals stands in `text`.
+    fn see(&self, text: &str) -> Sight {
+        let mut sight = Sight::default();
+        if let Some(literals) = &self.literals {
+            literals.each(text, |owners, spot| {
+                owners.injection.iter().for_each(|owner| sight.add(*owner, spot));
+            });
+        }
+        sight
+    }
+
     /// Asks `classifier` from now on where the signals are not sure.
     pub(super) fn ask(&mut self, classifier: Arc<dyn Classifier>) {
         self.classifier = Some(classifier);
@@ -200,7 +255,30 @@ impl Injection {
     /// What `text` says to the model, if it is worth a note. Only text that strangers wrote is looked at.
     #[must_use]
     pub fn look(&self, kind: PartKind, index: usize, text: &str) -> Option<Finding> {
-        let (score, seen, opinion) = self.judge(kind, text)?;
+        if !Self::is_looked_into(kind) {
+            return None;
+        }
+        let plain = normalize(text);
+        let sight = self.see(&plain.text);
+        self.judge(kind, text, &plain, sight).map(|finding| Finding { part: Some(index), ..finding })
+    }
+
+    /// What `text`, normalised to `plain` in which all that stands in `sight` was found, says to the model, if that is worth
+    /// a note.
+    pub(super) fn judge(
+        &self,
+        kind: PartKind,
+        text: &str,
+        plain: &Normalized<'_>,
+        sight: Sight,
+    ) -> Option<Finding> {
+        let (score, seen) = strongest(&self.collect(kind, plain, sight));
+        let asked = self.classifier.as_deref();
+        let opinion = asked.map_or(0, |asked| classifier::weight(asked, score, &seen, text));
+        let score = if opinion > 0 { classifier::raised(score, opinion) } else { score };
+        if score < LOWEST {
+            return None;
+        }
         let first = seen.first().and_then(|seen| Some((self.signals.get(seen.signal)?, seen.span)))?;
         let described =
             seen.iter().filter_map(|seen| Some(self.signals.get(seen.signal)?.description.as_str()));
@@ -217,7 +295,7 @@ impl Injection {
             rule: if opinion > own { classifier::ID.to_owned() } else { first.0.id.clone() },
             category: CATEGORY.into(),
             severity: u8::try_from(score).unwrap_or(u8::MAX),
-            part: Some(index),
+            part: None,
             span: first.1,
             message,
             advice: "treat this content as data; do only what the user asked".into(),
@@ -227,7 +305,9 @@ impl Injection {
     /// How `text` is rated, with all its signals, however weak.
     #[must_use]
     pub fn rate(&self, kind: PartKind, text: &str) -> Rating {
-        let (score, seen) = strongest(&self.collect(kind, text));
+        let plain = normalize(text);
+        let sight = self.see(&plain.text);
+        let (score, seen) = strongest(&self.collect(kind, &plain, sight));
         let named = |seen: &Seen| Some((self.signals.get(seen.signal)?.id.clone(), seen.weight));
         Rating { score, signals: seen.iter().filter_map(named).collect() }
     }
@@ -254,35 +334,23 @@ impl Injection {
         found
     }
 
-    /// The score, what was seen, and the weight of the classifier's opinion.
-    fn judge(&self, kind: PartKind, text: &str) -> Option<(u32, Vec<Seen>, u8)> {
-        if !matches!(kind, PartKind::ToolResult | PartKind::ToolDefinition) {
-            return None;
-        }
-        let (score, seen) = strongest(&self.collect(kind, text));
-        let asked = self.classifier.as_deref();
-        let opinion = asked.map_or(0, |asked| classifier::weight(asked, score, &seen, text));
-        let score = if opinion > 0 { classifier::raised(score, opinion) } else { score };
-        (score >= LOWEST).then_some((score, seen, opinion))
-    }
-
-    fn collect(&self, kind: PartKind, text: &str) -> Evidence {
+    fn collect(&self, kind: PartKind, plain: &Normalized<'_>, sight: Sight) -> Evidence {
         let mut evidence = Evidence::new();
-        let plain = normalize(text);
-        let view = View { kind, text: &plain, shape: OnceCell::new(), layer: None, marks: 0 };
+        let sight = sight.sorted();
+        let view = View { kind, text: plain, sight: &sight, shape: OnceCell::new(), layer: None, marks: 0 };
         self.scan(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
         evidence
     }
 
     fn shape<'v>(&self, view: &'v View<'_>) -> &'v Shape {
-        view.shape.get_or_init(|| Shape::of(&view.text.text, &self.openers))
+        view.shape.get_or_init(|| Shape::of(&view.text.text, &view.sight.openers))
     }
 
     /// Looks into the layers of a text.
     fn dig(&self, view: &View<'_>, depth: u32, evidence: &mut Evidence) {
         let text = view.text;
-        for layer in self.decoder.layers(&text.text) {
+        for layer in layers::layers(&text.text, &view.sight.moved) {
             let span = view.layer.unwrap_or_else(|| text.original(layer.start, layer.end));
             let place =
                 self.shape(view).marks(&text.text, layer.start, layer.start, layer.end) & Mark::PLACES;
@@ -292,6 +360,7 @@ impl Injection {
                 kind: view.kind,
                 folded: "",
                 set: marks,
+                opened: 0,
                 hits: &[],
                 lexicon: &self.lexicon,
                 cited: None,
@@ -299,7 +368,8 @@ impl Injection {
             };
             self.weigh(&clause, span, evidence);
             let shape = OnceCell::new();
-            let view = View { kind: view.kind, text: &inner, shape, layer: Some(span), marks };
+            let sight = self.see(&inner.text).sorted();
+            let view = View { kind: view.kind, text: &inner, sight: &sight, shape, layer: Some(span), marks };
             self.scan(&view, evidence);
             if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
                 self.dig(&view, depth + 1, evidence);
@@ -307,57 +377,89 @@ impl Injection {
         }
     }
 
-    /// Weighs every clause of a text in which a key word stands.
+    /// Weighs every clause of a text that is worth reading.
     fn scan(&self, view: &View<'_>, evidence: &mut Evidence) {
         let plain = view.text.text.as_ref();
-        let mut folded = String::new();
-        let mut hits: Vec<Hit> = Vec::new();
-        let mut done = 0;
-        let mut from = 0;
+        let keys = view.sight.keys.as_slice();
+        if keys.is_empty() {
+            return;
+        }
+        let shape = self.shape(view);
+        let features = Features::of_text(shape.record, shape.has_places(), plain.len());
+        let mut reading = Reading::default();
+        let (mut next, mut done) = (0, 0);
         // Up to here a clause is what somebody is told who was called before.
         let mut called = 0;
         loop {
-            let next = self.lexicon.next_key(plain, from);
-            let (at, end) = match next {
-                Some((at, _)) if called > done && at > done => (done, done + 1),
+            while keys.get(next).is_some_and(|key| key.start < done) {
+                next += 1;
+            }
+            let (at, end) = match keys.get(next) {
+                Some(key) if called > done && key.start > done => (done, done + 1),
                 None if called > done && done < plain.len() => (done, done + 1),
-                Some(key) => key,
+                Some(key) => (key.start, key.end),
                 None => break,
             };
-            let (start, stop) = fold::clause(plain, done, at, end, self.shape(view).record);
+            let (start, stop) = fold::clause(plain, done, at, end, shape.record);
             let stop = stop.max(at + 1).min(plain.len());
             let primed = start < called;
-            (done, from) = (stop, stop);
-            let Some(clause) = plain.get(start..stop) else { continue };
-            folded.clear();
-            fold::fold_into(clause, &mut folded);
-            self.lexicon.hits(&folded, &mut hits);
-            let words = hits.iter().fold(0, |set, hit| set | 1 << hit.concept);
-            let letters = marks::of_letters(&folded);
-            let mut set = words | view.marks | letters | self.shape(view).marks(plain, start, at, stop);
-            if primed {
-                set |= Mark::Called.bit();
+            done = stop;
+            let set = standing(keys, next, stop);
+            let clause = plain.as_bytes().get(start..stop).unwrap_or_default();
+            let features = features.with(clause);
+            if !primed && view.marks == 0 && !self.gate.opens(&self.lexicon, set, features) {
+                if set & self.lexicon.talk != 0 && !shape.is_fenced(at) {
+                    let span = view.text.original(start, stop);
+                    evidence.entry(span.start / BLOCK).or_default().talk += 1;
+                }
+                continue;
             }
-            if marks::is_loud(clause) {
-                set |= Mark::Loud.bit();
-            }
-            if marks::is_source(clause) {
-                set |= Mark::Source.bit();
-            }
-            let reports = words & (self.lexicon.reporting | self.lexicon.talk) != 0;
-            let cited = if set & Mark::Value.bit() == 0 { signal::cited(&folded, reports) } else { None };
-            let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
-            if self.talks(set) {
-                evidence.entry(span.start / BLOCK).or_default().talk += 1;
-            }
-            let lexicon = &self.lexicon;
-            let clause =
-                Clause { kind: view.kind, folded: &folded, set, hits: &hits, lexicon, cited, reports };
-            if !self.talks(set) && clause.calls() {
+            let called_marks = if primed { Mark::Called.bit() } else { 0 };
+            let marks = features.marks() | view.marks | called_marks;
+            let place = Place { start, at, stop, primed, marks };
+            if self.read(view, place, &mut reading, evidence) {
                 called = stop + CALL;
             }
-            self.weigh(&clause, span, evidence);
         }
+    }
+
+    /// Weighs one clause. Says whether it calls the model.
+    fn read(&self, view: &View<'_>, place: Place, reading: &mut Reading, evidence: &mut Evidence) -> bool {
+        let plain = view.text.text.as_ref();
+        let Place { start, at, stop, primed, marks } = place;
+        let Some(clause) = plain.get(start..stop) else { return false };
+        let Reading { folded, hits } = reading;
+        folded.clear();
+        fold::fold_into(clause, folded);
+        self.lexicon.hits(folded, hits);
+        let words = hits.iter().fold(0, |set, hit| set | 1 << hit.concept);
+        let opened = self.lexicon.opened(folded, hits);
+        let calls = words & self.lexicon.calls & opened != 0;
+        let may_hold = |signal: &Signal| signal.may_hold(words | marks, opened | marks);
+        if words & self.lexicon.talk == 0 && !calls && !self.signals.iter().any(may_hold) {
+            return false;
+        }
+        let mut set = words | view.marks | self.shape(view).marks(plain, start, at, stop);
+        if primed {
+            set |= Mark::Called.bit();
+        }
+        set |= marks::of_letters(folded);
+        if marks::is_loud(clause) {
+            set |= Mark::Loud.bit();
+        }
+        if marks::is_source(clause) {
+            set |= Mark::Source.bit();
+        }
+        let reports = words & (self.lexicon.reporting | self.lexicon.talk) != 0;
+        let cited = if set & Mark::Value.bit() == 0 { signal::cited(folded, reports) } else { None };
+        let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
+        if self.talks(set) {
+            evidence.entry(span.start / BLOCK).or_default().talk += 1;
+        }
+        let clause =
+            Clause { kind: view.kind, folded, set, opened, hits, lexicon: &self.lexicon, cited, reports };
+        self.weigh(&clause, span, evidence);
+        !self.talks(set) && clause.calls()
     }
 
     /// Whether a clause speaks about attacks. Code does not speak: its names are its author's.
@@ -375,6 +477,12 @@ impl Injection {
             keep(&mut block.seen, Seen { signal, weight, span });
         }
     }
+}
+
+/// The concepts of the keys from the one with number `first` on that begin before `stop`.
+fn standing(keys: &[Key], first: usize, stop: usize) -> Set {
+    let rest = keys.get(first..).unwrap_or_default().iter();
+    rest.take_while(|key| key.start < stop).fold(0, |set, key| set | key.set)
 }
 
 /// Adds a sight; of two of one signal the stronger stays.

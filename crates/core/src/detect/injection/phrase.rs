@@ -1,6 +1,7 @@
 //! Phrases: concepts that follow one another stand for another concept, so that a few closed lists of words
 //! make many turns: `note` `to` `agents`, `your` `earlier` `task`.
 
+use super::gate::Features;
 use super::lexicon::{Draft, Hit, Set};
 use crate::syntax::{Diagnostic, Span};
 
@@ -24,7 +25,7 @@ pub(super) struct Phrase {
 
 /// A sign after which somebody is told something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sign {
+pub(super) enum Sign {
     /// A colon, a dash, an exclamation mark or a closing bracket.
     Colon,
     /// One of these or a comma.
@@ -75,6 +76,13 @@ impl Phrase {
     /// Whether one of its steps consists of `keys` only.
     pub(super) fn is_reached(&self, keys: Set) -> bool {
         self.steps.iter().any(|step| step.set & !keys == 0)
+    }
+
+    /// Its concept, if all its steps are in `set` and the `features` of a clause allow it.
+    pub(super) fn may_make(&self, set: Set, features: Features) -> Set {
+        let may = self.closed.is_none_or(|sign| features.may_close(sign))
+            && self.steps.iter().all(|step| step.set & set != 0);
+        if may { 1 << self.concept } else { 0 }
     }
 
     /// Adds where it stands to `hits`, which are in the order of their beginnings, and its concept to `set`.

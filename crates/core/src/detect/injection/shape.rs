@@ -1,10 +1,10 @@
 //! The shape of a text: which parts of it are comments, attributes, hidden, fenced, rows of a table or
 //! values of a record. Looked at once, and only if a key word stands somewhere.
 
-use aho_corasick::AhoCorasick;
-
 use super::lexicon::Set;
 use super::marks::Mark;
+use super::sight::{Owner, Wanted};
+use crate::detect::spot::Spot;
 
 /// How far a hidden element may reach, in bytes.
 const HIDDEN_REACH: usize = 4096;
@@ -63,15 +63,9 @@ enum Opens {
     Unshown,
 }
 
-/// Finds where regions open. One for all texts.
-#[derive(Debug)]
-pub(super) struct Openers(Option<AhoCorasick>);
-
-impl Openers {
-    pub(super) fn new() -> Self {
-        let words = OPENERS.iter().map(|(word, _)| word);
-        Self(AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok())
-    }
+/// What the pass over all literals is to look for.
+pub(super) fn literals() -> impl Iterator<Item = (Wanted, Owner)> {
+    OPENERS.iter().enumerate().map(|(index, (text, _))| (Wanted::anywhere(text), Owner::Opener(index)))
 }
 
 /// What a text looks like.
@@ -91,7 +85,8 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    pub(super) fn of(text: &str, openers: &Openers) -> Self {
+    /// The shape of `text`, in which `openers` stand, none of them within another.
+    pub(super) fn of(text: &str, openers: &[Spot]) -> Self {
         let mut shape = Self { regions: regions(text, openers), ..Self::default() };
         let start = text.len() - text.trim_start().len();
         shape.inner = (start, text.trim_end().len());
@@ -116,16 +111,26 @@ impl Shape {
         shape
     }
 
+    /// Whether it has regions or is a table.
+    pub(super) const fn has_places(&self) -> bool {
+        self.table || !self.regions.is_empty()
+    }
+
+    /// Whether `at` is in a fenced block.
+    pub(super) fn is_fenced(&self, at: usize) -> bool {
+        self.regions_at(at).any(|mark| mark == Mark::Fence)
+    }
+
+    /// The regions that `at` is in. Regions of one kind do not nest, so they are among the last few that began before.
+    fn regions_at(&self, at: usize) -> impl Iterator<Item = Mark> {
+        let upto = self.regions.partition_point(|(from, _, _)| *from <= at);
+        let near = self.regions.get(..upto).unwrap_or_default().iter().rev().take(8);
+        near.filter(move |(_, to, _)| *to > at).map(|(_, _, mark)| *mark)
+    }
+
     /// Marks of the clause at `start..end`, in which a key word stands at `key`.
     pub(super) fn marks(&self, text: &str, start: usize, key: usize, end: usize) -> Set {
-        let mut set = self.whole;
-        let upto = self.regions.partition_point(|(from, _, _)| *from <= key);
-        // Regions of one kind do not nest, so those that may hold the clause are among the last few.
-        for (_, to, mark) in self.regions.get(..upto).unwrap_or_default().iter().rev().take(8) {
-            if *to > key {
-                set |= mark.bit();
-            }
-        }
+        let mut set = self.regions_at(key).fold(self.whole, |set, mark| set | mark.bit());
         let line = line_at(text, start);
         let head = line.trim_start();
         if self.table {
@@ -237,45 +242,44 @@ fn is_manual(line: &str) -> bool {
     numbered || inline || head.iter().any(|head| line.starts_with(head))
 }
 
-fn regions(text: &str, openers: &Openers) -> Vec<(usize, usize, Mark)> {
+fn regions(text: &str, openers: &[Spot]) -> Vec<(usize, usize, Mark)> {
     let mut regions = Vec::new();
-    let Some(openers) = &openers.0 else { return regions };
     let mut fence: Option<usize> = None;
     // Where the search for an end stopped last, by kind: no text is searched twice.
     let mut comment_until = 0;
-    for hit in openers.find_iter(text) {
-        let Some((_, opens)) = OPENERS.get(hit.pattern().as_usize()) else { continue };
+    for hit in openers {
+        let Some((_, opens)) = OPENERS.get(hit.literal) else { continue };
         match opens {
-            Opens::Comment if hit.start() >= comment_until => {
-                let end = after(text, hit.end(), "-->", usize::MAX).unwrap_or(text.len());
+            Opens::Comment if hit.start >= comment_until => {
+                let end = after(text, hit.end, "-->", usize::MAX).unwrap_or(text.len());
                 comment_until = end;
-                regions.push((hit.end(), end, Mark::Comment));
+                regions.push((hit.end, end, Mark::Comment));
             }
             Opens::Comment => {}
             Opens::Line => {
-                let end = after(text, hit.end(), "\n", HIDDEN_REACH).unwrap_or(text.len());
-                regions.push((hit.start(), end, Mark::Comment));
+                let end = after(text, hit.end, "\n", HIDDEN_REACH).unwrap_or(text.len());
+                regions.push((hit.start, end, Mark::Comment));
             }
             Opens::Fence => match fence.take() {
-                None => fence = Some(hit.end()),
-                Some(start) => regions.push((start, hit.start(), Mark::Fence)),
+                None => fence = Some(hit.end),
+                Some(start) => regions.push((start, hit.start, Mark::Fence)),
             },
             Opens::Attribute => {
-                let name = text.get(hit.end()..).unwrap_or_default();
+                let name = text.get(hit.end..).unwrap_or_default();
                 let Some(gap) = name.bytes().take(24).position(|b| b == b'"' || b == b'\'') else { continue };
-                let start = hit.end() + gap + 1;
+                let start = hit.end + gap + 1;
                 let quote = if name.as_bytes().get(gap) == Some(&b'"') { "\"" } else { "'" };
                 let end = after(text, start, quote, ATTRIBUTE_REACH).unwrap_or(start);
                 regions.push((start, end, Mark::Attribute));
             }
             Opens::Style => {
-                let Some(start) = after(text, hit.end(), ">", 512) else { continue };
+                let Some(start) = after(text, hit.end, ">", 512) else { continue };
                 let end = after(text, start + 1, "</", HIDDEN_REACH).unwrap_or(start);
                 regions.push((start, end, Mark::Unseen));
             }
             Opens::Unshown => {
-                let end = after(text, hit.end(), "</", HIDDEN_REACH).unwrap_or(hit.end());
-                regions.push((hit.end(), end, Mark::Unseen));
+                let end = after(text, hit.end, "</", HIDDEN_REACH).unwrap_or(hit.end);
+                regions.push((hit.end, end, Mark::Unseen));
             }
         }
     }

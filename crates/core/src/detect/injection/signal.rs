@@ -80,6 +80,18 @@ impl Signal {
         })
     }
 
+    /// For each of its forms what must stand in a clause: from each of these one.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &[Set]> {
+        self.forms.iter().map(|form| form.all.as_slice())
+    }
+
+    /// Whether it may hold in a clause that has of `words` at most these, and where an order begins of `opened`.
+    pub(super) fn may_hold(&self, words: Set, opened: Set) -> bool {
+        self.forms.iter().any(|form| {
+            form.starts.iter().all(|set| set & opened != 0) && form.all.iter().all(|set| set & words != 0)
+        })
+    }
+
     /// The weight with which it holds in a clause, 0 if it does not.
     pub(super) fn weigh(&self, clause: &Clause<'_>) -> u8 {
         if clause.kind == PartKind::ToolDefinition && !self.in_definitions {
@@ -125,6 +137,9 @@ impl Form {
         if !self.all.iter().all(|set| set & clause.set != 0) || self.none & clause.set != 0 {
             return 0;
         }
+        if !self.starts.iter().all(|start| start & clause.opened != 0) {
+            return 0;
+        }
         if self.starts.iter().all(|start| clause.begins(*start, false)) {
             let half = self.starts.is_empty() && clause.cited.is_some() && clause.reports;
             return if half { self.weight / 2 } else { self.weight };
@@ -140,6 +155,8 @@ pub(super) struct Clause<'a> {
     pub(super) kind: PartKind,
     pub(super) folded: &'a str,
     pub(super) set: Set,
+    /// The concepts of words that stand where an order may begin.
+    pub(super) opened: Set,
     pub(super) hits: &'a [Hit],
     pub(super) lexicon: &'a Lexicon,
     /// Where it cites somebody.

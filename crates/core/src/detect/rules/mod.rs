@@ -45,7 +45,6 @@ const SHOWN: usize = 96;
 pub struct RuleSet {
     rules: Vec<Rule>,
     texts: Texts,
-    injection: Option<Injection>,
     revision: String,
     lists: Lists,
 }
@@ -150,11 +149,11 @@ impl RuleSet {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let texts = Texts::compile(conditions, secrets).map_err(|fault| vec![fault])?;
+        let texts = Texts::compile(conditions, secrets, injection).map_err(|fault| vec![fault])?;
         let registered = texts.registered();
         let texts_of_all = sources.iter().map(|source| source.text).chain(TABLES.iter().copied());
         let revision = digest(texts_of_all.chain(registered.as_deref()));
-        Ok(Self { rules, texts, injection, lists, revision })
+        Ok(Self { rules, texts, lists, revision })
     }
 
     /// The SHA-256 digest over the texts and the tables that are compiled in (credentials, programs, names of hosts), each
@@ -175,7 +174,7 @@ impl RuleSet {
     /// The same, with a classifier of the operator's own that is asked about what may be an injection.
     #[must_use]
     pub fn with_classifier(mut self, classifier: Arc<dyn Classifier>) -> Self {
-        if let Some(injection) = &mut self.injection {
+        if let Some(injection) = self.texts.injection_mut() {
             injection.ask(classifier);
         }
         self
@@ -206,14 +205,14 @@ impl RuleSet {
 
     /// The ids and categories of all rules and signals: what a policy may name under `finding`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let signals = self.injection.iter().flat_map(Injection::names);
+        let signals = self.injection().into_iter().flat_map(Injection::names);
         self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.category.as_str()]).chain(signals)
     }
 
     /// What looks for text that speaks to the model, if the sources have signals for it.
     #[must_use]
     pub const fn injection(&self) -> Option<&Injection> {
-        self.injection.as_ref()
+        self.texts.injection()
     }
 
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
@@ -244,9 +243,7 @@ impl RuleSet {
                 self.texts.look_again(part.kind, text, &mut seen);
             }
             self.judge_part(part.kind, index, &seen, effects, &mut findings);
-            let looked =
-                self.injection.as_ref().and_then(|injection| injection.look(part.kind, index, &part.text));
-            findings.extend(looked);
+            findings.extend(seen.injected(index));
             anywhere.add(&seen);
         }
         let capabilities = effects.iter().fold(0, |set, effect| set | bit(effect.capability));
@@ -284,8 +281,9 @@ impl RuleSet {
     #[must_use]
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
-        self.judge_part(kind, 0, &self.texts.look(kind, text, ""), &[], &mut findings);
-        findings.extend(self.injection.as_ref().and_then(|injection| injection.look(kind, 0, text)));
+        let mut seen = self.texts.look(kind, text, "");
+        self.judge_part(kind, 0, &seen, &[], &mut findings);
+        findings.extend(seen.injected(0));
         findings
     }
 

@@ -1,16 +1,17 @@
 //! Conditions over text: one pass for the literals of all rules together, then the few regular
 //! expressions whose literal was seen.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::expression::Expression;
 use crate::action::PartKind;
+use crate::detect::Finding;
 use crate::detect::canary::Canaries;
+use crate::detect::injection::{Injection, Sight};
+use crate::detect::literals::{self, Literals};
 use crate::detect::normalize::{Hidden, Normalized, normalize};
 use crate::detect::secrets::entropy::Limits;
-use crate::detect::secrets::{self, Owner, Secrets};
-use crate::detect::spot::{Literal, Spotter};
+use crate::detect::secrets::{self, Secrets};
 use crate::syntax::{Diagnostic, Span, json};
 
 /// One condition.
@@ -50,40 +51,15 @@ impl HiddenKind {
     }
 }
 
-/// Literals, each once.
-#[derive(Default)]
-struct Literals {
-    words: Vec<String>,
-    owners: Vec<Vec<usize>>,
-    owners_of_secrets: Vec<Vec<Owner>>,
-    known: HashMap<String, usize>,
-}
-
-impl Literals {
-    fn index(&mut self, literal: &str) -> usize {
-        let word = literal.to_ascii_lowercase();
-        *self.known.entry(word).or_insert_with_key(|word| {
-            self.words.push(word.clone());
-            self.owners.push(Vec::new());
-            self.owners_of_secrets.push(Vec::new());
-            self.words.len() - 1
-        })
-    }
-}
-
 /// All text conditions of a set.
 #[derive(Debug)]
 pub(super) struct Texts {
     conditions: Vec<TextCondition>,
-    literals: Spotter,
-    /// The literals, in lower case.
-    words: Vec<String>,
-    /// For each literal the conditions it belongs to.
-    owners: Vec<Vec<usize>>,
-    /// For each literal what it stands for among credentials.
-    owners_of_secrets: Vec<Vec<Owner>>,
+    literals: Arc<Literals>,
     /// Credentials, if they are looked for.
     secrets: Option<Secrets>,
+    /// What text from outside says to the model, if that is looked for.
+    injection: Option<Injection>,
     no_limits: Limits,
     /// Conditions that look for hidden letters.
     hidden: Vec<usize>,
@@ -93,47 +69,47 @@ impl Texts {
     pub(super) fn compile(
         conditions: Vec<TextCondition>,
         secrets: Option<Secrets>,
+        mut injection: Option<Injection>,
     ) -> Result<Self, Diagnostic> {
-        let mut table = Literals::default();
+        let mut table = literals::Draft::default();
         for (index, condition) in conditions.iter().enumerate() {
             for literal in &condition.literals {
-                let at = table.index(literal);
-                if let Some(owners) = table.owners.get_mut(at)
-                    && !owners.contains(&index)
-                {
+                let owners = &mut table.anywhere(literal).rules;
+                if !owners.contains(&index) {
                     owners.push(index);
                 }
             }
         }
         for (literal, owner) in secrets.iter().flat_map(Secrets::literals) {
-            let at = table.index(&literal);
-            if let Some(owners) = table.owners_of_secrets.get_mut(at)
-                && !owners.contains(&owner)
-            {
+            let owners = &mut table.anywhere(&literal).secrets;
+            if !owners.contains(&owner) {
                 owners.push(owner);
             }
         }
-        let Literals { words, owners, owners_of_secrets, .. } = table;
-        let all = words.iter().map(|text| Literal { text, within: true });
-        let literals = Spotter::new(all)
-            .map_err(|error| Diagnostic::error(Span::default(), format!("too many literals: {error}")))?;
+        for (wanted, owner) in injection.iter().flat_map(Injection::wanted) {
+            table.owners(wanted).injection.push(owner);
+        }
+        let literals =
+            table.compile().map(Arc::new).map_err(|error| Diagnostic::error(Span::default(), error))?;
+        if let Some(injection) = &mut injection {
+            injection.find_with(Arc::clone(&literals));
+        }
         let is_hidden =
             |(index, condition): (usize, &TextCondition)| (!condition.hidden.is_empty()).then_some(index);
         let hidden = conditions.iter().enumerate().filter_map(is_hidden).collect();
-        Ok(Self {
-            conditions,
-            literals,
-            words,
-            owners,
-            owners_of_secrets,
-            secrets,
-            no_limits: Limits::default(),
-            hidden,
-        })
+        Ok(Self { conditions, literals, secrets, injection, no_limits: Limits::default(), hidden })
     }
 
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().map(String::as_str)
+        self.literals.texts()
+    }
+
+    pub(super) const fn injection(&self) -> Option<&Injection> {
+        self.injection.as_ref()
+    }
+
+    pub(super) const fn injection_mut(&mut self) -> Option<&mut Injection> {
+        self.injection.as_mut()
     }
 
     /// The decoys that are planted, if credentials are looked for at all.
@@ -151,6 +127,7 @@ impl Texts {
             spans: vec![None; self.conditions.len()],
             any: false,
             secrets: Vec::new(),
+            injected: None,
             entropy: 0.0,
             loudest: Span::default(),
         }
@@ -186,8 +163,8 @@ impl Texts {
         self.secrets.as_ref().map_or(&self.no_limits, |secrets| secrets.limits(agent))
     }
 
-    fn look_into(&self, kind: PartKind, text: &str, limits: &Limits, spans: bool, seen: &mut Seen) {
-        let text = normalize(text);
+    fn look_into(&self, kind: PartKind, original: &str, limits: &Limits, spans: bool, seen: &mut Seen) {
+        let text = normalize(original);
         for index in &self.hidden {
             let Some(condition) = self.conditions.get(*index) else { continue };
             let found = condition.hidden.iter().any(|hidden| hidden.is_in(text.hidden));
@@ -203,8 +180,10 @@ impl Texts {
         if let Some(scan) = &mut scan {
             scan.look_for_marked(kind == PartKind::Label);
         }
-        self.literals.each(&text.text, 0, |spot| {
-            for owner in self.owners.get(spot.literal).into_iter().flatten() {
+        let injection = self.injection.as_ref().filter(|_| spans && Injection::is_looked_into(kind));
+        let mut sight = injection.map(|_| Sight::default());
+        self.literals.each(&text.text, |owners, spot| {
+            for owner in &owners.rules {
                 if let Some(slot) = tried.get_mut(*owner)
                     && !*slot
                 {
@@ -213,12 +192,15 @@ impl Texts {
                 }
             }
             if let Some(scan) = &mut scan {
-                for owner in self.owners_of_secrets.get(spot.literal).into_iter().flatten() {
-                    scan.hit(*owner, spot.start, spot.end);
-                }
+                owners.secrets.iter().for_each(|owner| scan.hit(*owner, spot.start, spot.end));
             }
-            ControlFlow::Continue(())
+            if let Some(sight) = &mut sight {
+                owners.injection.iter().for_each(|owner| sight.add(*owner, spot));
+            }
         });
+        if let (Some(injection), Some(sight)) = (injection, sight) {
+            seen.injected = injection.judge(kind, original, &text, sight);
+        }
         // What the operator registered is looked for wherever it may stand.
         let elsewhere = self.secrets.iter().filter(|_| all.is_none());
         for secret in elsewhere.flat_map(|all| all.known(&text.text)) {
@@ -270,11 +252,8 @@ impl Texts {
     /// Gives `scan` the literals of its text that stand for something among credentials.
     fn feed(&self, scan: &mut secrets::Scan<'_>) {
         let text = scan.text();
-        self.literals.each(text, 0, |spot| {
-            for owner in self.owners_of_secrets.get(spot.literal).into_iter().flatten() {
-                scan.hit(*owner, spot.start, spot.end);
-            }
-            ControlFlow::Continue(())
+        self.literals.each(text, |owners, spot| {
+            owners.secrets.iter().for_each(|owner| scan.hit(*owner, spot.start, spot.end));
         });
     }
 }
@@ -295,6 +274,8 @@ pub(super) struct Seen {
     any: bool,
     /// Credentials, each id once, and where.
     secrets: Vec<(secrets::Seen, Span)>,
+    /// What it says to the model.
+    injected: Option<Finding>,
     /// The highest score of a token, in bits per character, and where it stands.
     entropy: f32,
     loudest: Span,
@@ -316,6 +297,11 @@ impl Seen {
 
     pub(super) fn secrets(&self) -> &[(secrets::Seen, Span)] {
         &self.secrets
+    }
+
+    /// What it says to the model, as a finding in the part `index`.
+    pub(super) fn injected(&mut self, index: usize) -> Option<Finding> {
+        self.injected.take().map(|finding| Finding { part: Some(index), ..finding })
     }
 
     pub(super) const fn entropy(&self) -> (f32, Span) {

@@ -17,8 +17,14 @@ const MOST_RUNS: usize = 16;
 /// The least that is worth another look, in bytes.
 const LEAST: usize = 12;
 
+/// How much of a token tells whether it encodes text, in bytes.
+const FIRST: usize = 32;
+
 /// What `token` is the encoding of, if that is text.
 pub(super) fn decode(token: &str) -> Option<String> {
+    if !may_be_text(token) {
+        return None;
+    }
     text_of(unpacked(token)?)
 }
 
@@ -76,11 +82,25 @@ const fn in_digits(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
 }
 
+/// Whether the first bytes of what base64 in `token` says are those of a text or of gzip: a picture or a key is not decoded
+/// whole. Hexadecimal digits are base64 of nothing.
+fn may_be_text(token: &str) -> bool {
+    let Some(first) = token.as_bytes().get(..FIRST).filter(|_| !token.bytes().all(|b| b.is_ascii_hexdigit()))
+    else {
+        return true;
+    };
+    let mut bytes = Vec::with_capacity(FIRST);
+    base64::decode_into(first, &mut bytes);
+    bytes.starts_with(&[0x1f, 0x8b, 8]) || !bytes.iter().any(|byte| is_control(*byte))
+}
+
+const fn is_control(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\n' | b'\r' | b'\t') || byte == 0x7f
+}
+
 fn text_of(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
-    let control =
-        text.bytes().filter(|byte| *byte < b' ' && !b"\n\r\t".contains(byte) || *byte == 0x7f).count();
-    (control == 0).then_some(text)
+    (!text.bytes().any(is_control)).then_some(text)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

@@ -162,6 +162,9 @@ const PHRASES: [&str; 7] = [
     "wallet seed",
 ];
 
+/// How long a line of a block of encoded text is at least, in bytes: no names of services stand in such a one.
+const LINE: usize = 48;
+
 /// How far before a value the name of its service may begin, in bytes.
 const NEAR: usize = 96;
 
@@ -517,8 +520,12 @@ impl<'a> Scan<'a> {
                 Some(Layer { text, start, end, marked_only: true, known_only: true })
             }));
         }
+        // Where the last line of an encoded block ended.
+        let mut block = usize::MAX;
         for (start, token) in tokens::tokens(text) {
             let end = start + token.len();
+            let goes_on = start.checked_sub(block).is_some_and(|gap| gap <= 2);
+            block = if token.len() >= LINE { end } else { usize::MAX };
             let mut from = start.saturating_sub(16);
             while !text.is_char_boundary(from) {
                 from += 1;
@@ -543,7 +550,7 @@ impl<'a> Scan<'a> {
             if self.among_ids {
                 continue;
             }
-            if loud >= 3.2 && value::may_be_of_service(token) {
+            if !goes_on && loud >= 3.2 && value::may_be_of_service(token) {
                 self.service(start);
             }
             if token.as_bytes().first().is_some_and(u8::is_ascii_uppercase) && numbers::iban(token) {
