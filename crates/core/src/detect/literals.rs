@@ -1,7 +1,7 @@
 //! The literals of everything that looks into text, each once: one pass finds those of rules, of credentials and of
 //! text that speaks to the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::spot::{Literal, Spot, Spotter};
 use super::{injection, secrets};
@@ -44,22 +44,30 @@ impl Draft {
     /// # Errors
     /// What is wrong with the literals, in words.
     pub(super) fn compile(self) -> Result<Literals, String> {
-        let all = self.kept.values().map(|(wanted, _)| Literal {
-            text: &wanted.text,
-            within: wanted.within,
-            open: wanted.open,
-            words: wanted.words,
-        });
-        let spotter = Spotter::new(all)?;
-        let (wanted, owners): (Vec<_>, Vec<_>) = self.kept.into_values().unzip();
-        Ok(Literals { spotter, texts: wanted.into_iter().map(|wanted| wanted.text).collect(), owners })
+        let shared = |(_, owners): &(_, Owners)| !owners.rules.is_empty() || !owners.secrets.is_empty();
+        let (mut kept, own): (Vec<_>, Vec<_>) = self.kept.into_values().partition(shared);
+        let count = kept.len();
+        kept.extend(own);
+        let find = |kept: &[(injection::Wanted, Owners)]| {
+            Spotter::new(kept.iter().map(|(wanted, _)| Literal {
+                text: &wanted.text,
+                within: wanted.within,
+                open: wanted.open,
+                words: wanted.words,
+            }))
+        };
+        let (all, shared) = (find(&kept)?, find(kept.get(..count).unwrap_or_default())?);
+        let (wanted, owners): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+        Ok(Literals { all, shared, texts: wanted.into_iter().map(|wanted| wanted.text).collect(), owners })
     }
 }
 
 /// All literals, with their owners.
 #[derive(Debug)]
 pub(super) struct Literals {
-    spotter: Spotter,
+    all: Spotter,
+    /// Finds those of rules and credentials alone, under the same numbers.
+    shared: Spotter,
     texts: Vec<String>,
     owners: Vec<Owners>,
 }
@@ -67,7 +75,16 @@ pub(super) struct Literals {
 impl Literals {
     /// Gives `found` each literal in `text` with its owners.
     pub(super) fn each(&self, text: &str, mut found: impl FnMut(&Owners, Spot)) {
-        self.spotter.each(text, |spot| {
+        self.all.each(text, |spot| {
+            if let Some(owners) = self.owners.get(spot.literal) {
+                found(owners, spot);
+            }
+        });
+    }
+
+    /// Gives `found` those of rules and credentials.
+    pub(super) fn each_shared(&self, text: &str, mut found: impl FnMut(&Owners, Spot)) {
+        self.shared.each(text, |spot| {
             if let Some(owners) = self.owners.get(spot.literal) {
                 found(owners, spot);
             }
@@ -76,11 +93,7 @@ impl Literals {
 
     /// The literals, in lower case, each once.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        // In order, those that stand as words too beside the others.
-        let mut before = "";
-        self.texts
-            .iter()
-            .map(String::as_str)
-            .filter(move |text| std::mem::replace(&mut before, text) != *text)
+        let mut seen = HashSet::new();
+        self.texts.iter().map(String::as_str).filter(move |text| seen.insert(*text))
     }
 }

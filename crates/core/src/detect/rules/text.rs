@@ -8,10 +8,11 @@ use crate::action::PartKind;
 use crate::detect::Finding;
 use crate::detect::canary::Canaries;
 use crate::detect::injection::{Injection, Sight};
-use crate::detect::literals::{self, Literals};
+use crate::detect::literals::{self, Literals, Owners};
 use crate::detect::normalize::{Hidden, Normalized, normalize};
 use crate::detect::secrets::entropy::Limits;
 use crate::detect::secrets::{self, Secrets};
+use crate::detect::spot::Spot;
 use crate::syntax::{Diagnostic, Span, json};
 
 /// One condition.
@@ -182,7 +183,7 @@ impl Texts {
         }
         let injection = self.injection.as_ref().filter(|_| spans && Injection::is_looked_into(kind));
         let mut sight = injection.map(|_| Sight::default());
-        self.literals.each(&text.text, |owners, spot| {
+        let mut found = |owners: &Owners, spot: Spot| {
             for owner in &owners.rules {
                 if let Some(slot) = tried.get_mut(*owner)
                     && !*slot
@@ -197,7 +198,11 @@ impl Texts {
             if let Some(sight) = &mut sight {
                 owners.injection.iter().for_each(|owner| sight.add(*owner, spot));
             }
-        });
+        };
+        match injection {
+            Some(_) => self.literals.each(&text.text, &mut found),
+            None => self.literals.each_shared(&text.text, &mut found),
+        }
         if let (Some(injection), Some(sight)) = (injection, sight) {
             seen.injected = injection.judge(kind, original, &text, sight);
         }
@@ -252,7 +257,7 @@ impl Texts {
     /// Gives `scan` the literals of its text that stand for something among credentials.
     fn feed(&self, scan: &mut secrets::Scan<'_>) {
         let text = scan.text();
-        self.literals.each(text, |owners, spot| {
+        self.literals.each_shared(text, |owners, spot| {
             owners.secrets.iter().for_each(|owner| scan.hit(*owner, spot.start, spot.end));
         });
     }
