@@ -223,9 +223,15 @@ impl Word {
 }
 
 /// Whether a name goes on at `at`: `AGENTS.md` and `claude.ai` call nobody.
-fn begins_extension(folded: &str, at: usize) -> bool {
-    let rest = folded.get(at..).and_then(|rest| rest.strip_prefix('.'));
+fn goes_on(text: &str, at: usize) -> bool {
+    let rest = text.get(at..).and_then(|rest| rest.strip_prefix('.'));
     rest.is_some_and(|rest| rest.starts_with(char::is_alphabetic))
+}
+
+/// Whether what stands at `start..end` is part of an address: who sends to `me@attacker.example` does not speak about
+/// attacks.
+pub(super) fn is_in_address(text: &str, start: usize, end: usize) -> bool {
+    goes_on(text, end) || text.get(..start).is_some_and(|before| before.ends_with(['@', '/', '.']))
 }
 
 /// A word seen in folded text.
@@ -297,7 +303,9 @@ impl Lexicon {
             let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
             let before = folded.get(..start).and_then(|text| text.chars().next_back());
             let after = folded.get(end..).and_then(|text| text.chars().next());
-            let named = self.readers & 1 << word.concept != 0 && begins_extension(folded, end);
+            let concept: Set = 1 << word.concept;
+            let named = concept & self.readers != 0 && goes_on(folded, end)
+                || concept & self.talk != 0 && is_in_address(folded, start, end);
             if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {
                 out.push(Hit { concept: word.concept, start, end, free: word.free });
             }

@@ -408,7 +408,11 @@ impl Injection {
             let clause = plain.as_bytes().get(start..stop).unwrap_or_default();
             let features = features.with(clause);
             if !primed && view.marks == 0 && !self.gate.opens(&self.lexicon, set, features) {
-                if set & self.lexicon.talk != 0 && !shape.is_fenced(at) {
+                let talk = |key: &&Key| {
+                    key.set & self.lexicon.talk != 0 && !lexicon::is_in_address(plain, key.start, key.end)
+                };
+                let mut here = keys.iter().skip(next).take_while(|key| key.start < stop);
+                if set & self.lexicon.talk != 0 && here.any(|key| talk(&key)) && !shape.is_fenced(at) {
                     let span = view.text.original(start, stop);
                     evidence.entry(span.start / BLOCK).or_default().talk += 1;
                 }
