@@ -169,14 +169,16 @@ impl Kept {
         let front = self.front();
         let mut heads = vec![0u64];
         for at in 0..6 {
-            let fits = |byte: u8| match front.get(at) {
-                Some(b' ') if self.words => matches!(byte, b' ' | b'\n'),
-                Some(wanted) => byte == *wanted,
+            let bytes: Vec<u64> = match front.get(at) {
+                Some(b' ') if self.words => vec![u64::from(b' '), u64::from(b'\n')],
+                Some(wanted) => vec![u64::from(*wanted)],
                 // What stands after a short one: as many bytes as its table looks at.
-                None if at == front.len() && at < 3 => self.open || !byte.is_ascii_alphanumeric(),
-                None => byte == 0,
+                None if at == front.len() && at < 3 => {
+                    let may_follow = |byte: &u8| self.open || !byte.is_ascii_alphanumeric();
+                    (0..=u8::MAX).filter(may_follow).map(u64::from).collect()
+                }
+                None => vec![0],
             };
-            let bytes: Vec<u64> = (0..=u8::MAX).filter(|byte| fits(*byte)).map(u64::from).collect();
             heads =
                 heads.iter().flat_map(|head| bytes.iter().map(move |byte| head | byte << (8 * at))).collect();
         }
