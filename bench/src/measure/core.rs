@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use doorward_core::engine::Surroundings;
+use doorward_core::session::baseline::Learning;
+use doorward_core::session::chains::Chains;
+use doorward_core::session::taint::Key;
+use doorward_core::session::{self, Baseline, Ending, Now, State, Workspace, World};
 use doorward_core::stream::{Context, Dialect as Wire, Framing, Input, Limits, Machine, Output, Ruling};
 use doorward_core::{Action, Engine, Facts};
 use serde_json::{Value, json};
@@ -73,6 +77,7 @@ fn decisions(time: Duration) -> anyhow::Result<(Table, Value)> {
         add(name, times, verdict.as_str());
     }
     add("all of them alike", all, "");
+    add("the session's part of one", sessions(&engine, time)?, "");
     let table = Table {
         title: "One decision (`Engine::decide`), in µs".to_owned(),
         note: "Shipped rules and policy, every detector on.".to_owned(),
@@ -80,6 +85,37 @@ fn decisions(time: Duration) -> anyhow::Result<(Table, Value)> {
         rows,
     };
     Ok((table, Value::Array(json)))
+}
+
+/// What the session adds to a decision: `begin` and `end` in a session that has seen all of its bounds filled.
+fn sessions(engine: &Engine, time: Duration) -> anyhow::Result<Vec<f64>> {
+    let actions: Vec<Action> =
+        CALLS.iter().map(|(_, tool, input)| action(tool, input)).collect::<Result<_, _>>()?;
+    let (mut state, mut workspace, mut baseline) =
+        (State::new([1; 32]), Workspace::new(Key::new([2; 32])), Baseline::default());
+    let chains = Chains::shipped();
+    let mut times = Vec::new();
+    let mut millis = 1_800_000_000_000;
+    let begin = Instant::now();
+    while begin.elapsed() < time / 4 || times.len() < 3_000 {
+        let action = actions.get(times.len() % actions.len()).context("no call")?;
+        millis += 7_000;
+        let begun = Instant::now();
+        let world = World {
+            workspace: &workspace,
+            baseline: &baseline,
+            learning: Learning::default(),
+            chains: &chains,
+            classify: &|action, effect| engine.classify(action, effect),
+        };
+        let now = Now { millis, ..Now::default() };
+        let (seq, facts) = session::begin(&mut state, black_box(action), now, &world);
+        let (case, common) = ((action, &facts), (&mut workspace, &mut baseline));
+        black_box(session::end(&mut state, seq, Ending::Forwarded, case, &[], common));
+        times.push(begun.elapsed().as_nanos() as f64 / 1e3);
+    }
+    // The last ones: until then its bounds are not filled.
+    Ok(times.split_off(times.len() / 2))
 }
 
 /// The action that the stream machine makes of a call.

@@ -235,8 +235,11 @@ fn what_a_decoy_says_is_blocked_wherever_it_crosses() {
     let dumped = lines_of(&hex, 60);
     // Squeezed, nothing of it stands there any more.
     let mut squeezed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut squeezed, &[archive.as_slice(), &[3; 900], SAID[..7].as_bytes()].concat())
-        .unwrap();
+    std::io::Write::write_all(
+        &mut squeezed,
+        &[archive.as_slice(), &[3; 900], &SAID.as_bytes()[..7]].concat(),
+    )
+    .unwrap();
     let squeezed = encode(&squeezed.finish().unwrap());
     let squeezed_lines = lines_of(&squeezed, 76);
     for text in [&line, &wrapped, &hex, &dumped, &squeezed, &squeezed_lines] {
