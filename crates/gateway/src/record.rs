@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use doorward_core::decision::{Duty, Epoch, Replaced};
-use doorward_core::session::{Ending, Kill, Mode, Standing};
+use doorward_core::session::{Ending, Kill, Mode, Standing, story};
 use doorward_core::stream::{Held, Outcome};
 use doorward_core::wire::Fault;
 use doorward_core::wire::splice::Edit;
@@ -28,7 +28,8 @@ use doorward_ledger::receipt::{
     OutcomeRecord, PartRecord, ReasonRecord,
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
-use doorward_store::{Counted, Judged, RecordedAction, RecordedEffect, Secret32, Store};
+use doorward_store::kill::DOORWARD;
+use doorward_store::{Alert, Counted, Judged, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::budgets::{Reserved, Spent, Used};
@@ -40,6 +41,9 @@ use crate::sessions::Seen;
 
 /// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
 const QUEUE: usize = 8192;
+
+/// The event of one artefact that several agents have met.
+const SHARED: &str = "artefact_shared";
 
 /// What a decision is about and a permit owns.
 pub trait Content {
@@ -421,8 +425,37 @@ impl Recorder {
             rules = ?decision.reasons.iter().map(|reason| &*reason.rule).collect::<Vec<_>>(),
             "decided"
         );
-        seen.end(action, decision, if goes_on { Ending::Forwarded } else { Ending::Blocked });
+        let ending = if goes_on { Ending::Forwarded } else { Ending::Blocked };
+        let alerts = seen.end(action, decision, ending);
+        self.tell_shared(action, &id, time, &alerts).await;
         Ok((id.into(), goes_on))
+    }
+
+    /// Tells a person what this agent has met that another one had met before. Where it came from is content, and stays
+    /// out of the ledger.
+    async fn tell_shared(&self, action: &Action, receipt: &str, time: u64, alerts: &[story::Alert]) {
+        let Some(first) = alerts.first() else { return };
+        let (agent, session) = (action.agent.to_string(), action.session.to_string());
+        let more = if alerts.len() > 1 { " and others" } else { "" };
+        let others = if first.agents > 2 { "several agents" } else { "another agent" };
+        let met = format!(
+            "agent {agent} met a {}{more} that untrusted content had brought to {others}",
+            first.kind.as_str()
+        );
+        let message = format!("{met}: receipt {receipt}");
+        tracing::warn!(event = SHARED, session, "{message}");
+        let place = if first.origin.place.is_empty() { "an unknown place" } else { &*first.origin.place };
+        self.shared.store.alert(Alert {
+            time,
+            event: SHARED.into(),
+            agent,
+            session,
+            message: format!("{met}, from {place}: receipt {receipt}"),
+            receipt: receipt.to_owned(),
+        });
+        if let Err(error) = self.control(SHARED, DOORWARD, &action.session, &message).await {
+            tracing::error!(%error, event = SHARED, "an alert could not be recorded");
+        }
     }
 
     /// How many receipts the log has at least.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use doorward_core::session::{self, Ending, Millis, Now, Said, Seq, State, Terms, name};
+use doorward_core::session::{self, Ending, Millis, Now, Said, Seq, State, Terms, name, story};
 use doorward_core::{Action, Decision, Engine, Facts};
 use doorward_store::{Owner, SessionName, SessionRecord, Store, Written};
 
@@ -247,8 +247,8 @@ impl Session {
 }
 
 impl Seen {
-    /// Ends the action as decided and writes what the session is to remember.
-    pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) {
+    /// Ends the action as decided and writes what the session is to remember. Returns what a person should see.
+    pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) -> Vec<story::Alert> {
         self.ended = true;
         let found = Engine::found(action, &self.facts, decision);
         self.session.actions.fetch_add(1, Ordering::Relaxed);
@@ -265,13 +265,7 @@ impl Seen {
             state.add(store, &owner, std::mem::take(&mut ended.session), |state| state.journal().encode());
             ended
         });
-        for alert in ended.alerts {
-            tracing::warn!(
-                kind = alert.kind.as_str(),
-                agents = alert.agents,
-                "what one agent met another one meets"
-            );
-        }
+        ended.alerts
     }
 }
 

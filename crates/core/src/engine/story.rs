@@ -70,13 +70,11 @@ fn finding(rule: &str, severity: u8, message: String, advice: &str) -> Finding {
     Finding { rule, category, severity, part: None, span: Span::default(), message, advice }
 }
 
-/// Where it came from, for a person.
+/// What brought it, for a person. Not from where: messages stand in receipts, and what was read is content.
 fn whence(taint: &Taint) -> String {
-    let origin = &taint.origin;
-    let place = if origin.place.is_empty() { "an unknown place" } else { &origin.place };
-    match &*origin.by {
-        "" => place.to_owned(),
-        by => format!("{place}, by {by}"),
+    match &*taint.origin.by {
+        "" => "nobody knows what brought it".to_owned(),
+        by => format!("brought by {by}"),
     }
 }
 
