@@ -9,7 +9,7 @@ use super::playbook::{Agent, engine, workspace};
 const PAGE: &str = "https://blog.example.test/post";
 
 #[test]
-fn a_tainted_literal_alone_is_noted_and_says_whence() {
+fn a_tainted_literal_alone_is_noted_and_says_by_what() {
     let (mut agent, mut workspace) = (Agent::new("a"), workspace());
     let before = agent.bash("curl -s https://api.vendor.example.test/v1/status", &mut workspace);
     assert_eq!(before.facts.tainted, Some(false));
@@ -18,7 +18,12 @@ fn a_tainted_literal_alone_is_noted_and_says_whence() {
     let named = agent.bash("curl -s https://api.other.example.test/v1/status?x=1", &mut workspace);
     assert!(named.has("taint.named") && named.decision.verdict == Verdict::Audit, "{}", named.why());
     assert_eq!((named.facts.source, named.facts.tainted), (Some(Source::Web), Some(true)));
-    assert!(named.why().contains("https://blog.example.test/post"), "{}", named.why());
+    // By what, not from where: messages stand in receipts.
+    assert!(
+        named.why().contains("brought by WebFetch") && !named.why().contains("example.test"),
+        "{}",
+        named.why()
+    );
     // Something else in the same session: nobody knows.
     let other = agent.bash("cat src/main.rs", &mut workspace);
     assert_eq!((other.facts.source, other.facts.tainted), (None, None));
@@ -67,7 +72,7 @@ fn a_script_fetched_from_where_nobody_said_is_not_run() {
     agent.now += KEEP - 24 * 3_600_000;
     let run = agent.bash("bash /tmp/setup.sh", &mut workspace);
     assert!(run.has("taint.fetched-script") && run.decision.verdict == Verdict::Block, "{}", run.why());
-    assert!(run.why().contains("kits.example.test/setup.sh"), "{}", run.why());
+    assert!(run.why().contains("brought by curl") && !run.why().contains("kits.example"), "{}", run.why());
     // A copy of it is no better, and a new file in its place is another file.
     agent.bash("cp /tmp/setup.sh ./tools.sh", &mut workspace);
     assert!(agent.bash("sh tools.sh", &mut workspace).has("taint.fetched-script"));
