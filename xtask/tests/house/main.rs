@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod crates;
 #[cfg(test)]
+mod decisions;
+#[cfg(test)]
 mod hygiene;
 #[cfg(test)]
 mod lints;
