@@ -27,6 +27,7 @@ use crate::cli::RunArgs;
 use crate::detection::{Detection, Entropy};
 use crate::rules::RuleFiles;
 use crate::terminal::Faults;
+use crate::tool_policy::{self, ALIASES, ToolPolicy};
 
 /// What `doorward run` runs with.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub struct Config {
     pub mode: Mode,
     /// The files of the policy; none for the agents: `policy.yaml` or what is shipped.
     pub policy: Vec<(Level, PathBuf)>,
+    /// Tools allowed and denied by name.
+    pub tools: ToolPolicy,
+    /// Variables of another firewall that were read.
+    pub aliases: Vec<String>,
     /// Further host names of the data listener.
     pub hosts: Vec<String>,
     /// How long upstreams and clients are waited for.
@@ -132,6 +137,8 @@ impl Config {
             control: SocketAddr::from(([127, 0, 0, 1], 7879)),
             mode: Mode::Block,
             policy: Vec::new(),
+            tools: ToolPolicy::default(),
+            aliases: Vec::new(),
             hosts: Vec::new(),
             patience: Patience::default(),
             approvals: Approvals::default(),
@@ -161,6 +168,9 @@ impl Config {
             faults.add(&file.display().to_string(), &text, found);
         }
         let (environment, typed) = (environment(&mut faults), typed(args));
+        let foreign = ALIASES.iter().map(|(alias, _)| *alias);
+        let read = |alias: &&str| environment.iter().any(|(_, name, _)| name == alias);
+        config.aliases = foreign.filter(read).map(str::to_owned).collect();
         // It is said of the agent that the strongest layer names.
         let (of_agent, others): (Vec<_>, Vec<_>) =
             environment.into_iter().partition(|(key, ..)| *key == "text_tools");
@@ -174,6 +184,9 @@ impl Config {
             let message =
                 "only loopback addresses can be listened on: others need TLS, which is not built yet";
             faults.add_plain("listen, control", message, "use 127.0.0.1 or [::1]");
+        }
+        if let Err((file, text, found)) = config.tools.read_file(&config.home) {
+            faults.add(&file.display().to_string(), &text, found);
         }
         faults.into_result()?;
         Ok(config)
@@ -299,6 +312,10 @@ impl Config {
         if let Some(named) = policy_level(key) {
             self.policy.retain(|(level, _)| *level != named);
         }
+        // What is denied adds up; what is allowed is said by the strongest layer that says it.
+        if key == "tool_allow" {
+            self.tools.allow.clear();
+        }
     }
 
     /// Sets one setting from its text. The error is what is wrong and what to do.
@@ -316,6 +333,10 @@ impl Config {
                 let level = policy_level(key).unwrap_or_default();
                 self.policy.extend(files.into_iter().map(|file| (level, PathBuf::from(file))));
             }
+            "tool_allow" => self.tools.allow.extend(tool_policy::names(text)?),
+            "tool_deny" => self.tools.deny.extend(tool_policy::names(text)?),
+            "tool_policy" => self.tools.strict = Some(tool_policy::strictness(text)?),
+            "tool_policy_file" => self.tools.file = Some(PathBuf::from(text)),
             "hosts" => self.hosts.extend(text.split(',').map(|host| host.trim().to_ascii_lowercase())),
             "durability" => {
                 self.durability = choice(text, &[("os", Durability::Os), ("disk", Durability::Disk)])?
@@ -432,6 +453,10 @@ const SETTINGS: &[Setting] = &[
     setting("policy", "DOORWARD_POLICY", false),
     setting("policy_team", "DOORWARD_POLICY_TEAM", false),
     setting("policy_organisation", "DOORWARD_POLICY_ORGANISATION", false),
+    setting("tool_allow", "DOORWARD_TOOL_ALLOW", false),
+    setting("tool_deny", "DOORWARD_TOOL_DENY", false),
+    setting("tool_policy", "DOORWARD_TOOL_POLICY", false),
+    setting("tool_policy_file", "DOORWARD_TOOL_POLICY_FILE", false),
     setting("hosts", "DOORWARD_HOSTS", false),
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
@@ -469,9 +494,13 @@ const PROTOCOLS: &[(&str, Protocol)] =
 /// What the environment sets. An unknown `DOORWARD_*` is a fault: a setting that does nothing because it
 /// is misspelt is how a firewall runs unprotected.
 fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
-    let mut layer = Vec::new();
+    let (mut layer, mut aliases) = (Vec::new(), Vec::new());
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
+        if let Some(at) = ALIASES.iter().position(|(alias, _)| *alias == name) {
+            aliases.push((at, name, value.to_string_lossy().into_owned()));
+            continue;
+        }
         if !name.starts_with("DOORWARD_") || name == "DOORWARD_HOME" {
             continue;
         }
@@ -483,6 +512,14 @@ fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
                 let near = suggestion(&name, known).unwrap_or_default();
                 faults.add_plain(&name, "no setting has this name", &near);
             }
+        }
+    }
+    // The preferred name of each first; our own come before all of them.
+    aliases.sort();
+    for (at, name, value) in aliases {
+        let Some((_, key)) = ALIASES.get(at) else { continue };
+        if !layer.iter().any(|(other, ..)| other == key) {
+            layer.push((key, name, value));
         }
     }
     layer

@@ -28,6 +28,8 @@ mod serve;
 
 mod desk;
 
+mod tool_policy;
+
 mod commands;
 
 mod secret_input;

@@ -22,6 +22,7 @@ use crate::registries;
 use crate::rules::{GatheredRules, RuleFiles};
 use crate::serve::now;
 use crate::terminal::Faults;
+use crate::tool_policy::{self, ToolPolicy};
 
 /// The largest policy file. The language has the same bound; a file is not read beyond it.
 const LARGEST: u64 = 4 << 20;
@@ -40,6 +41,8 @@ pub struct PolicyFiles {
     files: Vec<(Level, PathBuf)>,
     /// Whether nobody named them: then what is shipped is in force until the file is there.
     implied: bool,
+    /// What settings say of tools, as a policy.
+    tools: Option<String>,
 }
 
 /// The texts of a policy, and what was in the way of reading them.
@@ -59,12 +62,22 @@ impl PolicyFiles {
         let mut files: Vec<_> = named.iter().map(|(level, file)| (*level, home.join(file))).collect();
         files.sort_by_key(|(level, _)| *level);
         files.extend(implied.then(|| (Level::Agent, home.join("policy.yaml"))));
-        Self { files, implied }
+        Self { files, implied, tools: None }
+    }
+
+    /// The same, and what settings say of tools.
+    #[must_use]
+    pub fn with_tools(self, tools: &ToolPolicy) -> Self {
+        Self { tools: tools.text(), ..self }
     }
 
     /// These files, whatever the settings say.
     pub fn given(files: &[PathBuf]) -> Self {
-        Self { files: files.iter().map(|file| (Level::Agent, file.clone())).collect(), implied: false }
+        Self {
+            files: files.iter().map(|file| (Level::Agent, file.clone())).collect(),
+            implied: false,
+            tools: None,
+        }
     }
 
     /// The file that a rule of this Doorward's own is written to.
@@ -103,6 +116,10 @@ impl PolicyFiles {
             Some((_, text)) => Ok(text.to_owned()),
             None => read(file),
         };
+        if let Some(tools) = &self.tools {
+            let (level, name) = (Level::Organisation, tool_policy::NAME.to_owned());
+            roots.push(Text { level, name, text: tools.clone(), included: false });
+        }
         for (level, file) in &self.files {
             files.push(file.clone());
             let name = canonical(file).display().to_string();

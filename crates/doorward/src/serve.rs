@@ -100,7 +100,11 @@ impl Running {
             control: control_at.to_string(),
             listeners: listeners.iter().map(ToString::to_string).collect(),
         };
-        let files = PolicyFiles::new(home.root(), &config.policy);
+        let files = PolicyFiles::new(home.root(), &config.policy).with_tools(&config.tools);
+        if !config.aliases.is_empty() {
+            let names = config.aliases.join(", ");
+            tracing::warn!("{names}: read as the settings tool_* of Doorward; use DOORWARD_TOOL_* instead");
+        }
         let ground = Ground::new(home.root(), config.detection.clone(), around)?;
         let loaded = Loaded::read(files, ground, config.mode)?;
         let recorder = recorder(&home, config, &store)?;

@@ -76,7 +76,7 @@ impl Files {
     fn own(cli: &Cli) -> anyhow::Result<Self> {
         let home = config::home(cli.home.as_deref())?;
         let config = Config::load(home.clone(), &RunArgs::default())?;
-        let files = PolicyFiles::new(&home, &config.policy);
+        let files = PolicyFiles::new(&home, &config.policy).with_tools(&config.tools);
         if let Some(missing) = files.missing() {
             return Err(terminal::config_error(format!(
                 "there is no policy at {}, so the shipped one is in force; `doorward init` writes it there to start from",

@@ -46,3 +46,5 @@ mod sessions;
 mod settings;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tools;

@@ -134,7 +134,7 @@ struct Files {
 impl Files {
     fn read(home: &Path) -> anyhow::Result<Self> {
         let config = Config::load(home.to_owned(), &RunArgs::default())?;
-        let files = PolicyFiles::new(home, &config.policy);
+        let files = PolicyFiles::new(home, &config.policy).with_tools(&config.tools);
         let own = files.own().unwrap_or(home).to_owned();
         let fresh = files.missing().is_some();
         let text = if fresh {

@@ -21,6 +21,7 @@ use super::run::interrupted;
 use crate::cli::{Cli, DemoArgs};
 use crate::config::{Config, FORENSICS, UpstreamConfig};
 use crate::serve::{Running, signing_key};
+use crate::tool_policy::ToolPolicy;
 
 mod scenes;
 
@@ -112,6 +113,8 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         [("anthropic", upstream(Protocol::Anthropic, "")), ("openai", upstream(Protocol::OpenAi, ""))];
     Config {
         policy: Vec::new(),
+        tools: ToolPolicy::default(),
+        aliases: Vec::new(),
         replay: true,
         retention: None,
         forensics: FORENSICS,
