@@ -194,7 +194,7 @@ impl Session {
             noted: AtomicU64::new(record.used),
             actions: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
-            state: Mutex::new(Kept::new(state, written)),
+            state: Mutex::new(Kept::new(state, written, common::OF_A_SESSION)),
             name: record.name,
         }
     }

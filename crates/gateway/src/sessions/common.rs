@@ -12,8 +12,11 @@ use doorward_store::{Owner, Store, Written};
 
 use super::lock;
 
-/// How many additions are kept before the whole is written in their place.
-const ADDITIONS: u64 = 1024;
+/// How many additions to what a session has done are kept before the whole, some 50 KB, is written in their place.
+pub(super) const OF_A_SESSION: u64 = 1024;
+
+/// The same of the workspace. Its whole is 6 MB at its bound, which takes milliseconds under the lock of all.
+const OF_THE_WORKSPACE: u64 = 16 * 1024;
 
 /// What sessions share.
 #[derive(Debug)]
@@ -30,14 +33,15 @@ pub(super) struct Kept<T> {
     pub value: T,
     /// The number of the next addition.
     next: u64,
-    /// How many there are since the whole was written.
+    /// How many there are since the whole was written, and how many there may be.
     since: u64,
+    most: u64,
 }
 
 impl<T> Kept<T> {
-    pub fn new(value: T, told: &Written) -> Self {
+    pub fn new(value: T, told: &Written, most: u64) -> Self {
         let since = told.since.len() as u64;
-        Self { value, next: told.next.max(1), since }
+        Self { value, next: told.next.max(1), since, most }
     }
 
     /// Keeps `addition`, and now and then the whole.
@@ -54,7 +58,7 @@ impl<T> Kept<T> {
         store.add_to_story(owner.clone(), self.next, addition);
         self.next += 1;
         self.since += 1;
-        if self.since >= ADDITIONS {
+        if self.since >= self.most {
             store.keep_story(owner.clone(), self.next, whole(&self.value));
             self.since = 0;
         }
@@ -89,7 +93,7 @@ impl Common {
                 .unwrap_or_else(|_| lost("what an agent usually does", Baseline::default()))
         };
         let baselines = agents.map(|(agent, bytes): (Arc<str>, _)| (agent, baseline(bytes))).collect();
-        let workspace = RwLock::new(Kept::new(workspace, &told));
+        let workspace = RwLock::new(Kept::new(workspace, &told, OF_THE_WORKSPACE));
         Self { workspace, baselines: Mutex::new(baselines), chains: Chains::shipped() }
     }
 
