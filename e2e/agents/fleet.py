@@ -22,6 +22,9 @@ class Agent:
     # session without a terminal, makes edits in `text`.
     abilities = frozenset({"calls", "several", "edits", "resumes"})
 
+    # Whether it says which session a request belongs to.
+    names_sessions = True
+
     def env(self, scene):
         """Its own environment variables."""
         return {}

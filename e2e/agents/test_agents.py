@@ -33,6 +33,13 @@ def test_benign(scene):
     assert scene.made("made.txt") == "made\n", done
     assert "Done: the file is there." in done.out, done
     assert refused(scene) == []
+    assert bool(named_sessions(scene)) == scene.agent.names_sessions, named_sessions(scene)
+
+
+def named_sessions(scene):
+    """The sessions that the agent has named in one way or another."""
+    sessions = {receipt.get("session") for receipt in scene.door.receipts()} - {None}
+    return {session for session in sessions if not session.endswith("/-")}
 
 
 @pytest.mark.needs("text")
