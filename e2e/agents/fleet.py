@@ -148,6 +148,7 @@ class GeminiCli(Node):
 
     name = family = "gemini-cli"
     package, protocol = "@google/gemini-cli", "gemini"
+    names_sessions = False
 
     def env(self, scene):
         return {"GOOGLE_GEMINI_BASE_URL": scene.door.base_url, "GEMINI_API_KEY": KEY}
@@ -172,6 +173,7 @@ class Cline(Node):
     name = family = package = "cline"
     # It resumes in a terminal only.
     abilities = Agent.abilities - {"resumes"}
+    names_sessions = False
 
     def settle(self, scene):
         where = ["--baseurl", scene.door.base_url, "--apikey", KEY, "--modelid", "scripted"]
