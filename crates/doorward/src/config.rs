@@ -20,6 +20,7 @@ use doorward_core::wire::Protocol;
 use doorward_core::wire::text_tools::TextTools;
 use doorward_gateway::{Approvals, KeyHeader, Patience, UpstreamSettings};
 use doorward_ledger::Durability;
+use doorward_store::Home;
 use doorward_store::forensics::Limits;
 use zeroize::Zeroizing;
 
@@ -96,6 +97,20 @@ pub enum KeySource {
     File(PathBuf),
     /// An environment variable.
     Env(String),
+}
+
+/// The home directory, which must be there.
+///
+/// # Errors
+/// If it is not, or is not as private as it has to be.
+pub fn home_that_is_there(typed: Option<&Path>) -> anyhow::Result<Home> {
+    let root = home(typed)?;
+    anyhow::ensure!(
+        root.is_dir(),
+        "there is no Doorward home at {}; `doorward run` makes one",
+        root.display()
+    );
+    Ok(Home::open(root)?)
 }
 
 /// `DOORWARD_HOME`: typed, from the environment, or `~/.doorward`.

@@ -192,7 +192,7 @@ fn ordinary_work_beside_decoys_is_not_touched() {
         Verdict::Allow,
         &[
             r#"{"name":"Glob","arguments":{"pattern":"*","path":"/home/dev/.ssh"}}"#,
-            r#"{"name":"Write","arguments":{"file_path":"/work/README.md","content":"keys are in ~/.ssh/id_rsa_old"}}"#,
+            r#"{"name":"Write","arguments":{"file_path":"/src/README.md","content":"keys are in ~/.ssh/id_rsa_old"}}"#,
             r#"{"name":"mcp__files__list","arguments":{"path":"/home/dev/.ssh"}}"#,
         ],
     );

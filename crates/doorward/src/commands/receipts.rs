@@ -19,16 +19,17 @@ use crate::{config, serve};
 /// # Errors
 /// If the ledger cannot be read. A failed verification is no error: it is reported, with exit status 1.
 pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
-    let root = config::home(cli.home.as_deref())?;
+    // Reading must not create it.
+    let home = || config::home_that_is_there(cli.home.as_deref());
     if let ReceiptsCommand::Verify { path, key, since, json } = &args.command {
         let since = since.as_deref().map(read_file).transpose()?;
         return match (path, key) {
             (Some(path), Some(key)) => verify(path, &VerifyingKey::parse(key)?, since, *json),
-            (Some(path), None) => verify(path, &own_key(&existing_home(&root)?)?, since, *json),
-            (None, key) => verify_own(&existing_home(&root)?, key.as_deref(), since, *json),
+            (Some(path), None) => verify(path, &own_key(&home()?)?, since, *json),
+            (None, key) => verify_own(&home()?, key.as_deref(), since, *json),
         };
     }
-    let home = existing_home(&root)?;
+    let home = home()?;
     if matches!(args.command, ReceiptsCommand::Key) {
         print(&own_key(&home)?.vkey());
         return Ok(ExitCode::SUCCESS);
@@ -40,16 +41,6 @@ pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     read(&View::open(&home.log_dir(), &own_key(&home)?)?, &args.command)
-}
-
-/// The home directory, which reading must not create.
-fn existing_home(root: &Path) -> anyhow::Result<Home> {
-    anyhow::ensure!(
-        root.is_dir(),
-        "there is no Doorward home at {}; `doorward run` makes one",
-        root.display()
-    );
-    Ok(Home::open(root)?)
 }
 
 fn has_log(home: &Home) -> bool {

@@ -145,13 +145,7 @@ fn show(cli: &Cli, name: &str, json: bool) -> anyhow::Result<ExitCode> {
 
 /// All sessions, from the running process or its store.
 fn all(cli: &Cli) -> anyhow::Result<String> {
-    let root = config::home(cli.home.as_deref())?;
-    anyhow::ensure!(
-        root.is_dir(),
-        "there is no Doorward home at {}; `doorward run` makes one",
-        root.display()
-    );
-    let home = Home::open(root)?;
+    let home = config::home_that_is_there(cli.home.as_deref())?;
     let answer = match home.lock() {
         Err(StoreError::Locked { .. }) => client::ask(&home, "GET", "/v1/sessions", b"")?,
         Err(error) => return Err(error.into()),

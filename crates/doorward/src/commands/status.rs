@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use doorward_core::syntax::{Node, json};
-use doorward_store::{Home, StoreError};
+use doorward_store::StoreError;
 
 use crate::cli::{Cli, StatusArgs};
 use crate::terminal::{clean, print};
@@ -15,13 +15,7 @@ use crate::{client, config, when};
 /// # Errors
 /// If there is no home directory, or the process does not answer.
 pub fn run(cli: &Cli, args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let root = config::home(cli.home.as_deref())?;
-    anyhow::ensure!(
-        root.is_dir(),
-        "there is no Doorward home at {}; `doorward run` makes one",
-        root.display()
-    );
-    let home = Home::open(root)?;
+    let home = config::home_that_is_there(cli.home.as_deref())?;
     match home.lock() {
         Ok(_) => {
             print(if args.json { "{\"running\":false}" } else { "not running; start it with: doorward run" });

@@ -41,13 +41,7 @@ pub fn run(cli: &Cli, args: &ApprovalsArgs) -> anyhow::Result<ExitCode> {
 
 /// The home directory of a process that runs.
 fn running(cli: &Cli) -> anyhow::Result<Home> {
-    let root = config::home(cli.home.as_deref())?;
-    anyhow::ensure!(
-        root.is_dir(),
-        "there is no Doorward home at {}; `doorward run` makes one",
-        root.display()
-    );
-    let home = Home::open(root)?;
+    let home = config::home_that_is_there(cli.home.as_deref())?;
     match home.lock() {
         Ok(_) => anyhow::bail!("no Doorward runs, so nothing waits; start it with: doorward run"),
         Err(StoreError::Locked { .. }) => Ok(home),
