@@ -27,8 +27,10 @@ const ENDPOINTS: [&str; 14] = [
     "OPENROUTER_BASE_URL",
 ];
 
-/// Variables that say where a client keeps the settings that lead here.
-const PLACES: [&str; 6] = [
+/// Variables that say where a client keeps the settings that lead here, or in which session it comes: another's terms
+/// are for that one.
+const PLACES: [&str; 7] = [
+    "ANTHROPIC_CUSTOM_HEADERS",
     "CLAUDE_CONFIG_DIR",
     "CODEX_HOME",
     "GEMINI_CONFIG_DIR",
