@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use doorward_core::detect::canary::CONTENT;
 use doorward_core::session::Mode;
-use doorward_core::{Action, Decision, Reason};
+use doorward_core::{Action, Reason};
 use doorward_store::kill::DOORWARD;
 use doorward_store::{Alert, Scope, SessionName, Stop, Store};
 use tokio::sync::Mutex;
 
-use crate::judge::now;
+use crate::judge::{Judged, now};
 use crate::record::Recorder;
 
 /// The event in control receipts and alerts.
@@ -31,9 +31,9 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// The alarm that a decision about `action` gives, if it gives one.
-    pub fn of(action: &Action, decision: &Decision, mode: Mode) -> Option<Self> {
-        Self::about(action, &decision.reasons, mode)
+    /// The alarm that a decision gives, if it gives one.
+    pub fn of(judged: &Judged) -> Option<Self> {
+        Self::about(&judged.action, &judged.decision.reasons, judged.seen.facts.mode)
     }
 
     /// The same of reasons alone.

@@ -9,13 +9,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use doorward_core::Action;
 use doorward_core::decision::{Charge, Later};
 use doorward_core::policy::{Counters, Policy, Reservation, Use, exceeded};
 use doorward_core::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
-use doorward_core::{Action, Decision};
 use doorward_store::{Counted, Owed, Store};
 
-use crate::judge::now;
+use crate::judge::{Judged, now};
 use crate::record::Left;
 
 mod restore;
@@ -37,38 +37,33 @@ impl Budgets {
         Self { counters: Arc::new(Mutex::new(counters)), store }
     }
 
-    /// The decision with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
+    /// What was decided, with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
     /// `body` is how many bytes go on.
-    pub fn reserve(
-        &self,
-        mut decision: Decision,
-        action: &Action,
-        body: usize,
-        now: u64,
-    ) -> (Decision, Reserved) {
-        if !decision.passes() {
-            decision.charges.0.clear();
+    pub(crate) fn reserve(&self, mut judged: Judged, body: usize) -> (Judged, Reserved) {
+        if !judged.decision.passes() {
+            judged.decision.charges.0.clear();
         }
-        if decision.charges.0.is_empty() {
-            return (decision, Reserved::default());
+        let charges = &mut judged.decision.charges.0;
+        if charges.is_empty() {
+            return (judged, Reserved::default());
         }
-        let reserved = self.counters().reserve(&decision.charges.0, now);
+        let now = judged.seen.facts.now;
+        let reserved = self.counters().reserve(charges, now);
         match reserved {
             Ok(reservation) => {
-                let later = decision.charges.0.iter().filter(|charge| charge.later.is_some());
+                let later = charges.iter().filter(|charge| charge.later.is_some());
                 let later = Outstanding {
                     charges: later.cloned().collect(),
-                    size: size(action, body),
-                    deferred: action.asked == Asked::Deferred,
+                    size: size(&judged.action, body),
+                    deferred: judged.action.asked == Asked::Deferred,
                 };
                 let used = Used { budgets: self.clone(), reservation, later, receipt: None };
-                (decision, Reserved(Some(used)))
+                (judged, Reserved(Some(used)))
             }
             Err(full) => {
-                decision.charges.0.clear();
-                let decision =
-                    full.iter().fold(decision, |decision, limit| decision.and(exceeded(limit, now)));
-                (decision, Reserved::default())
+                charges.clear();
+                let judged = full.iter().fold(judged, |judged, limit| judged.and(exceeded(limit, now)));
+                (judged, Reserved::default())
             }
         }
     }

@@ -29,14 +29,14 @@ use doorward_ledger::receipt::{
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
 use doorward_store::kill::DOORWARD;
-use doorward_store::{Alert, Counted, Judged, RecordedAction, RecordedEffect, Secret32, Store};
+use doorward_store::{Alert, Counted, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::budgets::{Reserved, Spent, Used};
 use crate::forward::Key;
 use crate::id::id_and_salt;
 use crate::in_force::InForce;
-use crate::judge::{Refusal, Why, now};
+use crate::judge::{Judged, Refusal, Why, now};
 use crate::sessions::Seen;
 
 /// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
@@ -309,11 +309,11 @@ impl Recorder {
     /// A [`Refusal`] if the decision says so or could not be recorded.
     pub(crate) async fn commit<B: Content>(
         &self,
-        action: Action,
-        seen: Seen,
-        decision: Decision,
-        (body, mut reserved): (B, Reserved),
+        judged: Judged,
+        body: B,
+        mut reserved: Reserved,
     ) -> Result<Permit<B>, Refusal> {
+        let Judged { action, seen, decision } = judged;
         let receipt = self
             .decide(
                 Kind::Decision,
@@ -341,11 +341,11 @@ impl Recorder {
     /// As [`Self::commit`].
     pub(crate) async fn open(
         &self,
-        action: Action,
-        seen: Seen,
-        decision: Decision,
-        (revoked, used): (watch::Receiver<u64>, Option<Used>),
+        judged: Judged,
+        revoked: watch::Receiver<u64>,
+        used: Option<Used>,
     ) -> Result<StreamPermit, Refusal> {
+        let Judged { action, seen, decision } = judged;
         let (mode, standing) = (seen.facts.mode, seen.facts.standing);
         let nothing = &mut Reserved::default();
         let content = (Nothing::PART, &[][..]);
@@ -490,7 +490,11 @@ impl Recorder {
             rules: decision.reasons.iter().map(|reason| reason.rule.clone().into()).collect(),
             salt: Secret32::from_slice(salt),
             content: self.shared.store.keeps_content().then(|| content.to_vec()),
-            judged: self.shared.store.keeps_judged().then(|| Box::new(Judged::of(action, decision))),
+            judged: self
+                .shared
+                .store
+                .keeps_judged()
+                .then(|| Box::new(doorward_store::Judged::of(action, decision))),
         };
         let recorded = self.shared.store.record_counted(record, counted).await;
         recorded.map_err(|error| Why::LedgerUnavailable(error.to_string()))

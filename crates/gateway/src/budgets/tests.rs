@@ -14,6 +14,7 @@ use doorward_core::{Action, Door, Engine};
 use doorward_ledger::{Durability, Log, SigningKey};
 use doorward_store::{Home, HomeLock, Options, Store};
 
+use crate::hold::Waits;
 use crate::record::{Closing, Nothing};
 use crate::{Gateway, Recorder};
 
@@ -66,12 +67,12 @@ impl Scene {
 
     async fn has_room(&self) -> bool {
         // The permit is dropped, and so gives back what it took.
-        self.gateway.pass(self.ask(), Nothing).await.is_ok()
+        self.gateway.pass(self.ask(), Nothing, &Waits::default()).await.is_ok()
     }
 
     /// Asks, gets a reply, and lets it end so.
     async fn reply(&self, closing: Closing) {
-        let permit = self.gateway.pass(self.ask(), Nothing).await.unwrap();
+        let permit = self.gateway.pass(self.ask(), Nothing, &Waits::default()).await.unwrap();
         let (Nothing, used) = permit.open(crate::forward::key_of_tests());
         let reply = Action::new(Door::Model, ActionKind::ModelResponse, "tester".into(), "tester/-".into());
         let permit = self.gateway.open(reply, used).await.unwrap();
@@ -89,7 +90,7 @@ fn told(input: u64, output: u64) -> Closing {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_judged_again_counts_once() {
     let scene = Scene::new("{ calls_per_hour: 1 }");
-    let permit = scene.gateway.pass(scene.ask(), Nothing).await.unwrap();
+    let permit = scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap();
     assert!(!scene.has_room().await, "it is reserved");
     scene.gateway.put_in_force(engine(&limited("{ calls_per_hour: 1, direction: out }")), Mode::Block);
     let permit = scene.gateway.renew(permit).await.expect("its own reservation is not in its way");
@@ -102,8 +103,8 @@ async fn a_request_that_is_judged_again_counts_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_go_gives_back_what_it_took() {
     let scene = Scene::new("{ calls_per_hour: 1 }");
-    drop(scene.gateway.pass(scene.ask(), Nothing).await.unwrap());
-    let permit = scene.gateway.pass(scene.ask(), Nothing).await.unwrap();
+    drop(scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap());
+    let permit = scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap();
     let (Nothing, used) = permit.open(crate::forward::key_of_tests());
     used.unwrap().give_back();
     assert!(scene.has_room().await);
@@ -115,8 +116,8 @@ async fn tokens_count_when_the_reply_ends() {
     scene.reply(told(50, 49)).await;
     // One is left: as many as there are may begin at once.
     let permits = [
-        scene.gateway.pass(scene.ask(), Nothing).await.unwrap(),
-        scene.gateway.pass(scene.ask(), Nothing).await.unwrap(),
+        scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap(),
+        scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap(),
     ];
     drop(permits);
     scene.reply(told(0, 1)).await;
@@ -151,7 +152,7 @@ async fn a_reply_that_says_nothing_is_estimated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_of_which_nobody_saw_the_end_counts() {
     let scene = Scene::new("{ tokens_per_hour: 4096 }");
-    let permit = scene.gateway.pass(scene.ask(), Nothing).await.unwrap();
+    let permit = scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap();
     let (Nothing, used) = permit.open(crate::forward::key_of_tests());
     drop(used);
     assert!(!scene.has_room().await);
@@ -160,7 +161,7 @@ async fn a_reply_of_which_nobody_saw_the_end_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_provider_uses_no_tokens() {
     let scene = Scene::new("{ tokens_per_hour: 1 }");
-    let permit = scene.gateway.pass(scene.ask(), Nothing).await.unwrap();
+    let permit = scene.gateway.pass(scene.ask(), Nothing, &Waits::default()).await.unwrap();
     let (Nothing, used) = permit.open(crate::forward::key_of_tests());
     used.unwrap().no_reply();
     assert!(scene.has_room().await);

@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use crate::answer::{Answer, Body, RECEIPT};
 use crate::encoding::{Broke, Decoding};
 use crate::forward::{Begun, ClientGone, Patience, Reply};
+use crate::hold::Waits;
 use crate::judge::{Gateway, LARGE};
 use crate::kept::{RequestKey, Tape};
 use crate::record::{Closing, Nothing, StreamPermit};
@@ -405,7 +406,7 @@ impl Run {
                 action
                     .parts
                     .push(doorward_core::action::Part { kind: PartKind::Arguments, text: input.into() });
-                let _ = gateway.pass(action, Nothing).await;
+                let _ = gateway.pass(action, Nothing, &Waits::default()).await;
             }
             Observation::Reply { id } => {
                 if let Some(Remembering { memory, declared: Some(declared), stored, .. }) =

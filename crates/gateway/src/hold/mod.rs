@@ -78,6 +78,14 @@ pub(crate) enum Outcome {
     No { reason: Box<Reason>, id: Option<Arc<str>>, waited: bool },
 }
 
+impl Outcome {
+    /// Whether time has passed over it.
+    pub const fn waited(&self) -> bool {
+        let (Self::Yes { waited, .. } | Self::No { waited, .. }) = self;
+        *waited
+    }
+}
+
 /// Settles what a person has to decide.
 #[derive(Debug)]
 pub struct Hold {

@@ -498,6 +498,24 @@ async fn a_request_waits_before_it_goes() {
     assert_eq!(door.asked.lock().unwrap().len(), 1);
 }
 
+/// Who has said yes to two questions, one after the other, is not asked the first again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_allowed_stays_so_while_another_question_is_answered() {
+    let said = proposing("make deploy");
+    let door = door(said.clone(), watched(60)).await;
+    let _person = door.gateway.hold().watching();
+    let asking = ask(&door);
+    let both = "rules: [{ name: care, ask: { tool: Bash } }, { name: other, ask: { tool: Bash } }]";
+    for (count, rule) in [(1, "policy.care"), (2, "policy.other")] {
+        let asked = waiting(&door, 1).await;
+        assert!(asked[0].reasons.iter().any(|reason| reason.rule == rule), "{count}");
+        door.judge_by(engine(&format!("default: allow\n{both}\n")), Mode::Block);
+        answer(&door, &asked[0].id, ONCE).await;
+    }
+    let reply = tokio::time::timeout(Duration::from_secs(10), asking).await.expect("asked again").unwrap();
+    assert_eq!(reply.body, said);
+}
+
 fn engine(policy: &str) -> Engine {
     let policy = Policy::compile(&[Source { name: "policy.yaml", text: policy }]).unwrap();
     Engine::new(RuleSet::shipped().unwrap().into(), policy.into(), Surroundings::default())

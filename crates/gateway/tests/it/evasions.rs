@@ -296,7 +296,10 @@ async fn b2_a_block_does_not_brick_what_follows() {
         );
         action
     };
-    assert!(door.gateway.pass(action, doorward_gateway::record::Nothing).await.is_ok(), "{good}");
+    assert!(
+        door.gateway.pass(action, doorward_gateway::record::Nothing, &Default::default()).await.is_ok(),
+        "{good}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,7 +205,8 @@ async fn a_reply_that_ran_when_the_process_was_killed_counts() {
             session.into(),
         );
         action.asked = doorward_core::usage::Asked::Model("m".into());
-        let permit = door.gateway.pass(action, doorward_gateway::record::Nothing).await.unwrap();
+        let permit =
+            door.gateway.pass(action, doorward_gateway::record::Nothing, &Default::default()).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         let door = door.crash(upstream(&provider)).await;
         drop(permit);

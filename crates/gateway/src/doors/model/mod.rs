@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::relay;
 use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Patience, Unsent};
+use crate::hold::Waits;
 use crate::incoming::Incoming;
 use crate::judge::{Gateway, LARGE, Refusal, Why, now};
 use crate::sessions::Session;
@@ -97,7 +98,7 @@ impl Crossing {
             edited: None,
             restored: history.restored,
         };
-        let permit = match self.gateway.pass(action, outgoing).await {
+        let permit = match self.gateway.pass(action, outgoing, &Waits::default()).await {
             Ok(permit) => permit,
             Err(Refusal { receipt, why: Why::Blocked, decision }) => {
                 let answer = Answer::from(Refusal { receipt: receipt.clone(), why: Why::Blocked, decision });

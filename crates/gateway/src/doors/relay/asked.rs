@@ -84,7 +84,7 @@ impl Run {
         let (gateway, session) = (Arc::clone(&self.relay.gateway), Arc::clone(&self.relay.session));
         let waits = Waits::default();
         let mut ruling = std::pin::pin!(async {
-            let judged = gateway.pass_telling(action, held, &waits).await;
+            let judged = gateway.pass(action, held, &waits).await;
             forward::ruling(&gateway, judged, &tool).await
         });
         let mut gone = false;
