@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_core::session::Millis;
-use doorward_store::{Alert, GrantScope, KillSet, Scope};
+use doorward_store::{AgentName, Alert, GrantScope, KillSet, Scope};
 
 use crate::sessions::{SessionAct, SessionStatus, Sessions};
+use crate::taint::{Artefacts, TaintFound, TaintWish};
 
 /// Who acts: the holder of the credential, which is as much as can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +160,21 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Does `act` to a session and returns what is known of it then.
     fn session(&self, act: SessionAct) -> impl Future<Output = Result<SessionStatus, Fault>> + Send;
+
+    /// The artefacts that untrusted content has left, at most `limit`, the one seen last first; those of one agent if it is
+    /// named.
+    fn artefacts(
+        &self,
+        agent: Option<AgentName>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Artefacts, Fault>> + Send;
+
+    /// What is known of an artefact. If it is to be cleared, it taints no longer.
+    fn taint(
+        &self,
+        wish: TaintWish,
+        approver: Approver,
+    ) -> impl Future<Output = Result<TaintFound, Fault>> + Send;
 
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;

@@ -19,6 +19,7 @@ use crate::desk::{Act, Approver, Desk, Fault, FaultKind};
 use crate::gate::Gate;
 use crate::object::Object;
 use crate::sessions::{self, session_json, sessions_json};
+use crate::taint::{self, artefacts_json, found_json};
 
 /// Most bytes of a request body.
 const MAX_BODY: usize = 16 * 1024;
@@ -64,6 +65,7 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Status => status(&*shared.desk).await,
         RouteId::Receipts => receipts(&*shared.desk, &parts).await,
         RouteId::Sessions => sessions(&shared, &parts, body).await,
+        RouteId::Taint => taint(&shared, &parts, body).await,
         RouteId::Receipt => receipt(&*shared.desk, id).await,
         RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
         RouteId::Approval => approvals::show(&*shared.desk, id).await,
@@ -114,6 +116,26 @@ async fn sessions<D: Desk>(
     let desk = Arc::clone(&shared.desk);
     let done = tokio::spawn(async move { desk.session(act).await }).await.unwrap_or_else(|_| Err(failed()));
     Ok(answer::ok_raw(&session_json(&done?)))
+}
+
+async fn taint<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    if parts.method == http::Method::GET {
+        let (agent, limit) = taint::page(parts.uri.query().unwrap_or_default())?;
+        return Ok(answer::ok_raw(&artefacts_json(&shared.desk.artefacts(agent, limit).await?)));
+    }
+    let body = match json_body(parts, body, shared.timeout).await {
+        Ok(body) => body,
+        Err(answer) => return Ok(*answer),
+    };
+    let (wish, approver) = (taint::wish(&body)?, shared.approver.clone());
+    // In a task of its own: an act that has begun is finished, even if the person hangs up.
+    let desk = Arc::clone(&shared.desk);
+    let done = tokio::spawn(async move { desk.taint(wish, approver).await });
+    Ok(answer::ok_raw(&found_json(&done.await.unwrap_or_else(|_| Err(failed()))?)))
 }
 
 async fn receipt<D: Desk>(desk: &D, id: &str) -> Result<Answer, Fault> {

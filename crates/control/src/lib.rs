@@ -20,9 +20,14 @@ mod handle;
 mod object;
 mod serve;
 mod sessions;
+mod taint;
 
 pub use answer::acted_json;
 pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status};
 pub use object::Object;
 pub use serve::{Settings, serve};
 pub use sessions::{SessionAct, SessionStatus, SessionWish, Sessions, session_json, sessions_json};
+pub use taint::{
+    Artefacts, LONGEST_ARTEFACT, MOST_ARTEFACTS, TaintFound, TaintStep, TaintWish, TaintedArtefact,
+    artefacts_json, found_json,
+};

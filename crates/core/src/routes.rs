@@ -54,6 +54,8 @@ pub enum RouteId {
     Receipt,
     /// Sessions, and what is done to one.
     Sessions,
+    /// Artefacts that untrusted content has left, and what is done about one.
+    Taint,
     /// What waits for a person, and what people have allowed.
     Approvals,
     /// One question to a person, whole.
@@ -121,6 +123,7 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Receipts, Principal::Operator, &["GET"], "/v1/receipts"),
     control(RouteId::Receipt, Principal::Operator, &["GET"], "/v1/receipts/{id}"),
     control(RouteId::Sessions, Principal::Operator, &["GET", "POST"], "/v1/sessions"),
+    control(RouteId::Taint, Principal::Operator, &["GET", "POST"], "/v1/taint"),
     control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
     control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
     control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),

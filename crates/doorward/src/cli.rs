@@ -62,6 +62,8 @@ pub enum Command {
     Allow(AllowArgs),
     /// Sessions: their terms, and what a person lets them do
     Session(SessionArgs),
+    /// What untrusted content has left behind: by what, since when, through which steps
+    Taint(TaintArgs),
     /// Decide what agents may do: see what waits for a person, say yes or no
     Approvals(ApprovalsArgs),
     /// What the running process does, and whether all is well
@@ -130,6 +132,49 @@ pub enum SecretsCommand {
         /// Its name
         #[arg(value_name = "NAME")]
         name: String,
+    },
+}
+
+/// Artefacts that untrusted content has named or brought.
+#[derive(Debug, Args)]
+pub struct TaintArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: TaintCommand,
+}
+
+/// What to do with artefacts.
+#[derive(Debug, Subcommand)]
+pub enum TaintCommand {
+    /// Those seen last, the latest first. An artefact itself is not kept: what is shown is its id and where it came from
+    List {
+        /// Only those that this agent has met
+        #[arg(long, value_name = "NAME")]
+        agent: Option<String>,
+        /// How many at most, 1 to 1000
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// What brought one, since when, and through which steps; exit status 1 if nothing untrusted did
+    Show {
+        /// A URL, a host, a path, a command line, a tool, or the id that a notice names
+        #[arg(value_name = "ARTEFACT")]
+        artefact: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget one: it taints no longer, until untrusted content names it anew
+    Clear {
+        /// A URL, a host, a path, a command line, a tool, or the id that a notice names
+        #[arg(value_name = "ARTEFACT")]
+        artefact: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

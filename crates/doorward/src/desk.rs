@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_control::{
-    Act, Approver, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settlement, Status,
+    Act, Approver, Artefacts, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settlement,
+    Status, TaintFound, TaintWish,
 };
 use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_ledger::{LogError, View};
-use doorward_store::{ALERT_STANDS, Home, KillSet, Scope, Stop};
+use doorward_store::{ALERT_STANDS, AgentName, Home, KillSet, Scope, Stop};
 
 use crate::policies::Follower;
 use crate::serve::{now, signing_key};
 
 mod approvals;
+
+pub mod taint;
 
 /// The desk of a running Doorward.
 pub struct Desk {
@@ -202,6 +205,30 @@ impl doorward_control::Desk for Desk {
         }
         let stopped = self.gateway.store().signals().kill_set().stop(name.as_str()).cloned();
         Ok(SessionStatus { record, actions: (0, 0, 0), stopped })
+    }
+
+    async fn artefacts(&self, agent: Option<AgentName>, limit: usize) -> Result<Artefacts, Fault> {
+        Ok(taint::latest(self.gateway.sessions(), agent.as_ref().map(AgentName::as_str), limit))
+    }
+
+    async fn taint(&self, wish: TaintWish, approver: Approver) -> Result<TaintFound, Fault> {
+        let sessions = self.gateway.sessions();
+        let found = sessions.find_artefact(&wish.artefact);
+        if !wish.clear || found.itself.is_empty() {
+            return Ok(taint::told(&found, false));
+        }
+        let done = sessions.forget_artefacts(&found).await;
+        let (by, target) = (approver.as_str(), found.words());
+        if let Err(error) = self.gateway.recorder().control(taint::CLEAR, by, &target, "").await {
+            tracing::error!(%error, event = taint::CLEAR, "an act could not be recorded");
+        }
+        done.map_err(|error| Fault {
+            kind: FaultKind::Failed,
+            code: "store_failed",
+            message: format!("it is cleared, but a restart would know it again: {error}"),
+            advice: String::new(),
+        })?;
+        Ok(taint::told(&found, true))
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         Command::Approvals(ref command) => commands::approvals::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),
         Command::Session(ref command) => commands::session::run(&cli, command),
+        Command::Taint(ref command) => commands::taint::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

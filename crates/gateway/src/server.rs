@@ -160,6 +160,7 @@ impl Server {
             | RouteId::Receipts
             | RouteId::Receipt
             | RouteId::Sessions
+            | RouteId::Taint
             | RouteId::Approvals
             | RouteId::Approval
             | RouteId::Approve

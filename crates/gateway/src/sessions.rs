@@ -16,6 +16,9 @@ use crate::in_force::InForce;
 mod acts;
 pub use acts::{Act, NotDone};
 
+mod artefacts;
+pub use artefacts::{Artefact, Found, Latest};
+
 mod bounds;
 
 mod common;

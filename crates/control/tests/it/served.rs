@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_control::{
-    Act, Approver, Desk, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settings,
-    Settlement, Status, serve,
+    Act, Approver, Artefacts, Desk, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions,
+    Settings, Settlement, Status, TaintFound, TaintStep, TaintWish, TaintedArtefact, serve,
 };
 use doorward_core::session::{Said, Terms};
-use doorward_store::{KillSet, Scope, SessionName, SessionRecord, Stop, Token, TokenKind};
+use doorward_store::{AgentName, KillSet, Scope, SessionName, SessionRecord, Stop, Token, TokenKind};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -84,6 +84,14 @@ impl Desk for Paper {
         }
         Ok(status)
     }
+    async fn artefacts(&self, agent: Option<AgentName>, limit: usize) -> Result<Artefacts, Fault> {
+        let artefacts = vec![artefact(&agent.map_or_else(String::new, |agent| agent.to_string()))];
+        Ok(Artefacts { artefacts, known: limit as u64, dropped: 1 })
+    }
+    async fn taint(&self, wish: TaintWish, approver: Approver) -> Result<TaintFound, Fault> {
+        let host = wish.clear.then(|| artefact(approver.as_str()));
+        Ok(TaintFound { artefacts: vec![artefact(&wish.artefact)], host, cleared: wish.clear })
+    }
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
     }
@@ -104,6 +112,12 @@ impl Desk for Paper {
         self.settled.lock().unwrap().push((id, settlement, reason, approver.as_str().to_owned()));
         Ok(Bytes::from_static(b"{\"done\":true}"))
     }
+}
+
+fn artefact(place: &str) -> TaintedArtefact {
+    let (by, place) = ("WebFetch".into(), place.to_owned());
+    let step = TaintStep { kind: "url", source: "web", by, place, first: 1, last: 2, agents: 1 };
+    TaintedArtefact { id: "00000000000000ff".into(), steps: vec![step] }
 }
 
 fn session(name: &str) -> SessionStatus {

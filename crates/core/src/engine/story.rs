@@ -12,7 +12,11 @@ use crate::policy::Profile;
 use crate::session::Facts;
 use crate::session::chains::Completed;
 use crate::session::story::{CATEGORIES, How, Taint};
+use crate::session::taint;
 use crate::syntax::Span;
+
+/// How a person is told what brought an artefact; its id follows.
+const EXPLAINS: &str = "the user can see what brought it with `doorward taint show";
 
 /// What is said of a finding whose session is not there any more.
 const RECALLED: &str = "the session found it when this was judged";
@@ -119,7 +123,11 @@ fn tainted(taint: &Taint, effects: &[Effect], strict: bool) -> Finding {
             "use a package manager, or ask the user to name the address",
         ),
     };
-    finding(rule, severity, format!("{what} ({})", whence(taint)), advice)
+    // What this call itself would fetch is nowhere yet; there is nothing to look up.
+    let explains = (taint.origin.id > 0).then(|| format!("{EXPLAINS} {}`", taint::id(taint.mark)));
+    let told = [Some(advice.to_owned()).filter(|advice| !advice.is_empty()), explains];
+    let advice = told.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    finding(rule, severity, format!("{what} ({})", whence(taint)), &advice)
 }
 
 /// Whether an effect changes something, runs something or reaches out with something.

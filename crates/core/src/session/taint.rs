@@ -19,6 +19,9 @@ pub(super) mod common;
 
 pub(super) mod literals;
 
+mod lookup;
+pub use lookup::{Looked, Step, id, parse_id};
+
 mod masked;
 pub(super) use masked::masked;
 
@@ -33,9 +36,6 @@ pub const MOST_MARKS: usize = 65_536;
 
 /// The most agents remembered of one artefact.
 const MOST_AGENTS: usize = 4;
-
-/// The most steps told of how an artefact came to be.
-const MOST_STEPS: usize = 8;
 
 /// The most artefacts named as those that another was made of.
 pub(super) const MOST_PARENTS: usize = 4;
@@ -242,25 +242,6 @@ pub struct Workspace {
     dropped: u64,
 }
 
-/// One step of how an artefact came to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// What it is.
-    pub kind: Kind,
-    /// What kind of content brought it.
-    pub source: Source,
-    /// The tool that did.
-    pub by: String,
-    /// From where, masked.
-    pub place: String,
-    /// When it was seen first, in milliseconds since the Unix epoch.
-    pub first: Millis,
-    /// When it was seen last.
-    pub last: Millis,
-    /// How many agents have seen it, up to four.
-    pub agents: usize,
-}
-
 impl Workspace {
     /// A workspace of which nothing is known.
     #[must_use]
@@ -344,60 +325,6 @@ impl Workspace {
     #[must_use]
     pub fn get(&self, mark: Mark) -> Option<&Known> {
         self.marks.get(&mark)
-    }
-
-    /// By what, since when and through which steps `artefact` came here: the first step is the artefact itself, each
-    /// further one what the one before was made of. Empty if nothing untrusted has brought it.
-    #[must_use]
-    pub fn explain(&self, kind: Kind, artefact: &str) -> Vec<Step> {
-        self.steps(self.mark_of(kind, artefact))
-    }
-
-    /// The artefact as [`Workspace::explain`] takes it.
-    #[must_use]
-    pub fn mark_of(&self, kind: Kind, artefact: &str) -> Mark {
-        let mut mark = None;
-        let mut take = |of: Kind, text: &str| {
-            if of == kind && mark.is_none() {
-                mark = Some(self.key.mark(kind, text));
-            }
-        };
-        match kind {
-            Kind::Url | Kind::Host => {
-                let target = crate::action::Target::Url(artefact.to_owned());
-                literals::of_target(&target, &mut take);
-            }
-            Kind::Path | Kind::File | Kind::Tree | Kind::Copy => {
-                take(kind, &crate::action::asset::normalise_path(artefact));
-            }
-            Kind::Command => literals::commands(artefact, &mut take),
-            _ => {}
-        }
-        mark.unwrap_or_else(|| self.key.mark(kind, artefact))
-    }
-
-    /// The steps that led to an artefact.
-    #[must_use]
-    pub fn steps(&self, mark: Mark) -> Vec<Step> {
-        let (mut steps, mut next, mut seen) = (Vec::new(), vec![mark], BTreeSet::new());
-        while let Some(mark) = next.pop() {
-            if steps.len() >= MOST_STEPS || !seen.insert(mark) {
-                continue;
-            }
-            let Some(known) = self.marks.get(&mark) else { continue };
-            let Known { kind, origin, first, last, agents } = known;
-            steps.push(Step {
-                kind: *kind,
-                source: origin.source,
-                by: origin.by.to_string(),
-                place: origin.place.to_string(),
-                first: *first,
-                last: *last,
-                agents: agents.len(),
-            });
-            next.extend(origin.parents.iter().rev());
-        }
-        steps
     }
 
     /// Forgets what was last seen more than `keep` before `now`. Returns how many artefacts went, and the delta.

@@ -31,3 +31,5 @@ pub mod secrets;
 pub mod session;
 
 pub mod status;
+
+pub mod taint;

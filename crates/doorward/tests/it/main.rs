@@ -47,4 +47,6 @@ mod settings;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod taint;
+#[cfg(test)]
 mod tools;

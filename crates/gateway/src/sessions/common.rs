@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use doorward_core::session::baseline::Learning;
 use doorward_core::session::chains::Chains;
-use doorward_core::session::taint::{KEEP, Key};
+use doorward_core::session::taint::{KEEP, Key, Mark};
 use doorward_core::session::{Baseline, Ended, Journal, Millis, Workspace, World};
 use doorward_core::{Action, Effect, Engine};
 use doorward_store::{Owner, Store, Written};
@@ -127,6 +127,20 @@ impl Common {
         }
         workspace.add(store, &Owner::Workspace, std::mem::take(&mut ended.workspace), Workspace::encode);
         ended
+    }
+
+    /// Lets `look` see what is known of the workspace.
+    pub fn look<T>(&self, look: impl FnOnce(&Workspace) -> T) -> T {
+        look(&self.workspace.read().unwrap_or_else(PoisonError::into_inner).value)
+    }
+
+    /// Forgets these artefacts.
+    pub fn forget(&self, store: &Store, marks: &[Mark]) {
+        let mut workspace = self.workspace.write().unwrap_or_else(PoisonError::into_inner);
+        for mark in marks {
+            let (_, delta) = workspace.value.forget(*mark);
+            workspace.add(store, &Owner::Workspace, delta, Workspace::encode);
+        }
     }
 
     /// Drops artefacts that nobody has come upon for as long as they count.
