@@ -37,7 +37,7 @@ fn what_brought_it_is_told_and_a_cleared_artefact_taints_no_longer() {
     assert!(blocked.contains("taint.command-with-consequence"), "{blocked}");
     let hint =
         blocked.split("doorward taint show ").nth(1).expect("the notice names the command that explains");
-    let id = &hint[..16];
+    let id = hint.split('`').next().unwrap();
 
     let by_id = shown(&user, id);
     let steps = &by_id["artefacts"][0]["steps"];
