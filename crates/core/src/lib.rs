@@ -32,6 +32,8 @@ pub mod session;
 
 pub mod policy;
 
+pub mod account;
+
 pub mod decision;
 
 pub mod engine;

@@ -5,7 +5,7 @@
 use crate::source::{Source, line, rust};
 
 /// `None` means: all of them.
-const LAW: [(&str, Option<&[&str]>); 13] = [
+const LAW: [(&str, Option<&[&str]>); 14] = [
     ("syntax", Some(&[])),
     ("url", Some(&[])),
     ("usage", Some(&[])),
@@ -14,6 +14,7 @@ const LAW: [(&str, Option<&[&str]>); 13] = [
     ("wire", Some(&["syntax", "url", "usage", "decision", "action"])),
     ("detect", Some(&["syntax", "url", "decision", "action"])),
     ("session", Some(&["syntax", "url", "decision", "action", "detect"])),
+    ("account", Some(&["decision", "session"])),
     ("policy", Some(&["syntax", "url", "usage", "decision", "action", "detect", "session"])),
     ("routes", Some(&["syntax", "decision", "action", "wire"])),
     ("engine", None),
