@@ -1,6 +1,7 @@
 //! The one place where an action is judged: floor, source, policy and detectors each give their
 //! reasons, all are kept, the strongest decides.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::action::shell::{self, Reading};
@@ -125,7 +126,7 @@ impl Engine {
         if facts.standing.mode == SessionMode::Off {
             return unjudged(facts);
         }
-        let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
+        let effects = &*self.effects(action, facts);
         let mut reasons = Vec::new();
         reasons.extend(fault(action));
         reasons.extend(source(action));
@@ -167,10 +168,19 @@ impl Engine {
         decision
     }
 
+    /// What `action` would do, as far as that is known, with the classes that the operator gives what it is about.
+    #[must_use]
+    pub fn effects<'a>(&self, action: &'a Action, facts: &'a Facts) -> Cow<'a, [Effect]> {
+        if !facts.resolved.is_empty() {
+            return Cow::Borrowed(&facts.resolved);
+        }
+        self.policy.own_effects(action).map_or(Cow::Borrowed(&action.effects), Cow::Owned)
+    }
+
     /// What each rule of the policy says about `action`.
     #[must_use]
     pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
-        let effects: &[Effect] = if facts.resolved.is_empty() { &action.effects } else { &facts.resolved };
+        let effects = &*self.effects(action, facts);
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         let (mut findings, _) = self.findings(action, effects, &readings, facts);
         findings.extend(self.told(effects, facts));

@@ -372,6 +372,8 @@ impl Recorder {
         (part, content): (&'static str, &[u8]),
         notes: Vec<String>,
     ) -> Result<(Arc<str>, bool), Why> {
+        let judged = seen.facts.judged(action);
+        let action = &*judged;
         let time = now();
         let mode = seen.facts.mode;
         let goes_on = goes_on(decision, mode, seen.facts.kill);

@@ -81,7 +81,7 @@ impl Places {
     }
 
     /// The same for whatever is known of a way.
-    fn may_have(&self, lead: &Lead<'_>) -> Truth {
+    pub fn may_have(&self, lead: &Lead<'_>) -> Truth {
         match lead {
             Lead::Url(url) => self.has(&url.host, Some(url)),
             Lead::Host(host, _) => self.has(host, None),

@@ -199,6 +199,7 @@ impl Policy {
             counts: match setting.key {
                 "mode" => setting.value == mode_word(self.mode()),
                 "profile" => setting.value == self.profile().as_str(),
+                "assets" => true,
                 key if key.starts_with("destinations.") => setting.value != "false",
                 _ => self.default_of(setting.level).is_some_and(|default| default.as_str() == setting.value),
             },
@@ -247,7 +248,7 @@ pub struct Provision<'p> {
     pub level: Level,
     /// Where it was written.
     pub place: &'p Place,
-    /// `default`, `mode`, `profile`, a list of `destinations`, `price`, or a rule's verb.
+    /// `default`, `mode`, `profile`, `assets`, a list of `destinations`, `price`, or a rule's verb.
     pub key: &'static str,
     /// What it says, the rule's name, or that of the model.
     pub value: &'p str,

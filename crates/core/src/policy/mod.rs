@@ -17,6 +17,9 @@ pub use counters::{Counters, Exceeded, Reservation, Use};
 
 mod date;
 
+mod assets;
+use assets::Assets;
+
 mod destinations;
 use destinations::Destinations;
 
@@ -94,6 +97,7 @@ pub struct Policy {
     index: Index,
     limits: Index,
     suppressing: Index,
+    assets: Assets,
     destinations: Destinations,
     looks_into_bodies: bool,
     /// What models cost.
@@ -181,6 +185,7 @@ impl Policy {
             index: Index::of(&parsed.rules, Verb::judges),
             limits: Index::of(&parsed.rules, |verb| verb == Verb::Limit),
             suppressing: Index::of(&parsed.rules, |verb| verb == Verb::Suppress),
+            assets: parsed.assets,
             destinations: parsed.destinations,
             looks_into_bodies: parsed.rules.iter().any(Rule::looks_into_bodies),
             prices: parsed.prices,

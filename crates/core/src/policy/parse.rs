@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 
 use std::sync::Arc;
 
+use super::assets::Assets;
 use super::case::{self, Case};
 use super::destinations::{Destinations, NAMES};
 use super::layers::{Layer, Level, Setting, mode_word};
@@ -16,6 +17,9 @@ use super::{Default, Profile, date};
 use crate::session::{Millis, Mode};
 use crate::syntax::decode::{Fields, suggestion};
 use crate::syntax::{Diagnostic, Node, Span, yaml};
+
+mod assets;
+pub(super) use assets::{MOST_ENTRIES, classes as asset_classes, replaceable as replaceable_classes};
 
 mod destinations;
 pub(super) use destinations::MOST_PLACES;
@@ -52,6 +56,9 @@ pub(super) struct Parsed {
     pub(super) settings: Vec<Setting>,
     pub(super) mode: Option<Mode>,
     pub(super) profile: Option<Profile>,
+    pub(super) assets: Assets,
+    /// Where a level says what takes the place of a class.
+    lowering: Vec<(Level, Place)>,
     pub(super) destinations: Destinations,
     pub(super) rules: Vec<Rule>,
     /// What each of them is about, as written.
@@ -100,6 +107,8 @@ impl Parsed {
             settings: Vec::new(),
             mode: None,
             profile: None,
+            assets: Assets::default(),
+            lowering: Vec::new(),
             destinations: Destinations::default(),
             rules: Vec::new(),
             about: Vec::new(),
@@ -142,6 +151,7 @@ impl Parsed {
             let warning = Diagnostic::warning(rule.place.span, message).in_origin(&*rule.place.origin);
             self.faults.push(warning.advise("add `prices:` with a `model`, `input` and `output` each"));
         }
+        self.faults.extend(self.weakening());
         self.faults.extend(shadow::warnings(&self.rules, &self.about));
         for case in &self.cases {
             for name in case.rules.iter().flatten() {
@@ -157,6 +167,18 @@ impl Parsed {
                 }
             }
         }
+    }
+
+    /// No level weakens another: what takes the place of a class would, for the rules of a level above.
+    fn weakening(&self) -> Vec<Diagnostic> {
+        let above = |level: Level| self.defaults.iter().take(level as usize).any(Option::is_some);
+        let lower = self.lowering.iter().filter(|(level, _)| above(*level));
+        let fault = |(level, place): &(Level, Place)| {
+            let message = format!("`instead_of` of the {} would weaken the rules above it", level.as_str());
+            let fault = Diagnostic::error(place.span, message).in_origin(&*place.origin);
+            fault.advise("let the highest level that has a policy say it")
+        };
+        lower.map(fault).collect()
     }
 
     fn document(&mut self, node: &Node, text: &Reading, faults: &mut Vec<Diagnostic>) {
@@ -176,6 +198,19 @@ impl Parsed {
         self.general(node, text, &mut fields);
         if let Some(given) = fields.maybe("destinations") {
             destinations::read(given, text, &mut self.destinations, &mut self.settings, fields.faults());
+        }
+        let assets = fields.list("assets");
+        if assets.len() > MOST_ENTRIES {
+            let span = node.get("assets").map_or(node.span, |node| node.span);
+            fields.fault(
+                span,
+                format!("more than {MOST_ENTRIES} entries"),
+                "put patterns of one class together",
+            );
+        }
+        for entry in assets.iter().take(MOST_ENTRIES) {
+            let lowers = assets::read(entry, text, &mut self.assets, &mut self.settings, fields.faults());
+            self.lowering.extend(lowers.map(|span| (text.level, text.place(span))));
         }
         if !text.included {
             fields.need("rules");

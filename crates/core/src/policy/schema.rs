@@ -38,12 +38,18 @@ pub fn schema() -> String {
             "how what was not read completely is treated; left out: balanced",
         )
         .key("include", &one_or_more(TEXT), "further files, relative to this one")
+        .key(
+            "assets",
+            &array("#/$defs/asset", parse::MOST_ENTRIES),
+            "what kind of thing paths and places are",
+        )
         .key("destinations", &reference("destinations"), "lists of places where data may go, or not")
         .key("rules", &array("#/$defs/rule", parse::MOST_RULES), "all of them are in force, in no order")
         .key("prices", &array("#/$defs/price", MOST_PRICES), "what models cost, for limits in money")
         .key("tests", &array("#/$defs/test", parse::MOST_TESTS), "actions, and what the rules are to say")
         .members();
     let defs = [
+        ("asset", asset()),
         ("destinations", destinations()),
         ("rule", rule()),
         ("matcher", matcher().end("\"additionalProperties\":false")),
@@ -69,6 +75,17 @@ const TEXT: &str = "{\"type\":\"string\"}";
 const TRUTH: &str = "{\"type\":\"boolean\"}";
 const NUMBER: &str = "{\"type\":\"number\"}";
 const ANY: &str = "true";
+
+fn asset() -> String {
+    let words = |classes: Vec<(&'static str, _)>| choice(classes.into_iter().map(|(word, _)| word));
+    let patterns = one_or_more(TEXT);
+    Mapping::new()
+        .key("class", &words(parse::asset_classes()), "what it is")
+        .key("instead_of", &one_or_more(&words(parse::replaceable_classes())), "what it is not, though it looks so")
+        .key("paths", &patterns, "patterns for paths, as in rules, or with a drive")
+        .key("places", &patterns, "hosts or URLs, as in rules")
+        .end("\"additionalProperties\":false,\"required\":[\"class\"],\"anyOf\":[{\"required\":[\"paths\"]},{\"required\":[\"places\"]}]")
+}
 
 fn destinations() -> String {
     let list = format!(

@@ -132,6 +132,7 @@ mod tests {
             learning: Learning::default(),
             chains: &Chains::default(),
             classify: &|_, _| crate::detect::destination::Classes::NONE,
+            own: &|_| None,
         };
         begin(state, action, now, &world)
     }

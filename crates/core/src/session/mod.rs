@@ -3,6 +3,7 @@
 //! An action goes in, [`Facts`] come out. Facts are all the engine knows of the world besides the
 //! action itself; it never looks anything up.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::action::{Action, Effect, Source};
@@ -85,7 +86,8 @@ pub struct Facts {
     pub standing: Standing,
     /// The kill switch.
     pub kill: Kill,
-    /// The action's effects with directories and variables resolved from the session's shell state;
+    /// The action's effects with directories and variables resolved from the session's shell state, and with the
+    /// operator's classes of what they are about;
     /// empty if nothing needed resolving.
     pub resolved: Vec<Effect>,
     /// For each part of the action that this session has judged before, what was found then.
@@ -105,6 +107,15 @@ impl Facts {
     #[must_use]
     pub fn source_of(&self, action: &Action) -> Source {
         self.source.unwrap_or(action.source)
+    }
+
+    /// `action` with the effects that it was judged by.
+    #[must_use]
+    pub fn judged<'a>(&self, action: &'a Action) -> Cow<'a, Action> {
+        if self.resolved.is_empty() {
+            return Cow::Borrowed(action);
+        }
+        Cow::Owned(Action { effects: self.resolved.clone(), ..action.clone() })
     }
 }
 
@@ -202,6 +213,9 @@ pub fn begin(state: &mut State, action: &Action, now: Now, world: &World<'_>) ->
     let short = |digest: &Digest| u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
     let parts: Vec<_> = digests.iter().map(short).collect();
     let when = (seq, now.millis);
+    let resolved = (world.own)(action).unwrap_or_default();
+    let own = (!resolved.is_empty()).then(|| Action { effects: resolved.clone(), ..action.clone() });
+    let action = own.as_ref().unwrap_or(action);
     let (story, source, tainted, left) =
         story::begin(&state.journal, &state.pending, when, action, &parts, world);
     state.pending.push(left);
@@ -211,7 +225,7 @@ pub fn begin(state: &mut State, action: &Action, now: Now, world: &World<'_>) ->
         mode: now.standing.mode.weaken(now.mode),
         standing: now.standing,
         kill: now.kill,
-        resolved: Vec::new(),
+        resolved,
         remembered,
         replaced: Vec::new(),
         tainted,

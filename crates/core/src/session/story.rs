@@ -64,6 +64,8 @@ pub struct World<'a> {
     pub chains: &'a Chains,
     /// What kinds of place an effect may lead to: [`crate::Engine::classify`].
     pub classify: &'a dyn Fn(&Action, &Effect) -> Classes,
+    /// The effects of an action with the operator's classes, if they differ: [`crate::policy::Policy::own_effects`].
+    pub own: &'a dyn Fn(&Action) -> Option<Vec<Effect>>,
 }
 
 impl std::fmt::Debug for World<'_> {

@@ -298,6 +298,7 @@ fn a_conversation_that_holds_it_is_blocked_each_time() {
                 learning: Learning::default(),
                 chains: &Chains::shipped(),
                 classify: &|action, effect| engine.classify(action, effect),
+                own: &|action| engine.policy().own_effects(action),
             };
             let (seq, facts) = session::begin(&mut state, &action, Now::default(), &world);
             let decision = engine.decide(&action, &facts);

@@ -8,6 +8,7 @@
     reason = "helpers of tests: a panic there is the failure report"
 )]
 
+mod assets;
 mod attack_patterns;
 mod canaries;
 mod destinations;

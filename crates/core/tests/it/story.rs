@@ -4,7 +4,7 @@ mod chains;
 
 mod kept;
 
-mod playbook;
+pub mod playbook;
 
 mod returned;
 

@@ -206,8 +206,10 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
         print(&explained_json(&engine, &action, &explained, &decision));
         return Ok(ExitCode::SUCCESS);
     }
-    let cells = engine.matrix(&action, &action.effects, &Facts::default());
-    for ((at, effect), (cell, verdict)) in action.effects.iter().enumerate().zip(&cells) {
+    let facts = Facts::default();
+    let effects = engine.effects(&action, &facts);
+    let cells = engine.matrix(&action, &effects, &facts);
+    for ((at, effect), (cell, verdict)) in effects.iter().enumerate().zip(&cells) {
         let classes = classes(&engine, &action, effect).join(" or ");
         let leads = if classes.is_empty() { String::new() } else { format!(", destination: {classes}") };
         print(&format!(
@@ -221,7 +223,7 @@ fn explain(cli: &Cli, files: &Files, args: &ActionArgs, json: bool) -> anyhow::R
             cell.grant.map(|grant| format!(", lifted by the grant {}", grant.as_str())).unwrap_or_default();
         print(&format!("          matrix, line {}: {}{lifted}", cell.line, verdict.as_str()));
     }
-    if action.effects.is_empty() {
+    if effects.is_empty() {
         print("no effect worth naming");
     }
     for rule in &explained {
@@ -257,7 +259,9 @@ fn classes(engine: &Engine, action: &Action, effect: &Effect) -> Vec<&'static st
 }
 
 fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], decision: &Decision) -> String {
-    let cells = engine.matrix(action, &action.effects, &Facts::default());
+    let facts = Facts::default();
+    let effects = engine.effects(action, &facts);
+    let cells = engine.matrix(action, &effects, &facts);
     let effect = |(effect, (cell, verdict)): (&Effect, &(Cell, Verdict))| {
         let classes = classes(engine, action, effect);
         let grant = cell.grant.map_or_else(|| "null".to_owned(), |grant| format!("\"{}\"", grant.as_str()));
@@ -299,7 +303,7 @@ fn explained_json(engine: &Engine, action: &Action, explained: &[Explained], dec
     };
     format!(
         "{{\"effects\":[{}],\"rules\":[{}],\"decision\":{{\"verdict\":\"{}\",\"risk\":{},\"reasons\":[{}]}}}}",
-        action.effects.iter().zip(&cells).map(effect).collect::<Vec<_>>().join(","),
+        effects.iter().zip(&cells).map(effect).collect::<Vec<_>>().join(","),
         explained.iter().map(rule).collect::<Vec<_>>().join(","),
         decision.verdict.as_str(),
         decision.risk,

@@ -182,3 +182,18 @@ fn each_rule_is_explained() {
     assert_eq!(broken.code, 2, "{broken:?}");
     assert!(broken.stderr.contains("tool_call must be a JSON object"), "{broken:?}");
 }
+
+#[test]
+fn what_the_operator_calls_a_thing_is_shown_and_explained() {
+    let policy = "default: allow\nassets:\n- class: credential\n  paths: '~/vault/**'\nrules:\n- {name: mine, deny: {asset: credential}}\n";
+    let user = user(policy);
+    let said = user.ok(&["policy", "explain", "--command", "cat ~/vault/../vault/x"]);
+    assert!(said.contains("(credential)") && said.contains("yes  deny \"mine\""), "{said}");
+    let said = user.ok(&["policy", "explain", "--json", "--command", "cat ~/vault/x"]);
+    assert!(said.contains(r#""asset":"credential""#), "{said}");
+    let shown = user.ok(&["policy", "show"]);
+    assert!(shown.contains("assets") && shown.contains("credential: ~/vault/**"), "{shown}");
+    std::fs::write(user.home().join("policy.yaml"), policy.replace("~/vault/**", "vault/**")).unwrap();
+    let refused = user.run(&["policy", "check"]);
+    assert!(refused.code != 0 && format!("{refused:?}").contains("policy.yaml:4:10"), "{refused:?}");
+}

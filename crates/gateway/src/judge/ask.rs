@@ -27,7 +27,8 @@ impl Gateway {
                 return Ok(judged);
             }
             // Rare, and large: it is not to make every crossing's future larger.
-            let asking = Box::pin(self.hold.ask(&judged.action, content, &judged.decision, waits));
+            let shown = judged.seen.facts.judged(&judged.action);
+            let asking = Box::pin(self.hold.ask(&shown, content, &judged.decision, waits));
             let outcome = match asking.await {
                 Ok(outcome) => outcome,
                 Err(why) => return Err(judged.refused(why)),

@@ -108,6 +108,7 @@ impl Common {
             learning: Learning::default(),
             chains: &self.chains,
             classify: &classify,
+            own: &|action| engine.policy().own_effects(action),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use doorward_core::action::Action;
 use doorward_core::decision::{Layer, Reason, Verdict};
 use doorward_core::policy::{Given, Policy};
 use doorward_core::syntax::Source;
@@ -17,8 +18,9 @@ pub fn agree(text: &str, here: &Situation<'_>) -> Result<Option<Answer>, String>
     let Some(reference) = Reference::read(text) else {
         return Err(format!("the reference cannot read a policy that loads:\n{text}"));
     };
+    let own = policy.own_effects(&Action { effects: here.effects.to_vec(), ..here.action.clone() });
     let given = Given {
-        effects: here.effects,
+        effects: own.as_deref().unwrap_or(here.effects),
         home: here.home,
         findings: here.findings,
         facts: here.facts,

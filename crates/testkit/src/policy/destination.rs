@@ -40,7 +40,7 @@ impl Said {
 }
 
 /// Whether one of the patterns (hosts or URLs) is about a place.
-fn listed(patterns: &[String], target: &Target, at: &Authority<'_>) -> Truth {
+pub fn listed(patterns: &[String], target: &Target, at: &Authority<'_>) -> Truth {
     Truth::any(patterns.iter().map(|pattern| {
         let in_brackets = pattern.starts_with('[') && pattern.ends_with(']');
         let is_range = pattern.split_once('/').is_some_and(|(_, bits)| {
@@ -97,6 +97,14 @@ fn way(kind: ActionKind, effect: &Effect) -> Option<Way<'_>> {
             Some(Way::Named(&["allowed", "unknown"]))
         }
         _ => Some(Way::Anywhere),
+    }
+}
+
+/// Where an effect leads, if it is known.
+pub fn place(kind: ActionKind, effect: &Effect) -> Option<Authority<'_>> {
+    match way(kind, effect) {
+        Some(Way::Place(at)) => Some(at),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Outside of it: faults and warnings, which files there are, and how many counters a limit has at most.
 
+mod asset;
 mod body;
 mod compare;
 mod counters;
@@ -27,7 +28,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use doorward_core::Verdict;
-use doorward_core::action::ActionKind;
+use doorward_core::action::{ActionKind, Effect};
 use doorward_core::detect::Finding;
 use doorward_core::policy::Level;
 use doorward_core::syntax::{Node, yaml};
@@ -47,6 +48,7 @@ pub struct Reference {
     /// The levels whose default is `deny`.
     denying: Vec<Level>,
     rules: Vec<Rule>,
+    assets: Vec<asset::Entry>,
     destinations: Vec<Said>,
     prices: Vec<Node>,
 }
@@ -73,23 +75,27 @@ impl Reference {
     #[must_use]
     pub fn of(texts: &[(Level, &str)]) -> Option<Self> {
         let (mut denying, mut rules) = (Vec::new(), Vec::new());
-        let (mut destinations, mut prices) = (Vec::new(), Vec::new());
+        let (mut destinations, mut prices, mut assets) = (Vec::new(), Vec::new(), Vec::new());
         for (level, text) in texts {
             let node = yaml::parse(text.as_bytes()).ok()?;
             if node.text("default") == Some("deny") {
                 denying.push(*level);
             }
             destinations.extend(Said::of(&node, *level));
+            let own = node.get("assets").map(Node::elements).unwrap_or_default();
+            assets.extend(own.iter().map(asset::Entry::of).collect::<Option<Vec<_>>>()?);
             prices.extend_from_slice(node.get("prices").map(Node::elements).unwrap_or_default());
             let of_text = node.get("rules").map(Node::elements).unwrap_or_default();
             rules.extend(of_text.iter().map(|rule| Rule::of(rule, *level)).collect::<Option<Vec<_>>>()?);
         }
-        Some(Self { denying, rules, destinations, prices })
+        Some(Self { denying, rules, assets, destinations, prices })
     }
 
     /// What the policy says here.
     #[must_use]
     pub fn judge(&self, here: &Situation<'_>) -> Answer {
+        let own = self.own_effects(here);
+        let here = &Situation { effects: &own, ..*here };
         let mut verdict = Verdict::Allow;
         let mut answer = Answer { verdict, speaks: BTreeSet::new(), limits: BTreeSet::new() };
         let mut allowing = Vec::new();
@@ -129,9 +135,16 @@ impl Reference {
         Answer { verdict, ..answer }
     }
 
+    /// The effects with the classes that the policy gives what they are about.
+    fn own_effects(&self, here: &Situation<'_>) -> Vec<Effect> {
+        asset::own(here, &self.assets)
+    }
+
     /// Whether what `finding` says is only noted here.
     #[must_use]
     pub fn suppresses(&self, here: &Situation<'_>, finding: &Finding) -> bool {
+        let own = self.own_effects(here);
+        let here = &Situation { effects: &own, ..*here };
         self.rules.iter().any(|rule| {
             rule.verb == Verb::Suppress
                 && !rule.ended(here.facts.now)

@@ -85,6 +85,7 @@ fn policy(choices: &mut Choices<'_>) -> String {
         return probe(&conditions(choices).join(", "));
     }
     let mut out = format!("default: {}\n", choices.text(&["allow", "deny"]));
+    out.push_str(&assets(choices));
     out.push_str(&destinations(choices));
     out.push_str("rules:\n");
     let count = 1 + choices.below(4);
@@ -123,6 +124,43 @@ fn policy(choices: &mut Choices<'_>) -> String {
     }
     out
 }
+
+/// What things are, one time in three.
+fn assets(choices: &mut Choices<'_>) -> String {
+    if !choices.seldom(3) {
+        return String::new();
+    }
+    let mut out = String::from("assets:\n");
+    for _ in 0..=choices.below(2) {
+        let class =
+            choices.text(&["credential", "wallet", "config", "temp", "startup", "internal", "project"]);
+        let instead =
+            choices.text(&["", ", instead_of: [external]", ", instead_of: [project-secret, unknown]"]);
+        let about = match choices.below(2) {
+            0 => format!("paths: ['{}', '{}']", choices.text(ASSET_PATHS), choices.text(ASSET_PATHS)),
+            _ => format!("places: [{}]", choices.text(PLACES)),
+        };
+        let _ = writeln!(out, "- {{class: {class}{instead}, {about}}}");
+    }
+    out
+}
+
+/// Patterns of what operators may say a kind of.
+const ASSET_PATHS: &[&str] = &[
+    "~/.ssh/**",
+    "/etc/**",
+    "/etc/passwd",
+    "**/.env",
+    "**/*.key",
+    "**/src/**",
+    "/srv/a?c",
+    "~/*/id_rsa",
+    "/*/passwd",
+    "/tmp/**",
+    "~/.aws/cred*",
+    "C:/keys/**",
+    "**/x/*.pem",
+];
 
 /// Lists of places, one time in three.
 fn destinations(choices: &mut Choices<'_>) -> String {

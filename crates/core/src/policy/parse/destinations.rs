@@ -86,7 +86,7 @@ fn add(
 }
 
 /// A pattern for hosts, or one for URLs if it has a scheme or a path.
-fn compile(text: &str, allows: bool) -> Result<Vec<Pattern>, (String, String)> {
+pub(super) fn compile(text: &str, allows: bool) -> Result<Vec<Pattern>, (String, String)> {
     if text.len() > LONGEST_PATTERN {
         return Err((format!("a pattern longer than {LONGEST_PATTERN} bytes"), String::new()));
     }

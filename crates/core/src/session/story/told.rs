@@ -218,7 +218,10 @@ fn source_of(draft: &Draft<'_>, answer: &Returned) -> Option<Read> {
 }
 
 fn of_call(draft: &Draft<'_>, call: &Called) -> Read {
-    let action = call.action();
+    let mut action = call.action();
+    if let Some(own) = (draft.world.own)(&action) {
+        action.effects = own;
+    }
     let key = draft.key();
     let mut read = Read {
         source: Source::LocalFile,

@@ -129,6 +129,7 @@ impl Agent {
             learning: self.learning,
             chains: &Chains::shipped(),
             classify: &|action, effect| engine.classify(action, effect),
+            own: &|action| engine.policy().own_effects(action),
         };
         session::begin(&mut self.state, action, Now { millis: self.now, ..Now::default() }, &world)
     }
