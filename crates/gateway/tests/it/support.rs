@@ -220,12 +220,27 @@ impl Door {
 
     /// The newest receipts, the newest last.
     pub fn receipts(&self) -> Vec<Value> {
-        let home = self.lock.home();
-        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
-        let view = View::open(&home.log_dir(), key.public()).unwrap();
-        let mut latest = view.latest(16).unwrap();
+        let mut latest = self.view().latest(16).unwrap();
         latest.sort_by_key(|(index, _)| *index);
         latest.iter().map(|(_, entry)| serde_json::from_slice(entry).unwrap()).collect()
+    }
+
+    fn view(&self) -> View {
+        let home = self.lock.home();
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        View::open(&home.log_dir(), key.public()).unwrap()
+    }
+
+    /// How many receipts there are.
+    pub fn receipt_count(&self) -> u64 {
+        self.view().size()
+    }
+
+    /// The receipts from this one on, the oldest first.
+    pub fn receipts_since(&self, first: u64) -> Vec<Value> {
+        let view = self.view();
+        let entries = view.entries(first..view.size());
+        entries.map(|entry| serde_json::from_slice(&entry.unwrap().1).unwrap()).collect()
     }
 
     /// Sends one request and reads the reply to its end.

@@ -60,7 +60,7 @@ pub(super) fn answer(request: &Request) -> Option<Reply> {
         _ if tools.0.is_empty() => vec![Said::Text(TITLE.to_owned())],
         _ => conversation.act(play, &tools)?,
     };
-    Some(wire::reply(dialect, &message, &said))
+    Some(wire::reply(dialect, &message, &said, 0))
 }
 
 /// One thing the model says.
@@ -138,6 +138,11 @@ impl Conversation<'_> {
     fn has(&self, needle: &str) -> bool {
         self.since.contains(needle)
     }
+}
+
+/// Whether a request declares tools.
+pub(super) fn declares_tools(message: &Value) -> bool {
+    !Tools::of(message).0.is_empty()
 }
 
 /// The tools a request declares, those in namespaces too.

@@ -34,8 +34,9 @@ pub(super) fn dialect(path: &str) -> Option<Dialect> {
     }
 }
 
-/// The answer that says `said`.
-pub(super) fn reply(dialect: Dialect, request: &Value, said: &[Said]) -> Reply {
+/// The answer that says `said`. What says the same in another turn says so, for its ids not to come twice.
+pub(super) fn reply(dialect: Dialect, request: &Value, said: &[Said], turn: usize) -> Reply {
+    let said = Turn { said, turn };
     let model = text(request, "model");
     if dialect == Dialect::Responses
         && let Some(complaint) = complaint(request)
@@ -57,8 +58,50 @@ pub(super) fn reply(dialect: Dialect, request: &Value, said: &[Said]) -> Reply {
         (Dialect::Responses, false) => {
             Reply::json(200, &response(model, "completed", &items(said)).to_string())
         }
-        (Dialect::Gemini, _) => Reply::json(200, &gemini(&gemini_parts(said), true).to_string()),
-        (Dialect::GeminiStream, _) => Reply::stream(gemini_events(said)),
+        (Dialect::Gemini, _) => Reply::json(200, &gemini(&gemini_parts(said.said), true).to_string()),
+        (Dialect::GeminiStream, _) => Reply::stream(gemini_events(said.said)),
+    }
+}
+
+/// A turn as it stands in the conversation afterwards.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    /// The items of the conversation.
+    pub(super) items: Vec<Value>,
+    /// The ids of its calls.
+    pub(super) ids: Vec<String>,
+}
+
+/// What a client keeps of the answer that says `said`.
+pub(super) fn spoken(dialect: Dialect, said: &[Said], turn: usize) -> Spoken {
+    let turn = Turn { said, turn };
+    let prefix = if dialect == Dialect::Messages { "toolu" } else { "call" };
+    let calls = turn.numbered().filter(|(_, part)| !matches!(part, Said::Text(_)));
+    let ids = calls.map(|(at, part)| id(prefix, at, part)).collect();
+    let items = match dialect {
+        Dialect::Messages => {
+            vec![json!({"role": "assistant", "content": messages("m", turn).get("content")})]
+        }
+        Dialect::Chat => chat("m", turn).pointer("/choices/0/message").cloned().into_iter().collect(),
+        Dialect::Responses => items(turn),
+        Dialect::Gemini | Dialect::GeminiStream => {
+            vec![json!({"role": "model", "parts": gemini_parts(said)})]
+        }
+    };
+    Spoken { items, ids }
+}
+
+/// What is said in which turn.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    said: &'a [Said],
+    turn: usize,
+}
+
+impl<'a> Turn<'a> {
+    /// The parts, with numbers that no other turn of the conversation has.
+    fn numbered(self) -> impl Iterator<Item = (usize, &'a Said)> {
+        self.said.iter().enumerate().map(move |(at, part)| (at + 100 * self.turn, part))
     }
 }
 
@@ -82,9 +125,9 @@ fn named(event: &str, data: &Value) -> Vec<u8> {
 // --- Anthropic Messages
 
 /// A call's input as an object; a custom call does not exist here.
-fn messages(model: &str, said: &[Said]) -> Value {
-    let content: Vec<Value> = said.iter().enumerate().map(|(at, part)| messages_block(at, part)).collect();
-    let calls = said.iter().any(|part| !matches!(part, Said::Text(_)));
+fn messages(model: &str, said: Turn<'_>) -> Value {
+    let content: Vec<Value> = said.numbered().map(|(at, part)| messages_block(at, part)).collect();
+    let calls = said.said.iter().any(|part| !matches!(part, Said::Text(_)));
     json!({
         "id": "msg_01ScriptedPlay", "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": if calls { "tool_use" } else { "end_turn" }, "stop_sequence": null,
@@ -102,14 +145,14 @@ fn messages_block(at: usize, part: &Said) -> Value {
     }
 }
 
-fn messages_events(model: &str, said: &[Said]) -> Vec<Vec<u8>> {
+fn messages_events(model: &str, said: Turn<'_>) -> Vec<Vec<u8>> {
     let whole = messages(model, said);
     let mut start = whole.clone();
     set(&mut start, "content", json!([]));
     set(&mut start, "stop_reason", Value::Null);
     let mut events = vec![named("message_start", &json!({"type": "message_start", "message": start}))];
-    for (index, part) in said.iter().enumerate() {
-        let mut block = messages_block(index, part);
+    for (index, (at, part)) in said.numbered().enumerate() {
+        let mut block = messages_block(at, part);
         let (member, empty, kind, name, content) = match part {
             Said::Text(text) => ("text", json!(""), "text_delta", "text", text),
             Said::Call { arguments: input, .. } | Said::Custom { input, .. } => {
@@ -155,14 +198,14 @@ fn chat_finish(calls: &[Value]) -> &'static str {
     if calls.is_empty() { "stop" } else { "tool_calls" }
 }
 
-fn chat_calls(said: &[Said]) -> Vec<Value> {
-    said.iter().enumerate().filter_map(|(at, part)| chat_call(at, part)).collect()
+fn chat_calls(said: Turn<'_>) -> Vec<Value> {
+    said.numbered().filter_map(|(at, part)| chat_call(at, part)).collect()
 }
 
-fn chat(model: &str, said: &[Said]) -> Value {
+fn chat(model: &str, said: Turn<'_>) -> Value {
     let calls = chat_calls(said);
     let finish = chat_finish(&calls);
-    let mut message = json!({"role": "assistant", "content": chat_text(said), "refusal": null});
+    let mut message = json!({"role": "assistant", "content": chat_text(said.said), "refusal": null});
     if !calls.is_empty() {
         set(&mut message, "tool_calls", Value::from(calls));
     }
@@ -173,7 +216,7 @@ fn chat(model: &str, said: &[Said]) -> Value {
     })
 }
 
-fn chat_events(model: &str, said: &[Said], usage: bool) -> Vec<Vec<u8>> {
+fn chat_events(model: &str, said: Turn<'_>, usage: bool) -> Vec<Vec<u8>> {
     let chunk = |choices: Value, usage: Option<Value>| {
         let mut chunk = json!({
             "id": "chatcmpl-play", "object": "chat.completion.chunk", "created": 1_763_600_000, "model": model,
@@ -190,7 +233,7 @@ fn chat_events(model: &str, said: &[Said], usage: bool) -> Vec<Vec<u8>> {
     };
     let calls = chat_calls(said);
     let mut events = vec![delta(json!({"role": "assistant", "content": ""}), None)];
-    for piece in pieces(&chat_text(said).unwrap_or_default(), 12) {
+    for piece in pieces(&chat_text(said.said).unwrap_or_default(), 12) {
         events.push(delta(json!({"content": piece}), None));
     }
     for (index, call) in calls.iter().enumerate() {
@@ -217,10 +260,10 @@ fn chat_events(model: &str, said: &[Said], usage: bool) -> Vec<Vec<u8>> {
 
 /// The output items. The first call is preceded by the reasoning that led to it, as reasoning models do. The
 /// letter after an id's prefix says what was made with it, so that an id made up by someone else shows.
-fn items(said: &[Said]) -> Vec<Value> {
+fn items(said: Turn<'_>) -> Vec<Value> {
     let mut items = Vec::new();
     let mut reasoned = false;
-    for (at, part) in said.iter().enumerate() {
+    for (at, part) in said.numbered() {
         let call_id = id("call", at, part);
         if !matches!(part, Said::Text(_)) && !reasoned {
             reasoned = true;
@@ -275,7 +318,7 @@ fn response(model: &str, status: &str, output: &[Value]) -> Value {
     })
 }
 
-fn responses_events(model: &str, said: &[Said]) -> Vec<Vec<u8>> {
+fn responses_events(model: &str, said: Turn<'_>) -> Vec<Vec<u8>> {
     let items = items(said);
     let done = response(model, "completed", &items);
     let mut begun = response(model, "in_progress", &[]);

@@ -6,8 +6,8 @@
 //! library would write. `scripted:<dialect>/<scene>` is told as a compatible provider tells it, see
 //! [`dialects`].
 //!
-//! Beside the dialects' own endpoints it serves `GET /_log` (every request seen, as JSON), `DELETE /_log`
-//! and `GET /_ready`.
+//! Beside the dialects' own endpoints it serves `GET /_log` (every request seen, as JSON), `DELETE /_log`,
+//! `PUT /_plays/NAME` (see `told.rs`) and `GET /_ready`.
 
 mod agents;
 mod agents_wire;
@@ -15,6 +15,7 @@ mod anthropic;
 mod batches;
 pub mod dialects;
 mod errors;
+pub mod exchange;
 mod gemini;
 mod hostile;
 mod http;
@@ -24,6 +25,7 @@ mod reply;
 mod responses;
 mod script;
 mod seen;
+mod told;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +42,7 @@ use http::{Connection, Request};
 use reply::Reply;
 use script::Script;
 use seen::Log;
+use told::Plays;
 
 /// A running provider. Dropping it stops it.
 #[derive(Debug)]
@@ -59,11 +62,12 @@ impl Provider {
         let address = listener.local_addr()?;
         let log = Arc::new(Log::default());
         let shared = Arc::clone(&log);
+        let plays = Arc::new(Plays::default());
         let task = tokio::spawn(async move {
             // A failed accept (out of descriptors, a client gone early) must not end the provider.
             loop {
                 if let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&shared)));
+                    tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&plays)));
                 }
             }
         });
@@ -100,18 +104,20 @@ impl Drop for Provider {
     }
 }
 
-async fn serve(stream: TcpStream, log: Arc<Log>) {
+async fn serve(stream: TcpStream, log: Arc<Log>, plays: Arc<Plays>) {
     let mut connection = Connection::new(stream);
     while let Ok(Some(request)) = connection.read().await {
         if request.path().starts_with("/_") {
-            if connection.write(&inspect(&request, &log)).await.is_err() {
+            let reply = plays.take(&request).unwrap_or_else(|| inspect(&request, &log));
+            if connection.write(&reply).await.is_err() {
                 return;
             }
             continue;
         }
         let script = Script::of(&request);
         let id = log.begin(&request, &script);
-        let ended = connection.write(&answer(&request, &script)).await;
+        let reply = plays.answer(&request).unwrap_or_else(|| answer(&request, &script));
+        let ended = connection.write(&reply).await;
         log.end(id, &ended);
         if ended.is_err() || connection.is_spent() {
             return;

@@ -371,8 +371,10 @@ impl Eval {
                 continue;
             }
             let member = match (&base, asset::is_relative(text)) {
-                (Some(base), true) if mode == 'c' => {
-                    Word { text: format!("{}/{text}", base.text), ..word.clone() }
+                // An empty one (`-C "$1"` in a script that is read without its arguments) is not the root.
+                (Some(base), true) if mode == 'c' && !base.text.is_empty() => {
+                    let exact = base.exact && word.exact;
+                    Word { text: format!("{}/{text}", base.text), exact, ..word.clone() }
                 }
                 _ => word.clone(),
             };
