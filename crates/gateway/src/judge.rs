@@ -21,6 +21,7 @@ use doorward_store::Store;
 
 use crate::alarm::{Alarm, Alarms};
 use crate::budgets::{Budgets, Reserved, Used};
+use crate::clock::Clock;
 use crate::conversations::Conversations;
 use crate::hold::{Approvals, Hold, Waits};
 use crate::in_force::{Holder, InForce};
@@ -43,6 +44,7 @@ pub struct Gateway {
     store: Store,
     alarms: Alarms,
     text_tools: HashMap<String, TextTools>,
+    clock: Clock,
 }
 
 /// Why an action does not go on.
@@ -85,6 +87,7 @@ impl Gateway {
             store,
             alarms: Alarms::default(),
             text_tools: HashMap::new(),
+            clock: Clock::default(),
         }
     }
 
@@ -92,6 +95,12 @@ impl Gateway {
     #[must_use]
     pub fn with_text_tools(self, text_tools: HashMap<String, TextTools>) -> Self {
         Self { text_tools, ..self }
+    }
+
+    /// The gateway, told what time it is: so that days can pass in a test.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The gateway, told how people are asked.

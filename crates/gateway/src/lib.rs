@@ -21,6 +21,9 @@ pub mod doors;
 
 pub mod judge;
 
+mod clock;
+pub use clock::Clock;
+
 pub mod in_force;
 
 pub mod sessions;

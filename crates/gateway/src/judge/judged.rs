@@ -5,7 +5,7 @@ use doorward_core::policy::Profile;
 use doorward_core::session::{Mode, Now, Said};
 use doorward_core::{Action, Decision, Reason, Verdict};
 
-use super::{Gateway, Refusal, Why, now};
+use super::{Gateway, Refusal, Why};
 use crate::sessions::Seen;
 
 /// An action, what was known when it was judged, and what was decided. It goes from step to step of
@@ -63,7 +63,7 @@ impl Gateway {
         let kill = signals.kill_set();
         let in_force = self.in_force();
         let epoch = Epoch { kill: kill.revision, policy: in_force.number, ..signals.epoch() };
-        let millis = now();
+        let millis = self.clock.now();
         let session = self.sessions.enter(&action.session, Said::Nobody, millis).map_err(|why| Refusal {
             decision: Box::default(),
             receipt: None,

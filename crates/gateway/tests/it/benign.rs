@@ -30,7 +30,7 @@ struct Played {
 }
 
 /// A provider that gives the answer that stands there, to one request after the other.
-async fn provider(answer: Arc<Mutex<Vec<u8>>>) -> String {
+pub async fn provider(answer: Arc<Mutex<Vec<u8>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

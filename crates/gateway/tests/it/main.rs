@@ -7,6 +7,9 @@ mod approvals;
 mod benign;
 
 #[cfg(test)]
+mod chains;
+
+#[cfg(test)]
 mod conversations;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
 use doorward_core::wire::Protocol;
-use doorward_gateway::{Approvals, Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
+use doorward_gateway::{Approvals, Clock, Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
 use doorward_ledger::{Durability, Log, SigningKey, View};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 use serde_json::{Value, json};
@@ -52,9 +52,8 @@ pub struct Door {
     pub token: String,
     /// The requests the upstream got, as they came.
     pub asked: Arc<Mutex<Vec<String>>>,
-    /// The policy it started with; `None`: the shipped one.
-    policy: Option<String>,
-    approvals: Approvals,
+    /// What it started with; no policy: the shipped one.
+    judging: Judging,
     scratch: Scratch,
     stop: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
@@ -62,10 +61,13 @@ pub struct Door {
 }
 
 /// How a gateway judges.
-#[derive(Default)]
-struct Judging {
-    policy: Option<String>,
-    approvals: Approvals,
+#[derive(Clone, Default)]
+pub struct Judging {
+    pub policy: Option<String>,
+    pub approvals: Approvals,
+    /// The engine, where it is not made of the policy: making one takes a quarter of a second.
+    pub engine: Option<Arc<Engine>>,
+    pub clock: Clock,
 }
 
 impl Door {
@@ -112,27 +114,36 @@ impl Door {
 
     /// A gateway that starts with this policy and asks people in this way.
     pub async fn asking(policy: &str, upstream: UpstreamSettings, approvals: Approvals) -> Self {
-        let judging = Judging { policy: Some(policy.to_owned()), approvals };
+        let judging = Judging { policy: Some(policy.to_owned()), approvals, ..Judging::default() };
         Self::at_home(Scratch::new(), upstream, Mode::Block, Settings::default(), judging).await
     }
 
     /// Starts another one on a copy of this home as it is at this moment, which is what a killed process leaves.
     pub async fn crash(self, upstream: UpstreamSettings) -> Self {
+        self.crash_in(upstream, Mode::Block).await
+    }
+
+    /// The same in another mode.
+    pub async fn crash_in(self, upstream: UpstreamSettings, mode: Mode) -> Self {
         let copy = Scratch::new();
         copy_all(self.scratch.path(), copy.path());
-        let judging = Judging { policy: self.policy.clone(), approvals: self.approvals };
-        Self::at_home(copy, upstream, Mode::Block, Settings::default(), judging).await
+        Self::at_home(copy, upstream, mode, Settings::default(), self.judging.clone()).await
+    }
+
+    /// A gateway that judges so.
+    pub async fn with(judging: Judging, upstream: UpstreamSettings, mode: Mode) -> Self {
+        Self::at_home(Scratch::new(), upstream, mode, Settings::default(), judging).await
     }
 
     /// Ends in order and starts again on the same home, before this upstream.
     pub async fn restart(self, upstream: UpstreamSettings, mode: Mode) -> Self {
-        let Self { gateway, store, scratch, stop, serving, lock, policy, approvals, .. } = self;
+        let Self { gateway, store, scratch, stop, serving, lock, judging, .. } = self;
         stop.send_replace(true);
         serving.await.unwrap();
         drop(gateway);
         store.close().await.unwrap();
         drop(lock);
-        Self::at_home(scratch, upstream, mode, Settings::default(), Judging { policy, approvals }).await
+        Self::at_home(scratch, upstream, mode, Settings::default(), judging).await
     }
 
     async fn at_home(
@@ -140,7 +151,7 @@ impl Door {
         upstream: UpstreamSettings,
         mode: Mode,
         settings: Settings,
-        Judging { policy, approvals }: Judging,
+        judging: Judging,
     ) -> Self {
         let home = Home::open(scratch.path().join("home")).unwrap();
         let lock = home.lock().unwrap();
@@ -149,17 +160,18 @@ impl Door {
         let log = open_log(&home).await;
         let around =
             Surroundings { doorward_home: home.root().display().to_string(), ..Surroundings::default() };
-        let engine = Arc::new(match &policy {
-            None => Engine::shipped(around).unwrap(),
-            Some(text) => {
+        let engine = match (&judging.engine, &judging.policy) {
+            (Some(engine), _) => Arc::clone(engine),
+            (None, None) => Arc::new(Engine::shipped(around).unwrap()),
+            (None, Some(text)) => {
                 let policy = Policy::compile(&[Source { name: "policy.yaml", text }]).unwrap();
                 let rules = RuleSet::compile(shipped()).unwrap();
-                Engine::new(rules.into(), policy.into(), around)
+                Arc::new(Engine::new(rules.into(), policy.into(), around))
             }
-        });
+        };
         let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
-        let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_approvals(approvals);
-        let gateway = Arc::new(gateway);
+        let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_approvals(judging.approvals);
+        let gateway = Arc::new(gateway.with_clock(judging.clock.clone()));
 
         let upstream = Upstream::new(upstream);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -168,7 +180,7 @@ impl Door {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
         let asked = Arc::default();
-        Self { gateway, store, address, token, asked, policy, approvals, scratch, stop, serving, lock }
+        Self { gateway, store, address, token, asked, judging, scratch, stop, serving, lock }
     }
 
     /// Sends a conversation with the tools `tools` and returns status, head and body of the reply.

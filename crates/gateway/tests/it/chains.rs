@@ -1,0 +1,122 @@
+//! Every chain and its innocent twins through a real gateway, whose process is killed before the last action. Nothing is stopped
+//! (`monitor`), so that a chain is completed by what it is about and not by what rules stop on the way.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use doorward_core::Engine;
+use doorward_core::engine::Surroundings;
+use doorward_core::session::Mode;
+use doorward_core::session::chains::{Chains, Play};
+use doorward_core::wire::Protocol;
+use doorward_gateway::Clock;
+use doorward_testkit::provider::exchange::{Exchange, exchanges};
+use doorward_testkit::sessions::{Call, Session, Turn};
+use serde_json::Value;
+
+use crate::benign::provider;
+use crate::support::{Door, Judging, send, sse};
+
+const MINUTE: u64 = 60_000;
+
+/// A playbook as a session, and how long it is before each of its turns.
+fn session(plays: &[Play]) -> (Session, Vec<u64>) {
+    let (mut turns, mut waits) = (Vec::<Turn>::new(), Vec::new());
+    let (mut typed, mut wait) = (String::new(), 0);
+    for play in plays {
+        let calls = match play {
+            Play::Typed(text) => {
+                typed.clone_from(text);
+                continue;
+            }
+            Play::Wait(millis) => {
+                wait += millis;
+                continue;
+            }
+            Play::Result(text) => {
+                turns.last_mut().unwrap().calls.last_mut().unwrap().result.clone_from(text);
+                continue;
+            }
+            Play::Command(line) => vec![Call::command("Bash", line, "")],
+            Play::Learned(line) => vec![Call::command("Bash", line, ""); 40],
+            Play::Call(text) => {
+                let call: Value = serde_json::from_str(text).unwrap();
+                vec![Call::new(call["name"].as_str().unwrap(), call["arguments"].clone(), "")]
+            }
+        };
+        let learns = calls.len() > 1;
+        for calls in calls.chunks(10) {
+            turns.push(Turn { typed: std::mem::take(&mut typed), calls: calls.to_vec(), ..Turn::default() });
+            waits.push(std::mem::take(&mut wait) + if learns { 10 * MINUTE } else { 1000 });
+        }
+    }
+    let tools: BTreeSet<String> =
+        turns.iter().flat_map(|turn| &turn.calls).map(|call| call.tool.clone()).collect();
+    let tools = tools.into_iter().collect();
+    (Session { name: "play".into(), agent: "any".into(), dialect: "messages".into(), tools, turns }, waits)
+}
+
+/// The chains that the last action of a playbook completes.
+async fn completed(plays: &[Play], engine: Arc<Engine>) -> Vec<String> {
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = {
+        let (ahead, begin) = (Arc::clone(&ahead), std::time::Instant::now());
+        Clock::new(move || {
+            1_790_000_000_000 + ahead.load(Ordering::Relaxed) + begin.elapsed().as_millis() as u64
+        })
+    };
+    let answer: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let base = provider(Arc::clone(&answer)).await;
+    let upstream = || Door::untrusted(Protocol::Anthropic, base.clone());
+    let judging = Judging { engine: Some(engine), clock, ..Judging::default() };
+    let mut door = Door::with(judging, upstream(), Mode::Monitor).await;
+    let (session, waits) = session(plays);
+    let exchanges = exchanges(&session);
+    let last = exchanges.len() - 1;
+    let mut first = 0;
+    for (at, (Exchange { path, body, answer: said }, wait)) in exchanges.into_iter().zip(waits).enumerate() {
+        ahead.fetch_add(wait, Ordering::Relaxed);
+        if at == last {
+            // What was to be kept is kept some milliseconds after the reply.
+            door.store.flush().await.unwrap();
+            door = door.crash_in(upstream(), Mode::Monitor).await;
+            first = door.receipt_count();
+        }
+        let said = String::from_utf8(said).unwrap();
+        *answer.lock().unwrap() = sse(&said);
+        let target = format!("/t/{}/{path}", door.token);
+        let reply = send(door.address, "POST", &target, "doorward-session: one\r\n", &body).await;
+        assert_eq!((reply.status, &*reply.body), (200, &*said));
+    }
+    let receipts = door.receipts_since(first);
+    let calls = receipts.iter().filter(|receipt| receipt["action"]["kind"] == "tool_call");
+    let reasons = calls.flat_map(|call| call["decision"]["reasons"].as_array().unwrap());
+    reasons.filter_map(|reason| Some(reason["rule"].as_str()?.strip_prefix("chain.")?.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_chain_is_completed_over_a_killed_process_and_its_twins_are_not() {
+    let engine = Arc::new(Engine::shipped(Surroundings::default()).unwrap());
+    let chains = Chains::shipped();
+    assert!(chains.all().len() >= 24);
+    let mut playing = Vec::new();
+    let at_once = Arc::new(tokio::sync::Semaphore::new(8));
+    for chain in chains.all() {
+        let twins = chain.near_misses.iter().map(|plays| (plays, false));
+        for (plays, wanted) in chain.examples.iter().map(|plays| (plays, true)).chain(twins) {
+            let (id, plays, engine) = (chain.id.clone(), plays.clone(), Arc::clone(&engine));
+            let at_once = Arc::clone(&at_once);
+            playing.push(tokio::spawn(async move {
+                let _turn = at_once.acquire_owned().await.unwrap();
+                let came = completed(&plays, engine).await;
+                (came.contains(&id) != wanted).then(|| format!("{id}, wanted {wanted}: {came:?} {plays:?}"))
+            }));
+        }
+    }
+    let (count, mut wrong) = (playing.len(), Vec::new());
+    for play in playing {
+        wrong.extend(play.await.unwrap());
+    }
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+}
