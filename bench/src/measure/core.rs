@@ -107,6 +107,7 @@ fn sessions(engine: &Engine, time: Duration) -> anyhow::Result<Vec<f64>> {
             learning: Learning::default(),
             chains: &chains,
             classify: &|action, effect| engine.classify(action, effect),
+            own: &|action| engine.policy().own_effects(action),
         };
         let now = Now { millis, ..Now::default() };
         let (seq, facts) = session::begin(&mut state, black_box(action), now, &world);

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 
 use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status};
-use crate::object::Object;
+use doorward_core::syntax::Object;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 

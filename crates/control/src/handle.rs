@@ -17,9 +17,9 @@ use crate::answer::{self, Answer};
 use crate::approvals;
 use crate::desk::{Act, Approver, Desk, Fault, FaultKind};
 use crate::gate::Gate;
-use crate::object::Object;
 use crate::sessions::{self, session_json, sessions_json};
 use crate::taint::{self, artefacts_json, found_json};
+use doorward_core::syntax::Object;
 
 /// Most bytes of a request body.
 const MAX_BODY: usize = 16 * 1024;
@@ -74,7 +74,13 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Revoke => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Revoke).await,
         RouteId::Reset => approvals::settle(&shared, id, (&parts, body), approvals::Verb::Reset).await,
         // Of the other listener: the table does not give them here.
-        RouteId::Anthropic | RouteId::Openai | RouteId::Gemini | RouteId::Upstream => Err(no_such_route()),
+        RouteId::Anthropic
+        | RouteId::Openai
+        | RouteId::Gemini
+        | RouteId::Upstream
+        | RouteId::Mcp
+        | RouteId::ErrorPage
+        | RouteId::DenialKey => Err(no_such_route()),
     };
     answered.unwrap_or_else(|fault| answer::fault(&fault))
 }

@@ -17,14 +17,13 @@ mod approvals;
 mod desk;
 mod gate;
 mod handle;
-mod object;
 mod serve;
 mod sessions;
 mod taint;
 
 pub use answer::acted_json;
 pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status};
-pub use object::Object;
+pub use doorward_core::syntax::Object;
 pub use serve::{Settings, serve};
 pub use sessions::{SessionAct, SessionStatus, SessionWish, Sessions, session_json, sessions_json};
 pub use taint::{

@@ -8,7 +8,7 @@ use doorward_store::{MAX_TASK, SessionName, SessionRecord, Stop};
 
 use crate::answer::stop;
 use crate::desk::{Approver, Fault, FaultKind};
-use crate::object::Object;
+use doorward_core::syntax::Object;
 
 /// A session as a person sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use doorward_store::AgentName;
 
 use crate::desk::Fault;
 use crate::handle::bad_request;
-use crate::object::Object;
+use doorward_core::syntax::Object;
 
 /// The most artefacts in one answer, and how many unless the request says so.
 pub const MOST_ARTEFACTS: usize = 1000;

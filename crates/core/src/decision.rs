@@ -49,6 +49,9 @@ impl Verdict {
 /// Which part of the judgement a reason comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
+    /// Who came, and how: a signature that is wrong, a rate that is exceeded. Holds in every mode: whoever is not known
+    /// has no policy.
+    Door,
     /// What no policy can lift.
     Floor,
     /// The operator's rules and the profile's own.
@@ -66,6 +69,7 @@ impl Layer {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Door => "door",
             Self::Floor => "floor",
             Self::Policy => "policy",
             Self::Detect => "detect",
@@ -97,7 +101,7 @@ pub struct Reason {
 impl Reason {
     /// Whether a person can lift it by saying yes.
     fn asks(&self) -> bool {
-        self.verdict == Verdict::Ask && self.layer != Layer::Floor
+        self.verdict == Verdict::Ask && !matches!(self.layer, Layer::Floor | Layer::Door)
     }
 }
 
@@ -290,6 +294,12 @@ impl Decision {
             (true, false) | (false, true) => !edits,
         };
         self.verdict.passes() && !lacking
+    }
+
+    /// Whether whoever came may not come in, in whatever mode.
+    #[must_use]
+    pub fn is_turned_away(&self) -> bool {
+        self.reasons.iter().any(|reason| reason.layer == Layer::Door && !reason.verdict.passes())
     }
 
     /// The reason that decided, if there is any.

@@ -22,6 +22,9 @@ use floor::{Floor, Planted};
 
 mod cells;
 
+mod egress;
+pub use egress::{NAMED, PUBLIC};
+
 mod replace;
 pub use replace::NOTICE;
 
@@ -124,10 +127,11 @@ impl Engine {
     #[must_use]
     pub fn decide(&self, action: &Action, facts: &Facts) -> Decision {
         if facts.standing.mode == SessionMode::Off {
-            return unjudged(facts);
+            return unjudged(action, facts);
         }
         let effects = &*self.effects(action, facts);
-        let mut reasons = Vec::new();
+        let mut reasons = action.at_door.clone();
+        reasons.extend(egress::target(action, &self.policy));
         reasons.extend(fault(action));
         reasons.extend(source(action));
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
@@ -161,6 +165,7 @@ impl Engine {
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
         decision.entropy = hundredths(entropy);
         (decision.duties, decision.replaced) = (duties, replaced);
+        decision.duties.0.extend(egress::dial(action, &self.policy));
         decision.reasons.truncate(MOST_REASONS);
         if decision.verdict < Verdict::Quarantine {
             decision.charges = Charges(self.policy.charges(action, &given));
@@ -240,9 +245,10 @@ impl Engine {
         let spoken: Vec<(usize, String)> =
             readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
         let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered);
-        findings.extend(self.rules.request_findings(action));
+        let (of_request, dense) = self.rules.request_findings(action);
+        findings.extend(of_request);
         findings.extend(self.destinations(action, effects, readings));
-        (findings, entropy)
+        (findings, entropy.max(dense))
     }
 
     /// What detectors find in where it leads.
@@ -361,9 +367,10 @@ fn plainly(reading: &Reading) -> String {
 }
 
 /// What is said of an action whose session a person has switched off: that nothing was looked at.
-fn unjudged(facts: &Facts) -> Decision {
+fn unjudged(action: &Action, facts: &Facts) -> Decision {
     let coverage = Coverage::None("the session's mode is off".to_owned());
-    Decision::from_reasons(killed(facts.kill).into_iter().collect(), coverage, facts.epoch)
+    let reasons = action.at_door.iter().cloned().chain(killed(facts.kill));
+    Decision::from_reasons(reasons.collect(), coverage, facts.epoch)
 }
 
 /// In a session that corrects nobody is asked: the agent is told at once what to do instead.
@@ -380,6 +387,9 @@ fn corrected(reasons: &[Reason], facts: &Facts) -> Option<Reason> {
     Some(reason("session.correct", Layer::Session, Verdict::Block, strongest.severity, message, advice))
 }
 
+/// What is said when all traffic is stopped.
+pub const EVERYBODY: &str = "a person has stopped all traffic";
+
 fn killed(kill: Kill) -> Option<Reason> {
     let (message, advice) = match kill {
         Kill::Running => return None,
@@ -389,7 +399,7 @@ fn killed(kill: Kill) -> Option<Reason> {
             "wait until a person has looked at it and resumes it",
         ),
         Kill::Agent => ("a person has stopped this agent", "wait until a person resumes it"),
-        Kill::All => ("a person has stopped all traffic", "wait until a person resumes it"),
+        Kill::All => (EVERYBODY, "wait until a person resumes it"),
     };
     Some(reason("floor.kill", Layer::Floor, Verdict::Block, 100, message, advice))
 }

@@ -19,9 +19,10 @@ pub enum Listener {
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
-    /// Anyone who reaches the socket. Health only: such an answer tells nothing else.
+    /// Anyone who reaches the socket. Health, and on the data listener what is printed in every refusal: such an answer tells
+    /// nothing else.
     Nobody,
-    /// An agent, by the token in its path.
+    /// An agent, by the token in its path, or by what it signs its calls with.
     Agent,
     /// A person, by the operator's token. Never an agent's.
     Operator,
@@ -38,6 +39,12 @@ pub enum RouteId {
     Gemini,
     /// The model door, an upstream by the name it has in the configuration.
     Upstream,
+    /// The egress door: tools over JSON-RPC.
+    Mcp,
+    /// The page about a code of the egress door.
+    ErrorPage,
+    /// The key by which proofs of refusals are checked.
+    DenialKey,
     /// The process is alive.
     Health,
     /// The process can do its work: the ledger appends.
@@ -93,6 +100,10 @@ const fn data(id: RouteId, pattern: &'static str) -> Route {
     Route { id, listener: Listener::Data, principal: Principal::Agent, methods: FORWARDED, pattern }
 }
 
+const fn printed(id: RouteId, pattern: &'static str) -> Route {
+    Route { id, listener: Listener::Data, principal: Principal::Nobody, methods: &["GET"], pattern }
+}
+
 const fn control(
     id: RouteId,
     principal: Principal,
@@ -115,6 +126,15 @@ pub const ROUTES: &[Route] = &[
     data(RouteId::Openai, "/openai/{rest}"),
     data(RouteId::Gemini, "/gemini/{rest}"),
     data(RouteId::Upstream, "/upstreams/{name}/{rest}"),
+    Route {
+        id: RouteId::Mcp,
+        listener: Listener::Data,
+        principal: Principal::Agent,
+        methods: &["POST"],
+        pattern: "/mcp",
+    },
+    printed(RouteId::ErrorPage, "/docs/errors/{name}"),
+    printed(RouteId::DenialKey, "/.well-known/sphyr-signing-key.json"),
     control(RouteId::Health, Principal::Nobody, &["GET"], "/healthz"),
     control(RouteId::Ready, Principal::Nobody, &["GET"], "/readyz"),
     control(RouteId::Kill, Principal::Operator, &["POST"], "/v1/kill"),
@@ -322,7 +342,7 @@ mod tests {
         }
     }
 
-    /// The law the table stands for. Health is all that anyone may ask; no agent's token opens anything
+    /// The law the table stands for. Health and printed pages are all that anyone may ask; no agent's token opens anything
     /// on the control listener, no operator's credential is ever taken on the data listener.
     #[test]
     fn principals_keep_to_their_listener() {
@@ -331,6 +351,9 @@ mod tests {
                 (Listener::Data, Principal::Agent) | (Listener::Control, Principal::Operator) => {}
                 (Listener::Control, Principal::Nobody) => {
                     assert!(matches!(line.id, RouteId::Health | RouteId::Ready), "{}", line.pattern);
+                }
+                (Listener::Data, Principal::Nobody) => {
+                    assert!(matches!(line.id, RouteId::ErrorPage | RouteId::DenialKey), "{}", line.pattern);
                 }
                 _ => panic!("{} on {:?} for {:?}", line.pattern, line.listener, line.principal),
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorward_core::decision::Duty;
+use doorward_core::engine::NAMED;
 use doorward_core::stream::{Held, Ruling};
 use doorward_core::syntax::{Span, json};
 use doorward_core::wire::Fault;
@@ -14,7 +16,7 @@ use crate::answer::Answer;
 use crate::budgets::Used;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit};
-use crate::upstream::{SendError, Upstream, UpstreamBody};
+use crate::upstream::{Place, Reacher, SendError, Unreached, Upstream, UpstreamBody};
 
 mod reply;
 pub use reply::{Begun, Broken, ClientGone, Reading, Reply};
@@ -135,6 +137,78 @@ pub(crate) async fn request(
                 patience.idle.as_secs()
             ),
         )),
+    }
+}
+
+/// A request to wherever it was allowed to go.
+#[derive(Debug)]
+pub struct Errand {
+    /// Where.
+    pub place: Place,
+    /// Method, address and headers.
+    pub head: http::request::Parts,
+    /// The judged bytes.
+    pub body: Bytes,
+}
+
+impl Content for Errand {
+    const PART: &'static str = "body";
+
+    fn content(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// What a place has answered, as far as its head.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    /// Head, and body to be read.
+    pub reply: http::Response<UpstreamBody>,
+    /// What the request used, to be settled when the reply has ended.
+    pub used: Option<Used>,
+    /// The receipt of the request.
+    pub receipt: String,
+    /// The place, as receipts name it.
+    pub peer: Arc<str>,
+}
+
+/// Why nothing was answered.
+#[derive(Debug)]
+pub(crate) enum NotThere {
+    /// It may no longer go.
+    Refused(Refusal),
+    /// Nobody was reached, or did not answer; the receipt of the request.
+    Unreached(Unreached, String),
+}
+
+/// Sends the judged request to the place it names. Only here, with a permit, is anybody asked for an address.
+///
+/// # Errors
+/// [`NotThere`]; its outcome is on record then, and what it used is given back unless it may have been seen.
+pub(crate) async fn elsewhere(
+    gateway: &Gateway,
+    permit: Permit<Errand>,
+    reacher: &Reacher,
+    patience: Patience,
+) -> Result<Elsewhere, NotThere> {
+    let permit = gateway.renew(permit).await.map_err(NotThere::Refused)?;
+    let named =
+        permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED));
+    let (receipt, told) = (permit.receipt().to_owned(), permit.told());
+    let (Errand { place, head, body }, used) = permit.open(Key(()));
+    let sending = reacher.send(&place, named, (&head, &body), Key(()));
+    let late = || Unreached::Exchange(format!("no answer came in {} s", patience.idle.as_secs()));
+    let sent = tokio::time::timeout(patience.idle, sending).await.unwrap_or_else(|_| Err(late()));
+    match sent {
+        Ok(reply) => Ok(Elsewhere { reply, used, receipt, peer: told.peer }),
+        Err(why) => {
+            if !matches!(why, Unreached::Exchange(_)) {
+                used.into_iter().for_each(Used::give_back);
+            }
+            let fault = Fault::new("egress.unreached", why.to_string());
+            gateway.recorder().unanswered(&told, &receipt, "failed", Some(&fault)).await;
+            Err(NotThere::Unreached(why, receipt))
+        }
     }
 }
 

@@ -111,6 +111,17 @@ impl<B> Permit<B> {
         &self.decision
     }
 
+    /// What its outcome is recorded under.
+    pub(crate) fn told(&self) -> Whose {
+        Whose {
+            door: self.action.door,
+            kind: self.action.kind,
+            agent: Arc::clone(&self.action.agent),
+            session: Arc::clone(&self.action.session),
+            peer: Arc::clone(&self.action.peer),
+        }
+    }
+
     /// What was in force when it was decided.
     pub(crate) const fn epoch(&self) -> Epoch {
         self.decision.epoch
@@ -185,6 +196,25 @@ impl Revocation {
             // Nobody can stop anything any more; the process is ending.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Whose an action is, for the record of what became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Whose {
+    pub door: doorward_core::Door,
+    pub kind: doorward_core::action::ActionKind,
+    pub agent: Arc<str>,
+    pub session: Arc<str>,
+    pub peer: Arc<str>,
+}
+
+impl Whose {
+    fn action(&self) -> Action {
+        let mut action =
+            Action::new(self.door, self.kind, Arc::clone(&self.agent), Arc::clone(&self.session));
+        action.peer = Arc::clone(&self.peer);
+        action
     }
 }
 
@@ -591,6 +621,30 @@ impl Recorder {
         self.append_or_warn(draft).await;
     }
 
+    /// Records that nothing more comes of what `permit` allows, and gives it up: it was only checked.
+    pub(crate) async fn ended<B>(&self, permit: Permit<B>, result: &'static str, fault: Option<&Fault>) {
+        let (whose, receipt) = (permit.told(), Arc::clone(&permit.receipt));
+        drop(permit);
+        self.unanswered(&whose, &receipt, result, fault).await;
+    }
+
+    /// Records what became of the action of `receipt`, to which there is no reply.
+    pub(crate) async fn unanswered(
+        &self,
+        whose: &Whose,
+        receipt: &str,
+        result: &'static str,
+        fault: Option<&Fault>,
+    ) {
+        let time = now();
+        let Ok((id, _)) = id_and_salt(time) else { return };
+        let fault =
+            fault.map(|fault| FaultRecord { whose: "upstream", code: fault.code, message: &fault.message });
+        let record = OutcomeRecord { result, counts: &[], usage: &[], charges: &[], fault };
+        let action = whose.action();
+        self.append_or_warn(self.draft(Kind::Outcome, &id, time, &action).of(receipt).outcome(record)).await;
+    }
+
     /// Records something done to Doorward itself; on a full disk it uses the reserve.
     ///
     /// # Errors
@@ -704,9 +758,9 @@ impl Recorder {
     }
 }
 
-/// Whether an action goes on. In monitor mode everything does but what the kill switch stops.
+/// Whether an action goes on. In monitor mode everything does but what the kill switch stops, and who may not come in.
 fn goes_on(decision: &Decision, mode: Mode, kill: Kill) -> bool {
-    decision.passes() || mode == Mode::Monitor && kill == Kill::Running
+    decision.passes() || mode == Mode::Monitor && kill == Kill::Running && !decision.is_turned_away()
 }
 
 fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt) -> ActionRecord<'a> {

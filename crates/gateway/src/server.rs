@@ -1,17 +1,18 @@
 //! The data listener: connections in, requests routed by the one table.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use doorward_core::routes::{self, Found, Listener, RouteId};
 use doorward_core::wire::Protocol;
-use http::{Response, StatusCode, Version, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::answer::{Answer, Body};
+use crate::answer::{self, Answer, Body};
+use crate::doors::egress::{Caller, Egress};
 use crate::doors::model::Crossing;
 use crate::forward::Patience;
 use crate::incoming::Incoming;
@@ -54,6 +55,17 @@ pub struct Server {
     room: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     shares: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+    egress: Option<Arc<Egress>>,
+}
+
+/// Where a request goes.
+enum Way {
+    /// Through the model door.
+    Model(Crossing),
+    /// Through the egress door.
+    Calls(Arc<Egress>),
+    /// Nowhere: this is printed, with its content type.
+    Printed(&'static str, Vec<u8>),
 }
 
 impl Server {
@@ -75,7 +87,14 @@ impl Server {
             address,
             memory: Arc::new(memory::of(REQUEST_MEMORY)),
             shares: Mutex::default(),
+            egress: None,
         }
+    }
+
+    /// The same with the egress door open.
+    #[must_use]
+    pub fn with_egress(self, egress: Egress) -> Self {
+        Self { egress: Some(Arc::new(egress)), ..self }
     }
 
     /// Serves until `stop` turns true, then lets running replies end for `grace`.
@@ -109,16 +128,22 @@ impl Server {
         let _ = tokio::time::timeout(grace, server.room.acquire_many(all)).await;
     }
 
-    async fn request(&self, head: http::request::Parts, body: Incoming) -> Response<Body> {
+    async fn request(&self, head: http::request::Parts, body: Incoming, peer: IpAddr) -> Response<Body> {
         match self.route(&head) {
             // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
-            Ok(crossing) => Box::pin(crossing.handle(head, body)).await,
+            Ok(Way::Model(crossing)) => Box::pin(crossing.handle(head, body)).await,
+            Ok(Way::Calls(egress)) => Box::pin(egress.mcp(body, Caller { ip: peer })).await,
+            Ok(Way::Printed(content_type, text)) => {
+                let mut response = Response::new(answer::whole(text.into()));
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                response
+            }
             Err((answer, protocol)) => answer.into_response(protocol),
         }
     }
 
     /// Where a request goes, and whose it is.
-    fn route(&self, head: &http::request::Parts) -> Result<Crossing, (Answer, Protocol)> {
+    fn route(&self, head: &http::request::Parts) -> Result<Way, (Answer, Protocol)> {
         let path = head.uri.path();
         let protocol = spoken_at(path);
         let refuse = |status, code, message: String| Err((Answer::agent(status, code, message), protocol));
@@ -144,6 +169,12 @@ impl Server {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", message.to_owned());
             }
         };
+        if let Some(way) = self.without_token(&found) {
+            return way.ok_or_else(|| {
+                let message = "nothing is served here: the egress door is closed, or there is no such page";
+                (Answer::agent(StatusCode::NOT_FOUND, "no_such_path", message), protocol)
+            });
+        }
         let Some(agent) = found.token.and_then(|token| self.gateway.store().agents().resolve(token)) else {
             return refuse(StatusCode::UNAUTHORIZED, "no_token", self.how_to_come_in(Some(found.route.id)));
         };
@@ -166,7 +197,10 @@ impl Server {
             | RouteId::Approve
             | RouteId::Deny
             | RouteId::Revoke
-            | RouteId::Reset => {
+            | RouteId::Reset
+            | RouteId::Mcp
+            | RouteId::ErrorPage
+            | RouteId::DenialKey => {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
             }
         };
@@ -180,7 +214,7 @@ impl Server {
         let host = head.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or_default();
         let below = path.strip_suffix(found.rest.unwrap_or_default()).unwrap_or(path).trim_end_matches('/');
         let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        Ok(Crossing {
+        Ok(Way::Model(Crossing {
             gateway: Arc::clone(&self.gateway),
             upstream: Arc::clone(upstream),
             agent: agent.shared(),
@@ -189,7 +223,24 @@ impl Server {
             rest: format!("{}{query}", found.rest.unwrap_or_default()),
             memory: [Arc::clone(&self.memory), self.share_of(&agent.shared())],
             patience: self.settings.patience,
-        })
+        }))
+    }
+
+    /// What is served to who shows no token in the path; the inner `None` if there is nothing there.
+    fn without_token(&self, found: &routes::Matched<'_>) -> Option<Option<Way>> {
+        let egress = self.egress.as_ref();
+        match found.route.id {
+            RouteId::Mcp => Some(egress.map(|egress| Way::Calls(Arc::clone(egress)))),
+            RouteId::ErrorPage => {
+                let page = found.name.and_then(Egress::page);
+                Some(page.map(|page| Way::Printed("text/markdown; charset=utf-8", page.into_bytes())))
+            }
+            RouteId::DenialKey => {
+                let key = egress.and_then(|egress| egress.signing_key());
+                Some(key.map(|key| Way::Printed("application/json", key)))
+            }
+            _ => None,
+        }
     }
 
     /// What the requests of one agent may take: half of what all may, so that nobody starves the others.

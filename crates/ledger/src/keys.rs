@@ -91,6 +91,16 @@ impl VerifyingKey {
         Ok(verifying)
     }
 
+    /// The key of these bytes (RFC 8032), under this name.
+    ///
+    /// # Errors
+    /// [`KeyError`] if they are no key.
+    pub fn of_bytes(name: &str, bytes: &[u8; 32]) -> Result<VerifyingKey, KeyError> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes)
+            .map_err(|_| KeyError::Format("its bytes are not a point of the curve"))?;
+        Ok(VerifyingKey::new(name, key))
+    }
+
     /// The name it signs under, also the origin of the log: `doorward/<node>`.
     pub fn name(&self) -> &str {
         &self.name
@@ -99,6 +109,11 @@ impl VerifyingKey {
     /// The key id.
     pub fn id(&self) -> [u8; 4] {
         self.id
+    }
+
+    /// The public key itself (RFC 8032).
+    pub fn bytes(&self) -> &[u8; 32] {
+        self.key.as_bytes()
     }
 
     /// The text to hand out.

@@ -212,7 +212,8 @@ const PARTS: [PartKind; 10] = [
     PartKind::Label,
 ];
 
-const LAYERS: [Layer; 5] = [Layer::Floor, Layer::Policy, Layer::Detect, Layer::Session, Layer::Budget];
+const LAYERS: [Layer; 6] =
+    [Layer::Door, Layer::Floor, Layer::Policy, Layer::Detect, Layer::Session, Layer::Budget];
 
 const VERDICTS: [Verdict; 6] =
     [Verdict::Allow, Verdict::Audit, Verdict::Redact, Verdict::Ask, Verdict::Quarantine, Verdict::Block];

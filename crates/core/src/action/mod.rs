@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::decision::Coverage;
+use crate::decision::{Coverage, Reason};
 use crate::syntax::Span;
 use crate::usage::Asked;
 
@@ -232,6 +232,8 @@ pub struct Action {
     pub asked: Asked,
     /// The HTTP request it is, if the door it came through saw one.
     pub request: Option<Arc<request::Request>>,
+    /// What its door found wrong with who came and how, before anything was judged. Of [`crate::decision::Layer::Door`].
+    pub at_door: Vec<Reason>,
     /// What is wrong with it on the wire, if anything: a call whose arguments are not one strict JSON
     /// object is blocked whatever it says, because readers would disagree on what it says.
     pub fault: Option<String>,
@@ -259,6 +261,7 @@ impl Action {
             coverage: Coverage::Full,
             asked: Asked::Nothing,
             request: None,
+            at_door: Vec::new(),
             fault: None,
         }
     }

@@ -10,6 +10,9 @@ use sha2::{Digest as _, Sha256};
 mod node;
 pub use node::{Kind, Member, Node, Str};
 
+mod object;
+pub use object::Object;
+
 pub mod json;
 
 pub mod yaml;

@@ -18,6 +18,10 @@ pub mod text_tools;
 
 pub mod splice;
 
+pub mod jsonrpc;
+
+pub mod sphyr;
+
 pub mod request;
 
 mod session;

@@ -2,6 +2,7 @@
 //! bytes; both are served on the same port.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -81,11 +82,12 @@ async fn wants_http2(stream: &TcpStream) -> std::io::Result<bool> {
 }
 
 async fn second(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    let Ok(peer) = stream.peer_addr() else { return };
     let busy = Arc::new(());
     let running = Arc::clone(&busy);
     let service = service_fn(move |request| {
         let (server, busy) = (Arc::clone(&server), Arc::clone(&running));
-        async move { Ok::<_, Infallible>(on_stream(&server, request, busy).await) }
+        async move { Ok::<_, Infallible>(on_stream(&server, request, peer.ip(), busy).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -123,6 +125,7 @@ async fn second(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receive
 async fn on_stream(
     server: &Server,
     request: Request<hyper::body::Incoming>,
+    peer: IpAddr,
     busy: Arc<()>,
 ) -> Response<Held> {
     let (head, body) = request.into_parts();
@@ -132,7 +135,7 @@ async fn on_stream(
         let held = |body| Held { body, _place: None, _busy: busy };
         return answer.into_response(spoken_at(head.uri.path())).map(held);
     };
-    let response = server.request(head, Incoming::Second(body)).await;
+    let response = server.request(head, Incoming::Second(body), peer).await;
     response.map(|mut body| {
         // A stream is not polled while its window is closed.
         body.detach();

@@ -15,6 +15,20 @@ pub fn connector() -> Result<TlsConnector, String> {
     CONFIG.get_or_init(config).clone().map(TlsConnector::from)
 }
 
+/// The same for whom only HTTP/1.1 is spoken with.
+///
+/// # Errors
+/// As [`connector`].
+pub fn connector_for_http1() -> Result<TlsConnector, String> {
+    static CONFIG: OnceLock<Result<Arc<rustls::ClientConfig>, String>> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| {
+        let mut config = (*config()?).clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    });
+    config.clone().map(TlsConnector::from)
+}
+
 fn config() -> Result<Arc<rustls::ClientConfig>, String> {
     let failed = |error: rustls::Error| {
         format!("TLS cannot be set up: {error}; are the system's CA certificates installed?")

@@ -16,6 +16,9 @@ mod conversations;
 mod destinations;
 
 #[cfg(test)]
+mod egress;
+
+#[cfg(test)]
 mod encodings;
 
 #[cfg(test)]

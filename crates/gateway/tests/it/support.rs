@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_core::Engine;
-use doorward_core::detect::rules::{RuleSet, shipped};
+use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
@@ -165,7 +165,7 @@ impl Door {
             (None, None) => Arc::new(Engine::shipped(around).unwrap()),
             (None, Some(text)) => {
                 let policy = Policy::compile(&[Source { name: "policy.yaml", text }]).unwrap();
-                let rules = RuleSet::compile(shipped()).unwrap();
+                let rules = RuleSet::shipped().unwrap();
                 Arc::new(Engine::new(rules.into(), policy.into(), around))
             }
         };

@@ -263,18 +263,24 @@ impl RuleSet {
     /// The credentials that the HTTP request of `action` has outside of its parts: in its URL, its headers, and a body that
     /// is no conversation. To a model they are noted.
     #[must_use]
-    pub fn request_findings(&self, action: &Action) -> Vec<Finding> {
+    pub fn request_findings(&self, action: &Action) -> (Vec<Finding>, f32) {
         let mut findings: Vec<Finding> = Vec::new();
-        let leaves = action.door != Door::Model;
+        let (leaves, limits) = (action.door != Door::Model, self.texts.limits(&action.agent));
+        let mut highest = 0f32;
         for field in secrets::fields::of(action) {
-            let (seen, _) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
-            for finding in seen.iter().map(|seen| secrets::field_finding(seen, field.place, leaves)) {
+            let (seen, score) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
+            highest = highest.max(score);
+            // A credential that is known is dense as well; that is no second finding.
+            let unexplained = action.door == Door::Egress && seen.is_empty();
+            let dense = unexplained.then(|| secrets::dense_field(score, limits, field.place)).flatten();
+            let seen = seen.iter().map(|seen| secrets::field_finding(seen, field.place, leaves));
+            for finding in seen.chain(dense) {
                 if !findings.iter().any(|known| known.rule == finding.rule) {
                     findings.push(finding);
                 }
             }
         }
-        findings
+        (findings, highest)
     }
 
     /// What the rules see in one piece of text.

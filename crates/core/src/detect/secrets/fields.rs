@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn found(action: &Action) -> Vec<Finding> {
-        RuleSet::with(&[], Some(Secrets::shipped())).unwrap().request_findings(action)
+        RuleSet::with(&[], Some(Secrets::shipped())).unwrap().request_findings(action).0
     }
 
     const PLAIN: &str = "https://api.example/v1/files";

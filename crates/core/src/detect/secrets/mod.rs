@@ -251,6 +251,17 @@ pub(crate) fn high_entropy(
     })
 }
 
+/// The same of a field of a request that leaves through the egress door, where nobody asks a model what it is: it does not
+/// go on.
+pub(crate) fn dense_field(score: f32, limits: &entropy::Limits, place: &str) -> Option<Finding> {
+    let found = high_entropy(score, limits, PartKind::Outbound, 0, Span::default())?;
+    let message = format!("{} in {place}", found.message);
+    Some(Finding { part: None, severity: STOPPED, message, ..found })
+}
+
+/// From here on nothing goes on.
+const STOPPED: u8 = 80;
+
 /// Everything that is known about credentials.
 #[derive(Debug)]
 pub struct Secrets {

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
+use super::body::{Gathered, whole_body};
 use super::relay;
 use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Patience, Unsent};
@@ -22,9 +23,6 @@ use crate::sessions::Session;
 use crate::upstream::Upstream;
 
 mod endpoint;
-
-mod body;
-use body::{Gathered, whole_body};
 
 mod request;
 use request::{Asked, as_sent};

@@ -14,11 +14,11 @@ use http::{HeaderValue, Method, Response, Version, header};
 use http_body_util::{Either, Full};
 
 use super::Crossing;
-use super::body::small_body;
 use super::endpoint::Endpoint;
 use super::request::History;
 use crate::answer::{Answer, Body};
 use crate::budgets::Used;
+use crate::doors::body::small_body;
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
 use crate::judge::LARGE;
@@ -314,7 +314,7 @@ async fn error_body(
     let coding = Coding::of(&head.headers);
     let known = coding.is_ok();
     let decoder = coding.and_then(|coding| coding.map(Decoder::new).transpose()).ok().flatten();
-    let Some(bytes) = small_body(decoder, body, LARGEST_ERROR).await else {
+    let Ok(bytes) = small_body(decoder, body, LARGEST_ERROR).await else {
         let why = format!(
             "the upstream's error reply broke off, took longer than 60 s or has more than {LARGEST_ERROR} bytes"
         );

@@ -5,6 +5,7 @@
 //! and another thread, and hid the length of a request that tells two.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -47,6 +48,7 @@ enum No {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    let Ok(peer) = stream.peer_addr() else { return };
     let mut wire = Wire { stream, buffer: BytesMut::new() };
     let mut fresh = true;
     loop {
@@ -66,7 +68,7 @@ pub(super) async fn serve(server: Arc<Server>, stream: TcpStream, mut stop: watc
             keeps: head.keeps,
             patience: server.settings.patience.idle,
         };
-        let (response, returned) = answer(&server, wire, head).await;
+        let (response, returned) = answer(&server, wire, head, peer.ip()).await;
         let (Some(response), Some(Returned { wire: back, whole })) = (response, returned) else { return };
         wire = back;
         manner.keeps &= whole && !*stop.borrow();
@@ -123,10 +125,15 @@ fn more(wire: &mut Wire, cx: &mut Context<'_>) -> Poll<Result<(), No>> {
 }
 
 /// Works on one request while looking whether the client stays. No response: it has gone.
-async fn answer(server: &Server, wire: Wire, head: Head) -> (Option<Response<Body>>, Option<Returned>) {
+async fn answer(
+    server: &Server,
+    wire: Wire,
+    head: Head,
+    peer: IpAddr,
+) -> (Option<Response<Body>>, Option<Returned>) {
     let (body, lent) = RequestBody::new(wire, &head);
     let response = {
-        let mut working = std::pin::pin!(server.request(head.parts, Incoming::First(body)));
+        let mut working = std::pin::pin!(server.request(head.parts, Incoming::First(body), peer));
         poll_fn(|cx| match working.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Some(response)),
             Poll::Pending if lent.client_gone(cx) => Poll::Ready(None),

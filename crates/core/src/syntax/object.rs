@@ -1,6 +1,6 @@
 //! JSON objects, written member by member.
 
-use doorward_core::syntax::json;
+use super::json;
 
 /// An object being written.
 #[derive(Debug)]

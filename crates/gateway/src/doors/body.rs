@@ -10,7 +10,6 @@ use hyper::body::Body as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use super::bad_request;
 use crate::answer::Answer;
 use crate::encoding::{Broke, Coding, Decoder, Decoding, Progress, STEP};
 use crate::incoming::Incoming;
@@ -86,7 +85,7 @@ pub(super) async fn whole_body<'a>(
     };
     let bytes = match gathered {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(fault)) => return Err(bad_request(fault.code, fault.message)),
+        Ok(Err(fault)) => return Err(wrong(fault.code, fault.message)),
         Err(answer) => {
             // Who waits to be told to go on has not begun to write.
             if answer.status == StatusCode::PAYLOAD_TOO_LARGE && !head.headers.contains_key(header::EXPECT) {
@@ -146,7 +145,7 @@ where
             }
             Ok(Some(Err(Broke::Fault(fault)))) => return Ok(Err(fault)),
             Ok(Some(Err(Broke::Aborted))) => {
-                return Err(bad_request("body", "the body did not arrive whole".to_owned()));
+                return Err(wrong("body", "the body did not arrive whole".to_owned()));
             }
             Ok(None) => return Ok(Ok(bytes.freeze())),
             Err(_) => {
@@ -159,6 +158,10 @@ where
             }
         }
     }
+}
+
+fn wrong(code: &'static str, message: String) -> Answer {
+    Answer::agent(StatusCode::BAD_REQUEST, code, message)
 }
 
 fn too_large(what: &str) -> Answer {
@@ -175,12 +178,13 @@ fn busy() -> Answer {
     Answer::agent(StatusCode::SERVICE_UNAVAILABLE, "overloaded", why)
 }
 
-/// A body of at most `most` bytes once it is decoded; `None` if it is longer, broke off or took too long.
+/// A body of at most `most` bytes once it is decoded. An [`Answer`] says that it is longer, broke off or took too long, a
+/// [`Fault`] that it cannot be decoded.
 pub(super) async fn small_body<B>(
     decoder: Option<Decoder>,
     body: B,
     most: usize,
-) -> Option<Result<Bytes, Fault>>
+) -> Result<Result<Bytes, Fault>, Answer>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
@@ -188,7 +192,7 @@ where
     let own = memory::of(2 * (most + WINDOW));
     let mut body = Decoding::new(body, decoder);
     let until = Instant::now() + GATHER;
-    gather(&mut body, most, &mut Shares::new([&own, &own]), |_| until).await.ok()
+    gather(&mut body, most, &mut Shares::new([&own, &own]), |_| until).await
 }
 
 #[cfg(test)]

@@ -1,0 +1,160 @@
+//! JSON-RPC 2.0 as tool servers speak it: one message a body. What asks for an answer keeps its id byte for byte.
+
+use crate::syntax::{Kind, Node, Object, json};
+
+/// Not JSON.
+pub const PARSE_ERROR: i32 = -32700;
+/// JSON, and no message.
+pub const INVALID_REQUEST: i32 = -32600;
+/// A message that asks for what nobody offers.
+pub const METHOD_NOT_FOUND: i32 = -32601;
+/// A message whose parameters are wrong.
+pub const INVALID_PARAMS: i32 = -32602;
+
+/// The longest id that is kept, in bytes as sent.
+const LONGEST_ID: usize = 256;
+
+/// What a client sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// It wants an answer.
+    Request(Request),
+    /// It wants none: a notification, or the answer to something it was asked.
+    Told,
+}
+
+/// A message that wants an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Its id as it was written: a string or a number.
+    pub id: Box<[u8]>,
+    /// What is asked for.
+    pub method: Box<str>,
+    /// With what; always an object, as tool servers have no others.
+    pub params: Node,
+}
+
+/// Why a body is no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NoMessage {
+    /// The number that JSON-RPC 2.0, section 5.1, has for it.
+    pub code: i32,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+impl NoMessage {
+    fn new(code: i32, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Reads `body` strictly: one object, each key once, `jsonrpc` as 2.0 has it. Batches are none (Model Context Protocol,
+/// 2025-06-18).
+///
+/// # Errors
+/// [`NoMessage`].
+pub fn read(body: &[u8]) -> Result<Message, NoMessage> {
+    let wrong = |message: &str| NoMessage::new(INVALID_REQUEST, message);
+    let tree = json::parse(body)
+        .map_err(|fault| NoMessage::new(PARSE_ERROR, format!("the body is not strict JSON: {fault}")))?;
+    let Kind::Object(members) = tree.kind else {
+        return Err(wrong("the body must be one JSON-RPC message, an object; batches are not taken"));
+    };
+    let mut version = None;
+    let (mut id, mut method, mut params, mut answers) = (None, None, None, false);
+    for member in members {
+        match member.key.as_str() {
+            "jsonrpc" => version = Some(member.value),
+            "id" => id = Some(member.value),
+            "method" => method = Some(member.value),
+            "params" => params = Some(member.value),
+            "result" | "error" => answers = true,
+            _ => {}
+        }
+    }
+    if version.as_ref().and_then(Node::as_str) != Some("2.0") {
+        return Err(wrong("`jsonrpc` must be \"2.0\""));
+    }
+    let Some(method) = method else {
+        return if answers { Ok(Message::Told) } else { Err(wrong("`method` is missing")) };
+    };
+    let method: Box<str> = method.as_str().ok_or_else(|| wrong("`method` must be a string"))?.into();
+    let Some(id) = id else { return Ok(Message::Told) };
+    if !matches!(id.kind, Kind::String(_) | Kind::Number(_)) || id.span.of(body).len() > LONGEST_ID {
+        return Err(wrong("`id` must be a short string or a number"));
+    }
+    let params = params.unwrap_or(Node { kind: Kind::Object(Vec::new()), span: id.span });
+    if !params.is_object() {
+        return Err(NoMessage::new(INVALID_PARAMS, "`params` must be an object"));
+    }
+    Ok(Message::Request(Request { id: id.span.of(body).into(), method, params }))
+}
+
+/// The answer to the request of this id; `result` is JSON.
+#[must_use]
+pub fn result(id: &[u8], result: &[u8]) -> Vec<u8> {
+    Object::new().text("jsonrpc", "2.0").raw("id", id).raw("result", result).end()
+}
+
+/// The refusal of the request of this id; of `null` if nobody knows which it was.
+#[must_use]
+pub fn error(id: Option<&[u8]>, code: i32, message: &str) -> Vec<u8> {
+    let error = Object::new().raw("code", code.to_string().as_bytes()).text("message", message).end();
+    Object::new().text("jsonrpc", "2.0").raw("id", id.unwrap_or(b"null")).raw("error", &error).end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(body: &str) -> Request {
+        match read(body.as_bytes()).unwrap() {
+            Message::Request(request) => request,
+            Message::Told => panic!("{body}"),
+        }
+    }
+
+    #[test]
+    fn an_id_is_given_back_as_it_came() {
+        for id in ["\"2\"", "7", "-1.50", "\"\\u0041\""] {
+            let request = asked(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#));
+            assert_eq!(&*request.id, id.as_bytes());
+            let answer = String::from_utf8(result(&request.id, b"{}")).unwrap();
+            assert_eq!(answer, format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
+        }
+    }
+
+    #[test]
+    fn what_wants_no_answer_gets_none() {
+        for body in [
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#,
+        ] {
+            assert_eq!(read(body.as_bytes()), Ok(Message::Told), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_readers_could_take_differently_is_no_message() {
+        let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(LONGEST_ID));
+        for (body, code) in [
+            ("{", PARSE_ERROR),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, PARSE_ERROR),
+            ("[]", INVALID_REQUEST),
+            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, INVALID_REQUEST),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, INVALID_REQUEST),
+            (r#"{"id":1,"method":"ping"}"#, INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1}"#, INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"method":2}"#, INVALID_REQUEST),
+            (&long, INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, INVALID_PARAMS),
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap_err().code, code, "{body}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a client is told that does not get what it asked for.
+
+use doorward_core::decision::{Layer, Verdict};
+use doorward_core::engine::EVERYBODY;
+use doorward_core::wire::sphyr::code::{self, Code};
+use doorward_core::{Decision, Reason};
+
+use super::rule_of;
+use crate::judge::{Refusal, Why};
+
+/// A refusal in the gateway's words.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// The code.
+    pub code: &'static Code,
+    /// What was wrong, for a person.
+    pub message: String,
+    /// When it may be tried again, in milliseconds.
+    pub retry_after: Option<u64>,
+    /// The receipt, if it has one.
+    pub receipt: Option<String>,
+    /// The token of the session it happened in, if there was one.
+    pub session: Option<Box<str>>,
+}
+
+impl Denial {
+    /// One without a receipt.
+    pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None, receipt: None, session: None }
+    }
+
+    /// The same, recorded under `receipt`.
+    pub fn under(self, receipt: impl Into<String>) -> Self {
+        Self { receipt: Some(receipt.into()), ..self }
+    }
+
+    /// As a reason to be judged with.
+    pub fn reason(&self) -> Reason {
+        Reason {
+            rule: rule_of(self.code),
+            layer: Layer::Door,
+            verdict: Verdict::Block,
+            severity: 90,
+            message: self.message.clone(),
+            advice: self.code.advice.to_owned(),
+            part: None,
+        }
+    }
+}
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { decision, receipt, why } = refusal;
+        let denial = match why {
+            Why::Blocked => {
+                let told = decision.decisive().map_or("it was refused", |reason| &reason.message);
+                let mut denial = Self::new(code_of(&decision), told);
+                denial.message.push_str(&said_beside(&decision));
+                denial
+            }
+            Why::Overloaded => Self::new(code::DB_OVERLOAD, "more is waiting to be recorded than may wait"),
+            Why::LedgerUnavailable(why) => {
+                Self::new(code::DB_OVERLOAD, format!("nothing passes because nothing can be recorded: {why}"))
+            }
+        };
+        Self { receipt, ..denial }
+    }
+}
+
+/// The rule, so that a person finds it.
+fn said_beside(decision: &Decision) -> String {
+    let rule = decision.decisive().map(|reason| reason.rule.as_str()).unwrap_or_default();
+    if rule.starts_with("egress.") { String::new() } else { format!(" (rule {rule})") }
+}
+
+/// The code of what decided.
+fn code_of(decision: &Decision) -> &'static Code {
+    let Some(reason) = decision.decisive() else { return code::DOMAIN_BANNED };
+    let rule = reason.rule.as_str();
+    let own = rule.strip_prefix("egress.").map(|name| name.to_ascii_uppercase().replace('-', "_"));
+    if let Some(code) = own.as_deref().and_then(code::named) {
+        return code;
+    }
+    // Charges of accounts are named by their code.
+    if let Some(code) = rule.strip_prefix("budget.").and_then(code::named) {
+        return code;
+    }
+    match (rule.split('.').next().unwrap_or_default(), rule, reason.layer) {
+        // The session, the agent, or all of them: its words say which.
+        (_, "floor.kill", _) if reason.message == EVERYBODY => code::GLOBAL_PAUSE,
+        (_, "floor.kill", _) => code::KEY_PAUSED,
+        (_, "egress.ssrf", _) => code::SSRF_BLOCKED,
+        (_, "floor.canary-content" | "floor.canary-path", _) => code::HONEYTOKEN,
+        ("secret", ..) | (_, "destination.high-entropy", _) => code::ENTROPY_BLOCKED,
+        (_, "net.internal-url" | "cred.metadata-service" | "destination.sensitive-path", _) => {
+            code::SSRF_BLOCKED
+        }
+        (_, "net.ambiguous-url", _) => code::INVALID_URL,
+        ("hold", ..) => code::APPROVAL_DENIED,
+        (_, _, Layer::Budget) => code::KEY_BUDGET_EXCEEDED,
+        _ => code::DOMAIN_BANNED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_core::Coverage;
+    use doorward_core::decision::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn what_decided_has_a_code() {
+        for (rule, layer, name) in [
+            ("egress.sig-invalid", Layer::Door, "SIG_INVALID"),
+            ("egress.https-required", Layer::Floor, "HTTPS_REQUIRED"),
+            ("egress.ssrf", Layer::Floor, "SSRF_BLOCKED"),
+            ("budget.INSUFFICIENT_CREDITS", Layer::Budget, "INSUFFICIENT_CREDITS"),
+            ("budget.daily", Layer::Budget, "KEY_BUDGET_EXCEEDED"),
+            ("secret.github-token", Layer::Detect, "ENTROPY_BLOCKED"),
+            ("floor.canary-content", Layer::Floor, "HONEYTOKEN"),
+            ("floor.kill", Layer::Floor, "KEY_PAUSED"),
+            ("hold.nobody-to-ask", Layer::Policy, "APPROVAL_DENIED"),
+            ("policy.no-paste", Layer::Policy, "DOMAIN_BANNED"),
+        ] {
+            let reason = Reason {
+                rule: rule.into(),
+                layer,
+                verdict: Verdict::Block,
+                severity: 80,
+                message: "m".into(),
+                advice: String::new(),
+                part: None,
+            };
+            let decision = Decision::from_reasons(vec![reason], Coverage::Full, Epoch::default());
+            assert_eq!(code_of(&decision).name, name, "{rule}");
+        }
+    }
+
+    #[test]
+    fn each_code_is_found_by_its_rule() {
+        for code in code::ALL {
+            let reason = Denial::new(code, "m").reason();
+            let decision = Decision::from_reasons(vec![reason], Coverage::Full, Epoch::default());
+            // `SSRF_BLOCKED` is `egress.ssrf` where the engine says it.
+            assert_eq!(code_of(&decision).name, code.name);
+            assert!(decision.is_turned_away());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! `audit_sess`: a key's wish for a session, and what it gets.
+
+use doorward_core::session::Millis;
+use doorward_core::wire::sphyr::call::Handshake;
+use doorward_core::wire::sphyr::{code, reply, sign};
+
+use super::denied::Denial;
+use super::sessions::{LASTS, NotOpened};
+use super::stages::freshness;
+use super::{Caller, Egress};
+use crate::judge::now;
+
+impl Egress {
+    /// Opens a session for who can sign by a key. Which part was wrong is not told: a key's id is no secret, and need not be
+    /// confirmed.
+    pub(super) fn handshake(&self, asked: &Handshake, caller: Caller) -> Result<Vec<u8>, Denial> {
+        let now = now();
+        freshness::check(&asked.time, now)?;
+        let unknown = || Denial::new(code::AUTH_FAILED, "no key that is known here has signed this");
+        let key = self.keys.key(&asked.key).ok_or_else(unknown)?;
+        let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
+        if !key.signed(&payload, &asked.signature) {
+            return Err(unknown());
+        }
+        if let Some(why) = &key.stopped {
+            return Err(Denial::new(code::KEY_PAUSED, format!("the key is {why}")));
+        }
+        let session = self.sessions.open(&key.id, &asked.agent, caller.ip, now).map_err(|why| match why {
+            NotOpened::Full => {
+                let message = "as many sessions are open as may be";
+                Denial { retry_after: Some(1000), ..Denial::new(code::SESSION_CREATE_FAILED, message) }
+            }
+            NotOpened::Random(error) => Denial::new(code::SESSION_CREATE_FAILED, error.to_string()),
+        })?;
+        Ok(reply::Opened {
+            token: &session.token,
+            nonce: &session.nonce,
+            seconds: LASTS / 1000,
+            issued: &iso(session.issued),
+            expires: &iso(session.expires),
+            key: &key.id,
+            agent: &session.agent,
+            balance: self.keys.balance(&key.id),
+            drift: key.drift,
+        }
+        .json())
+    }
+}
+
+/// ISO 8601, to the millisecond.
+pub(super) fn iso(millis: Millis) -> String {
+    let time = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    time.map(|time| format!("{time:.3}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn times_are_told_to_the_millisecond() {
+        assert_eq!(super::iso(1_777_569_822_000), "2026-04-30T17:23:42.000Z");
+    }
+}

@@ -1,0 +1,166 @@
+//! `POST /mcp`: tools over JSON-RPC. For the SDK a refusal is a result like any other, with status 200: it takes what comes
+//! with another status for a gateway that is down.
+
+use doorward_core::syntax::{Node, Object};
+use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
+use doorward_core::wire::sphyr::call::{self, TOOLS};
+use doorward_core::wire::sphyr::reply::{Denied, tool_result};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::denied::Denial;
+use super::{Caller, Egress};
+use crate::answer::{Answer, Body, whole};
+use crate::doors::body::small_body;
+use crate::incoming::Incoming;
+use crate::judge::now;
+
+/// The most bytes of a message: a body of 1 MiB, escaped.
+const LARGEST: usize = 4 << 20;
+
+/// The versions of the protocol that are spoken, the newest first.
+const VERSIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
+
+/// Names the receipt of an answer, as the documents have it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a message is answered with.
+struct Answered {
+    body: Vec<u8>,
+    receipt: Option<String>,
+    retry_after: Option<u64>,
+}
+
+impl Answered {
+    const fn of(body: Vec<u8>) -> Self {
+        Self { body, receipt: None, retry_after: None }
+    }
+}
+
+impl Egress {
+    /// Answers a message.
+    pub async fn mcp(&self, body: Incoming, caller: Caller) -> Response<Body> {
+        let bytes = match small_body(None, body, LARGEST).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(fault)) => {
+                return refused(&NoMessage { code: jsonrpc::PARSE_ERROR, message: fault.message });
+            }
+            Err(answer) => return plain(answer),
+        };
+        match jsonrpc::read(&bytes) {
+            Ok(Message::Told) => status(StatusCode::ACCEPTED, Vec::new()),
+            Ok(Message::Request(request)) => {
+                let answered = self.asked(&request, caller).await;
+                let mut response = status(StatusCode::OK, answered.body);
+                let headers = response.headers_mut();
+                if let Some(id) = answered.receipt.and_then(|id| HeaderValue::from_str(&id).ok()) {
+                    headers.insert(REQUEST_ID, id);
+                }
+                if let Some(wait) = answered.retry_after {
+                    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
+                }
+                response
+            }
+            Err(wrong) => refused(&wrong),
+        }
+    }
+
+    async fn asked(&self, request: &jsonrpc::Request, caller: Caller) -> Answered {
+        let result = |result: &[u8]| Answered::of(jsonrpc::result(&request.id, result));
+        let error = |code, message: &str| Answered::of(jsonrpc::error(Some(&request.id), code, message));
+        match &*request.method {
+            "initialize" => result(&initialized(&request.params)),
+            "ping" => result(b"{}"),
+            "tools/list" => result(&super::tools::list()),
+            "tools/call" => {
+                let Some(name) = request.params.text("name") else {
+                    return error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
+                };
+                let arguments = request.params.some("arguments");
+                match self.tool(name, arguments, caller).await {
+                    Some(Ok(text)) => result(&tool_result(&text, false)),
+                    Some(Err(denial)) => Answered {
+                        body: jsonrpc::result(&request.id, &tool_result(&self.denied(&denial), true)),
+                        receipt: denial.receipt,
+                        retry_after: denial.retry_after,
+                    },
+                    None => {
+                        let message = format!("no such tool; there are {}", TOOLS.join(", "));
+                        error(jsonrpc::INVALID_PARAMS, &message)
+                    }
+                }
+            }
+            _ => error(jsonrpc::METHOD_NOT_FOUND, "this server offers tools and nothing else"),
+        }
+    }
+
+    /// Calls a tool; `None` if there is none of that name.
+    async fn tool(
+        &self,
+        name: &str,
+        arguments: Option<&Node>,
+        caller: Caller,
+    ) -> Option<Result<Vec<u8>, Denial>> {
+        if let Err(denial) = self.backstop() {
+            return TOOLS.contains(&name).then_some(Err(denial));
+        }
+        let nothing =
+            Node { kind: doorward_core::syntax::Kind::Object(Vec::new()), span: Default::default() };
+        let answer = match call::read(name, arguments.unwrap_or(&nothing))? {
+            Ok(call) => self.call(call, caller).await,
+            Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
+        };
+        if let Err(denial) = &answer
+            && denial.receipt.is_none()
+        {
+            self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
+        }
+        Some(answer)
+    }
+
+    /// A refusal as JSON.
+    fn denied(&self, denial: &Denial) -> Vec<u8> {
+        let docs = format!("{}{}", self.settings.docs, denial.code.name);
+        let proofs = self.proofs.as_ref().zip(denial.receipt.as_deref());
+        let proof = proofs.and_then(|(proofs, receipt)| proofs.prove(denial, receipt, now()));
+        Denied {
+            code: denial.code,
+            message: &denial.message,
+            request: denial.receipt.as_deref().unwrap_or_default(),
+            docs: &docs,
+            retry_after: denial.retry_after,
+            redirect: None,
+            proof: proof.as_deref(),
+        }
+        .json()
+    }
+}
+
+/// The answer to the first message of an ordinary client.
+fn initialized(params: &Node) -> Vec<u8> {
+    let asked = params.text("protocolVersion").unwrap_or_default();
+    let version = VERSIONS.into_iter().find(|version| *version == asked).unwrap_or("2025-06-18");
+    let tools = Object::new().raw("tools", b"{}").end();
+    let server = Object::new().text("name", "doorward").text("version", env!("CARGO_PKG_VERSION")).end();
+    Object::new()
+        .text("protocolVersion", version)
+        .raw("capabilities", &tools)
+        .raw("serverInfo", &server)
+        .end()
+}
+
+fn refused(wrong: &NoMessage) -> Response<Body> {
+    status(StatusCode::BAD_REQUEST, jsonrpc::error(None, wrong.code, &wrong.message))
+}
+
+fn plain(answer: Answer) -> Response<Body> {
+    let body = jsonrpc::error(None, jsonrpc::INVALID_REQUEST, &answer.message);
+    status(answer.status, body)
+}
+
+fn status(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(whole(body.into()));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

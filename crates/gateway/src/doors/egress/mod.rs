@@ -1,0 +1,206 @@
+//! The egress door: between an agent and the network. Agents send signed calls, and requests go out on their behalf.
+//!
+//! ```text
+//! call ─▶ backstop ─▶ session ─▶ signature ─▶ freshness ─▶ rates ─▶ replay ─▶ pass ─▶ forward::elsewhere ─▶ reply
+//! ```
+//!
+//! What stands before `pass` yields reasons and denies nothing; where a request leads and what it carries, the engine
+//! judges. Nobody is asked for an address before there is a permit.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use doorward_core::account::gcra::{Limiter, Rate, Standing, Ticks};
+use doorward_core::account::replay::{Bounds, Replays};
+use doorward_core::wire::sphyr::code::{self, Code};
+
+use crate::forward::Patience;
+use crate::judge::Gateway;
+use crate::upstream::Reacher;
+
+mod calls;
+
+mod denied;
+use denied::Denial;
+
+mod handshake;
+
+mod keys;
+pub use keys::{Key, Keys};
+
+mod mcp;
+
+mod net;
+
+mod proofs;
+use proofs::Proofs;
+
+mod reply;
+
+mod sessions;
+use sessions::Sessions;
+
+mod stages;
+
+mod tally;
+use tally::Tallies;
+
+mod tools;
+
+mod unknown;
+use unknown::Unknown;
+
+/// How many keys, agents or addresses have a rate of their own at a time.
+const RATED: usize = 65_536;
+
+/// How the door behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Calls a second before anybody is known.
+    pub backstop: u32,
+    /// Calls a second of one agent.
+    pub agent_rate: u32,
+    /// Calls a second of one key.
+    pub key_rate: u32,
+    /// Calls a second from one address.
+    pub ip_rate: u32,
+    /// The most bytes of a reply that are given back.
+    pub largest_reply: usize,
+    /// How long upstreams are waited for.
+    pub patience: Patience,
+    /// Where a page about a code is found, without the code.
+    pub docs: String,
+    /// Where the key is found that proofs of refusals are checked by.
+    pub signing_key: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            backstop: 500,
+            agent_rate: 10,
+            key_rate: 100,
+            ip_rate: 300,
+            largest_reply: 1 << 20,
+            patience: Patience::default(),
+            docs: "http://127.0.0.1:7878/docs/errors/".to_owned(),
+            signing_key: "http://127.0.0.1:7878/.well-known/sphyr-signing-key.json".to_owned(),
+        }
+    }
+}
+
+/// The door. One per process.
+#[derive(Debug)]
+pub struct Egress {
+    gateway: Arc<Gateway>,
+    keys: Arc<dyn Keys>,
+    reacher: Reacher,
+    settings: Settings,
+    sessions: Sessions,
+    rates: Mutex<Rates>,
+    replays: Mutex<Replays>,
+    tallies: Tallies,
+    unknown: Unknown,
+    proofs: Option<Proofs>,
+    began: Instant,
+    hasher: RandomState,
+}
+
+/// What is limited, each level by itself.
+#[derive(Debug)]
+struct Rates {
+    backstop: Limiter<u64>,
+    agents: Limiter<u64>,
+    keys: Limiter<u64>,
+    addresses: Limiter<u64>,
+}
+
+impl Egress {
+    /// A door for `gateway` that knows `keys` and reaches places by `reacher`.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, keys: Arc<dyn Keys>, reacher: Reacher, settings: Settings) -> Self {
+        let rates = Rates {
+            backstop: Limiter::new(1),
+            agents: Limiter::new(RATED),
+            keys: Limiter::new(RATED),
+            addresses: Limiter::new(RATED),
+        };
+        let seed = gateway.store().key_for("denial proofs");
+        let proofs = Proofs::new(&seed, settings.signing_key.clone());
+        Self {
+            gateway,
+            keys,
+            reacher,
+            settings,
+            tallies: Tallies::default(),
+            unknown: Unknown::default(),
+            proofs,
+            sessions: Sessions::default(),
+            rates: Mutex::new(rates),
+            replays: Mutex::new(Replays::new(Bounds::default())),
+            began: Instant::now(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Whether one more call may be looked at at all. Costs next to nothing: this is what a flood meets.
+    fn backstop(&self) -> Result<(), Denial> {
+        let rate = Rate::per_second(self.settings.backstop);
+        let taken = rate.map(|rate| self.rates().backstop.take(0, rate, self.ticks()));
+        match taken {
+            Some(Err(standing)) => Err(limited("calls of all clients", self.settings.backstop, standing)),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    /// The page about a code, for who follows the link in a refusal.
+    #[must_use]
+    pub fn page(name: &str) -> Option<String> {
+        code::named(name).map(Code::page)
+    }
+
+    /// The key that proofs of refusals are checked by, as JSON.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<Vec<u8>> {
+        self.proofs.as_ref().map(Proofs::published)
+    }
+
+    /// Milliseconds since the door was opened: nobody sets this clock.
+    fn ticks(&self) -> Ticks {
+        Ticks::try_from(self.began.elapsed().as_millis()).unwrap_or(Ticks::MAX)
+    }
+
+    /// What stands for `text` in limits. Nobody outside can find two that are alike.
+    fn digest(&self, text: &[&str]) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replays(&self) -> MutexGuard<'_, Replays> {
+        self.replays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Too often, and when it may be tried again.
+fn limited(what: &str, rate: u32, standing: Standing) -> Denial {
+    let message = format!("more than {rate} {what} a second");
+    Denial { retry_after: Some(standing.retry_after_ms.max(1)), ..Denial::new(code::RATE_LIMITED, message) }
+}
+
+/// Who calls, and from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The address of the connection.
+    pub ip: IpAddr,
+}
+
+/// A code in the words of a rule: `SIG_INVALID` as `egress.sig-invalid`.
+fn rule_of(code: &Code) -> String {
+    format!("egress.{}", code.name.to_ascii_lowercase().replace('_', "-"))
+}

@@ -1,0 +1,222 @@
+//! `sphyr_net`: one request, from its arguments to its answer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::account::replay::Reserved;
+use doorward_core::action::request::{Body, Header, Request};
+use doorward_core::action::{Action, alone};
+use doorward_core::url::Url;
+use doorward_core::wire::sphyr::call::Net;
+use doorward_core::wire::sphyr::code;
+use doorward_core::wire::sphyr::reply::preflight;
+use doorward_core::{Door, Source};
+use http::{HeaderName, HeaderValue, header};
+
+use super::denied::Denial;
+use super::keys::Key;
+use super::sessions::Session;
+use super::stages::{freshness, signature};
+use super::{Caller, Egress};
+use crate::forward::{self, Errand};
+use crate::hold::Waits;
+use crate::judge::now;
+use crate::record::Nothing;
+use crate::upstream::Place;
+
+/// The most bytes that a request carries.
+const LARGEST: usize = doorward_core::action::request::JUDGED_WHOLE;
+
+impl Egress {
+    /// Sends a request for who has signed it, and gives back what was answered.
+    pub(super) async fn net(&self, net: Net, caller: Caller) -> Result<Vec<u8>, Denial> {
+        let (session, key) = self.session(&net.session, caller)?;
+        let sent = self.judged(net, &session, &key, caller).await;
+        self.tallies.count(&key.id, sent.as_ref().err().map(|denial| denial.code.name));
+        sent.map_err(|denial| Denial { session: Some(session.token.clone()), ..denial })
+    }
+
+    async fn judged(
+        &self,
+        net: Net,
+        session: &Session,
+        key: &Key,
+        caller: Caller,
+    ) -> Result<Vec<u8>, Denial> {
+        let action = action(&net, key, session);
+        let (place, errand) = match self.look(&net, session, key, caller) {
+            Ok(looked) => looked,
+            Err(denial) => return Err(self.turned_away(action, denial).await),
+        };
+        let permit = match self.gateway.pass(action, errand, &Waits::default()).await {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.replays().release(place);
+                return Err(refusal.into());
+            }
+        };
+        if net.preflight || key.dry_run {
+            let receipt = permit.receipt().to_owned();
+            self.gateway.recorder().ended(permit, "preflight", None).await;
+            // Only checked, it may be checked again.
+            self.replays().release(place);
+            return Ok(preflight(&receipt));
+        }
+        // From here on it may have been seen: its place stays taken.
+        drop(place);
+        let sent = forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await;
+        self.reply(sent?, session, key).await
+    }
+
+    /// The session of `token` and its key, as far as they may be used from there.
+    pub(super) fn session(&self, token: &str, caller: Caller) -> Result<(Arc<Session>, Arc<Key>), Denial> {
+        let unknown = || Denial::new(code::SESS_INVALID, "the session is unknown or has ended");
+        let session = self.sessions.find(token, now()).ok_or_else(unknown)?;
+        let key = self.keys.key(&session.key).ok_or_else(unknown)?;
+        if key.bind_ip && session.ip.to_canonical() != caller.ip.to_canonical() {
+            let message = "the session was opened from another address";
+            return Err(Denial::new(code::SESS_IP_MISMATCH, message));
+        }
+        Ok((session, key))
+    }
+
+    /// What stands before judging, in order; the first that is wrong ends it. What comes of it is a place among the calls that
+    /// passed, and the request as it will be sent.
+    fn look(
+        &self,
+        net: &Net,
+        session: &Session,
+        key: &Key,
+        caller: Caller,
+    ) -> Result<(Reserved, Errand), Denial> {
+        if let Some(why) = &key.stopped {
+            return Err(Denial::new(code::KEY_PAUSED, format!("the key is {why}")));
+        }
+        signature::check(net, session, key)?;
+        let now = now();
+        freshness::check(&net.time, now)?;
+        let place = self.first(net, session, now)?;
+        let rest = self.rated(key, &session.agent, caller.ip).and_then(|_| errand(net));
+        match rest {
+            Ok(errand) => Ok((place, errand)),
+            Err(denial) => {
+                self.replays().release(place);
+                Err(denial)
+            }
+        }
+    }
+
+    /// Records who may not come in, with what they wanted.
+    async fn turned_away(&self, mut action: Action, denial: Denial) -> Denial {
+        action.at_door.push(denial.reason());
+        match self.gateway.pass(action, Nothing, &Waits::default()).await {
+            // Not in any mode: such a reason is the door's own.
+            Ok(permit) => denial.under(permit.receipt()),
+            Err(refusal) => Denial { receipt: refusal.receipt, ..denial },
+        }
+    }
+}
+
+/// What the engine judges: the request as it will be sent.
+fn action(net: &Net, key: &Key, session: &Session) -> Action {
+    let lines = net
+        .headers
+        .iter()
+        .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_bytes().into() });
+    let body = if net.body.is_empty() { Body::Absent } else { Body::Whole(net.body.clone().into()) };
+    let request = Request::new(&net.method, &net.url, lines.collect(), body);
+    let peer = Url::parse(&net.url).map(|url| url.host.to_string()).unwrap_or_default();
+    Action {
+        door: Door::Egress,
+        source: Source::Model,
+        agent: Arc::clone(&key.agent),
+        session: format!("{}/{}", key.agent, session.agent.to_ascii_lowercase()).into(),
+        peer: peer.into(),
+        ..alone::request(request)
+    }
+}
+
+/// Headers that are not the client's to set: they say where a request ends, where it goes, or what becomes of the connection.
+const OURS: [&str; 10] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "expect",
+    "proxy-connection",
+];
+
+/// The request as it will be sent.
+fn errand(net: &Net) -> Result<Errand, Denial> {
+    let url = Url::parse(&net.url)
+        .map_err(|fault| Denial::new(code::INVALID_URL, format!("the URL cannot be read: {fault}")))?;
+    let place = Place::of(&url)
+        .ok_or_else(|| Denial::new(code::INVALID_URL, "the URL is of neither https nor http"))?;
+    let host = match url.host {
+        doorward_core::url::Host::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
+        ref host => host.to_string(),
+    };
+    if net.body.len() > LARGEST {
+        let message = format!("the body has more than {LARGEST} bytes");
+        return Err(Denial::new(code::ARGUMENTS_INVALID, message));
+    }
+    let unsendable =
+        || Denial::new(code::INVALID_URL, "the URL has characters in it that have to be escaped");
+    let scheme = if place.is_secure() { "https" } else { "http" };
+    let port = match (url.port, place.is_secure()) {
+        (Some(443), true) | (Some(80), false) | (None, _) => String::new(),
+        (Some(port), _) => format!(":{port}"),
+    };
+    let (path, query) = target(&net.url);
+    let uri = format!("{scheme}://{host}{port}{path}{query}");
+    let request = http::Request::builder().method(net.method.as_str()).uri(uri).body(());
+    let (mut head, ()) = request.map_err(|_| unsendable())?.into_parts();
+    for (name, value) in &net.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
+            return Err(Denial::new(code::HEADER_INVALID, "a header cannot stand in a request"));
+        };
+        if OURS.contains(&name.as_str()) || name.as_str().starts_with("doorward-") {
+            let message = format!("the header `{name}` is set by Doorward");
+            return Err(Denial::new(code::HEADER_COLLISION, message));
+        }
+        head.headers.insert(name, value);
+    }
+    if !head.headers.contains_key(header::ACCEPT_ENCODING) {
+        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    Ok(Errand { place, head, body: Bytes::from(net.body.clone()) })
+}
+
+/// Path and query of a URL that was read, as they were written.
+fn target(url: &str) -> (&str, &str) {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/");
+    match rest.find('?') {
+        Some(0) => ("/", rest),
+        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
+        None => (rest, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_and_query_go_as_they_were_written() {
+        for (url, sent) in [
+            ("https://a.example", ("/", "")),
+            ("https://a.example?x=/y", ("/", "?x=/y")),
+            ("https://a.example/b/../c?d#e", ("/b/../c", "?d")),
+            ("https://a.example/%2e%2E//", ("/%2e%2E//", "")),
+        ] {
+            assert_eq!(target(url), sent, "{url}");
+        }
+    }
+}
