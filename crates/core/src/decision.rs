@@ -349,6 +349,17 @@ impl Decision {
         self.anew()
     }
 
+    /// The same with those reasons of detectors only noted that ask and that `which` holds for, `with` words that say why.
+    #[must_use]
+    pub fn noting(mut self, which: impl Fn(&Reason) -> bool, with: &str) -> Self {
+        let detected = |reason: &&mut Reason| reason.asks() && reason.layer == Layer::Detect;
+        for reason in self.reasons.iter_mut().filter(detected).filter(|reason| which(reason)) {
+            reason.verdict = Verdict::Audit;
+            reason.message = format!("{}; {with}", reason.message);
+        }
+        self.anew()
+    }
+
     /// The same decision, its order and verdict derived anew from its reasons.
     fn anew(self) -> Self {
         let (duties, charges, replaced, entropy) = (self.duties, self.charges, self.replaced, self.entropy);

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::cli::RunArgs;
 use crate::detection::{Detection, Entropy};
 use crate::rules::RuleFiles;
+use crate::second_opinion::SecondOpinionConfig;
 use crate::terminal::Faults;
 use crate::tool_policy::{self, ALIASES, ToolPolicy};
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub text_tools: BTreeMap<String, TextTools>,
     /// What is set about detection.
     pub detection: Detection,
+    /// Another judge, if one is named.
+    pub second_opinion: Option<SecondOpinionConfig>,
     /// Upstreams by name.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
 }
@@ -165,6 +168,7 @@ impl Config {
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
             detection: Detection::default(),
+            second_opinion: None,
             upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
         }
     }
@@ -232,6 +236,9 @@ impl Config {
             for member in upstreams.members() {
                 self.read_upstream(&member.key, &member.value, fields.faults());
             }
+        }
+        if let Some(opinion) = fields.maybe("second_opinion") {
+            self.second_opinion = SecondOpinionConfig::read(opinion, fields.faults());
         }
         if let Some(agents) = fields.maybe("agents") {
             for member in agents.members() {
@@ -496,7 +503,7 @@ const SETTINGS: &[Setting] = &[
     setting("key_header", "DOORWARD_KEY_HEADER", true),
 ];
 
-const KEY_HEADERS: &[(&str, KeyHeader)] = &[
+pub const KEY_HEADERS: &[(&str, KeyHeader)] = &[
     ("bearer", KeyHeader::Bearer),
     ("x-api-key", KeyHeader::XApiKey),
     ("api-key", KeyHeader::ApiKey),

@@ -22,6 +22,8 @@ mod registries;
 
 mod rules;
 
+mod second_opinion;
+
 mod secrets;
 
 mod serve;

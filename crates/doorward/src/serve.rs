@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use doorward_control::Approver;
 use doorward_core::engine::Surroundings;
-use doorward_gateway::{Gateway, Recorder, Server, Upstream};
+use doorward_gateway::{Gateway, Recorder, SecondOpinion, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
 use doorward_store::forensics::{Archive, Limits};
@@ -109,9 +109,12 @@ impl Running {
         let loaded = Loaded::read(files, ground, config.mode)?;
         let recorder = recorder(&home, config, &store)?;
         let text_tools = config.text_tools.iter().map(|(agent, how)| (agent.clone(), *how)).collect();
-        let gateway = Gateway::new(Arc::clone(&loaded.engine), recorder, store.clone(), loaded.mode)
+        let mut gateway = Gateway::new(Arc::clone(&loaded.engine), recorder, store.clone(), loaded.mode)
             .with_text_tools(text_tools)
             .with_approvals(config.approvals);
+        if let Some(opinion) = &config.second_opinion {
+            gateway = gateway.with_second_opinion(SecondOpinion::new(opinion.settle(home.root())?)?);
+        }
         let gateway = Arc::new(gateway);
         let follower = Arc::new(loaded.follow(Arc::clone(&gateway))?);
 

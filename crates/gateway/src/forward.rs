@@ -212,6 +212,20 @@ pub(crate) async fn elsewhere(
     }
 }
 
+/// Asks a judge that an operator named ([`crate::opinion`]) and waits for the head of its answer. It is no crossing: what is sent is
+/// Doorward's own, goes where the configuration says and nowhere else, and holds what a call says only if the operator
+/// wants that.
+///
+/// # Errors
+/// [`SendError`].
+pub(crate) async fn consult(
+    judge: &Upstream,
+    head: &http::request::Parts,
+    question: &Bytes,
+) -> Result<http::Response<UpstreamBody>, SendError> {
+    judge.send(head, question, Key(())).await
+}
+
 /// The innermost cause of an error: the one that says something.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;

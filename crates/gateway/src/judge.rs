@@ -9,6 +9,9 @@ pub(crate) use judged::{Judged, LARGE};
 
 mod parts;
 
+mod second;
+use second::Opinion;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,6 +29,7 @@ use crate::conversations::Conversations;
 use crate::hold::{Approvals, Hold, Waits};
 use crate::in_force::{Holder, InForce};
 use crate::kept::Kept;
+use crate::opinion::SecondOpinion;
 use crate::record::{Content, Permit, Recorder, StreamPermit};
 use crate::replies::Replies;
 use crate::sessions::Sessions;
@@ -45,6 +49,7 @@ pub struct Gateway {
     alarms: Alarms,
     text_tools: HashMap<String, TextTools>,
     clock: Clock,
+    opinion: Option<Opinion>,
 }
 
 /// Why an action does not go on.
@@ -88,6 +93,7 @@ impl Gateway {
             alarms: Alarms::default(),
             text_tools: HashMap::new(),
             clock: Clock::default(),
+            opinion: None,
         }
     }
 
@@ -109,6 +115,13 @@ impl Gateway {
         Self { hold: self.hold.with(approvals), ..self }
     }
 
+    /// The gateway, told of another judge to ask about what is neither clear nor harmless.
+    #[must_use]
+    pub fn with_second_opinion(self, opinion: SecondOpinion) -> Self {
+        let key = self.store.key_for("second opinion");
+        Self { opinion: Some(Opinion { judge: opinion, key }), ..self }
+    }
+
     /// Judges `action` and, if it may go on, returns the permit that owns `body`. This is the whole firewall: every door
     /// calls it, and nothing else decides. `waits` tells the door that a person is being asked.
     ///
@@ -121,6 +134,7 @@ impl Gateway {
         waits: &Waits,
     ) -> Result<Permit<B>, Refusal> {
         let judged = self.judge(action)?; // facts, and a pending entry siblings can see; then the engine, which is pure
+        let judged = self.second_opinion(judged).await; // another judge, if an operator named one; mostly it is not asked
         let judged = self.settle(judged, body.content(), waits).await?; // a person, if asked; judged again after waiting
         let (judged, body) = self.carry_out(judged, body); // what is to be replaced
         let (judged, reserved) = self.budgets.reserve(judged, body.content().len()); // all or nothing; exhausted is a block

@@ -30,6 +30,8 @@ pub mod sessions;
 
 pub mod hold;
 
+mod opinion;
+
 mod kept;
 
 mod alarm;
@@ -62,6 +64,7 @@ pub use forward::Patience;
 pub use hold::Approvals;
 pub use in_force::InForce;
 pub use judge::{Gateway, Refusal, Why};
+pub use opinion::{OpinionSettings, SecondOpinion, WIDEST as OPINION_BAND};
 pub use record::{Permit, Recorder, StreamPermit};
 pub use server::{Server, Settings};
 pub use upstream::{KeyHeader, Upstream, UpstreamSettings};

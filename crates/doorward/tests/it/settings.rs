@@ -1,6 +1,6 @@
 //! Where settings come from, and what is said about wrong ones.
 
-use crate::support::{User, done, nobody};
+use crate::support::{User, done, nobody, upstream_calling};
 
 fn written(user: &User, name: &str, text: &str) {
     std::fs::create_dir_all(user.home()).unwrap();
@@ -179,4 +179,41 @@ fn wrong_words_about_entropy_are_told_with_their_place() {
     command.env("DOORWARD_ENTROPY_THRESHOLD", "-1");
     let done = done(command);
     assert!(done.code == 2 && done.stderr.contains("DOORWARD_ENTROPY_THRESHOLD"), "{done:?}");
+}
+
+#[test]
+fn another_judge_is_asked_where_the_settings_name_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 64];
+            let read = std::io::Read::read(&mut stream, &mut request).unwrap();
+            told.send(String::from_utf8_lossy(&request[..read]).into_owned()).unwrap();
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
+            );
+        }
+    });
+    let user = User::new();
+    std::fs::create_dir_all(user.home()).unwrap();
+    let file = user.home().join("doorward.yaml");
+    let settings =
+        |url: &str| format!("version: 1\nsecond_opinion:\n  url: {url}\n  model: judge-1\n  from: 40\n");
+    std::fs::write(&file, settings("http://judge.example/v1")).unwrap();
+    let refused = user.run(&["run"]);
+    assert!(refused.code == 2 && refused.stderr.contains("without TLS"), "{refused:?}");
+    assert!(refused.stderr.contains("doorward.yaml:3:3"), "{refused:?}");
+    std::fs::write(&file, settings(&format!("http://{address}/v1"))).unwrap();
+    let daemon = user.start(upstream_calling(&["git push --force origin main"]), &[]);
+    assert!(daemon.ask().body.contains("git push"), "no opinion changes nothing");
+    assert!(heard.recv().unwrap().starts_with("POST /v1/chat/completions HTTP/1.1"));
+    let receipts = user.ok(&["receipts", "export", "--json"]);
+    assert!(
+        receipts.contains("opinion.none") && receipts.contains("it answered with an error"),
+        "{receipts}"
+    );
 }

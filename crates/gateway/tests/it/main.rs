@@ -40,6 +40,9 @@ mod http2;
 mod limits;
 
 #[cfg(test)]
+mod opinion;
+
+#[cfg(test)]
 mod replace;
 
 #[cfg(test)]

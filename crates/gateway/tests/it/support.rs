@@ -12,7 +12,10 @@ use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
 use doorward_core::wire::Protocol;
-use doorward_gateway::{Approvals, Clock, Gateway, Recorder, Server, Settings, Upstream, UpstreamSettings};
+use doorward_gateway::{
+    Approvals, Clock, Gateway, OpinionSettings, Recorder, SecondOpinion, Server, Settings, Upstream,
+    UpstreamSettings,
+};
 use doorward_ledger::{Durability, Log, SigningKey, View};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 use serde_json::{Value, json};
@@ -68,6 +71,8 @@ pub struct Judging {
     /// The engine, where it is not made of the policy: making one takes a quarter of a second.
     pub engine: Option<Arc<Engine>>,
     pub clock: Clock,
+    /// Another judge, until it is there.
+    pub opinion: Arc<Mutex<Option<OpinionSettings>>>,
 }
 
 impl Door {
@@ -116,6 +121,12 @@ impl Door {
     pub async fn asking(policy: &str, upstream: UpstreamSettings, approvals: Approvals) -> Self {
         let judging = Judging { policy: Some(policy.to_owned()), approvals, ..Judging::default() };
         Self::at_home(Scratch::new(), upstream, Mode::Block, Settings::default(), judging).await
+    }
+
+    /// A gateway that asks this judge as well.
+    pub async fn consulting(policy: &str, upstream: UpstreamSettings, opinion: OpinionSettings) -> Self {
+        let (policy, opinion) = (Some(policy.to_owned()), Arc::new(Mutex::new(Some(opinion))));
+        Self::with(Judging { policy, opinion, ..Judging::default() }, upstream, Mode::Block).await
     }
 
     /// Starts another one on a copy of this home as it is at this moment, which is what a killed process leaves.
@@ -171,7 +182,12 @@ impl Door {
         };
         let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
         let gateway = Gateway::new(engine, recorder, store.clone(), mode).with_approvals(judging.approvals);
-        let gateway = Arc::new(gateway.with_clock(judging.clock.clone()));
+        let gateway = gateway.with_clock(judging.clock.clone());
+        let opinion = judging.opinion.lock().unwrap().take();
+        let gateway = Arc::new(match opinion {
+            Some(opinion) => gateway.with_second_opinion(SecondOpinion::new(opinion).unwrap()),
+            None => gateway,
+        });
 
         let upstream = Upstream::new(upstream);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
