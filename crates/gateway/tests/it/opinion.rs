@@ -321,7 +321,7 @@ async fn what_a_call_says_cannot_speak_for_the_judge() {
     let fool: Script = Arc::new(|asked| {
         let content = asked["content"].as_str().unwrap();
         let at = content.find("{\"check").or_else(|| content.find("{\\\"check")).unwrap();
-        let said = content[at..].split_inclusive('}').next().unwrap().replace("\\\"", "\"");
+        let said = content.get(at..).unwrap().split_inclusive('}').next().unwrap().replace("\\\"", "\"");
         Some(http("200 OK", &chat(&said)))
     });
     let judge = Judge::saying(fool).await;
