@@ -148,8 +148,9 @@ impl Hold {
         waits: &Waits,
     ) -> Result<Outcome, Why> {
         let mut asked = match self.open(action, content, decision)? {
-            Ok(asked) => asked,
-            Err(known) => return Ok(known),
+            Opened::Put(asked) => asked,
+            Opened::Known(outcome) => return Ok(outcome),
+            Opened::Missed(ask) => return self.shared.missed(&ask, decision).await,
         };
         let rules: Vec<&str> = decision.asking().map(|reason| reason.rule.as_str()).collect();
         let message = format!("{}: {}", asked.ask.what(), rules.join(", "));
@@ -168,21 +169,17 @@ impl Hold {
     }
 
     /// A place for the question, or what is known without asking.
-    fn open(
-        &self,
-        action: &Action,
-        content: &[u8],
-        decision: &Decision,
-    ) -> Result<Result<Asked, Outcome>, Why> {
+    fn open(&self, action: &Action, content: &[u8], decision: &Decision) -> Result<Opened, Why> {
         let no = |rule, why: &str, advice: &str, id| {
-            Ok(Err(Outcome::No { reason: Box::new(refusal(rule, decision, why, advice)), id, waited: false }))
+            let reason = Box::new(refusal(rule, decision, why, advice));
+            Ok(Opened::Known(Outcome::No { reason, id, waited: false }))
         };
         let digest = digest(self.shared.store.approvals_key(), action, content);
         let (at, millis) = (Instant::now(), now());
         let mut table = self.shared.table();
         table.sweep(at, millis);
         if let Some(grant) = table.use_grant(&digest, decision) {
-            return Ok(Err(Outcome::Yes {
+            return Ok(Opened::Known(Outcome::Yes {
                 words: words(&grant),
                 id: grant.id.as_str().into(),
                 shown: grant.shown,
@@ -197,11 +194,9 @@ impl Hold {
         if *self.shared.stop.borrow() {
             return no("hold.stopping", STOPPING, "Try again in a moment", None);
         }
-        if !self.settings.always && !table.is_watched(at) {
-            let why = "this needs a person's consent and nobody is there to be asked";
-            let advice = "Ask your user to do this themselves, or to run `doorward approvals watch` and tell \
-                          you when they do";
-            return no("hold.nobody-to-ask", why, advice, None);
+        let attended = self.settings.always || table.is_watched(at);
+        if !attended && let Some(id) = table.missed(&digest) {
+            return no("hold.nobody-to-ask", NOBODY, LATE_YES, Some(id));
         }
         let (own, all) = table.waiting(&action.agent);
         if own >= WAITING_OF_AGENT || all >= WAITING {
@@ -220,7 +215,10 @@ impl Hold {
             Ok(ask) => {
                 let ask = Arc::new(ask);
                 let said = table.open(Arc::clone(&ask));
-                Ok(Ok(Asked { ask, shared: Arc::clone(&self.shared), said }))
+                Ok(match attended {
+                    true => Opened::Put(Asked { ask, shared: Arc::clone(&self.shared), said }),
+                    false => Opened::Missed(ask),
+                })
             }
             Err(Unaskable::TooLarge(bytes)) => {
                 let why = format!(
@@ -235,6 +233,19 @@ impl Hold {
         }
     }
 }
+
+/// What came of putting a question.
+enum Opened {
+    /// It was put.
+    Put(Asked),
+    /// What comes of it is known without asking.
+    Known(Outcome),
+    /// Nobody is there. It is kept for when somebody is.
+    Missed(Arc<Ask>),
+}
+
+/// What an action is told for which nobody is there.
+const NOBODY: &str = "this needs a person's consent and nobody is there to be asked";
 
 /// What an action is told that waits when the process ends.
 const STOPPING: &str = "Doorward is stopping, and what waited for a person's consent does not outlive it";
@@ -312,11 +323,29 @@ impl Asked {
     }
 }
 
-/// What to do about a question that nobody answered in time.
+/// What to do about a question that nobody answered.
 const LATE_YES: &str = "Do something else meanwhile. Tell your user that `doorward approvals list` shows the question: \
                         if they say yes there, the same call passes";
 
 impl Shared {
+    /// Records a question that nobody is there for, and shows it to those who come.
+    async fn missed(&self, ask: &Arc<Ask>, decision: &Decision) -> Result<Outcome, Why> {
+        let message = format!("{}: nobody was there", ask.what());
+        let told = Told { event: "approval_missed", id: Some(&ask.id), ..told(ask, &message) };
+        if let Err(why) = self.recorder.tell(told).await {
+            self.table().give_up(&ask.id);
+            return Err(why);
+        }
+        {
+            let mut table = self.table();
+            table.make_room_for_missed(&ask.agent);
+            table.step(&ask.id, Stage::Opening, Stage::Missed, Instant::now());
+        }
+        self.moved();
+        let reason = Box::new(refusal("hold.nobody-to-ask", decision, NOBODY, LATE_YES));
+        Ok(Outcome::No { reason, id: Some(Arc::clone(&ask.id)), waited: false })
+    }
+
     /// Records that a question has ended without an answer.
     async fn ended(&self, ask: &Ask, message: &str) {
         let told = Told { of: Some(&ask.id), patient: true, ..told(ask, message) };

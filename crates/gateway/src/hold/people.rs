@@ -141,7 +141,10 @@ impl Hold {
         let open = match (stage, answer) {
             (Stage::Waiting, _) => true,
             // A late yes. A late no changes nothing.
-            (Stage::TimedOut | Stage::Gone | Stage::Denied | Stage::Stopped, Answer::Approve(_)) => true,
+            (
+                Stage::TimedOut | Stage::Gone | Stage::Denied | Stage::Stopped | Stage::Missed,
+                Answer::Approve(_),
+            ) => true,
             _ => false,
         };
         if !open {

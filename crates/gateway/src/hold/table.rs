@@ -21,6 +21,9 @@ pub(super) const WAITING: usize = 128;
 const ENDED: usize = 64;
 const ENDED_FOR: Duration = Duration::from_secs(600);
 
+/// Most questions of one agent that nobody was there for and that are shown still: no agent drives out another's.
+const MISSED_OF_AGENT: usize = 16;
+
 /// How often a person says no to the same action before they are not asked again, and for how long.
 pub(super) const DENIALS: u32 = 3;
 const DENIED_FOR: Duration = Duration::from_secs(30 * 60);
@@ -50,6 +53,8 @@ pub enum Stage {
     Gone,
     /// It was stopped: by the kill switch, or because the process ends.
     Stopped,
+    /// Nobody was there to be asked.
+    Missed,
 }
 
 impl Stage {
@@ -64,6 +69,7 @@ impl Stage {
             Self::TimedOut => "timed_out",
             Self::Gone => "gone",
             Self::Stopped => "stopped",
+            Self::Missed => "missed",
         }
     }
 
@@ -222,6 +228,24 @@ impl Table {
         let entry = Entry { ask: Arc::clone(&ask), stage: Stage::Opening, ended: None, tell: Some(tell) };
         self.asks.insert(Arc::clone(&ask.id), entry);
         told
+    }
+
+    /// The question about the same action that nobody was there for.
+    pub fn missed(&self, digest: &str) -> Option<Arc<str>> {
+        let same = |entry: &&Entry| entry.stage == Stage::Missed && entry.ask.digest == digest;
+        self.asks.values().find(same).map(|entry| Arc::clone(&entry.ask.id))
+    }
+
+    /// Makes room for one more question of this agent that nobody is there for.
+    pub fn make_room_for_missed(&mut self, agent: &str) {
+        let own = |entry: &Entry| entry.stage == Stage::Missed && *entry.ask.agent == *agent;
+        let missed = self.asks.values().filter(|entry| own(entry)).count();
+        for _ in MISSED_OF_AGENT..=missed {
+            let oldest = self.asks.iter().find(|(_, entry)| own(entry)).map(|(id, _)| Arc::clone(id));
+            if let Some(id) = oldest {
+                self.asks.remove(&id);
+            }
+        }
     }
 
     /// Gives the place up: it never was a question.

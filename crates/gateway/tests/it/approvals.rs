@@ -21,16 +21,16 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::support::{Door, Reply, message_end, message_start, sse, text, tool};
 
 /// Asks about every call of `Bash`.
-const CARE: &str = "default: allow\nrules: [{ name: care, ask: { tool: Bash } }]\n";
+pub const CARE: &str = "default: allow\nrules: [{ name: care, ask: { tool: Bash } }]\n";
 
-const ONCE: Answer = Answer::Approve(GrantScope::Once);
+pub const ONCE: Answer = Answer::Approve(GrantScope::Once);
 
 fn watched(seconds: u64) -> Approvals {
     Approvals { always: false, timeout: Duration::from_secs(seconds) }
 }
 
 /// A sentence and a call.
-fn proposing(command: &str) -> String {
+pub fn proposing(command: &str) -> String {
     let arguments = json!({"command": command}).to_string();
     [message_start(), text(0, "I will."), tool(1, "Bash", &arguments), message_end()].concat()
 }
@@ -47,13 +47,13 @@ async fn door(said: String, approvals: Approvals) -> Arc<Door> {
 }
 
 /// Asks the door in the background.
-fn ask(door: &Arc<Door>) -> tokio::task::JoinHandle<Reply> {
+pub fn ask(door: &Arc<Door>) -> tokio::task::JoinHandle<Reply> {
     let door = Arc::clone(door);
     tokio::spawn(async move { door.ask(Protocol::Anthropic, true, &["Bash"]).await })
 }
 
 /// The questions that wait, once there are `count`.
-async fn waiting(door: &Door, count: usize) -> Vec<Arc<Ask>> {
+pub async fn waiting(door: &Door, count: usize) -> Vec<Arc<Ask>> {
     let begin = Instant::now();
     loop {
         let all = door.gateway.hold().overview().asks;
@@ -132,8 +132,44 @@ async fn nobody_there_is_a_block_at_once() {
     let reply = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
     assert!(begin.elapsed() < Duration::from_secs(3));
     assert!(reply.body.contains("nobody is there to be asked"), "{}", reply.body);
-    assert!(events(&door).is_empty(), "nobody was asked");
+    assert_eq!(events(&door), ["approval_missed"], "nobody was asked");
     assert_eq!(decided(&door)["decision"]["reasons"][0]["rule"], "hold.nobody-to-ask");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_was_there_for_can_be_allowed_afterwards() {
+    let said = proposing("make deploy");
+    let door = door(said.clone(), watched(60)).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        assert!(door.ask(Protocol::Anthropic, true, &["Bash"]).await.body.contains("approvals list"));
+        let asks = door.gateway.hold().overview().asks;
+        ids.extend(asks.iter().map(|(ask, _)| ask.id.to_string()));
+        assert_eq!(asks.last().unwrap().1, Stage::Missed);
+    }
+    assert_eq!(ids.len(), 1, "the same action is one question");
+    assert_eq!(events(&door), ["approval_missed"]);
+    let id = ids.pop_first().unwrap();
+    assert_eq!(decided(&door)["of"], json!(id));
+    let late = door.gateway.hold().answer(&id, Answer::Deny, "x", "").await;
+    assert!(matches!(late, Err(Unanswered::Already(..))), "a late no changes nothing: {late:?}");
+    answer(&door, &id, ONCE).await;
+    assert_eq!(door.ask(Protocol::Anthropic, true, &["Bash"]).await.body, said, "the next try passes");
+    let again = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
+    assert!(again.body.contains("nobody is there to be asked"), "once is once: {}", again.body);
+}
+
+/// What one agent is not asked about does not drive out what others wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_so_many_missed_questions_of_an_agent_are_kept() {
+    let provider: Arc<std::sync::Mutex<Vec<u8>>> = Arc::default();
+    let base = crate::benign::provider(Arc::clone(&provider)).await;
+    let door = Door::asking(CARE, Door::untrusted(Protocol::Anthropic, base), watched(60)).await;
+    for n in 0..20 {
+        *provider.lock().unwrap() = sse(&proposing(&format!("make deploy-{n}")));
+        door.ask(Protocol::Anthropic, true, &["Bash"]).await;
+    }
+    assert_eq!(door.gateway.hold().overview().asks.len(), 16);
 }
 
 #[tokio::test(flavor = "multi_thread")]
