@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: an hour of steady load through the release binary; memory must stay flat.
+//! `cargo xtask soak`: an hour of steady load through the release binary; memory must stay flat. `cargo xtask soak sessions`:
+//! 100,000 calls in 1,000 sessions through one gateway, which says how much memory they take and whether it becomes slower.
 
 use std::process::{Command, ExitCode};
 
@@ -19,6 +20,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
 
 fn soaked(arguments: &[String]) -> Result<bool, String> {
     let places = Places::find()?;
+    if arguments.first().is_some_and(|argument| argument == "sessions") {
+        return sessions(&places);
+    }
     let build = ["build", "--quiet", "--release", "--bins", "-p", "doorward", "-p", "doorward-testkit"];
     let (built, output) = process::capture(&mut places.cargo(&build))?;
     if !built.success() {
@@ -35,6 +39,15 @@ fn soaked(arguments: &[String]) -> Result<bool, String> {
         .env("SCRIPTED_PROVIDER_BIN", program("scripted-provider"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
     // Not captured: an hour's run says every minute how it stands.
+    let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    Ok(status.success())
+}
+
+/// The soak of sessions: a test of the gateway that nothing else runs, as it takes minutes and only reports.
+fn sessions(places: &Places) -> Result<bool, String> {
+    let test = ["test", "--quiet", "--release", "-p", "doorward-gateway", "--test", "it"];
+    let mut command = places.cargo(&test);
+    command.args(["--", "--ignored", "--nocapture", "soak::many_calls_in_many_sessions"]);
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     Ok(status.success())
 }

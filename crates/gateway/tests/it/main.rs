@@ -41,6 +41,7 @@ mod limits;
 
 #[cfg(test)]
 mod opinion;
+mod races;
 
 #[cfg(test)]
 mod replace;
@@ -55,6 +56,9 @@ mod restart;
 mod routes;
 #[cfg(test)]
 mod sessions;
+
+#[cfg(test)]
+mod soak;
 
 #[cfg(test)]
 mod support;
