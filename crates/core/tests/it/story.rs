@@ -4,6 +4,8 @@ mod chains;
 
 mod kept;
 
+mod order;
+
 pub mod playbook;
 
 mod returned;
