@@ -65,7 +65,8 @@ fn known(agent: &mut Agent, workspace: &Workspace, count: usize) -> Vec<(Vec<Str
         let later = action(agent, &line);
         let (seq, facts) = agent.begin(&later, workspace);
         agent.state.forget(seq);
-        let told = |taint: &doorward_core::session::story::Taint| format!("{:?} {}", taint.how, taint.origin.place);
+        let told =
+            |taint: &doorward_core::session::story::Taint| format!("{:?} {}", taint.how, taint.origin.place);
         let mut taints: Vec<String> = facts.story.taints.iter().map(told).collect();
         let mut chains: Vec<String> = facts.story.completed.iter().map(|one| one.chain.id.clone()).collect();
         taints.sort();
