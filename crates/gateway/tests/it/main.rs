@@ -41,6 +41,8 @@ mod limits;
 
 #[cfg(test)]
 mod opinion;
+
+#[cfg(test)]
 mod races;
 
 #[cfg(test)]
