@@ -81,11 +81,13 @@ pub fn case(bytes: &[u8]) -> Case {
 }
 
 fn policy(choices: &mut Choices<'_>) -> String {
+    if choices.seldom(5) {
+        return things(choices);
+    }
     if choices.below(2) == 1 {
         return probe(&conditions(choices).join(", "));
     }
     let mut out = format!("default: {}\n", choices.text(&["allow", "deny"]));
-    out.push_str(&assets(choices));
     out.push_str(&destinations(choices));
     out.push_str("rules:\n");
     let count = 1 + choices.below(4);
@@ -125,22 +127,33 @@ fn policy(choices: &mut Choices<'_>) -> String {
     out
 }
 
-/// What things are, one time in three.
-fn assets(choices: &mut Choices<'_>) -> String {
-    if !choices.seldom(3) {
-        return String::new();
-    }
-    let mut out = String::from("assets:\n");
-    for _ in 0..=choices.below(2) {
-        let class =
-            choices.text(&["credential", "wallet", "config", "temp", "startup", "internal", "project"]);
-        let instead =
-            choices.text(&["", ", instead_of: [external]", ", instead_of: [project-secret, unknown]"]);
+/// What things are, and a rule about each class that comes of it.
+fn things(choices: &mut Choices<'_>) -> String {
+    let mut out = String::from("default: allow\nassets:\n");
+    for _ in 0..=choices.below(3) {
+        let class = if choices.below(2) == 0 {
+            format!("class: {}", choices.text(&["credential", "wallet", "config", "temp", "startup"]))
+        } else {
+            let instead = choices.text(&[
+                "external",
+                "[project-secret, unknown]",
+                "[credential, browser-data, config]",
+            ]);
+            format!(
+                "class: {}, instead_of: {instead}",
+                choices.text(&["internal", "project", "temp", "wallet"])
+            )
+        };
         let about = match choices.below(2) {
             0 => format!("paths: ['{}', '{}']", choices.text(ASSET_PATHS), choices.text(ASSET_PATHS)),
             _ => format!("places: [{}]", choices.text(PLACES)),
         };
-        let _ = writeln!(out, "- {{class: {class}{instead}, {about}}}");
+        let _ = writeln!(out, "- {{{class}, {about}}}");
+    }
+    out.push_str("rules:\n");
+    for class in AssetClass::ALL {
+        let class = class.as_str();
+        let _ = writeln!(out, "- {{name: {class}, audit: {{asset: {class}}}}}");
     }
     out
 }
@@ -153,13 +166,17 @@ const ASSET_PATHS: &[&str] = &[
     "**/.env",
     "**/*.key",
     "**/src/**",
-    "/srv/a?c",
-    "~/*/id_rsa",
+    "/?tc/p*",
+    "~/*/id",
     "/*/passwd",
-    "/tmp/**",
-    "~/.aws/cred*",
-    "C:/keys/**",
-    "**/x/*.pem",
+    "/e**/.env",
+    "~/x",
+    "~/.s*/id",
+    "**/a/*.env",
+    "/home/dev/a/**",
+    "C:/Users/dev/**",
+    "/ho",
+    "/\u{130}/**",
 ];
 
 /// Lists of places, one time in three.
