@@ -165,7 +165,7 @@ pub struct Duties(pub Vec<Duty>);
 pub enum Duty {
     /// Replace the bytes under the span. The result is parsed strictly again before it goes.
     Edit(Span, Bytes),
-    /// Keep the payload with this digest aside instead of passing it.
+    /// Keep the payload with this SHA-256 aside instead of passing it.
     Divert([u8; 32]),
     /// Add the credential of this name at the boundary.
     Inject(String),
@@ -315,7 +315,18 @@ impl Decision {
     pub fn notice(&self, what: &str) -> String {
         let Some(reason) = self.decisive() else { return format!("[doorward] Blocked {what}.") };
         let (rule, message, advice) = told(reason);
-        let mut text = format!("[doorward] Blocked {what}: {message} (rule {rule}).");
+        let held: Vec<&[u8; 32]> = self.diverted().collect();
+        let verb = if held.is_empty() { "Blocked" } else { "Held" };
+        let mut text = format!("[doorward] {verb} {what}: {message} (rule {rule}).");
+        if !held.is_empty() {
+            let ids: Vec<String> = held.iter().take(TOLD).map(|digest| short(digest)).collect();
+            text.push_str(&format!(
+                " Nothing was written; what it would have written is kept in quarantine ({}), and nothing may be run at \
+                 that path. A person can look at it and release it: `doorward quarantine show {}`.",
+                ids.join(", "),
+                ids.first().map_or("", String::as_str),
+            ));
+        }
         if !advice.is_empty() {
             text.push_str(" Instead: ");
             text.push_str(advice.trim_end_matches('.'));
@@ -323,6 +334,14 @@ impl Decision {
         }
         text.push_str(" Do not retry it in this or another form.");
         text
+    }
+
+    /// The digests of what is kept aside.
+    pub fn diverted(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.duties.0.iter().filter_map(|duty| match duty {
+            Duty::Divert(digest) => Some(digest),
+            _ => None,
+        })
     }
 
     /// The same with one more reason: the verdict can only become stronger.
@@ -366,6 +385,14 @@ impl Decision {
         let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
         Self { duties, charges, replaced, entropy, ..decision }
     }
+}
+
+/// How many digests the agent is told.
+const TOLD: usize = 4;
+
+/// As much of a digest as a person needs to find it.
+fn short(digest: &[u8; 32]) -> String {
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What rules begin with that speak of decoys.

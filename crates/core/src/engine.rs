@@ -10,9 +10,10 @@ use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
 use crate::detect::canary;
 use crate::detect::destination::Crossing;
+use crate::detect::native;
 use crate::detect::rules::{MOST_AUDITED, RuleSet};
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
-use crate::session::{Facts, Kill, Remembered, SessionMode};
+use crate::session::{Facts, Held, Kill, Remembered, SessionMode};
 use crate::syntax::{self, Diagnostic};
 
 pub mod examples;
@@ -24,6 +25,8 @@ mod cells;
 
 mod egress;
 pub use egress::{NAMED, PUBLIC};
+
+mod quarantine;
 
 mod replace;
 pub use replace::NOTICE;
@@ -136,11 +139,15 @@ impl Engine {
         reasons.extend(source(action));
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         if acts(action.kind) {
-            self.floor.judge(action, effects, &readings, &self.planted, &mut reasons);
+            self.floor.judge(action, effects, &readings, (&self.planted, &facts.held), &mut reasons);
         }
         let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
         replace::recall(action, facts, &mut findings);
         findings.extend(self.told(effects, facts));
+        let (held, to_hold): (Vec<usize>, Vec<Finding>) =
+            self.to_hold(action, &readings, effects, facts).into_iter().unzip();
+        let others = findings.len();
+        findings.extend(to_hold);
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         reasons.extend(self.policy.evaluate(action, &given));
@@ -150,16 +157,22 @@ impl Engine {
             let own = floor::content(finding);
             own.or_else(|| Some(lifted.lift(self.reason(finding)?, finding)))
         }));
+        let verdict_of = |finding: &Finding| {
+            self.reason(finding).map_or(Verdict::Allow, |reason| lifted.lift(reason, finding).verdict)
+        };
+        let held = held.into_iter().zip(findings.iter().skip(others).map(verdict_of));
+        let held: Vec<(usize, Verdict)> = held.collect();
         reasons.extend(recalled(facts));
         reasons.extend(self.cells(action, effects, facts, &reasons));
         reasons.extend(self.unread(action));
         reasons.extend(self.policy.unpriced(action, &given));
         soften(action.kind, &mut reasons);
         reasons.extend(corrected(&reasons, facts));
-        let (duties, replaced) = match self.policy.profile() {
+        let (mut duties, replaced) = match self.policy.profile() {
             Profile::Strict => replace::duties(action, facts, &findings, &mut reasons),
             Profile::Balanced => Default::default(),
         };
+        duties.0.extend(quarantine::duties(action, &held, &reasons));
         // Last, because nothing softens it.
         reasons.extend(killed(facts.kill));
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
@@ -182,6 +195,12 @@ impl Engine {
         self.policy.own_effects(action).map_or(Cow::Borrowed(&action.effects), Cow::Owned)
     }
 
+    /// Where held content was to be written, as [`Facts::held`] has it.
+    #[must_use]
+    pub fn held<'p>(&self, paths: impl Iterator<Item = &'p str>) -> Held {
+        self.floor.holding(paths)
+    }
+
     /// What each rule of the policy says about `action`.
     #[must_use]
     pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
@@ -189,6 +208,8 @@ impl Engine {
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         let (mut findings, _) = self.findings(action, effects, &readings, facts);
         findings.extend(self.told(effects, facts));
+        findings
+            .extend(self.to_hold(action, &readings, effects, facts).into_iter().map(|(_, finding)| finding));
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
         self.policy.explain(action, &given)
@@ -273,6 +294,7 @@ impl Engine {
 
     fn reason(&self, finding: &Finding) -> Option<Reason> {
         let verdict = match finding.severity {
+            80.. if finding.category == native::CATEGORY => Verdict::Quarantine,
             80.. => Verdict::Block,
             60.. => Verdict::Ask,
             30.. => Verdict::Audit,

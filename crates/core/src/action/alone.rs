@@ -56,9 +56,11 @@ fn saying(kind: ActionKind, part: PartKind, text: &str) -> Action {
 }
 
 fn command(text: &str, shell: Option<Shell>) -> Action {
-    let reading = shell::read(text, shell);
+    let nothing = shell::State::default();
+    let (reading, after) = shell::read_after(&nothing, text, shell);
     Action {
         tool: Some(declared("shell")),
+        written: after.written_since(&nothing),
         effects: reading.effects,
         coverage: reading.coverage,
         ..saying(ActionKind::ToolCall, PartKind::Command, text)

@@ -194,6 +194,26 @@ pub struct ToolUse {
     pub call_id: Arc<str>,
 }
 
+/// A file that a call writes, as far as the call holds what it writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The path, spelled as a [`Target::Path`] is.
+    pub path: Arc<str>,
+    /// Whether all of the path is known.
+    pub exact: bool,
+    /// The bytes that will stand there; of a file that is changed in places, those that are known.
+    pub content: Arc<[u8]>,
+    /// Whether that is all of the file.
+    pub whole: bool,
+}
+
+impl Written {
+    fn of(path: &str, content: &[u8], whole: bool) -> Self {
+        let exact = !path.contains(['*', '?', '[', '$', '%']);
+        Self { path: path.into(), exact, content: content.into(), whole }
+    }
+}
+
 /// One crossing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -220,6 +240,8 @@ pub struct Action {
     pub before: shell::State,
     /// What it would do.
     pub effects: Vec<Effect>,
+    /// The files it would write, where it holds what it writes.
+    pub written: Vec<Written>,
     /// What it says.
     pub parts: Vec<Part>,
     /// Where those parts stand that strangers wrote, so that they can be replaced. In the order of the parts.
@@ -255,6 +277,7 @@ impl Action {
             unknown_toolset: None,
             before: shell::State::default(),
             effects: Vec::new(),
+            written: Vec::new(),
             parts: Vec::new(),
             places: Vec::new(),
             returned: Vec::new(),

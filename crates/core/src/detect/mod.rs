@@ -16,6 +16,8 @@ pub mod injection;
 
 mod literals;
 
+pub mod native;
+
 pub mod normalize;
 
 pub mod rules;

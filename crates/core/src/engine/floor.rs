@@ -6,6 +6,7 @@ use crate::action::shell::Reading;
 use crate::action::{Action, Capability, Effect, PartKind, Target};
 use crate::decision::{Layer, Reason, Verdict};
 use crate::detect::canary::Place;
+use crate::session::Held;
 use crate::syntax::json;
 
 mod along;
@@ -18,6 +19,8 @@ mod client;
 mod commands;
 
 mod control;
+
+mod held;
 
 mod home;
 
@@ -34,6 +37,7 @@ pub(super) struct Floor {
     around: Surroundings,
     /// The name of our program, in lower case.
     program: String,
+    spelling: Spelling,
     home: home::Home,
     control: Option<control::Control>,
     /// The ports of all our listeners.
@@ -57,6 +61,7 @@ impl Floor {
         let port = |listener: &String| Some(listener.rsplit_once(':')?.1.to_owned());
         Self {
             program: around.program.to_lowercase(),
+            spelling: Spelling::new(&around),
             home: home::Home::new(&around),
             control: control::Control::new(&around.control),
             ports: around.listeners.iter().filter_map(port).collect(),
@@ -75,11 +80,12 @@ impl Floor {
         action: &Action,
         effects: &[Effect],
         readings: &[(usize, Reading)],
-        planted: &Planted,
+        (planted, held): (&Planted, &Held),
         out: &mut Vec<Reason>,
     ) {
         let case = Case::new(action, effects, readings);
         out.extend(planted.touched(&case));
+        out.extend(self.held(&case, held));
         if self.home.is_touched(&case) {
             let message = "the call reaches for Doorward's own files";
             out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::Policy;
 use super::rule::Verb;
 use crate::detect::glob::Glob;
+use crate::detect::native;
 use crate::session::chains::Chains;
 use crate::session::story;
 use crate::syntax::decode::suggestion;
@@ -31,7 +32,7 @@ impl Policy {
         }
         let told = story::names(&Chains::shipped());
         let mut known: BTreeSet<&str> = known.collect::<BTreeSet<&'k str>>();
-        known.extend(told.iter().map(String::as_str));
+        known.extend(told.iter().map(String::as_str).chain(native::FINDINGS).chain([native::CATEGORY]));
         let mut faults = Vec::new();
         for rule in &self.rules {
             // As it is compared when judging.

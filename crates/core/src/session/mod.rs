@@ -14,6 +14,9 @@ pub use baseline::Baseline;
 
 pub mod chains;
 
+pub mod held;
+pub use held::Held;
+
 pub mod journal;
 pub use journal::Journal;
 
@@ -100,6 +103,8 @@ pub struct Facts {
     pub source: Option<Source>,
     /// What the session knows about it besides.
     pub story: Story,
+    /// Where held content was to be written, in all sessions.
+    pub held: Held,
 }
 
 impl Facts {
@@ -231,6 +236,7 @@ pub fn begin(state: &mut State, action: &Action, now: Now, world: &World<'_>) ->
         tainted,
         source,
         story,
+        held: Held::default(),
     };
     (seq, facts)
 }

@@ -111,6 +111,9 @@ pub struct Taint {
 pub struct Story {
     /// What untrusted content has to do with it, the worst first.
     pub taints: Vec<Taint>,
+    /// Which of the files that it writes hold what untrusted content gave, how, and where that came from: word for word
+    /// ([`How::Copied`]), or a command line with consequences ([`How::ToldTo`]).
+    pub copied: Vec<(usize, How, Arc<Origin>)>,
     /// The chains it would complete.
     pub completed: Vec<Completed>,
     /// How unusual it is for its agent.

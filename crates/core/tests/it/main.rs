@@ -30,6 +30,7 @@ mod policy_sequences;
 mod policy_speed;
 mod policy_suppress;
 mod policy_vectors;
+mod quarantine;
 mod replace;
 mod rules;
 mod sessions;

@@ -1,7 +1,5 @@
 //! What the shell itself does with a simple command: functions, aliases, builtins, finding the program.
 
-use std::sync::Arc;
-
 use super::env::File;
 use super::eval::{Eval, concat};
 use super::stream::{Stream, add_flows, without_unknowns};
@@ -231,7 +229,7 @@ impl Eval {
             }
             "which" | "type" | "whence" => {
                 let last = args.last().cloned().unwrap_or_else(|| Word::known(""));
-                printed(last)
+                printed(last, None)
             }
             "set" if args.is_empty() => return Some(self.dump_environment("set")),
             "set" => {
@@ -281,7 +279,7 @@ impl Eval {
                 let inner = args.get(skip..).unwrap_or_default();
                 match inner.last() {
                     None => Stream::silent(),
-                    Some(last) if asks => printed(last.clone()),
+                    Some(last) if asks => printed(last.clone(), None),
                     Some(_) => self.run(inner, stdin),
                 }
             }
@@ -321,11 +319,11 @@ impl Eval {
         let cmd = self.shell == Shell::Cmd;
         let out = match lower.as_str() {
             windows::METHOD => self.method(args),
-            windows::VALUE => printed(windows::value(args).unwrap_or_else(|| joined_by_spaces(args))),
+            windows::VALUE => printed(windows::value(args).unwrap_or_else(|| joined_by_spaces(args)), None),
             "echo" | "echo." if cmd => {
                 let mut word = joined_by_spaces(args);
                 word.text.push('\n');
-                printed(word)
+                printed(word, None)
             }
             "cd" | "chdir" | "pushd" if cmd => {
                 let args: Vec<Word> =
@@ -398,13 +396,13 @@ impl Eval {
         let escapes = flags.iter().any(|word| word.text.contains('e'));
         let newline = !flags.iter().any(|word| word.text.contains('n'));
         let mut word = joined_by_spaces(rest);
+        let end = if newline { "\n" } else { "" };
+        let escaped = escapes.then(|| [&decode::c_escaped(&word.text), end.as_bytes()].concat());
         if escapes {
             word.text = decode::c_escapes(&word.text);
         }
-        if newline {
-            word.text.push('\n');
-        }
-        printed(word)
+        word.text.push_str(end);
+        printed(word, escaped)
     }
 
     fn printf(&mut self, args: &[Word]) -> Stream {
@@ -417,8 +415,10 @@ impl Eval {
             [dash, rest @ ..] if dash.text == "--" => rest,
             args => args,
         };
+        let plain = args.first().filter(|format| !format.text.contains('%') && format.exact);
+        let escaped = plain.map(|format| decode::c_escaped(&format.text));
         let word = self.format(args);
-        printed(word)
+        printed(word, escaped)
     }
 
     /// `printf FORMAT ARGS…`: `%s` and `%b` take arguments, the format is used again while some are left.
@@ -489,8 +489,8 @@ impl Eval {
     }
 
     /// A file becomes another: copied, moved, linked.
-    pub(super) fn remember_file(&mut self, path: String, from: Vec<Flow>, text: Option<Arc<str>>) {
-        self.env.put(path, File { from, text, ..File::default() });
+    pub(super) fn remember_file(&mut self, path: String, file: File) {
+        self.env.put(path, file);
     }
 }
 
@@ -515,9 +515,15 @@ pub(super) fn joined_by_spaces(words: &[Word]) -> Word {
     concat(parts)
 }
 
-fn printed(word: Word) -> Stream {
+/// What is printed; `bytes` is the same where it need not be text.
+fn printed(word: Word, bytes: Option<Vec<u8>>) -> Stream {
     let has_unknown = word.text.contains("${");
-    let text = (word.exact || !has_unknown).then(|| word.text.clone());
+    let known = word.exact || !has_unknown;
+    let raw = bytes.filter(|bytes| known && std::str::from_utf8(bytes).is_err());
+    if let Some(raw) = raw {
+        return Stream { from: word.from, about: word.text, ..Stream::of_bytes(raw) };
+    }
+    let text = known.then(|| word.text.clone());
     Stream { from: word.from, text, about: word.text, present: true, ..Stream::default() }
 }
 

@@ -1,9 +1,16 @@
 //! Small decoders for texts that a line carries with it.
 
+use super::stream::LONGEST_RAW;
 use crate::syntax::base64;
 
 /// The escapes of `$'…'`, `printf` and `echo -e`.
 pub(super) fn c_escapes(text: &str) -> String {
+    let bytes = c_escaped(text);
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The same, where they may stand for bytes that are no text.
+pub(super) fn c_escaped(text: &str) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(text.len());
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -49,7 +56,16 @@ pub(super) fn c_escapes(text: &str) -> String {
             _ => out.extend_from_slice(&[b'\\', kind]),
         }
     }
-    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    out
+}
+
+/// What a gzip stream holds; `None` if it is none, or holds more than is followed.
+pub(super) fn gunzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    let mut out = Vec::new();
+    let most = LONGEST_RAW as u64;
+    flate2::read::MultiGzDecoder::new(bytes).take(most + 1).read_to_end(&mut out).ok()?;
+    (out.len() as u64 <= most).then_some(out)
 }
 
 fn digits(bytes: Option<&[u8]>, radix: u32, most: usize) -> (u32, usize) {
@@ -79,13 +95,13 @@ pub(super) fn base64_utf16(text: &str) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
     let ignored = |c: char| matches!(c, '=' | '\n' | '\r' | ' ' | '\t');
     if text.contains(ignored) { base64::decode(&text.replace(ignored, "")) } else { base64::decode(text) }
 }
 
 /// Pairs of hexadecimal digits; white space, `0x` and `\x` between them ignored.
-pub(super) fn hex(text: &str) -> Option<String> {
+pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 2);
     let mut high = None;
     for byte in text.replace("\\x", " ").replace("0x", " ").bytes() {
@@ -98,11 +114,11 @@ pub(super) fn hex(text: &str) -> Option<String> {
             Some(first) => out.push(u8::try_from(first * 16 + digit).unwrap_or_default()),
         }
     }
-    text_of(out)
+    Some(out)
 }
 
 /// Text with few enough control characters to be one.
-fn text_of(bytes: Vec<u8>) -> Option<String> {
+pub(super) fn text_of(bytes: Vec<u8>) -> Option<String> {
     let text = String::from_utf8(bytes).ok()?;
     let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     (!text.is_empty() && !text.contains(odd)).then_some(text)

@@ -38,6 +38,10 @@ pub(super) struct Env {
 pub(super) struct File {
     pub(super) from: Vec<Flow>,
     pub(super) text: Option<Arc<str>>,
+    /// Bytes that are no text, if they are known.
+    pub(super) raw: Option<Arc<[u8]>>,
+    /// Whether it stands after something that is not known.
+    pub(super) appended: bool,
     /// Whether the text is only what is known of it, in pieces.
     pub(super) pieces: bool,
     /// When, on the clock of its `Env`.
@@ -46,7 +50,17 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn text_len(&self) -> usize {
-        self.text.as_ref().map_or(0, |text| text.len())
+        self.bytes().map_or(0, <[u8]>::len)
+    }
+
+    /// What is in it, if that is known.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        self.raw.as_deref().or(self.text.as_deref().map(str::as_bytes))
+    }
+
+    /// Whether what is known is all of it.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.pieces && !self.appended
     }
 }
 

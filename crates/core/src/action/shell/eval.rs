@@ -165,7 +165,8 @@ impl Eval {
             self.effect(Capability::ReadFile, Target::Path { path: path.clone(), exact }, class, &from, by);
         let text = file.text.filter(|text| !file.pieces && text.len() <= MAX_TEXT);
         let text = text.map(|text| text.to_string());
-        Stream { from: vec![flow], text, about: path, present: true, ..Stream::default() }
+        let raw = file.raw.filter(|_| !file.pieces && !file.appended);
+        Stream { from: vec![flow], text, raw, about: path, present: true, ..Stream::default() }
     }
 
     /// Writes a file.
@@ -200,16 +201,18 @@ impl Eval {
             self.reading.writes.push((flow, text.to_owned()));
         }
         let old = if append || self.conditions > 0 { self.env.files.remove(&path) } else { None };
-        let mut file = File { text: data.text.as_deref().map(Arc::from), ..File::default() };
+        let appended = append && old.is_none();
+        let text = data.text.as_deref().map(Arc::from);
+        let mut file = File { text, raw: data.raw.clone(), appended, ..File::default() };
         if let Some(old) = old {
-            file.from = old.from;
-            file.pieces = old.pieces;
-            file.text = match (old.text, file.text) {
-                (Some(old), Some(new)) if old.len() + new.len() <= MAX_TEXT => {
-                    Some(format!("{old}{new}").into())
-                }
+            (file.pieces, file.appended) = (old.pieces, old.appended);
+            let joined = match (old.bytes(), file.bytes()) {
+                (Some(old), Some(new)) if old.len() + new.len() <= MAX_TEXT => Some([old, new].concat()),
                 _ => None,
             };
+            let joined = joined.map(Stream::of_bytes).unwrap_or_default();
+            file.from = old.from;
+            (file.text, file.raw) = (joined.text.map(Arc::from), joined.raw);
         }
         file.from.push(flow);
         if file.from.len() > MAX_FLOWS {

@@ -37,6 +37,7 @@ pub(crate) use code::join_literals;
 use budget::{Budget, MAX_INPUT};
 use eval::Eval;
 
+pub(super) use state::LONGEST_FILE;
 pub use state::State;
 
 /// Who reads a command line.

@@ -159,7 +159,7 @@ impl Eval {
             None => stdin.clone(),
         };
         if !copies {
-            data.text = None;
+            data.unknown();
         }
         data
     }
@@ -294,7 +294,9 @@ impl Eval {
         for (role, word) in &call.uses {
             match role {
                 b'w' => self.write_file(word, data, call.has_flag(&["-a", "--append"]), call.name),
-                b'm' => self.write_file(word, &Stream { text: None, ..data.clone() }, false, call.name),
+                b'm' => {
+                    self.write_file(word, &Stream { text: None, raw: None, ..data.clone() }, false, call.name)
+                }
                 b'o' => {
                     let (path, exact) = self.path(word);
                     let class = asset::classify_path(&path, exact);
@@ -360,7 +362,7 @@ impl Eval {
                 b'e' => self.run_code(word, call.name, stdin),
                 b'r' if call.name == "perl" && call.has_flag(&["-i"]) => {
                     let data = self.read_file(word, call.name);
-                    self.write_file(word, &Stream { text: None, ..data }, false, call.name);
+                    self.write_file(word, &Stream { text: None, raw: None, ..data }, false, call.name);
                     continue;
                 }
                 b'r' => self.read_file(word, call.name),

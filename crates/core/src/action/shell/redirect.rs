@@ -111,7 +111,7 @@ impl Eval {
         self.drain(stdout, &out);
         if !shared {
             // Errors may quote what was read.
-            let errors = Stream { text: None, ..out.clone() };
+            let errors = Stream { text: None, raw: None, ..out.clone() };
             self.drain(stderr, &errors);
         }
         if piped { out } else { Stream::silent() }

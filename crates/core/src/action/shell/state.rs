@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::env::{Env, File};
 use super::redirect::Sink;
 use super::{Reading, Word};
-use crate::action::{Capability, Effect, Flow, asset};
+use crate::action::{Capability, Effect, Flow, Written, asset};
 
 /// How many files, variables, aliases and links are kept, each. Of files, those written last.
 const MOST: usize = 256;
@@ -24,8 +24,11 @@ const MOST_TEXT: usize = 1 << 20;
 /// How many effects are kept.
 const MOST_EFFECTS: usize = 512;
 
+/// How many files that one call writes are told.
+const MOST_WRITTEN: usize = 32;
+
 /// The longest text of one file that is followed.
-const LONGEST_FILE: usize = 256 * 1024;
+pub(in crate::action) const LONGEST_FILE: usize = 256 * 1024;
 
 /// What lines before have left behind. Cheap to clone.
 #[derive(Clone, Default)]
@@ -118,6 +121,20 @@ impl State {
         (through != path).then_some(through)
     }
 
+    /// The files that were written since `before` and whose content is known, in the order of their writing.
+    pub(in crate::action) fn written_since(&self, before: &Self) -> Vec<Written> {
+        let Some(kept) = &self.0 else { return Vec::new() };
+        let clock = before.0.as_ref().map_or(0, |kept| kept.env.clock);
+        let new = kept.env.files.iter().filter(|(_, file)| file.written > clock);
+        let mut found: Vec<(u64, Written)> = new
+            .filter_map(|(path, file)| {
+                Some((file.written, Written::of(path, file.bytes()?, file.is_whole())))
+            })
+            .collect();
+        found.sort_unstable_by_key(|(written, _)| *written);
+        found.into_iter().map(|(_, written)| written).take(MOST_WRITTEN).collect()
+    }
+
     fn change(&mut self, change: impl FnOnce(&mut Kept)) {
         let kept = self.0.get_or_insert_with(Arc::default);
         change(Arc::make_mut(kept));
@@ -156,6 +173,25 @@ impl State {
             let text = (text.len() <= LONGEST_FILE).then(|| Arc::from(text));
             kept.put(path, File { text, ..File::default() });
         });
+    }
+
+    /// A file tool writes `bytes`, which need not be text, to `path`.
+    pub fn write_bytes(&mut self, path: &str, bytes: Vec<u8>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.write(path, &text),
+            Err(error) => self.change(|kept| {
+                let bytes = error.as_bytes();
+                let raw = (bytes.len() <= LONGEST_FILE).then(|| bytes.into());
+                let path = kept.place(path);
+                kept.put(path, File { raw, ..File::default() });
+            }),
+        }
+    }
+
+    /// `path` from the directory that is known, as it is spelled in what is kept.
+    #[must_use]
+    pub fn place(&self, path: &str) -> String {
+        self.0.as_ref().map_or_else(|| asset::normalise_path(path), |kept| kept.place(path))
     }
 
     /// A file tool puts `new` in the place of `old` in the file at `path`; with no `old`, somewhere in it.
@@ -251,7 +287,7 @@ fn bound(env: &mut Env) {
     files.sort_unstable_by_key(|file| std::cmp::Reverse(file.written));
     for file in files {
         if !take(&mut left, file.text_len()) {
-            file.text = None;
+            (file.text, file.raw) = (None, None);
         }
     }
     let far = |directory: &Word| directory.text.len() > 4096;

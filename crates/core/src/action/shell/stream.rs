@@ -1,10 +1,15 @@
 //! What runs through a pipe, as far as it is known.
 
-use super::Word;
+use std::sync::Arc;
+
+use super::{Word, decode};
 use crate::action::Flow;
 
 /// The longest text that is carried along; longer text is only known by its origin.
 pub(super) const MAX_TEXT: usize = 64 * 1024;
+
+/// The most bytes that are no text and are carried along.
+pub(super) const LONGEST_RAW: usize = 256 * 1024;
 
 /// Data on its way from one command to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub(super) struct Stream {
     pub(super) from: Vec<Flow>,
     /// The text itself, if known.
     pub(super) text: Option<String>,
+    /// Bytes that are no text, if they are known; then `text` is not.
+    pub(super) raw: Option<Arc<[u8]>>,
     /// Known parts of a text that is not known as a whole.
     pub(super) heard: String,
     /// What it is about if the text is not known: a path, a process name, a port.
@@ -38,9 +45,50 @@ impl Stream {
         Self { from, about: about.into(), present: true, ..Self::default() }
     }
 
+    /// A stream that carries these bytes.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::of_text(text),
+            Err(error) => {
+                let raw = (error.as_bytes().len() <= LONGEST_RAW).then(|| error.as_bytes().into());
+                Self { raw, present: true, ..Self::default() }
+            }
+        }
+    }
+
+    /// The bytes it carries, if all of them are known.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        self.raw.as_deref().or(self.text.as_deref().map(str::as_bytes))
+    }
+
+    /// The same origins with what was decoded of it, if that is known.
+    pub(super) fn decoded(self, bytes: Option<Vec<u8>>) -> Self {
+        let raw = bytes.as_deref().filter(|bytes| bytes.len() <= LONGEST_RAW).map(Arc::from);
+        let text = bytes.and_then(decode::text_of);
+        let raw = raw.filter(|_| text.is_none());
+        Self { text, raw, present: true, ..self }
+    }
+
+    /// What it carries is changed, nobody knows into what.
+    pub(super) fn unknown(&mut self) {
+        (self.text, self.raw) = (None, None);
+    }
+
     /// Appends what comes after.
     pub(super) fn append(&mut self, other: Self) {
         add_flows(&mut self.from, &other.from);
+        if self.raw.is_some() || other.raw.is_some() {
+            let whole = match (self.bytes().unwrap_or_default(), other.bytes()) {
+                (_, None) => None,
+                (own, Some(more)) if own.len() + more.len() <= LONGEST_RAW => Some([own, more].concat()),
+                _ => None,
+            };
+            let known = self.text.is_some() || self.raw.is_some() || !self.present;
+            let joined = whole.filter(|_| known).map(Self::of_bytes).unwrap_or_default();
+            (self.text, self.raw) = (joined.text, joined.raw);
+            self.present = true;
+            return;
+        }
         match (&mut self.text, &other.text) {
             (Some(text), Some(more)) if text.len() + more.len() <= MAX_TEXT => text.push_str(more),
             _ => {

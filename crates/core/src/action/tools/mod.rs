@@ -20,7 +20,7 @@ mod written;
 use std::sync::Arc;
 
 use super::shell::{self, Reading, Shell, State};
-use super::{Action, AssetClass, Capability, Effect, Flow, Part, PartKind, Target, asset};
+use super::{Action, AssetClass, Capability, Effect, Flow, Part, PartKind, Target, Written, asset};
 use crate::decision::Coverage;
 use crate::syntax::{Node, json};
 use names::{CODE_KEYS, COMMAND_KEYS, DIRECTORY_KEYS, FRESH, INERT, NAMES, PATH_KEYS, TEXT_KEYS, URL_KEYS};
@@ -83,8 +83,12 @@ fn inert(name: &str) -> bool {
 /// The call is read as one that comes after those that left [`Action::before`]. Returns what is left after it.
 pub fn fill_call(action: &mut Action, text: &str, arguments: Option<&Node>) -> State {
     let name: Arc<str> = action.tool.as_ref().map_or_else(|| Arc::from(""), |tool| Arc::clone(&tool.name));
-    let mut state = action.before.clone();
+    let (before, mut state) = (action.before.clone(), action.before.clone());
     fill_as(action, &name, text, arguments, &mut state);
+    let told = state.written_since(&before).into_iter().filter(|file| !file.content.is_empty());
+    let others: Vec<Written> =
+        told.filter(|file| !action.written.iter().any(|own| own.path == file.path)).collect();
+    action.written.extend(others);
     state
 }
 
@@ -138,7 +142,7 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
     }
     let plain = std::mem::take(&mut fill.plain);
     if matches!(capability, Capability::WriteFile | Capability::DeleteFile) {
-        written::keep(state, capability, &plain, text, arguments);
+        action.written.extend(written::keep(state, capability, &plain, text, arguments));
     }
     if FRESH.contains(&plain.as_str()) {
         *state = state.in_fresh_shell_of(&began);

@@ -1,9 +1,9 @@
 //! What file tools leave behind, so that a script is known when it is run.
 
-use super::super::Capability;
-use super::super::shell::State;
+use super::super::shell::{LONGEST_FILE, State};
+use super::super::{Capability, Written};
 use super::names::{PATH_KEYS, TEXT_KEYS};
-use crate::syntax::Node;
+use crate::syntax::{Node, base64};
 
 /// Members that hold all of a file.
 const WHOLE: [&str; 8] =
@@ -22,15 +22,54 @@ const NEW: [&str; 8] = [
     "code_edit",
 ];
 
-/// A call that changes files: `plain` is the tool's name in lower snake case.
+/// Members that hold all of a file in base64.
+const ENCODED: [&str; 5] = ["content_base64", "base64_content", "data_base64", "base64", "blob"];
+
+/// A call that changes files: `plain` is the tool's name in lower snake case. Returns what it writes that is too long to be
+/// followed.
 pub(super) fn keep(
     state: &mut State,
     capability: Capability,
     plain: &str,
     text: &str,
     arguments: Option<&Node>,
-) {
-    let Some(node) = arguments else { return patch(state, text) };
+) -> Option<Written> {
+    let Some(node) = arguments else {
+        patch(state, text);
+        return None;
+    };
+    if let Some((path, bytes)) = whole(node, plain).filter(|_| capability == Capability::WriteFile) {
+        let long = bytes.len() > LONGEST_FILE;
+        let written = long.then(|| Written::of(&state.place(path), &bytes, true));
+        state.write_bytes(path, bytes);
+        return written;
+    }
+    keep_others(state, capability, plain, node);
+    None
+}
+
+/// All of a file that a call writes, and where.
+fn whole<'n>(node: &'n Node, plain: &str) -> Option<(&'n str, Vec<u8>)> {
+    let path = member(node, PATH_KEYS)?;
+    if plain.contains("append") || plain.contains("insert") || plain.contains("patch") {
+        return None;
+    }
+    let decoded = |text: &str| base64::decode(&text.replace(['=', '\n', '\r', ' '], ""));
+    if let Some(bytes) = member(node, &ENCODED).and_then(decoded) {
+        return Some((path, bytes));
+    }
+    if member(node, &NEW).is_some() || ["move", "rename", "copy"].iter().any(|verb| plain.contains(verb)) {
+        return None;
+    }
+    let text = member(node, &WHOLE)?;
+    let encoded = member(node, &["encoding", "content_encoding"])
+        .is_some_and(|word| word.eq_ignore_ascii_case("base64"));
+    let bytes = if encoded { decoded(text) } else { None };
+    let text_is_long = text.len() > LONGEST_FILE;
+    bytes.or_else(|| text_is_long.then(|| text.as_bytes().to_vec())).map(|bytes| (path, bytes))
+}
+
+fn keep_others(state: &mut State, capability: Capability, plain: &str, node: &Node) {
     let path = member(node, PATH_KEYS);
     if capability == Capability::DeleteFile {
         path.into_iter().for_each(|path| state.delete(path));

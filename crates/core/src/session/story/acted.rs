@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::told::{foreign, is_mcp, is_sensitive, place_of};
+use super::told::{TEXT, foreign, is_mcp, is_sensitive, place_of};
 use super::{Draft, How, MOST_EVENTS, MOST_TAINTS, Story, Taint, values};
 use crate::action::{
-    ActionKind, AssetClass, Capability, Effect, Flow, PartKind, Source, Target, asset, tools,
+    ActionKind, AssetClass, Capability, Effect, Flow, PartKind, Source, Target, Written, asset, shell, tools,
 };
 use crate::detect::destination::{Class, Classes};
 use crate::session::journal::{Among, Event, Flags, Hit, MOST_OF_EVENT, Set};
@@ -103,7 +103,7 @@ pub(super) fn judge(draft: &mut Draft<'_>) -> (Story, Option<Source>, Option<boo
         })
         .collect();
     draft.left.effects = Some(effects.to_vec());
-    (Story { taints, completed, anomaly, recalled: Vec::new() }, source, tainted)
+    (Story { taints, copied: copied(draft), completed, anomaly, recalled: Vec::new() }, source, tainted)
 }
 
 fn artefacts(draft: &Draft<'_>, effects: &[Effect]) -> Vec<Artefacts> {
@@ -252,6 +252,38 @@ fn commanded(draft: &Draft<'_>, effects: &[Effect], foreign: &Foreign, taints: &
             taints.push(Taint { effect: None, how, kind, mark, origin });
         }
     }
+}
+
+/// The files that it writes with what untrusted content gave.
+fn copied(draft: &Draft<'_>) -> Vec<(usize, How, Arc<taint::Origin>)> {
+    if draft.world.workspace.is_empty() && draft.pending.is_empty() {
+        return Vec::new();
+    }
+    let one = |(index, file): (usize, &Written)| {
+        let text = std::str::from_utf8(&file.content).ok()?.trim();
+        if TEXT.contains(&text.len())
+            && let Some((_, origin)) = draft.tainted(draft.key().mark(Kind::Text, text))
+        {
+            return Some((index, How::Copied, origin));
+        }
+        let origin = commands_of(draft, literals::floor(text, MOST_TEXT)).next()?;
+        let effects = shell::read(literals::floor(text, MOST_TEXT), None).effects;
+        let effects = effects.get(..MOST_EFFECTS).unwrap_or(&effects);
+        let what = consequence(draft, effects, &Foreign::of(draft, effects))?;
+        Some((index, How::ToldTo(what), origin))
+    };
+    draft.action.written.iter().enumerate().filter_map(one).collect()
+}
+
+/// Where the command lines of `text` came from that untrusted content gave.
+fn commands_of(draft: &Draft<'_>, text: &str) -> impl Iterator<Item = Arc<taint::Origin>> {
+    let mut marks: Vec<Mark> = Vec::new();
+    literals::each_command(text, &mut |_, text| {
+        if marks.len() < MOST_MENTIONED {
+            marks.push(draft.key().mark(Kind::Command, text));
+        }
+    });
+    marks.into_iter().filter_map(|mark| Some(draft.tainted(mark)?.1))
 }
 
 /// Literals of what a call writes or says, beside where its effects lead.

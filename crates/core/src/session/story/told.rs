@@ -19,7 +19,7 @@ const MOST_OF_PART: usize = 256;
 const MOST_OF_REQUEST: usize = 1024;
 
 /// How long a text is that is known as a whole, in bytes.
-const TEXT: std::ops::RangeInclusive<usize> = 64..=256 * 1024;
+pub(super) const TEXT: std::ops::RangeInclusive<usize> = 64..=256 * 1024;
 
 /// Where what a tool gave back came from.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ impl Eval {
             "rev" | "tac" => {
                 let data = self.inputs(call, stdin);
                 let text = stdin.text.as_ref().map(|text| reversed(call.name, text));
-                Some(Stream { text, ..data })
+                Some(Stream { text, raw: None, ..data })
             }
             "vim" | "vi" | "nvim" | "ed" | "ex" | "emacs" | "nano" => Some(self.editor(call, stdin)),
             "patch" => None,
@@ -75,7 +75,7 @@ impl Eval {
             let (path, _) = self.path(&Word { text: inside, ..target.clone() });
             let (direct, _) = self.path(target);
             if let Some(file) = self.env.files.get(&direct).cloned() {
-                self.remember_file(path, file.from, file.text);
+                self.remember_file(path, file);
             }
             if call.name.ends_with("mv") {
                 let (path, exact) = self.path(source);
@@ -175,7 +175,7 @@ impl Eval {
                 }
             }
         }
-        data.text = None;
+        data.unknown();
         if in_place {
             let files: Vec<Word> = call.of_role(b'r').cloned().collect();
             for file in &files {
@@ -195,7 +195,7 @@ impl Eval {
 
     fn awk(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
         let mut data = self.inputs(call, stdin);
-        data.text = None;
+        data.unknown();
         for word in call.of_role(b'x') {
             let ran = self.run_script(call.name, word, &[], stdin);
             add_flows(&mut data.from, &ran.from);
@@ -227,7 +227,7 @@ impl Eval {
         {
             data.about = pattern.text.clone();
         }
-        data.text = None;
+        data.unknown();
         data.present = true;
         data
     }
@@ -244,12 +244,12 @@ impl Eval {
         let reverses = call.has_flag(&["-d", "-D", "--decode", "--d", "-r"])
             || call.name == "uudecode"
             || call.flags.iter().any(|flag| flag.starts_with("--dec"));
-        let decoded = text.filter(|_| reverses).and_then(|text| match call.name {
-            "xxd" => decode::hex(&text),
-            "base64" => decode::base64(&text),
+        let bytes = text.filter(|_| reverses).and_then(|text| match call.name {
+            "xxd" => decode::hex_bytes(&text),
+            "base64" => decode::base64_bytes(&text),
             _ => None,
         });
-        let mut out = Stream { text: decoded, present: true, ..data };
+        let mut out = data.decoded(bytes);
         if reverses {
             // Whoever runs it runs what nobody could read.
             let target = Target::Other("decoded text".to_owned());
@@ -273,7 +273,7 @@ impl Eval {
             }
             _ => None,
         };
-        Some(Stream { text, ..stdin.clone() })
+        Some(Stream { text, raw: None, ..stdin.clone() })
     }
 
     fn compress(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
@@ -282,9 +282,10 @@ impl Eval {
         if files && !to_stdout {
             return None;
         }
-        let mut data = self.inputs(call, stdin);
-        data.text = None;
-        Some(data)
+        let opens = matches!(call.name, "gunzip") || call.has_flag(&["-d", "--decompress", "--uncompress"]);
+        let gzip = matches!(call.name, "gzip" | "gunzip" | "pigz") && !files;
+        let opened = stdin.raw.as_deref().filter(|_| opens && gzip).and_then(decode::gunzip);
+        Some(self.inputs(call, stdin).decoded(opened))
     }
 
     fn tar(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
@@ -390,7 +391,7 @@ impl Eval {
                 for member in &members {
                     data.append(self.read_file(member, "tar"));
                 }
-                data.text = None;
+                data.unknown();
                 match archive {
                     Some(word) if !dash => {
                         self.write_file(&word, &data, false, "tar");
@@ -404,7 +405,7 @@ impl Eval {
                     Some(word) if !dash => self.read_file(&word, "tar"),
                     _ => stdin.clone(),
                 };
-                data.text = None;
+                data.unknown();
                 if mode == 'x' && !out_of_here {
                     self.unpack(base.as_ref(), &data, "tar");
                 }
@@ -427,7 +428,7 @@ impl Eval {
         if matches!(call.name, "unzip" | "bsdunzip") {
             let archive = call.operands.first()?;
             let mut data = self.read_file(archive, call.name);
-            data.text = None;
+            data.unknown();
             if !call.has_flag(&["-l", "-p", "-t", "-Z", "-c"]) {
                 self.unpack(call.value(&["-d"]), &data, call.name);
             }
@@ -440,7 +441,7 @@ impl Eval {
             for member in members {
                 data.append(self.read_file(member, call.name));
             }
-            data.text = None;
+            data.unknown();
             self.write_file(archive, &data, false, call.name);
             return Some(Stream::silent());
         }
@@ -450,7 +451,7 @@ impl Eval {
             return Some(Stream::silent());
         }
         let mut data = self.inputs(call, stdin);
-        data.text = None;
+        data.unknown();
         Some(data)
     }
 
@@ -587,7 +588,7 @@ impl Eval {
                 let word = stdin.clone().into_word();
                 return self.execute_text(&word, Shell::Sh, call.name, &Stream::default());
             }
-            return Stream { text: None, ..stdin };
+            return Stream { text: None, raw: None, ..stdin };
         }
         let quiet = Stream::default();
         match replaced {
@@ -654,7 +655,7 @@ impl Eval {
             if stdin.present || !lines.is_empty() {
                 add_flows(&mut data.from, &feeding(&[], stdin));
                 let text = (!lines.is_empty()).then(|| lines.join("\n"));
-                self.write_file(word, &Stream { text, ..data }, false, call.name);
+                self.write_file(word, &Stream { text, raw: None, ..data }, false, call.name);
             }
         }
         Stream::of_flows(from, "")

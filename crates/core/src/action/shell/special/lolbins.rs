@@ -100,7 +100,7 @@ impl Eval {
             data.append(self.read_file(word, call.name));
         }
         for word in call.of_role(b'w') {
-            self.write_file(word, &Stream { text: None, ..data.clone() }, false, call.name);
+            self.write_file(word, &Stream { text: None, raw: None, ..data.clone() }, false, call.name);
         }
         Stream::silent()
     }

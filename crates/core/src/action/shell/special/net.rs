@@ -1,6 +1,7 @@
 //! Network clients.
 
 use super::super::builtins::{feeding, joined_by_spaces};
+use super::super::env::File;
 use super::super::eval::Eval;
 use super::super::programs::Call;
 use super::super::stream::{Stream, add_flows};
@@ -113,8 +114,12 @@ impl Eval {
                 self.write_file(&target, &data, false, call.name);
             }
         }
-        data.text = None;
-        if to_stdout { data } else { Stream { text: Some(String::new()), from: Vec::new(), ..data } }
+        data.unknown();
+        if to_stdout {
+            data
+        } else {
+            Stream { text: Some(String::new()), raw: None, from: Vec::new(), ..data }
+        }
     }
 
     fn in_directory(&self, call: &Call<'_>, word: &Word) -> Word {
@@ -390,7 +395,7 @@ impl Eval {
                 None => self.read_file(source, call.name),
             });
         }
-        data.text = None;
+        data.unknown();
         match remote_side(&target.text) {
             Some(host) => drop(self.post(&host, &data, call.name)),
             None => {
@@ -400,7 +405,7 @@ impl Eval {
                     let (path, _) = self.path(&Word::known(inside));
                     let (direct, _) = self.path(target);
                     if let Some(file) = self.env.files.get(&direct).cloned() {
-                        self.remember_file(path, file.from, None);
+                        self.remember_file(path, File { text: None, raw: None, ..file });
                     }
                 }
             }
@@ -416,7 +421,7 @@ impl Eval {
                 script.push_str(&word.text.replace(';', "\n"));
             }
         }
-        let mut sent = Stream { text: None, ..stdin.clone() };
+        let mut sent = Stream { text: None, raw: None, ..stdin.clone() };
         let host = call.operands.first().map(|word| word.text.clone()).unwrap_or_default();
         let mut got = Vec::new();
         for line in script.lines() {
@@ -480,7 +485,7 @@ impl Eval {
         for word in call.of_role(b'r') {
             self.read_file(word, call.name);
         }
-        let mut sent = Stream { text: None, ..stdin.clone() };
+        let mut sent = Stream { text: None, raw: None, ..stdin.clone() };
         add_flows(&mut sent.from, &feeding(call.args, &Stream::default()));
         let host = call
             .operands

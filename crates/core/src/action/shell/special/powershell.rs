@@ -135,7 +135,7 @@ impl Eval {
                 None
             }
             "foreach-object" => {
-                let mut out = Stream { text: None, ..stdin.clone() };
+                let mut out = Stream { text: None, raw: None, ..stdin.clone() };
                 for word in call.of_role(b's') {
                     add_flows(&mut out.from, &word.from);
                 }

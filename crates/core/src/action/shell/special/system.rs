@@ -348,7 +348,7 @@ impl Eval {
                 }
             }
         }
-        data.text = None;
+        data.unknown();
         if takes {
             let target = Target::Other(line_of(call));
             let flow =
@@ -399,11 +399,9 @@ impl Eval {
         let decodes =
             verb == "base64" || call.args.iter().any(|word| matches!(word.text.as_str(), "-base64" | "-a"));
         let reverses = call.args.iter().any(|word| word.text == "-d");
-        data.text = data
-            .text
-            .take()
-            .filter(|_| decodes && reverses)
-            .and_then(|text| super::super::decode::base64(&text));
+        let text = data.text.as_deref().filter(|_| decodes && reverses);
+        let bytes = text.and_then(super::super::decode::base64_bytes);
+        let data = data.decoded(bytes);
         if let Some(file) = after(&["-out", "-keyout"]) {
             self.write_file(&file, &data, false, "openssl");
             return Stream::silent();

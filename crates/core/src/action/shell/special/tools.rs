@@ -217,7 +217,7 @@ impl Eval {
                     data.append(self.read_file(word, call.name));
                 }
             }
-            data.text = None;
+            data.unknown();
             let flow = self.post(call.name, &data, call.name);
             self.retarget(flow, Target::Other("code forge".to_owned()));
             return Stream::of_flows(vec![flow], "");
@@ -582,7 +582,7 @@ impl Eval {
             }) {
                 data.append(self.read_file(&body, call.name));
             }
-            data.text = None;
+            data.unknown();
             if elsewhere(&target.text) {
                 self.post(&target.text, &data, call.name);
             } else {

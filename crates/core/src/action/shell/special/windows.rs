@@ -335,12 +335,10 @@ impl Eval {
         }
         let coder = lower.iter().any(|word| word.starts_with("-decode") || word.starts_with("-encode"));
         if coder && let [from, to, ..] = operands.as_slice() {
-            let mut data = self.read_file(from, "certutil");
-            data.text = data
-                .text
-                .take()
-                .filter(|_| lower.iter().any(|word| word == "-decode"))
-                .and_then(|text| decode::base64(&text));
+            let data = self.read_file(from, "certutil");
+            let text = data.text.as_deref().filter(|_| lower.iter().any(|word| word == "-decode"));
+            let bytes = text.and_then(decode::base64_bytes);
+            let data = data.decoded(bytes);
             self.write_file(to, &data, false, "certutil");
             return Stream::silent();
         }
