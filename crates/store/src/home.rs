@@ -9,6 +9,7 @@
 //! secrets.json  secrets.key   keyed hashes of registered secrets, and their key
 //! canaries.sealed             which decoys are planted, encrypted with the store's key; hashed with the secrets'
 //! forensics/                  what was blocked, encrypted to a key that is not here; and that key's public half
+//! quarantine/                 what was held instead of written, encrypted with the store's key
 //! kill                        if it is there, traffic stops
 //! lock  lock.pid              one process at a time
 //! ```

@@ -10,6 +10,7 @@
 //! - [`Agents`]: a token per agent, resolved without a lock.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
 //! - [`forensics`]: what was blocked, encrypted to a key that is not here.
+//! - [`quarantine`]: what was held instead of written, and where nothing is run because of it.
 //! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
 //!
 //! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
@@ -20,6 +21,8 @@ pub mod forensics;
 pub mod home;
 
 pub mod kill;
+
+pub mod quarantine;
 
 pub mod signals;
 

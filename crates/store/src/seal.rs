@@ -30,6 +30,8 @@ pub(crate) enum Column {
     Story,
     Grant,
     Alert,
+    Held,
+    HeldRecord,
 }
 
 impl Column {
@@ -48,6 +50,8 @@ impl Column {
             Self::Story => "stories.body",
             Self::Grant => "grants.body",
             Self::Alert => "alerts.body",
+            Self::Held => "file.quarantine",
+            Self::HeldRecord => "file.quarantine_record",
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::forensics::{self, Archive, Forensics};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
 use crate::memo::{self, Change, Memo, Outbox};
+use crate::quarantine::{self, Quarantine};
 use crate::record::RecordedAction;
 use crate::schema;
 use crate::secret::Secret32;
@@ -35,13 +36,21 @@ pub struct Options {
     pub judged: bool,
     /// How much of what was blocked is kept, encrypted to a key that is not here; `None`: nothing, whoever wants it.
     pub forensics: Option<forensics::Limits>,
+    /// How much is kept of what was held instead of written.
+    pub quarantine: quarantine::Limits,
     /// How many records may wait for the disk before their callers do. At least 1.
     pub queue: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { content: false, judged: false, forensics: None, queue: 4096 }
+        Self {
+            content: false,
+            judged: false,
+            forensics: None,
+            quarantine: quarantine::Limits::default(),
+            queue: 4096,
+        }
     }
 }
 
@@ -82,6 +91,7 @@ struct Shared {
     grants: Mutex<Vec<Grant>>,
     agents: Agents,
     forensics: Option<Forensics>,
+    quarantine: Arc<Quarantine>,
     alerts: Alerts,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
@@ -129,6 +139,7 @@ impl Store {
         signals.set_kill_acts(|now| *now = acts);
         let archive = Archive::of(&home);
         let forensics = options.forensics.map(|limits| Forensics::start(archive, limits)).transpose()?;
+        let quarantine = Arc::new(Quarantine::open(&home, options.quarantine)?);
         let (commands, queue) = mpsc::channel(options.queue.max(1));
         let thread = std::thread::Builder::new()
             .name("doorward-store".into())
@@ -153,6 +164,7 @@ impl Store {
             grants: Mutex::new(grants),
             agents,
             forensics,
+            quarantine,
             alerts: Alerts::new(alerts),
             signals,
             acting: tokio::sync::Mutex::new(()),
@@ -182,6 +194,12 @@ impl Store {
     #[must_use]
     pub fn forensics(&self) -> Option<&Forensics> {
         self.shared.forensics.as_ref().filter(|forensics| forensics.is_wanted())
+    }
+
+    /// What was held instead of written.
+    #[must_use]
+    pub fn quarantine(&self) -> &Arc<Quarantine> {
+        &self.shared.quarantine
     }
 
     /// Agents and their tokens.
