@@ -4,6 +4,9 @@ mod ask;
 
 mod carry_out;
 
+mod divert;
+use divert::Shelf;
+
 mod judged;
 pub(crate) use judged::{Judged, LARGE};
 
@@ -43,6 +46,7 @@ pub struct Gateway {
     conversations: Conversations,
     hold: Hold,
     kept: Kept,
+    shelf: Shelf,
     budgets: Budgets,
     recorder: Recorder,
     store: Store,
@@ -87,6 +91,7 @@ impl Gateway {
             conversations: Conversations::default(),
             hold: Hold::new(recorder.clone(), store.clone()),
             kept: Kept::default(),
+            shelf: Shelf::default(),
             budgets,
             recorder,
             store,
@@ -137,6 +142,7 @@ impl Gateway {
         let judged = self.second_opinion(judged).await; // another judge, if an operator named one; mostly it is not asked
         let judged = self.settle(judged, body.content(), waits).await?; // a person, if asked; judged again after waiting
         let (judged, body) = self.carry_out(judged, body); // what is to be replaced
+        let judged = self.divert(judged, &body).await; // what is to be held for a person
         let (judged, reserved) = self.budgets.reserve(judged, body.content().len()); // all or nothing; exhausted is a block
         self.commit(judged, body, reserved).await // appended, then and only then a permit
     }
@@ -149,7 +155,11 @@ impl Gateway {
         reserved: Reserved,
     ) -> Result<Permit<B>, Refusal> {
         let alarm = Alarm::of(&judged);
+        let held = judged.decision.diverted().copied().collect();
         let done = self.recorder.commit(judged, body, reserved).await;
+        if let Err(Refusal { receipt: Some(receipt), .. }) = &done {
+            self.note_receipt(held, receipt).await;
+        }
         self.tell(alarm, &done).await;
         done
     }

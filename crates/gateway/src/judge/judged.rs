@@ -73,6 +73,7 @@ impl Gateway {
         let now = Now { millis, epoch, mode: in_force.mode, standing: session.standing(millis), kill };
         let strict = in_force.engine.policy().profile() == Profile::Strict;
         let mut seen = self.sessions.begin(session, action, now, in_force);
+        seen.facts.held = self.shelf.held(self.store.quarantine(), &seen.in_force.engine);
         if strict {
             seen.facts.replaced = self.replies.blocks().known(action);
         }

@@ -43,6 +43,9 @@ mod limits;
 mod opinion;
 
 #[cfg(test)]
+mod quarantine;
+
+#[cfg(test)]
 mod races;
 
 #[cfg(test)]
