@@ -7,6 +7,7 @@ use bytes::Bytes;
 use doorward_core::session::Millis;
 use doorward_store::{AgentName, Alert, GrantScope, KillSet, Scope};
 
+use crate::quarantine::HeldWish;
 use crate::sessions::{SessionAct, SessionStatus, Sessions};
 use crate::taint::{Artefacts, TaintFound, TaintWish};
 
@@ -175,6 +176,19 @@ pub trait Desk: Send + Sync + 'static {
         wish: TaintWish,
         approver: Approver,
     ) -> impl Future<Output = Result<TaintFound, Fault>> + Send;
+
+    /// What is held instead of written, as one JSON value.
+    fn quarantine(&self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// One of it, with what an archive holds, as one JSON value.
+    fn held(&self, id: String) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// Does what a person wants about it; returns what it was done to as one JSON value.
+    fn settle_held(
+        &self,
+        wish: HeldWish,
+        approver: Approver,
+    ) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;

@@ -17,6 +17,7 @@ use crate::answer::{self, Answer};
 use crate::approvals;
 use crate::desk::{Act, Approver, Desk, Fault, FaultKind};
 use crate::gate::Gate;
+use crate::quarantine;
 use crate::sessions::{self, session_json, sessions_json};
 use crate::taint::{self, artefacts_json, found_json};
 use doorward_core::syntax::Object;
@@ -66,6 +67,8 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Receipts => receipts(&*shared.desk, &parts).await,
         RouteId::Sessions => sessions(&shared, &parts, body).await,
         RouteId::Taint => taint(&shared, &parts, body).await,
+        RouteId::Quarantine => quarantine(&shared, &parts, body).await,
+        RouteId::Held => shared.desk.held(id.to_owned()).await.map(|held| answer::ok_raw(&held)),
         RouteId::Receipt => receipt(&*shared.desk, id).await,
         RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
         RouteId::Approval => approvals::show(&*shared.desk, id).await,
@@ -142,6 +145,25 @@ async fn taint<D: Desk>(
     let desk = Arc::clone(&shared.desk);
     let done = tokio::spawn(async move { desk.taint(wish, approver).await });
     Ok(answer::ok_raw(&found_json(&done.await.unwrap_or_else(|_| Err(failed()))?)))
+}
+
+async fn quarantine<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    if parts.method == http::Method::GET {
+        return Ok(answer::ok_raw(&shared.desk.quarantine().await?));
+    }
+    let body = match json_body(parts, body, shared.timeout).await {
+        Ok(body) => body,
+        Err(answer) => return Ok(*answer),
+    };
+    let (wish, approver) = (quarantine::wish(&body)?, shared.approver.clone());
+    // In a task of its own: an act that has begun is finished, even if the person hangs up.
+    let desk = Arc::clone(&shared.desk);
+    let done = tokio::spawn(async move { desk.settle_held(wish, approver).await });
+    Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
 }
 
 async fn receipt<D: Desk>(desk: &D, id: &str) -> Result<Answer, Fault> {

@@ -17,6 +17,7 @@ mod approvals;
 mod desk;
 mod gate;
 mod handle;
+mod quarantine;
 mod serve;
 mod sessions;
 mod taint;
@@ -24,6 +25,7 @@ mod taint;
 pub use answer::acted_json;
 pub use desk::{Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status};
 pub use doorward_core::syntax::Object;
+pub use quarantine::{HeldWish, done_json, held_json, items_json};
 pub use serve::{Settings, serve};
 pub use sessions::{SessionAct, SessionStatus, SessionWish, Sessions, session_json, sessions_json};
 pub use taint::{

@@ -65,6 +65,10 @@ pub enum RouteId {
     Taint,
     /// What waits for a person, and what people have allowed.
     Approvals,
+    /// What is held instead of written, and what people do about it.
+    Quarantine,
+    /// One thing that is held, whole.
+    Held,
     /// One question to a person, whole.
     Approval,
     /// A person says yes.
@@ -144,6 +148,8 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Receipt, Principal::Operator, &["GET"], "/v1/receipts/{id}"),
     control(RouteId::Sessions, Principal::Operator, &["GET", "POST"], "/v1/sessions"),
     control(RouteId::Taint, Principal::Operator, &["GET", "POST"], "/v1/taint"),
+    control(RouteId::Quarantine, Principal::Operator, &["GET", "POST"], "/v1/quarantine"),
+    control(RouteId::Held, Principal::Operator, &["GET"], "/v1/quarantine/{id}"),
     control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
     control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
     control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),
@@ -161,7 +167,7 @@ pub struct Matched<'p> {
     pub token: Option<&'p str>,
     /// The upstream's name.
     pub name: Option<&'p str>,
-    /// The id of a receipt or of a question.
+    /// The id of a receipt, of a question, or of something held.
     pub id: Option<&'p str>,
     /// Everything behind the fixed part, without its leading slash. Whoever forwards it judges it.
     pub rest: Option<&'p str>,

@@ -62,6 +62,8 @@ pub enum Command {
     Allow(AllowArgs),
     /// Sessions: their terms, and what a person lets them do
     Session(SessionArgs),
+    /// What was held instead of written: look at it, release it, destroy it
+    Quarantine(QuarantineArgs),
     /// What untrusted content has left behind: by what, since when, through which steps
     Taint(TaintArgs),
     /// Decide what agents may do: see what waits for a person, say yes or no
@@ -132,6 +134,70 @@ pub enum SecretsCommand {
         /// Its name
         #[arg(value_name = "NAME")]
         name: String,
+    },
+}
+
+/// What agents were to write and Doorward held.
+#[derive(Debug, Args)]
+pub struct QuarantineArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: QuarantineCommand,
+}
+
+/// What to do with what is held.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// All of it, what was last to be written first
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Where one was to go, by whom, why, what it is, and what an archive holds; exit status 1 if there is none
+    Show {
+        /// Its digest, eight digits of it or more, or the receipt of the decision
+        #[arg(value_name = "DIGEST")]
+        item: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write it where a person wants it, its digest checked, over nothing and through no link; its paths are held no more
+    Release {
+        /// Its digest, eight digits of it or more, or the receipt of the decision
+        #[arg(value_name = "DIGEST")]
+        item: String,
+        /// Where to [default: where it was to go]
+        #[arg(long, value_name = "PATH")]
+        to: Option<PathBuf>,
+        /// Let its owner run it
+        #[arg(long)]
+        executable: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Destroy its content; the record stays, and its paths are held on
+    Purge {
+        /// Its digest, eight digits of it or more, or the receipt of the decision
+        #[arg(value_name = "DIGEST")]
+        item: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget it: content, record and the paths that it holds
+    Clear {
+        /// Its digest, eight digits of it or more, or the receipt of the decision
+        #[arg(value_name = "DIGEST", conflicts_with = "all")]
+        item: Option<String>,
+        /// Forget everything
+        #[arg(long)]
+        all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -476,6 +542,12 @@ pub struct RunArgs {
     /// How much of it is kept, in MiB [default: 256] [env: `DOORWARD_FORENSICS_SIZE`]
     #[arg(long, value_name = "MIB")]
     pub forensics_size: Option<String>,
+    /// How long what was held instead of written is kept for `doorward quarantine`, in days [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub quarantine_retention: Option<String>,
+    /// How much of it, in MiB; what finds no room is blocked and not kept [default: 256]
+    #[arg(long, value_name = "MIB")]
+    pub quarantine_size: Option<String>,
     /// How long an upstream or a client may be silent [default: 600] [env: `DOORWARD_IDLE_TIMEOUT`]
     #[arg(long, value_name = "SECONDS")]
     pub idle_timeout: Option<String>,

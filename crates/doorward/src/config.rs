@@ -22,6 +22,7 @@ use doorward_gateway::{Approvals, KeyHeader, Patience, UpstreamSettings};
 use doorward_ledger::Durability;
 use doorward_store::Home;
 use doorward_store::forensics::Limits;
+use doorward_store::quarantine;
 use zeroize::Zeroizing;
 
 use crate::cli::RunArgs;
@@ -64,6 +65,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// How much of what was blocked is kept for a person with the key, if one wants it.
     pub forensics: Limits,
+    /// How much is kept of what was held instead of written.
+    pub quarantine: quarantine::Limits,
     /// The agent whose token is printed.
     pub agent: String,
     /// How agents read calls from text, by name.
@@ -165,6 +168,7 @@ impl Config {
             replay: true,
             retention: Some(RETENTION),
             forensics: FORENSICS,
+            quarantine: quarantine::Limits::default(),
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
             detection: Detection::default(),
@@ -368,6 +372,8 @@ impl Config {
             "retention" => self.retention = retention(text)?,
             "forensics_retention" => self.forensics.age = retention(text)?.map_or(u64::MAX, in_millis),
             "forensics_size" => self.forensics.total = mebibytes(text)?,
+            "quarantine_retention" => self.quarantine.age = retention(text)?.map_or(u64::MAX, in_millis),
+            "quarantine_size" => self.quarantine.total = mebibytes(text)?,
             // After `agent`, whose it is.
             "text_tools" => {
                 let text_tools = choice(text, &TextTools::WORDS)?;
@@ -486,6 +492,8 @@ const SETTINGS: &[Setting] = &[
     setting("retention", "DOORWARD_RETENTION", false),
     setting("forensics_retention", "DOORWARD_FORENSICS_RETENTION", false),
     setting("forensics_size", "DOORWARD_FORENSICS_SIZE", false),
+    setting("quarantine_retention", "DOORWARD_QUARANTINE_RETENTION", false),
+    setting("quarantine_size", "DOORWARD_QUARANTINE_SIZE", false),
     setting("idle_timeout", "DOORWARD_IDLE_TIMEOUT", false),
     setting("total_timeout", "DOORWARD_TOTAL_TIMEOUT", false),
     setting("approvals", "DOORWARD_APPROVALS", false),
@@ -563,6 +571,8 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("retention", &args.retention),
         ("forensics_retention", &args.forensics_retention),
         ("forensics_size", &args.forensics_size),
+        ("quarantine_retention", &args.quarantine_retention),
+        ("quarantine_size", &args.quarantine_size),
         ("idle_timeout", &args.idle_timeout),
         ("total_timeout", &args.total_timeout),
         ("approvals", &args.approvals),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_control::{
-    Act, Approver, Artefacts, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions, Settlement,
-    Status, TaintFound, TaintWish,
+    Act, Approver, Artefacts, Fault, FaultKind, HeldWish, SessionAct, SessionStatus, SessionWish, Sessions,
+    Settlement, Status, TaintFound, TaintWish, done_json, items_json,
 };
 use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
@@ -18,6 +18,8 @@ use crate::policies::Follower;
 use crate::serve::{now, signing_key};
 
 mod approvals;
+
+pub mod quarantine;
 
 pub mod taint;
 
@@ -114,6 +116,23 @@ fn session_status(view: SessionView, kill: &KillSet) -> SessionStatus {
     let SessionView { record, actions, blocked, pending } = view;
     let stopped = kill.stop(record.name.as_str()).cloned();
     SessionStatus { record, actions: (actions, blocked, pending), stopped }
+}
+
+/// A thread ended before it was done.
+fn ended(error: tokio::task::JoinError) -> Fault {
+    let message = format!("the thread that was to do it ended: {error}");
+    Fault { kind: FaultKind::Failed, code: "internal", message, advice: String::new() }
+}
+
+fn not_held(why: doorward_store::quarantine::NotDone) -> Fault {
+    use doorward_store::quarantine::NotDone as Why;
+    let (kind, code, advice) = match &why {
+        Why::Unknown(_) => (FaultKind::NotFound, "no_such_item", "GET /v1/quarantine lists what there is"),
+        Why::Ambiguous(_) => (FaultKind::Request, "ambiguous", "GET /v1/quarantine lists what there is"),
+        Why::Gone(..) => (FaultKind::Conflict, "no_content", "only its record is left"),
+        Why::Store(_) => (FaultKind::Failed, "store_failed", ""),
+    };
+    Fault { kind, code, message: why.to_string(), advice: advice.into() }
 }
 
 fn not_done(why: NotDone) -> Fault {
@@ -229,6 +248,30 @@ impl doorward_control::Desk for Desk {
             advice: String::new(),
         })?;
         Ok(taint::told(&found, true))
+    }
+
+    async fn quarantine(&self) -> Result<Bytes, Fault> {
+        let quarantine = self.gateway.store().quarantine();
+        Ok(items_json(&quarantine.list(), quarantine.room()).into())
+    }
+
+    async fn held(&self, id: String) -> Result<Bytes, Fault> {
+        let quarantine = Arc::clone(self.gateway.store().quarantine());
+        // An archive takes a while to be read.
+        let shown = tokio::task::spawn_blocking(move || quarantine::show(&quarantine, &id)).await;
+        shown.map_err(ended)?.map(Bytes::from).map_err(not_held)
+    }
+
+    async fn settle_held(&self, wish: HeldWish, approver: Approver) -> Result<Bytes, Fault> {
+        let (quarantine, by) = (Arc::clone(self.gateway.store().quarantine()), approver.as_str().to_owned());
+        let done = tokio::task::spawn_blocking(move || quarantine::act(&quarantine, &wish, &by)).await;
+        let told = done.map_err(ended)?.map_err(not_held)?;
+        let (event, by) = (told.event, approver.as_str());
+        let recorded = self.gateway.recorder().control(event, by, &told.target, &told.message).await;
+        if let Err(error) = recorded {
+            tracing::error!(%error, event, "an act could not be recorded");
+        }
+        Ok(done_json(&told.items).into())
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -4,6 +4,8 @@ mod canaries;
 
 mod alone;
 
+mod archive;
+
 mod classifier;
 
 mod cli;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Approvals(ref command) => commands::approvals::run(&cli, command),
         Command::Status(ref command) => commands::status::run(&cli, command),
         Command::Session(ref command) => commands::session::run(&cli, command),
+        Command::Quarantine(ref command) => commands::quarantine::run(&cli, command),
         Command::Taint(ref command) => commands::taint::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),

@@ -83,6 +83,7 @@ impl Running {
                 content: config.content,
                 judged: config.replay,
                 forensics: Some(config.forensics),
+                quarantine: config.quarantine,
                 ..Options::default()
             },
         )?;
@@ -139,6 +140,7 @@ impl Running {
             tasks.push(tokio::spawn(purge(store.clone(), retention, stopped.clone())));
         }
         tasks.push(tokio::spawn(sweep(Archive::of(&home), config.forensics, stopped.clone())));
+        tasks.push(tokio::spawn(sweep_quarantine(Arc::clone(&gateway), stopped.clone())));
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
             data: data_at,
@@ -290,6 +292,35 @@ async fn sweep(archive: Archive, limits: Limits, mut stop: watch::Receiver<bool>
                 Err(error) => {
                     tracing::warn!(%error, "blocked content that is too old could not be destroyed")
                 }
+            }
+            tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        }
+    };
+    tokio::select! {
+        () = sweep => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Forgets what was held long ago, and records how much.
+async fn sweep_quarantine(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    let sweep = async {
+        loop {
+            let quarantine = Arc::clone(gateway.store().quarantine());
+            match tokio::task::spawn_blocking(move || quarantine.sweep(now())).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(count)) => {
+                    let message = format!("{} too old", crate::terminal::counted(count, "record"));
+                    let recorder = gateway.recorder();
+                    let swept = recorder
+                        .control("quarantine_swept", doorward_store::kill::DOORWARD, "quarantine", &message)
+                        .await;
+                    if let Err(error) = swept {
+                        tracing::warn!(%error, count, "it could not be recorded what the quarantine forgot");
+                    }
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "what was held long ago could not be forgotten"),
+                Err(error) => tracing::warn!(%error, "what was held long ago could not be forgotten"),
             }
             tokio::time::sleep(Duration::from_secs(60 * 60)).await;
         }

@@ -192,6 +192,8 @@ impl Server {
             | RouteId::Receipt
             | RouteId::Sessions
             | RouteId::Taint
+            | RouteId::Quarantine
+            | RouteId::Held
             | RouteId::Approvals
             | RouteId::Approval
             | RouteId::Approve

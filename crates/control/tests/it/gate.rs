@@ -16,6 +16,7 @@ async fn with_body(served: &Served, method: &str, path: &str, headers: &str) -> 
     let headers = format!("{headers}Content-Type: application/json\r\n");
     let body = match (method, path) {
         ("POST", "/v1/sessions") => r#"{"session":"alice/x","act":"clear"}"#,
+        ("POST", "/v1/quarantine") => r#"{"act":"purge","item":"0123456789abcdef"}"#,
         ("POST", "/v1/taint") => r#"{"act":"clear","artefact":"a.test"}"#,
         ("POST", path) if path.ends_with("/approve") => r#"{"scope":"once"}"#,
         ("POST", _) => "{}",

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_control::{
-    Act, Approver, Artefacts, Desk, Fault, FaultKind, SessionAct, SessionStatus, SessionWish, Sessions,
-    Settings, Settlement, Status, TaintFound, TaintStep, TaintWish, TaintedArtefact, serve,
+    Act, Approver, Artefacts, Desk, Fault, FaultKind, HeldWish, SessionAct, SessionStatus, SessionWish,
+    Sessions, Settings, Settlement, Status, TaintFound, TaintStep, TaintWish, TaintedArtefact, serve,
 };
 use doorward_core::session::{Said, Terms};
 use doorward_store::{AgentName, KillSet, Scope, SessionName, SessionRecord, Stop, Token, TokenKind};
@@ -91,6 +91,19 @@ impl Desk for Paper {
     async fn taint(&self, wish: TaintWish, approver: Approver) -> Result<TaintFound, Fault> {
         let host = wish.clear.then(|| artefact(approver.as_str()));
         Ok(TaintFound { artefacts: vec![artefact(&wish.artefact)], host, cleared: wish.clear })
+    }
+    async fn quarantine(&self) -> Result<Bytes, Fault> {
+        Ok(Bytes::from_static(b"{\"items\":[]}"))
+    }
+    async fn held(&self, id: String) -> Result<Bytes, Fault> {
+        Ok(Bytes::from(format!(r#"{{"item":"{id}"}}"#)))
+    }
+    async fn settle_held(&self, wish: HeldWish, approver: Approver) -> Result<Bytes, Fault> {
+        Ok(Bytes::from(format!(
+            r#"{{"wish":"{}","by":"{}"}}"#,
+            matches!(wish, HeldWish::Purge { .. }),
+            approver.as_str()
+        )))
     }
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))

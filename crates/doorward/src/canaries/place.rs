@@ -16,6 +16,49 @@ pub struct Found {
     pub accessed: u64,
 }
 
+/// A file that was not there, for content that a person wants written. It is private and empty.
+pub struct Fresh {
+    folder: Folder,
+    path: PathBuf,
+    file: std::fs::File,
+}
+
+impl Fresh {
+    /// Makes it. No folder is made for it.
+    ///
+    /// # Errors
+    /// If something is there already, a folder on the way is missing or a link, or the system refuses.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, "it is no path of a file");
+        let root = path.ancestors().last().filter(|root| root.has_root()).ok_or_else(missing)?;
+        let below = path.strip_prefix(root).map_err(|_| missing())?;
+        let folder = Folder::open(root)?.descend(root, below, false, &mut Vec::new())?;
+        let file = folder.create(path)?;
+        Ok(Self { folder, path: path.to_owned(), file })
+    }
+
+    /// Writes `content`, and lets its owner run it if `executable` says so.
+    ///
+    /// # Errors
+    /// If the system refuses; what is there then is for [`Self::take_away`].
+    pub fn fill(&self, content: &[u8], executable: bool) -> io::Result<()> {
+        let mut file = &self.file;
+        file.write_all(content)?;
+        #[cfg(unix)]
+        if executable {
+            self.file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        }
+        #[cfg(not(unix))]
+        let _ = executable;
+        self.file.sync_all()
+    }
+
+    /// Takes it away again.
+    pub fn take_away(self) {
+        let _ = self.folder.remove(&self.path);
+    }
+}
+
 /// Whether anything is at `path` below `root`, be it a link to nowhere.
 pub fn is_taken(root: &Path, path: &Path) -> bool {
     std::fs::symlink_metadata(root.join(path)).is_ok()

@@ -20,6 +20,8 @@ pub mod kill;
 
 pub mod policy;
 
+pub mod quarantine;
+
 pub mod receipts;
 
 pub mod rules;

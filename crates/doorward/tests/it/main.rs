@@ -29,6 +29,8 @@ mod limits;
 #[cfg(test)]
 mod policy;
 #[cfg(test)]
+mod quarantine;
+#[cfg(test)]
 mod receipts;
 #[cfg(test)]
 mod reload;

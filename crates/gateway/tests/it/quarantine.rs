@@ -88,7 +88,7 @@ async fn a_held_binary_is_kept_and_its_path_is_not_run_in_any_session_ever_after
     model.calls("write_file", &json!({"path": "/tmp/tool", "content": ENCODED, "encoding": "base64"}));
     let told = notice(&turn(&door, "a").await).expect("held");
     let item = door.store.quarantine().list().pop().expect("kept");
-    assert!(told.contains("Held the call") && told.contains(&item.name()[..16]), "{told}");
+    assert!(told.contains("Held the call") && told.contains(item.name().get(..16).unwrap()), "{told}");
     assert!(item.kind.contains("Executable and Linkable"), "{}", item.kind);
     let content = door.store.quarantine().content(&item).unwrap();
     assert!(content.starts_with(b"\x7fELF\x02\x01\x01\x00") && content.len() == 24);

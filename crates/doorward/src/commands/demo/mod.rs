@@ -118,6 +118,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         replay: true,
         retention: None,
         forensics: FORENSICS,
+        quarantine: doorward_store::quarantine::Limits::default(),
         home,
         listen: any,
         control: any,
