@@ -230,7 +230,7 @@ An effect is a capability, a kind of thing it is done to, and who caused it: a `
 first line that fits counts, headings included in their order. Rules of detection, the session's story and the policy add their own reasons; the
 strongest decides. What a line says is noted as `matrix.<capability>` with the kind of thing in its words; `doorward policy explain`
 shows the cell of each effect. A grant of the session (`doorward session grant`) makes what it lifts pass without a note.
-`quarantine` is a block until there is a quarantine.
+What is `quarantine` does not pass: what it would write is kept for a person.
 ";
 
 #[cfg(test)]

@@ -165,14 +165,14 @@ fn what_an_archive_holds_is_listed_and_its_names_cannot_draw() {
     std::fs::write(
         &policy,
         format!(
-            "version: 1\nagent: default\ndefault: allow\nrules:\n  - {{ name: held, quarantine: {{ capability: 'write:file', path: '{path}' }} }}\n"
+            "version: 1\ndefault: allow\nrules:\n  - {{ name: held, quarantine: {{ capability: 'write:file', path: '{path}' }} }}\n"
         ),
     )
     .unwrap();
     let write = format!("echo {encoded} | base64 -d > {path}");
     let daemon = user.start(upstream_calling(&[&write]), &["--policy", &policy]);
     let held = asks(&daemon).body;
-    assert!(held.contains("rule held"), "{held}");
+    assert!(held.contains("rule policy.held"), "{held}");
     let sha = listed(&user)[0]["sha256"].as_str().unwrap().to_owned();
     let shown = user.ok(&["quarantine", "show", &sha]);
     assert!(shown.contains("gzip with tar") && shown.contains("a.txt  file, 3 bytes"), "{shown}");

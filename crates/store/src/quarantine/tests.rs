@@ -58,7 +58,8 @@ fn what_is_kept_is_found_again_by_another_process_and_is_encrypted() {
     first.decided(&digest, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
     let second = here.open();
     assert_eq!(second.list(), first.list());
-    let item = second.find(&first.list()[0].name()[..8]).unwrap();
+    let name: String = first.list()[0].name().chars().take(8).collect();
+    let item = second.find(&name).unwrap();
     assert_eq!(second.content(&item).unwrap().as_slice(), b"\x7fELF the content");
     assert_eq!((item.state, item.size, item.places.len()), (State::Held, 16, 2));
     assert_eq!(second.find("01ARZ3NDEKTSV4RRFFQ69G5FAV").unwrap(), item);

@@ -50,7 +50,11 @@ contract! {
     signals_move_alone,
 }
 
-const CONTENT: Options = Options { content: true, judged: true, forensics: None, queue: 16 };
+const CONTENT: Options =
+    Options { content: true, judged: true, forensics: None, quarantine: HELD, queue: 16 };
+
+const HELD: doorward_store::quarantine::Limits =
+    doorward_store::quarantine::Limits { total: 1 << 20, age: 1000 };
 
 fn stop(reason: &str) -> Stop {
     Stop { by: "operator-token".into(), reason: reason.into(), since: 5 }

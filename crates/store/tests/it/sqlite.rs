@@ -4,7 +4,11 @@ use doorward_store::{Options, Reader, RecordedAction, Scope, Stop, Store, StoreE
 
 use crate::place::{Place, action, contains};
 
-const CONTENT: Options = Options { content: true, judged: true, forensics: None, queue: 16 };
+const CONTENT: Options =
+    Options { content: true, judged: true, forensics: None, quarantine: HELD, queue: 16 };
+
+const HELD: doorward_store::quarantine::Limits =
+    doorward_store::quarantine::Limits { total: 1 << 20, age: 1000 };
 
 #[tokio::test]
 async fn nothing_recorded_can_be_read_without_the_key() {
