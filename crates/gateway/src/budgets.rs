@@ -16,7 +16,13 @@ use doorward_core::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
 use doorward_store::{Counted, Owed, Store};
 
 use crate::judge::{Judged, now};
-use crate::record::Left;
+use crate::record::Recorder;
+
+mod credits;
+pub use credits::{Differs, INSUFFICIENT, audit};
+pub(crate) use credits::{Holding, catch_up};
+
+mod keys;
 
 mod restore;
 
@@ -28,26 +34,38 @@ mod tests;
 pub struct Budgets {
     counters: Arc<Mutex<Counters>>,
     store: Store,
+    recorder: Recorder,
 }
 
 impl Budgets {
     /// Goes on from what an earlier process `left`, as far as `policy` has its limits.
-    pub(crate) fn new(store: Store, left: Left, policy: &Policy) -> Self {
-        let counters = restore::counters(&store, left, policy);
-        Self { counters: Arc::new(Mutex::new(counters)), store }
+    pub(crate) fn new(store: Store, recorder: Recorder, policy: &Policy) -> Self {
+        let counters = restore::counters(&store, recorder.take_left(), policy);
+        Self { counters: Arc::new(Mutex::new(counters)), store, recorder }
     }
 
     /// What was decided, with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
     /// `body` is how many bytes go on.
     pub(crate) fn reserve(&self, mut judged: Judged, body: usize) -> (Judged, Reserved) {
+        judged = keys::may(judged, self.store.accounts());
         if !judged.decision.passes() {
             judged.decision.charges.0.clear();
-        }
-        let charges = &mut judged.decision.charges.0;
-        if charges.is_empty() {
-            return (judged, Reserved::default());
+        } else if let Some(bill) = &judged.action.bill {
+            let of_key = keys::charges(bill, self.store.accounts(), body);
+            judged.decision.charges.0.extend(of_key);
         }
         let now = judged.seen.facts.now;
+        let held = match credits::reserve(&judged, self.store.accounts(), now) {
+            Ok(held) => held,
+            Err(lacking) => {
+                judged.decision.charges.0.clear();
+                return (judged.and(lacking), Reserved::default());
+            }
+        };
+        let charges = &mut judged.decision.charges.0;
+        if charges.is_empty() && held.is_none() {
+            return (judged, Reserved::default());
+        }
         let reserved = self.counters().reserve(charges, now);
         match reserved {
             Ok(reservation) => {
@@ -57,10 +75,13 @@ impl Budgets {
                     size: size(&judged.action, body),
                     deferred: judged.action.asked == Asked::Deferred,
                 };
-                let used = Used { budgets: self.clone(), reservation, later, receipt: None };
+                // First: a receipt has room for so many.
+                charges.splice(0..0, held.iter().flat_map(Holding::charges));
+                let used = Used { budgets: self.clone(), reservation, later, held, receipt: None };
                 (judged, Reserved(Some(used)))
             }
             Err(full) => {
+                held.iter().for_each(|held| self.store.accounts().release(&held.spending));
                 charges.clear();
                 let judged = full.iter().fold(judged, |judged, limit| judged.and(exceeded(limit, now)));
                 (judged, Reserved::default())
@@ -70,8 +91,8 @@ impl Budgets {
 
     /// Forgets what limits counted that `policy` does not have.
     pub fn keep_those_of(&self, policy: &Policy) {
-        self.counters().retain(|group| policy.counts_on(group));
-        self.store.retain_counters(policy.counter_groups().clone());
+        self.counters().retain(|group| policy.counts_on(group) || keys::is_budget(group));
+        self.store.retain_counters(policy.counter_groups().iter().copied().chain(keys::groups()).collect());
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -108,13 +129,22 @@ impl Reserved {
             window: charge.window,
             estimate: amount(charge, &expected),
         });
-        Counted { ledger_size, now, uses: used.reservation.uses().to_vec(), owed: owed.collect() }
+        let credits = used.held.as_ref().map(|held| held.spending.clone());
+        Counted { ledger_size, now, uses: used.reservation.uses().to_vec(), owed: owed.collect(), credits }
     }
 
     /// It is recorded under this receipt: from now on the store is told what becomes of it.
     pub fn recorded(&mut self, receipt: &str) {
         if let Some(used) = &mut self.0 {
             used.receipt = Some(receipt.to_owned());
+        }
+    }
+
+    /// Its receipt stands in the ledger, or nobody knows whether it does (`None`): then credits stay used until the next
+    /// start, which finds out.
+    pub fn appended(&mut self, surely: Option<bool>) {
+        if let Some(held) = self.0.as_mut().and_then(|used| used.held.as_mut()) {
+            held.appended = surely;
         }
     }
 
@@ -139,6 +169,7 @@ pub struct Used {
     budgets: Budgets,
     reservation: Reservation,
     later: Outstanding,
+    held: Option<Holding>,
     receipt: Option<String>,
 }
 
@@ -163,7 +194,7 @@ impl Outstanding {
 pub struct Spent {
     /// The limit.
     pub account: String,
-    /// `tokens` or `money`.
+    /// `tokens`, `money` or `credits`.
     pub unit: &'static str,
     /// How many; of money billionths.
     pub amount: u64,
@@ -172,7 +203,15 @@ pub struct Spent {
 impl Used {
     /// The receipt of the request, if something of it is still to be counted.
     pub fn outstanding(&self) -> Option<&str> {
-        self.receipt.as_deref().filter(|_| !self.later.charges.is_empty())
+        self.receipt.as_deref().filter(|_| !self.later.charges.is_empty() || self.held.is_some())
+    }
+
+    /// The upstream did not answer (`result` says in one word what happened): credits are given back, limits have
+    /// counted it. Returns when that is recorded.
+    pub async fn unanswered(mut self, result: &'static str) {
+        if let (Some(held), Some(receipt)) = (self.held.take(), self.receipt.clone()) {
+            held.release(&self.budgets.recorder, &self.budgets.store, receipt, result).await;
+        }
     }
 
     /// Nothing of it has gone on after all.
@@ -181,6 +220,9 @@ impl Used {
         let reservation = std::mem::take(&mut self.reservation);
         let uses = reservation.uses().to_vec();
         self.budgets.counters().release(reservation);
+        if let Some(held) = self.held.take() {
+            held.give_back(&self.budgets.recorder, &self.budgets.store, self.receipt.clone());
+        }
         if let Some(receipt) = self.receipt.take() {
             self.budgets.store.settle(Some(receipt).filter(|_| is_owed), Vec::new(), uses);
         }
@@ -190,7 +232,7 @@ impl Used {
     pub fn no_reply(mut self) {
         if !self.later.charges.is_empty() {
             self.later.charges.clear();
-            self.budgets.store.settle(self.receipt.take(), Vec::new(), Vec::new());
+            self.budgets.store.settle(self.receipt.clone(), Vec::new(), Vec::new());
         }
     }
 
@@ -205,9 +247,15 @@ impl Used {
     }
 
     fn spend(&mut self, tokens: &Tokens) -> Vec<Spent> {
+        let mut paid = Vec::new();
+        if let Some(held) = self.held.take() {
+            // Sent is paid, whatever came of it: nothing is to be done but to forget that it was open.
+            paid = held.paid();
+            self.receipt.iter().for_each(|receipt| self.budgets.store.settle_credits(receipt.clone(), None));
+        }
         let charges = std::mem::take(&mut self.later.charges);
         if charges.is_empty() {
-            return Vec::new();
+            return paid;
         }
         let now = now();
         let uses: Vec<Use> = {
@@ -221,7 +269,8 @@ impl Used {
             let amount = amount(&charge, tokens);
             Spent { account: charge.account, unit: charge.unit, amount }
         });
-        spent.collect()
+        paid.extend(spent);
+        paid
     }
 }
 

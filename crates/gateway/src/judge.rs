@@ -83,7 +83,7 @@ impl Gateway {
     /// counting where the process before stopped.
     #[must_use]
     pub fn new(engine: Arc<Engine>, recorder: Recorder, store: Store, mode: Mode) -> Self {
-        let budgets = Budgets::new(store.clone(), recorder.take_left(), engine.policy());
+        let budgets = Budgets::new(store.clone(), recorder.clone(), engine.policy());
         Self {
             in_force: Holder::new(engine, mode, store.signals()),
             sessions: Arc::new(Sessions::open(store.clone())),

@@ -38,6 +38,8 @@ mod alarm;
 
 mod budgets;
 
+pub mod accounts;
+
 mod replies;
 
 mod conversations;

@@ -23,16 +23,18 @@ use doorward_core::stream::{Held, Outcome};
 use doorward_core::wire::Fault;
 use doorward_core::wire::splice::Edit;
 use doorward_core::{Action, Coverage, Decision, Reason};
+use doorward_ledger::canonical::{Object, Value};
 use doorward_ledger::receipt::{
     ActionRecord, ChargeRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind,
     OutcomeRecord, PartRecord, ReasonRecord,
 };
 use doorward_ledger::{Draft, Durability, Leaf, Log, Salt, SignedCheckpoint};
+use doorward_store::accounts::LotRecord;
 use doorward_store::kill::DOORWARD;
 use doorward_store::{Alert, Counted, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::budgets::{Reserved, Spent, Used};
+use crate::budgets::{Holding, Reserved, Spent, Used, catch_up};
 use crate::forward::Key;
 use crate::id::id_and_salt;
 use crate::in_force::InForce;
@@ -299,6 +301,7 @@ impl Recorder {
     /// If the thread cannot be started, or the end of the log cannot be read.
     pub fn start(log: Log, store: Store, node: &str) -> std::io::Result<Self> {
         let left = Left::read(&log, &store).map_err(std::io::Error::other)?;
+        catch_up(&log, &store, left.kept.ledger_size).map_err(std::io::Error::other)?;
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(ArcSwapOption::from_pointee(log.trouble()));
         let newest = log.checkpoint().cloned().map(Arc::new);
@@ -444,7 +447,13 @@ impl Recorder {
         let counted = reserved.counted(self.ledger_size(), time);
         self.keep((&id, &salt), time, action, decision, content, counted).await?;
         reserved.recorded(&id);
-        self.append(leaf, stopped).await?;
+        let appended = self.append(leaf, stopped).await;
+        reserved.appended(match &appended {
+            Ok(()) => Some(true),
+            Err(Why::LedgerUnavailable(_)) => None,
+            Err(_) => Some(false),
+        });
+        appended?;
         if !goes_on && let Some(forensics) = self.shared.store.forensics() {
             forensics.keep(&id, time, blocked::about(&id, time, action, decision), content);
         }
@@ -643,6 +652,59 @@ impl Recorder {
         let record = OutcomeRecord { result, counts: &[], usage: &[], charges: &[], fault };
         let action = whose.action();
         self.append_or_warn(self.draft(Kind::Outcome, &id, time, &action).of(receipt).outcome(record)).await;
+    }
+
+    /// Records that a lot of credits was granted.
+    ///
+    /// # Errors
+    /// In words, if it could not be recorded.
+    pub(crate) async fn granted(&self, granted: &LotRecord) -> Result<(), String> {
+        let LotRecord { key, lot, receipt, by } = granted;
+        let message = format!("{} credits", lot.amount);
+        let epoch = epoch_pairs(self.shared.store.signals().epoch());
+        let record = ControlRecord {
+            event: "credits_grant",
+            by: Some(by),
+            target: Some(key),
+            message: Some(&message),
+            epoch: &epoch,
+        };
+        let credits = Object::new()
+            .with("key", &**key)
+            .with("lot", lot.number)
+            .with("amount", Value::count(lot.amount))
+            .with("expires", Value::count(lot.expires))
+            .with("unit", "credits");
+        let draft = Draft::new(Kind::Control, receipt, now(), &self.shared.node).control(record);
+        let leaf = draft.member("credits", credits).seal().map_err(|error| error.to_string())?;
+        self.append(leaf, true).await.map_err(|why| format!("{why:?}"))
+    }
+
+    /// Records that credits are given back which the action of `receipt` held.
+    ///
+    /// # Errors
+    /// [`Why`] it could not be recorded: then they are not.
+    pub(crate) async fn gave_back(
+        &self,
+        held: &Holding,
+        receipt: &str,
+        result: &'static str,
+    ) -> Result<(), Why> {
+        let time = now();
+        let unavailable = |error: &dyn std::fmt::Display| Why::LedgerUnavailable(error.to_string());
+        let (id, _) = id_and_salt(time).map_err(|error| unavailable(&error))?;
+        let spent: Vec<Spent> = held.paid().into_iter().map(|paid| Spent { amount: 0, ..paid }).collect();
+        let charges: Vec<ChargeRecord<'_>> = spent.iter().map(charged).collect();
+        let record = OutcomeRecord { result, charges: &charges, ..OutcomeRecord::default() };
+        let draft = Draft::new(Kind::Outcome, &id, time, &self.shared.node)
+            .agent(&held.agent)
+            .session(&held.session)
+            .door(held.door)
+            .of(receipt)
+            .outcome(record)
+            .member("settles", receipt);
+        let leaf = draft.seal().map_err(|error| unavailable(&error))?;
+        self.append(leaf, true).await
     }
 
     /// Records something done to Doorward itself; on a full disk it uses the reserve.

@@ -15,6 +15,7 @@ use doorward_core::policy::Use;
 use doorward_core::session::Millis;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use crate::accounts::{self, Spending};
 use crate::seal::{Column, Sealer};
 use crate::worker::Failed;
 
@@ -35,6 +36,8 @@ pub struct Counted {
     pub uses: Vec<Use>,
     /// What is to be counted once its reply has ended.
     pub owed: Vec<Owed>,
+    /// What it holds of credits.
+    pub credits: Option<Spending>,
 }
 
 /// What is to be counted once a reply has ended, if this process does not live to see that.
@@ -93,6 +96,9 @@ pub(crate) fn record(
     counted: &Counted,
 ) -> Result<(), Failed> {
     add(transaction, sealer, &counted.uses, 1)?;
+    if let Some(credits) = &counted.credits {
+        accounts::record(transaction, receipt, credits, counted.ledger_size)?;
+    }
     if !counted.owed.is_empty() {
         let sealed = sealer.seal(Column::Owed, receipt, &encode(&counted.owed))?;
         let sql = "INSERT INTO owed (receipt, body) VALUES (?1, ?2) ON CONFLICT (receipt) DO NOTHING";

@@ -8,6 +8,7 @@
 //! - [`home`]: the directory everything lies in, its files, their privacy, one process at a time.
 //! - [`Store`]: recorded actions, memos and what limits counted, on SQLite, written in batches by a thread of their own.
 //! - [`Agents`]: a token per agent, resolved without a lock.
+//! - [`accounts`]: keys, the agents issued under them, and their credits.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
 //! - [`forensics`]: what was blocked, encrypted to a key that is not here.
 //! - [`quarantine`]: what was held instead of written, and where nothing is run because of it.
@@ -15,6 +16,8 @@
 //!
 //! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
 //! If any of them fails, nothing is served.
+
+pub mod accounts;
 
 pub mod forensics;
 

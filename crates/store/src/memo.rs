@@ -10,6 +10,7 @@ use doorward_core::session::Millis;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::StoreError;
+use crate::accounts::{self, CreditChange};
 use crate::counted::{self, Recount};
 use crate::seal::{Column, Sealer};
 use crate::sessions::{self, SessionRecord};
@@ -51,6 +52,8 @@ pub(crate) enum Change {
     Forget(u64),
     /// What limits counted.
     Recount(Recount),
+    /// What became of credits.
+    Credits(CreditChange),
     /// What is known of a session.
     Session(Box<SessionRecord>),
     ForgetSession(u64),
@@ -66,6 +69,7 @@ impl Change {
             Self::Used(..) | Self::Forget(_) | Self::ForgetSession(_) => 0,
             Self::Session(session) => session.task.len() + 512,
             Self::Recount(recount) => recount.size(),
+            Self::Credits(_) => 256,
             Self::Tale(tale) => tale.size(),
         }
     }
@@ -146,6 +150,7 @@ pub(crate) fn write(
             Change::Session(session) => sessions::write(transaction, sealer, session)?,
             Change::ForgetSession(id) => sessions::forget(transaction, *id)?,
             Change::Tale(tale) => stories::write(transaction, sealer, tale)?,
+            Change::Credits(change) => accounts::write(transaction, change)?,
             Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,
         }
     }

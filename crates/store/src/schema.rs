@@ -70,6 +70,28 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     "CREATE TABLE grants (id TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
     // What a person has to know of: see alert.rs.
     "CREATE TABLE alerts (receipt TEXT PRIMARY KEY, time INTEGER NOT NULL, body BLOB NOT NULL) STRICT, WITHOUT ROWID;",
+    // Keys, their credits, and what actions hold of those: see accounts.
+    "
+    CREATE TABLE keys (id TEXT PRIMARY KEY, body BLOB NOT NULL, secret BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE lots (
+        key      TEXT NOT NULL,
+        number   INTEGER NOT NULL,
+        amount   INTEGER NOT NULL,
+        used     INTEGER NOT NULL,
+        granted  INTEGER NOT NULL,
+        expires  INTEGER NOT NULL,
+        receipt  TEXT NOT NULL,
+        by       TEXT NOT NULL,
+        standing INTEGER NOT NULL,
+        PRIMARY KEY (key, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE held (
+        receipt  TEXT PRIMARY KEY,
+        since    INTEGER NOT NULL,
+        spending TEXT NOT NULL,
+        settled  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What the key check says once it is decrypted.

@@ -32,6 +32,8 @@ pub(crate) enum Column {
     Alert,
     Held,
     HeldRecord,
+    Key,
+    KeySecret,
 }
 
 impl Column {
@@ -52,6 +54,8 @@ impl Column {
             Self::Alert => "alerts.body",
             Self::Held => "file.quarantine",
             Self::HeldRecord => "file.quarantine_record",
+            Self::Key => "keys.body",
+            Self::KeySecret => "keys.secret",
         }
     }
 }

@@ -9,6 +9,7 @@ use doorward_core::session::Millis;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::accounts::{Accounts, CreditChange};
 use crate::agents::Agents;
 use crate::alert::{self, Alert, Alerts};
 use crate::approvals::{self, Grant};
@@ -90,6 +91,7 @@ struct Shared {
     /// What people have allowed earlier processes, until somebody takes it.
     grants: Mutex<Vec<Grant>>,
     agents: Agents,
+    accounts: Accounts,
     forensics: Option<Forensics>,
     quarantine: Arc<Quarantine>,
     alerts: Alerts,
@@ -130,6 +132,8 @@ impl Store {
         let outbox = Arc::new(Outbox::new(newest + 1));
         let stories = stories::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let accounts = Accounts::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let purposes = sealer.derived("purposes");
         let blocks_key = sealer.derived("replaced blocks");
         let approvals_key = sealer.derived("approvals");
@@ -163,6 +167,7 @@ impl Store {
             purposes,
             grants: Mutex::new(grants),
             agents,
+            accounts,
             forensics,
             quarantine,
             alerts: Alerts::new(alerts),
@@ -414,6 +419,19 @@ impl Store {
         self.change(Change::Forget(id));
     }
 
+    pub(crate) fn shared_accounts(&self) -> &Accounts {
+        &self.shared.accounts
+    }
+
+    pub(crate) fn change_credits(&self, change: CreditChange) {
+        self.change(Change::Credits(change));
+    }
+
+    /// The turn of an act of a person.
+    pub(crate) async fn acting(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.acting.lock().await
+    }
+
     fn change(&self, change: Change) {
         if self.shared.outbox.put(change) {
             // If the queue is full, the thread has a batch to end, and looks into the outbox then.
@@ -517,7 +535,7 @@ impl Store {
         result
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Worker) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

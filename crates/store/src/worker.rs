@@ -318,6 +318,18 @@ impl Worker {
         }
     }
 
+    /// Runs `act` so that what it writes also survives a power cut.
+    pub(crate) fn durable<T>(
+        &self,
+        act: impl FnOnce(&Connection, &Sealer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let full = self.connection.pragma_update(None, "synchronous", "full");
+        let done =
+            full.map_err(|error| self.failed(error)).and_then(|()| act(&self.connection, &self.sealer));
+        let restored = self.connection.pragma_update(None, "synchronous", "normal");
+        restored.map_err(|error| self.failed(error)).and(done)
+    }
+
     /// Runs one statement so that it also survives a power cut.
     fn durably(
         &self,

@@ -214,6 +214,18 @@ impl Written {
     }
 }
 
+/// The key that an action came with, and what it pays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// The key's id.
+    pub key: Arc<str>,
+    /// Which agent under the key it is, as budgets and limits count them: its id if it was issued; empty for all that
+    /// nobody issued.
+    pub agent: Arc<str>,
+    /// How many credits it pays once its upstream has answered.
+    pub credits: u64,
+}
+
 /// One crossing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -252,6 +264,8 @@ pub struct Action {
     pub coverage: Coverage,
     /// Which model it asks for a reply.
     pub asked: Asked,
+    /// What a key pays for it, if it came with one.
+    pub bill: Option<Bill>,
     /// The HTTP request it is, if the door it came through saw one.
     pub request: Option<Arc<request::Request>>,
     /// What its door found wrong with who came and how, before anything was judged. Of [`crate::decision::Layer::Door`].
@@ -283,6 +297,7 @@ impl Action {
             returned: Vec::new(),
             coverage: Coverage::Full,
             asked: Asked::Nothing,
+            bill: None,
             request: None,
             at_door: Vec::new(),
             fault: None,

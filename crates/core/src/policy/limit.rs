@@ -135,6 +135,9 @@ fn digest(pieces: &[&[u8]]) -> [u8; 16] {
     hash.finalize().first_chunk().copied().unwrap_or_default()
 }
 
+/// What the account of a charge begins with that is a key's budget and no limit of the policy: no rule has such a name.
+pub const OF_KEYS: &str = "key/";
+
 /// A limit, found by what a receipt says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitNamed {
@@ -293,7 +296,10 @@ pub fn exceeded(limit: &Exceeded, now: Millis) -> Reason {
     };
     let seconds = limit.window / 1000;
     Reason {
-        rule: format!("policy.{}", limit.account),
+        rule: match limit.account.strip_prefix(OF_KEYS) {
+            Some(budget) => format!("budget.{budget}"),
+            None => format!("policy.{}", limit.account),
+        },
         layer: Layer::Budget,
         verdict: Verdict::Block,
         severity: 70,

@@ -45,7 +45,7 @@ pub use layers::{Level, MOST_FILES, Provision, Reader, Text, Texts};
 mod limit;
 
 pub mod matrix;
-pub use limit::{LimitNamed, exceeded};
+pub use limit::{LimitNamed, OF_KEYS, exceeded};
 
 mod named;
 

@@ -15,6 +15,7 @@ use doorward_ledger::canonical::{Object, Value};
 use doorward_ledger::receipt::Kind;
 use doorward_store::{Owed, Reader, Store};
 
+use super::keys;
 use crate::judge::now;
 use crate::record::Left;
 
@@ -30,7 +31,7 @@ pub(super) fn counters(store: &Store, left: Left, policy: &Policy) -> Counters {
     };
     kept.uses.iter().for_each(|kept| catching.counters.restore(*kept));
     catching.counters.restored();
-    catching.counters.retain(|group| policy.counts_on(group));
+    catching.counters.retain(|group| policy.counts_on(group) || keys::is_budget(group));
     if !receipts.is_empty() {
         let reader = Reader::open(store.home()).ok().flatten();
         // One that cannot be looked up counts.
@@ -50,7 +51,7 @@ pub(super) fn counters(store: &Store, left: Left, policy: &Policy) -> Counters {
     if !uses.is_empty() || !settled.is_empty() {
         tracing::info!(uses = uses.len(), replies = settled.len(), "limits: counted what was cut off");
     }
-    store.retain_counters(policy.counter_groups().clone());
+    store.retain_counters(policy.counter_groups().iter().copied().chain(keys::groups()).collect());
     store.caught_up(uses, settled, size);
     counters
 }
@@ -84,10 +85,11 @@ impl Catching<'_> {
         let time = u64::try_from(receipt.time_ms()).unwrap_or_default();
         let tokens = expected(receipt);
         let mut debts = Vec::new();
-        for charge in charges(receipt, "decision") {
-            let Some(limit) = self.policy.limit_named(charge.account, charge.unit, agent, session) else {
-                continue;
-            };
+        let all = charges(receipt, "decision");
+        for charge in &all {
+            let of_key = || keys::budget_named(charge.account, &all);
+            let limit = self.policy.limit_named(charge.account, charge.unit, agent, session).or_else(of_key);
+            let Some(limit) = limit else { continue };
             let counter = CounterId { group: limit.group, key: limit.key.unwrap_or_default() };
             let owed = |estimate| Owed {
                 account: charge.account.to_owned(),
@@ -136,7 +138,7 @@ impl Catching<'_> {
 
     fn spend(&mut self, debt: &Debt, amount: u64, time: u64) {
         let Owed { counter, window, .. } = debt.owed;
-        if !self.policy.counts_on(&counter.group) {
+        if !self.policy.counts_on(&counter.group) && !keys::is_budget(&counter.group) {
             return;
         }
         if debt.anywhere {
@@ -148,13 +150,13 @@ impl Catching<'_> {
 }
 
 /// One charge as a receipt has it.
-struct Charged<'r> {
-    account: &'r str,
-    unit: &'r str,
-    amount: u64,
+pub(super) struct Charged<'r> {
+    pub account: &'r str,
+    pub unit: &'r str,
+    pub amount: u64,
 }
 
-fn charges<'r>(receipt: &'r Receipt, of: &str) -> Vec<Charged<'r>> {
+pub(super) fn charges<'r>(receipt: &'r Receipt, of: &str) -> Vec<Charged<'r>> {
     let list = receipt.body().get(of).and_then(Value::as_object).and_then(|body| body.get("charges"));
     let charge = |charge: &'r Object| {
         let amount = charge.get("amount").and_then(Value::as_int)?;

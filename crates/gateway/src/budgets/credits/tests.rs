@@ -1,0 +1,384 @@
+//! Credits through the real pipeline: decisions, receipts, restarts, and processes that are killed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use doorward_core::account::Lot;
+use doorward_core::action::{ActionKind, Bill};
+use doorward_core::detect::rules::RuleSet;
+use doorward_core::engine::Surroundings;
+use doorward_core::policy::Policy;
+use doorward_core::session::Mode;
+use doorward_core::syntax::Source;
+use doorward_core::{Action, Door, Engine};
+use doorward_ledger::{Durability, SigningKey};
+use doorward_store::accounts::{Compromise, Key, KeyState, LotRecord, Settings};
+use doorward_store::{AgentName, Home, HomeLock, Options, fill_random};
+
+use super::*;
+use crate::accounts::grant;
+use crate::budgets::Used;
+use crate::forward::key_of_tests;
+use crate::hold::Waits;
+use crate::record::{Closing, Nothing, Permit};
+use crate::{Gateway, Refusal};
+
+const NOW: Millis = 1_795_000_000_000;
+const DAY: Millis = 86_400_000;
+
+struct Scene {
+    gateway: Gateway,
+    store: Store,
+    path: PathBuf,
+    lock: HomeLock,
+}
+
+/// Whoever had it a moment ago may still be about to give it up.
+fn patiently<T>(get: impl Fn() -> Option<T>) -> T {
+    let wait = || std::thread::sleep(Duration::from_millis(10));
+    (0..500)
+        .find_map(|_| {
+            get().or_else(|| {
+                wait();
+                None
+            })
+        })
+        .unwrap()
+}
+
+impl Scene {
+    fn fresh() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::at(&std::env::temp_dir().join(format!("doorward-credits-{}-{number}", std::process::id())))
+    }
+
+    fn at(path: &Path) -> Self {
+        let home = Home::open(path).unwrap();
+        let lock = patiently(|| home.lock().ok());
+        let store = Store::open(&lock, Options::default()).unwrap();
+        let seed = home.ledger_seed().unwrap();
+        let key = || SigningKey::from_seed("doorward/test", seed.expose()).unwrap();
+        let log = patiently(|| Log::open(&home.log_dir(), key(), Durability::Os).ok());
+        let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
+        let policy =
+            Policy::compile(&[Source { name: "p.yaml", text: "default: allow\nrules: []\n" }]).unwrap();
+        // None: compiling them takes longer than everything else here.
+        let rules = RuleSet::compile(&[]).unwrap();
+        let engine = Arc::new(Engine::new(rules.into(), policy.into(), Surroundings::default()));
+        let gateway = Gateway::new(engine, recorder, store.clone(), Mode::Block);
+        Self { gateway, store, path: path.to_owned(), lock }
+    }
+
+    /// The same home after the process ended in an orderly way.
+    async fn again(self) -> Self {
+        let Self { gateway, store, path, lock } = self;
+        drop(gateway);
+        store.close().await.unwrap();
+        drop(lock);
+        Self::at(&path)
+    }
+
+    async fn key(&self, credits: u64) -> Arc<str> {
+        let key = Key::new(AgentName::new("alice").unwrap(), Settings::default(), NOW).unwrap();
+        let id = Arc::clone(&self.store.add_key(key).await.unwrap().id);
+        if credits > 0 {
+            self.grant(&id, credits, 12).await;
+        }
+        id
+    }
+
+    async fn grant(&self, key: &str, credits: u64, months: u32) {
+        let now = crate::judge::now();
+        grant(self.gateway.recorder(), &self.store, key, (credits, months), "tester", now).await.unwrap();
+    }
+
+    async fn ask(&self, key: &Arc<str>, credits: u64) -> Result<Permit<Nothing>, Refusal> {
+        let mut action = Action::new(Door::Egress, ActionKind::Outbound, "alice".into(), "alice/-".into());
+        action.bill = Some(Bill { key: Arc::clone(key), agent: "".into(), credits });
+        self.gateway.pass(action, Nothing, &Waits::default()).await
+    }
+
+    async fn send(&self, key: &Arc<str>, credits: u64) -> Used {
+        let permit = self.ask(key, credits).await.unwrap();
+        permit.open(key_of_tests()).1.unwrap()
+    }
+
+    async fn answered(&self, used: Used) {
+        let reply = Action::new(Door::Egress, ActionKind::ModelResponse, "alice".into(), "alice/-".into());
+        let permit = self.gateway.open(reply, Some(used)).await.unwrap();
+        self.gateway.recorder().close(permit, Closing { result: "completed", ..Closing::default() }).await;
+    }
+
+    fn left(&self, key: &str) -> u64 {
+        self.store.accounts().remaining(key, crate::judge::now()).credits
+    }
+
+    fn audit(&self) -> Vec<Differs> {
+        let home = self.store.home();
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        audit(&View::open(&home.log_dir(), key.public()).unwrap(), self.store.accounts()).unwrap()
+    }
+}
+
+fn rule(refusal: &Refusal) -> &str {
+    &refusal.decision.reasons[0].rule
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paid_when_answered_and_given_back_otherwise() {
+    let scene = Scene::fresh();
+    let key = scene.key(3).await;
+    let used = scene.send(&key, 2).await;
+    assert_eq!(scene.left(&key), 1, "reserved");
+    scene.answered(used).await;
+    assert_eq!(scene.left(&key), 1, "paid");
+    scene.send(&key, 1).await.unanswered("unreachable").await;
+    assert_eq!(scene.left(&key), 1, "given back");
+    let refusal = scene.ask(&key, 2).await.unwrap_err();
+    assert_eq!(rule(&refusal), INSUFFICIENT);
+    assert!(refusal.receipt.is_some() && refusal.decision.charges.0.is_empty());
+    // Sent, and nobody knows what came of it.
+    drop(scene.send(&key, 1).await);
+    assert_eq!(scene.left(&key), 0);
+    let scene = scene.again().await;
+    assert_eq!((scene.left(&key), scene.audit()), (0, vec![]));
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_that_is_not_used_costs_nothing() {
+    let scene = Scene::fresh();
+    let key = scene.key(2).await;
+    drop(scene.ask(&key, 2).await.unwrap());
+    for _ in 0..500 {
+        if scene.left(&key) == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(scene.left(&key), 2);
+    let scene = scene.again().await;
+    assert_eq!((scene.left(&key), scene.audit()), (2, vec![]));
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_stopped_stops_what_has_a_permit() {
+    let scene = Scene::fresh();
+    let key = scene.key(10).await;
+    let permit = scene.ask(&key, 1).await.unwrap();
+    scene.store.change_key(&key, |key| Ok(key.in_state(KeyState::Paused, NOW))).await.unwrap();
+    let refusal = scene.gateway.renew(permit).await.unwrap_err();
+    assert_eq!(rule(&refusal), "floor.KEY_PAUSED");
+    scene.store.change_key(&key, |key| Ok(key.in_state(KeyState::Active, NOW))).await.unwrap();
+    assert!(scene.ask(&key, 1).await.is_ok());
+    let compromise = Compromise {
+        at: NOW,
+        receipt: "r1".into(),
+        what: "floor.honeytoken".into(),
+        session: "alice/-".into(),
+        from: "00".into(),
+    };
+    scene.store.suspend_key(&key, compromise.clone()).await.unwrap();
+    assert_eq!(rule(&scene.ask(&key, 1).await.unwrap_err()), "floor.KEY_SUSPENDED");
+    let scene = scene.again().await;
+    let kept = scene.store.accounts().key(&key).unwrap();
+    assert_eq!((kept.state, &kept.compromises[..]), (KeyState::Suspended, &[compromise][..]));
+    let other: Arc<str> = "key_unknown".into();
+    assert_eq!(rule(&scene.ask(&other, 1).await.unwrap_err()), "floor.KEY_REVOKED");
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_of_a_key_and_of_its_agents() {
+    let scene = Scene::fresh();
+    let key = scene.key(100).await;
+    let set = |name: &'static str, value: &'static str| {
+        scene.store.change_key(&key, move |mut key| {
+            key.settings.set(name, value).unwrap();
+            Ok(key)
+        })
+    };
+    set("budget_agent_calls_per_hour", "2").await.unwrap();
+    set("budget_key_calls_per_day", "3").await.unwrap();
+    let ask = async |agent: &str| {
+        let mut action = Action::new(Door::Egress, ActionKind::Outbound, "alice".into(), "alice/-".into());
+        action.bill = Some(Bill { key: Arc::clone(&key), agent: agent.into(), credits: 1 });
+        match scene.gateway.pass(action, Nothing, &Waits::default()).await {
+            Ok(permit) => {
+                drop(permit.open(key_of_tests()));
+                "passes".to_owned()
+            }
+            Err(refusal) => rule(&refusal).to_owned(),
+        }
+    };
+    assert_eq!(ask("a").await, "passes");
+    assert_eq!(ask("a").await, "passes");
+    assert_eq!(ask("a").await, "budget.budget_agent_calls_per_hour");
+    assert_eq!(ask("b").await, "passes");
+    assert_eq!(ask("b").await, "budget.budget_key_calls_per_day");
+    assert_eq!(scene.left(&key), 97, "what a budget refuses is not paid");
+    set("budget_key_calls_per_day", "none").await.unwrap();
+    set("credit_price", "0.5").await.unwrap();
+    set("budget_key_money_per_day", "1").await.unwrap();
+    assert_eq!((ask("b").await, ask("c").await), ("passes".into(), "passes".into()));
+    assert_eq!(ask("c").await, "budget.budget_key_money_per_day");
+    // A policy that is changed forgets none of it.
+    let engine = Arc::clone(&scene.gateway.in_force().engine);
+    drop(scene.gateway.put_in_force(engine, Mode::Block));
+    assert_eq!(ask("c").await, "budget.budget_key_money_per_day");
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lots_expire_first_come_first_used() {
+    let scene = Scene::fresh();
+    let key = scene.key(0).await;
+    scene.grant(&key, 5, 12).await;
+    scene.grant(&key, 2, 1).await;
+    drop(scene.send(&key, 3).await);
+    let lots = scene.store.lots(&key).await.unwrap();
+    assert_eq!(lots.iter().map(|it| (it.lot.number, it.lot.used)).collect::<Vec<_>>(), [(1, 1), (2, 2)]);
+    let months = |lot: &Lot| (lot.expires - lot.granted) / DAY;
+    assert!((364..=366).contains(&months(&lots[0].lot)) && (28..=31).contains(&months(&lots[1].lot)));
+    assert_eq!(scene.audit(), []);
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_counts_if_the_ledger_has_it() {
+    let scene = Scene::fresh();
+    let key = scene.key(0).await;
+    let now = crate::judge::now();
+    for (n, receipt) in ["r-lost", "r-there"].into_iter().enumerate() {
+        let lot = Lot { number: 0, amount: 10 + n as u64, used: 0, granted: now, expires: now + DAY };
+        let record = LotRecord { key: Arc::clone(&key), lot, receipt: receipt.into(), by: "tester".into() };
+        let lot = scene.store.prepare_lot(record.clone()).await.unwrap();
+        // The process is killed before it has recorded the one, and before it has confirmed the other.
+        if n == 1 {
+            scene.gateway.recorder().granted(&LotRecord { lot, ..record }).await.unwrap();
+        }
+    }
+    assert_eq!(scene.left(&key), 0);
+    let scene = scene.again().await;
+    assert_eq!((scene.left(&key), scene.audit()), (11, vec![]));
+    // The number of what was lost is not given again.
+    scene.grant(&key, 1, 12).await;
+    let lots = scene.store.lots(&key).await.unwrap();
+    assert_eq!(lots.iter().map(|it| it.lot.number).collect::<Vec<_>>(), [2, 3]);
+    let refused = grant(scene.gateway.recorder(), &scene.store, &key, (1, 0), "tester", now).await;
+    assert!(refused.is_err(), "no time is not a time");
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_has_otherwise_is_found() {
+    let scene = Scene::fresh();
+    let key = scene.key(5).await;
+    scene
+        .store
+        .accounts()
+        .use_up(&Spending { key: Arc::clone(&key), parts: vec![Part { lot: 1, amount: 2 }] });
+    let found = Differs { key, lot: 1, ledger: Some((5, 0)), store: Some((5, 2)) };
+    assert_eq!(scene.audit(), [found]);
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+/// Names the home of a process that is to be killed.
+const CHILD: &str = "DOORWARD_TEST_CREDITS";
+const TASKS: usize = 64;
+const ROUNDS: u32 = 100;
+/// On a machine that has other work, fewer rounds have to do.
+const PATIENCE: Duration = Duration::from_secs(12);
+const FEWEST: u32 = 10;
+
+/// Runs in a process of its own: 64 tasks use up the credits, until somebody kills it or there are none.
+#[test]
+#[ignore = "the other test starts it"]
+fn one_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let scene = Arc::new(Scene::at(Path::new(&path)));
+        let key = Arc::clone(&scene.store.accounts().keys()[0].id);
+        println!("ready");
+        let tasks = (0..TASKS).map(|task| {
+            let (scene, key) = (Arc::clone(&scene), Arc::clone(&key));
+            tokio::spawn(async move {
+                for call in 0.. {
+                    match scene.ask(&key, 1 + u64::from(call % 5 == 4)).await {
+                        Ok(permit) if (task + call) % 7 == 0 => drop(permit),
+                        Ok(permit) => {
+                            let used = permit.open(key_of_tests()).1.unwrap();
+                            match (task + call) % 4 {
+                                0 => used.unanswered("unreachable").await,
+                                1 => drop(used),
+                                _ => scene.answered(used).await,
+                            }
+                        }
+                        Err(refusal) => {
+                            assert_eq!(rule(&refusal), INSUFFICIENT);
+                            if scene.left(&key) == 0 {
+                                break;
+                            }
+                        }
+                    }
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    });
+    // There is nothing left to do; it is killed all the same.
+    std::thread::sleep(Duration::from_secs(5));
+}
+
+#[test]
+fn exact_whenever_it_is_killed() {
+    use std::io::{BufRead as _, BufReader};
+    let path = std::env::temp_dir().join(format!("doorward-credits-{}-killed", std::process::id()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (mut spent, mut granted, mut cut) = (0_u64, 0_u64, 0);
+    let key = runtime.block_on(async { Scene::at(&path).key(0).await });
+    let began = std::time::Instant::now();
+    let mut rounds = 0;
+    while rounds < FEWEST || rounds < ROUNDS && began.elapsed() < PATIENCE {
+        let round = rounds;
+        rounds += 1;
+        let scene = Scene::at(&path);
+        assert_eq!(scene.audit(), [], "round {round}");
+        let left = scene.left(&key);
+        let used: u64 = granted - left;
+        assert!(used >= spent, "round {round}: what was spent does not come back");
+        spent = used;
+        cut += u32::from(left > 1);
+        if left < 2 {
+            runtime.block_on(scene.grant(&key, 60, 12));
+            granted += 60;
+        }
+        runtime.block_on(scene.store.clone().close()).unwrap();
+        drop(scene);
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "budgets::credits::tests::one_that_is_killed", "--ignored", "--nocapture"]);
+        child.env(CHILD, &path).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        let mut child = child.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("ready")), "round {round}");
+        let mut random = [0; 2];
+        fill_random(&mut random).unwrap();
+        std::thread::sleep(Duration::from_micros(u64::from(u16::from_be_bytes(random))));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let scene = Scene::at(&path);
+    assert_eq!(scene.audit(), []);
+    assert!(scene.left(&key) <= granted);
+    println!("{cut} of {rounds} were killed while there were credits, {spent} of {granted} credits spent");
+    assert!(cut > 0, "some are killed in the middle");
+    drop(scene);
+    std::fs::remove_dir_all(&path).unwrap();
+}
