@@ -190,6 +190,12 @@ pub trait Desk: Send + Sync + 'static {
         approver: Approver,
     ) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 
+    /// All keys with what they have left, as one JSON value.
+    fn keys(&self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// Does to a key what `wish` (JSON) says, and returns what came of it as one JSON value.
+    fn key(&self, wish: Bytes, approver: Approver) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;
 

@@ -69,6 +69,7 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Taint => taint(&shared, &parts, body).await,
         RouteId::Quarantine => quarantine(&shared, &parts, body).await,
         RouteId::Held => shared.desk.held(id.to_owned()).await.map(|held| answer::ok_raw(&held)),
+        RouteId::Keys => keys(&shared, &parts, body).await,
         RouteId::Receipt => receipt(&*shared.desk, id).await,
         RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
         RouteId::Approval => approvals::show(&*shared.desk, id).await,
@@ -163,6 +164,24 @@ async fn quarantine<D: Desk>(
     // In a task of its own: an act that has begun is finished, even if the person hangs up.
     let desk = Arc::clone(&shared.desk);
     let done = tokio::spawn(async move { desk.settle_held(wish, approver).await });
+    Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
+}
+
+async fn keys<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    if parts.method == http::Method::GET {
+        return Ok(answer::ok_raw(&shared.desk.keys().await?));
+    }
+    let body = match json_body(parts, body, shared.timeout).await {
+        Ok(body) => body,
+        Err(answer) => return Ok(*answer),
+    };
+    // In a task of its own: an act that has begun is finished, even if the person hangs up.
+    let (desk, approver) = (Arc::clone(&shared.desk), shared.approver.clone());
+    let done = tokio::spawn(async move { desk.key(body, approver).await });
     Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
 }
 

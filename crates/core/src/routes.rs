@@ -77,6 +77,8 @@ pub enum RouteId {
     Deny,
     /// A person takes a yes back.
     Revoke,
+    /// Keys and credits, and what a person does to them.
+    Keys,
     /// A person wants to be asked again what they denied repeatedly.
     Reset,
 }
@@ -150,6 +152,7 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Taint, Principal::Operator, &["GET", "POST"], "/v1/taint"),
     control(RouteId::Quarantine, Principal::Operator, &["GET", "POST"], "/v1/quarantine"),
     control(RouteId::Held, Principal::Operator, &["GET"], "/v1/quarantine/{id}"),
+    control(RouteId::Keys, Principal::Operator, &["GET", "POST"], "/v1/keys"),
     control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
     control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
     control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::Engine;
+use doorward_core::account::credits::MOST_IN_LOT;
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
 use doorward_core::policy::{Level, Policy, SHIPPED};
@@ -63,6 +64,8 @@ pub struct Config {
     pub replay: bool,
     /// How long salts, content and what was judged are kept; `None`: for ever.
     pub retention: Option<Duration>,
+    /// How many credits a new key begins with.
+    pub new_key_credits: u64,
     /// How much of what was blocked is kept for a person with the key, if one wants it.
     pub forensics: Limits,
     /// How much is kept of what was held instead of written.
@@ -167,6 +170,7 @@ impl Config {
             content: false,
             replay: true,
             retention: Some(RETENTION),
+            new_key_credits: NEW_KEY_CREDITS,
             forensics: FORENSICS,
             quarantine: quarantine::Limits::default(),
             agent: "default".to_owned(),
@@ -370,6 +374,11 @@ impl Config {
             "content" => self.content = yes_or_no(text)?,
             "replay" => self.replay = yes_or_no(text)?,
             "retention" => self.retention = retention(text)?,
+            "new_key_credits" => {
+                let number = text.parse().ok().filter(|number| *number <= MOST_IN_LOT);
+                let wrong = || ("not a number of credits".to_owned(), format!("use 0 to {MOST_IN_LOT}"));
+                self.new_key_credits = number.ok_or_else(wrong)?;
+            }
             "forensics_retention" => self.forensics.age = retention(text)?.map_or(u64::MAX, in_millis),
             "forensics_size" => self.forensics.total = mebibytes(text)?,
             "quarantine_retention" => self.quarantine.age = retention(text)?.map_or(u64::MAX, in_millis),
@@ -490,6 +499,7 @@ const SETTINGS: &[Setting] = &[
     setting("content", "DOORWARD_CONTENT", false),
     setting("replay", "DOORWARD_REPLAY", false),
     setting("retention", "DOORWARD_RETENTION", false),
+    setting("new_key_credits", "DOORWARD_NEW_KEY_CREDITS", false),
     setting("forensics_retention", "DOORWARD_FORENSICS_RETENTION", false),
     setting("forensics_size", "DOORWARD_FORENSICS_SIZE", false),
     setting("quarantine_retention", "DOORWARD_QUARANTINE_RETENTION", false),
@@ -633,6 +643,9 @@ fn seconds(text: &str) -> Result<Duration, (String, String)> {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a new key begins with.
+const NEW_KEY_CREDITS: u64 = 1000;
 
 /// Long enough to look into what happened in a quarter.
 const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -14,6 +14,7 @@ use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_ledger::{LogError, View};
 use doorward_store::{ALERT_STANDS, AgentName, Home, KillSet, Scope, Stop};
 
+use crate::accounts;
 use crate::policies::Follower;
 use crate::serve::{now, signing_key};
 
@@ -272,6 +273,15 @@ impl doorward_control::Desk for Desk {
             tracing::error!(%error, event, "an act could not be recorded");
         }
         Ok(done_json(&told.items).into())
+    }
+
+    async fn keys(&self) -> Result<Bytes, Fault> {
+        Ok(accounts::all(self.gateway.store(), now()))
+    }
+
+    async fn key(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
+        accounts::act(recorder, store, &wish, approver.as_str(), now()).await
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -2,6 +2,8 @@
 
 mod canaries;
 
+mod accounts;
+
 mod alone;
 
 mod archive;
@@ -67,6 +69,9 @@ fn main() -> ExitCode {
         Command::Session(ref command) => commands::session::run(&cli, command),
         Command::Quarantine(ref command) => commands::quarantine::run(&cli, command),
         Command::Taint(ref command) => commands::taint::run(&cli, command),
+        Command::Key(ref command) => commands::key::run(&cli, command),
+        Command::Agents(ref command) => commands::key::agents(&cli, command),
+        Command::Credits(ref command) => commands::key::credits(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

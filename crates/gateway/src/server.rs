@@ -194,6 +194,7 @@ impl Server {
             | RouteId::Taint
             | RouteId::Quarantine
             | RouteId::Held
+            | RouteId::Keys
             | RouteId::Approvals
             | RouteId::Approval
             | RouteId::Approve

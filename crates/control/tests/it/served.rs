@@ -105,6 +105,13 @@ impl Desk for Paper {
             approver.as_str()
         )))
     }
+    async fn keys(&self) -> Result<Bytes, Fault> {
+        Ok(Bytes::from_static(b"{\"keys\":[]}"))
+    }
+    async fn key(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        let by = approver.as_str();
+        Ok(Bytes::from(format!(r#"{{"wish":{},"by":"{by}"}}"#, String::from_utf8_lossy(&wish))))
+    }
     async fn receipt(&self, id: String) -> Result<Option<Bytes>, Fault> {
         Ok((id == "r1").then(|| Bytes::from_static(b"{\"id\":\"r1\"}")))
     }

@@ -16,6 +16,8 @@ pub mod init;
 
 pub mod inspect;
 
+pub mod key;
+
 pub mod kill;
 
 pub mod policy;

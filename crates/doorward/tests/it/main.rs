@@ -21,6 +21,8 @@ mod init;
 #[cfg(test)]
 mod inspect;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod learn;

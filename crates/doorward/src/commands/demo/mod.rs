@@ -117,6 +117,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         aliases: Vec::new(),
         replay: true,
         retention: None,
+        new_key_credits: 0,
         forensics: FORENSICS,
         quarantine: doorward_store::quarantine::Limits::default(),
         home,
