@@ -206,12 +206,9 @@ impl Used {
         self.receipt.as_deref().filter(|_| !self.later.charges.is_empty() || self.held.is_some())
     }
 
-    /// The upstream did not answer (`result` says in one word what happened): credits are given back, limits have
-    /// counted it. Returns when that is recorded.
-    pub async fn unanswered(mut self, result: &'static str) {
-        if let (Some(held), Some(receipt)) = (self.held.take(), self.receipt.clone()) {
-            held.release(&self.budgets.recorder, &self.budgets.store, receipt, result).await;
-        }
+    /// What it holds of credits, for the record that gives them back.
+    pub(crate) fn take_held(&mut self) -> Option<Holding> {
+        self.held.take()
     }
 
     /// Nothing of it has gone on after all.

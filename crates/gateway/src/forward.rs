@@ -195,18 +195,20 @@ pub(crate) async fn elsewhere(
     let named =
         permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED));
     let (receipt, told) = (permit.receipt().to_owned(), permit.told());
-    let (Errand { place, head, body }, used) = permit.open(Key(()));
+    let (Errand { place, head, body }, mut used) = permit.open(Key(()));
     let sending = reacher.send(&place, named, (&head, &body), Key(()));
     let late = || Unreached::Exchange(format!("no answer came in {} s", patience.idle.as_secs()));
     let sent = tokio::time::timeout(patience.idle, sending).await.unwrap_or_else(|_| Err(late()));
     match sent {
         Ok(reply) => Ok(Elsewhere { reply, used, receipt, peer: told.peer }),
         Err(why) => {
+            // Nothing was answered, so nothing is paid; limits have counted what may have been seen.
+            let held = used.as_mut().and_then(Used::take_held);
             if !matches!(why, Unreached::Exchange(_)) {
                 used.into_iter().for_each(Used::give_back);
             }
             let fault = Fault::new("egress.unreached", why.to_string());
-            gateway.recorder().unanswered(&told, &receipt, "failed", Some(&fault)).await;
+            gateway.recorder().unanswered(&told, &receipt, "failed", Some(&fault), held).await;
             Err(NotThere::Unreached(why, receipt))
         }
     }

@@ -115,13 +115,7 @@ impl<B> Permit<B> {
 
     /// What its outcome is recorded under.
     pub(crate) fn told(&self) -> Whose {
-        Whose {
-            door: self.action.door,
-            kind: self.action.kind,
-            agent: Arc::clone(&self.action.agent),
-            session: Arc::clone(&self.action.session),
-            peer: Arc::clone(&self.action.peer),
-        }
+        Whose::of(&self.action)
     }
 
     /// What was in force when it was decided.
@@ -212,6 +206,16 @@ pub(crate) struct Whose {
 }
 
 impl Whose {
+    pub fn of(action: &Action) -> Self {
+        Self {
+            door: action.door,
+            kind: action.kind,
+            agent: Arc::clone(&action.agent),
+            session: Arc::clone(&action.session),
+            peer: Arc::clone(&action.peer),
+        }
+    }
+
     fn action(&self) -> Action {
         let mut action =
             Action::new(self.door, self.kind, Arc::clone(&self.agent), Arc::clone(&self.session));
@@ -634,24 +638,34 @@ impl Recorder {
     pub(crate) async fn ended<B>(&self, permit: Permit<B>, result: &'static str, fault: Option<&Fault>) {
         let (whose, receipt) = (permit.told(), Arc::clone(&permit.receipt));
         drop(permit);
-        self.unanswered(&whose, &receipt, result, fault).await;
+        self.unanswered(&whose, &receipt, result, fault, None).await;
     }
 
-    /// Records what became of the action of `receipt`, to which there is no reply.
+    /// Records what became of the action of `receipt`, to which there is no reply, and gives back what it held of
+    /// credits.
     pub(crate) async fn unanswered(
         &self,
         whose: &Whose,
         receipt: &str,
         result: &'static str,
         fault: Option<&Fault>,
+        held: Option<Holding>,
     ) {
         let time = now();
         let Ok((id, _)) = id_and_salt(time) else { return };
         let fault =
             fault.map(|fault| FaultRecord { whose: "upstream", code: fault.code, message: &fault.message });
-        let record = OutcomeRecord { result, counts: &[], usage: &[], charges: &[], fault };
-        let action = whose.action();
-        self.append_or_warn(self.draft(Kind::Outcome, &id, time, &action).of(receipt).outcome(record)).await;
+        let none = held.iter().flat_map(Holding::paid).map(|paid| Spent { amount: 0, ..paid });
+        let none: Vec<Spent> = none.collect();
+        let charges: Vec<ChargeRecord<'_>> = none.iter().map(charged).collect();
+        let record = OutcomeRecord { result, counts: &[], usage: &[], charges: &charges, fault };
+        let draft = self.draft(Kind::Outcome, &id, time, &whose.action()).of(receipt).outcome(record);
+        let draft = held.iter().fold(draft, |draft, _| draft.member("settles", receipt));
+        if self.append_or_warn(draft).await
+            && let Some(held) = held
+        {
+            self.shared.store.settle_credits(receipt.to_owned(), Some(held.spending));
+        }
     }
 
     /// Records that a lot of credits was granted.
@@ -678,33 +692,6 @@ impl Recorder {
         let draft = Draft::new(Kind::Control, receipt, now(), &self.shared.node).control(record);
         let leaf = draft.member("credits", credits).seal().map_err(|error| error.to_string())?;
         self.append(leaf, true).await.map_err(|why| format!("{why:?}"))
-    }
-
-    /// Records that credits are given back which the action of `receipt` held.
-    ///
-    /// # Errors
-    /// [`Why`] it could not be recorded: then they are not.
-    pub(crate) async fn gave_back(
-        &self,
-        held: &Holding,
-        receipt: &str,
-        result: &'static str,
-    ) -> Result<(), Why> {
-        let time = now();
-        let unavailable = |error: &dyn std::fmt::Display| Why::LedgerUnavailable(error.to_string());
-        let (id, _) = id_and_salt(time).map_err(|error| unavailable(&error))?;
-        let spent: Vec<Spent> = held.paid().into_iter().map(|paid| Spent { amount: 0, ..paid }).collect();
-        let charges: Vec<ChargeRecord<'_>> = spent.iter().map(charged).collect();
-        let record = OutcomeRecord { result, charges: &charges, ..OutcomeRecord::default() };
-        let draft = Draft::new(Kind::Outcome, &id, time, &self.shared.node)
-            .agent(&held.agent)
-            .session(&held.session)
-            .door(held.door)
-            .of(receipt)
-            .outcome(record)
-            .member("settles", receipt);
-        let leaf = draft.seal().map_err(|error| unavailable(&error))?;
-        self.append(leaf, true).await
     }
 
     /// Records something done to Doorward itself; on a full disk it uses the reserve.
@@ -772,14 +759,17 @@ impl Recorder {
             .door(action.door.as_str())
     }
 
-    async fn append_or_warn(&self, draft: Draft) {
+    /// Whether it could be recorded.
+    async fn append_or_warn(&self, draft: Draft) -> bool {
         let result = match draft.seal() {
             Ok(leaf) => self.append(leaf, true).await.map_err(|why| format!("{why:?}")),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = result {
             tracing::error!(%error, "an outcome could not be recorded");
+            return false;
         }
+        true
     }
 
     /// Hands a leaf to the writer and waits until it is in the log. `patient`: what already happened

@@ -20,7 +20,7 @@ use doorward_store::{Reader, Store};
 use super::Spent;
 use super::restore::{Charged, charges};
 use crate::judge::Judged;
-use crate::record::Recorder;
+use crate::record::{Recorder, Whose};
 
 /// The rule of what a key cannot pay.
 pub const INSUFFICIENT: &str = "budget.INSUFFICIENT_CREDITS";
@@ -36,15 +36,11 @@ const MOST_ON_THEIR_WAY: u64 = 20_000;
 
 /// What an action holds of credits.
 #[derive(Debug)]
-pub struct Holding {
+pub(crate) struct Holding {
     /// Which lots, and how much of each.
     pub spending: Spending,
     /// Whose action it is.
-    pub agent: Arc<str>,
-    /// In which session.
-    pub session: Arc<str>,
-    /// Through which door.
-    pub door: &'static str,
+    pub whose: Whose,
     /// Whether its receipt is in the ledger; `None`: nobody knows.
     pub appended: Option<bool>,
 }
@@ -68,13 +64,7 @@ pub(super) fn reserve(judged: &Judged, accounts: &Accounts, now: Millis) -> Resu
         advice: "ask the operator for credits (`doorward credits grant`)".into(),
         part: None,
     })?;
-    Ok(Some(Holding {
-        spending,
-        agent: Arc::clone(&action.agent),
-        session: Arc::clone(&action.session),
-        door: action.door.as_str(),
-        appended: Some(false),
-    }))
+    Ok(Some(Holding { spending, whose: Whose::of(action), appended: Some(false) }))
 }
 
 impl Holding {
@@ -99,31 +89,19 @@ impl Holding {
         parts.iter().map(paid).collect()
     }
 
-    /// Gives it back: first the receipt that says so.
-    pub(super) async fn release(
-        self,
-        recorder: &Recorder,
-        store: &Store,
-        receipt: String,
-        result: &'static str,
-    ) {
-        match recorder.gave_back(&self, &receipt, result).await {
-            Ok(()) => store.settle_credits(receipt, Some(self.spending)),
-            // It stays used; if the receipt is there after all, the next start finds it.
-            Err(why) => tracing::error!(receipt, ?why, "credits could not be given back"),
-        }
-    }
-
-    /// The same where nobody can wait.
+    /// Gives it back where nobody can wait: first the receipt that says so.
     pub(super) fn give_back(self, recorder: &Recorder, store: &Store, receipt: Option<String>) {
         let Some(receipt) = receipt else { return store.accounts().release(&self.spending) };
         match self.appended {
             // The ledger knows nothing of it.
             Some(false) => store.settle_credits(receipt, Some(self.spending)),
             Some(true) => {
-                let (recorder, store) = (recorder.clone(), store.clone());
+                let recorder = recorder.clone();
                 if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                    runtime.spawn(async move { self.release(&recorder, &store, receipt, "withdrawn").await });
+                    runtime.spawn(async move {
+                        let whose = self.whose.clone();
+                        recorder.unanswered(&whose, &receipt, "withdrawn", None, Some(self)).await;
+                    });
                 }
             }
             None => {}

@@ -112,6 +112,14 @@ impl Scene {
         self.gateway.recorder().close(permit, Closing { result: "completed", ..Closing::default() }).await;
     }
 
+    async fn unanswered(&self, mut used: Used) {
+        let action = Action::new(Door::Egress, ActionKind::Outbound, "alice".into(), "alice/-".into());
+        let receipt = used.outstanding().unwrap().to_owned();
+        let held = used.take_held();
+        assert!(held.is_some());
+        self.gateway.recorder().unanswered(&Whose::of(&action), &receipt, "failed", None, held).await;
+    }
+
     fn left(&self, key: &str) -> u64 {
         self.store.accounts().remaining(key, crate::judge::now()).credits
     }
@@ -135,7 +143,7 @@ async fn paid_when_answered_and_given_back_otherwise() {
     assert_eq!(scene.left(&key), 1, "reserved");
     scene.answered(used).await;
     assert_eq!(scene.left(&key), 1, "paid");
-    scene.send(&key, 1).await.unanswered("unreachable").await;
+    scene.unanswered(scene.send(&key, 1).await).await;
     assert_eq!(scene.left(&key), 1, "given back");
     let refusal = scene.ask(&key, 2).await.unwrap_err();
     assert_eq!(rule(&refusal), INSUFFICIENT);
@@ -314,7 +322,7 @@ fn one_that_is_killed() {
                         Ok(permit) => {
                             let used = permit.open(key_of_tests()).1.unwrap();
                             match (task + call) % 4 {
-                                0 => used.unanswered("unreachable").await,
+                                0 => scene.unanswered(used).await,
                                 1 => drop(used),
                                 _ => scene.answered(used).await,
                             }
