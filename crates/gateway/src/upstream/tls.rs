@@ -11,8 +11,12 @@ use tokio_rustls::TlsConnector;
 /// # Errors
 /// In words, if the system has no certificates to trust.
 pub fn connector() -> Result<TlsConnector, String> {
+    shared().map(TlsConnector::from)
+}
+
+fn shared() -> Result<Arc<rustls::ClientConfig>, String> {
     static CONFIG: OnceLock<Result<Arc<rustls::ClientConfig>, String>> = OnceLock::new();
-    CONFIG.get_or_init(config).clone().map(TlsConnector::from)
+    CONFIG.get_or_init(config).clone()
 }
 
 /// The same for whom only HTTP/1.1 is spoken with.
@@ -22,7 +26,7 @@ pub fn connector() -> Result<TlsConnector, String> {
 pub fn connector_for_http1() -> Result<TlsConnector, String> {
     static CONFIG: OnceLock<Result<Arc<rustls::ClientConfig>, String>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
-        let mut config = (*config()?).clone();
+        let mut config = (*shared()?).clone();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     });

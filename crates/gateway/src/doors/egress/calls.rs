@@ -1,12 +1,13 @@
 //! The tools, each with what it answers.
 
-use doorward_core::syntax::Object;
+use doorward_core::syntax::{Object, json};
 use doorward_core::wire::sphyr::call::{Call, Usage};
 use doorward_core::wire::sphyr::{code, sign};
 
 use super::denied::Denial;
 use super::stages::freshness;
-use super::{Caller, Egress};
+use super::handshake::iso;
+use super::{Caller, Egress, keys};
 use crate::judge::now;
 
 impl Egress {
@@ -35,36 +36,37 @@ impl Egress {
 
     fn balance(&self, session: &str, caller: Caller) -> Result<Vec<u8>, Denial> {
         let (_, key) = self.session(session, caller)?;
-        let Some(balance) = self.keys.balance(&key.id) else {
-            return Err(Denial::new(code::DB_OVERLOAD, "the balance cannot be told now"));
-        };
+        let left = self.accounts().remaining(&key.id, now());
+        let balance = left.credits;
+        let expiry = left.oldest_expiry.map_or_else(|| b"null".to_vec(), |at| json::quoted(&iso(at)));
         Ok(Object::new()
             .number("balance", balance)
             .truth("low_balance_warning", balance < LOW)
             .text("currency", "credits")
             .text("key_id", &key.id)
             .number("credits_remaining", balance)
+            .raw("oldest_expiry", &expiry)
             .end())
     }
 
     fn usage(&self, asked: &Usage, caller: Caller) -> Result<Vec<u8>, Denial> {
         let (session, key) = self.session(&asked.session, caller)?;
         let payload = sign::usage(&session.token, &asked.time.text);
-        if !key.signed(&payload, &asked.signature) {
+        if !keys::signed(&key, &payload, &asked.signature, now()) {
             return Err(Denial::new(code::SIG_INVALID, "the signature is not that of this question"));
         }
         freshness::check(&asked.time, now())?;
         let tally = self.tallies.of(&key.id);
         let outcomes =
             tally.outcomes.iter().fold(Object::new(), |object, (name, count)| object.number(name, *count));
-        let balance = self.keys.balance(&key.id).map_or_else(|| "null".to_owned(), |left| left.to_string());
+        let balance = self.accounts().remaining(&key.id, now()).credits;
         Ok(Object::new()
             .text("period", "since the gateway started")
             .number("total_requests", tally.total())
             .number("success_count", tally.allowed())
             .number("block_count", tally.total() - tally.allowed())
             .raw("outcomes", &outcomes.end())
-            .raw("credit_balance", balance.as_bytes())
+            .number("credit_balance", balance)
             .text("currency", "credits")
             .end())
     }

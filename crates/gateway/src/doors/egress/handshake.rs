@@ -7,7 +7,7 @@ use doorward_core::wire::sphyr::{code, reply, sign};
 use super::denied::Denial;
 use super::sessions::{LASTS, NotOpened};
 use super::stages::freshness;
-use super::{Caller, Egress};
+use super::{Caller, Egress, keys};
 use crate::judge::now;
 
 impl Egress {
@@ -17,13 +17,13 @@ impl Egress {
         let now = now();
         freshness::check(&asked.time, now)?;
         let unknown = || Denial::new(code::AUTH_FAILED, "no key that is known here has signed this");
-        let key = self.keys.key(&asked.key).ok_or_else(unknown)?;
+        let key = self.accounts().key(&asked.key).ok_or_else(unknown)?;
         let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
-        if !key.signed(&payload, &asked.signature) {
+        if !keys::signed(&key, &payload, &asked.signature, now) {
             return Err(unknown());
         }
-        if let Some(why) = &key.stopped {
-            return Err(Denial::new(code::KEY_PAUSED, format!("the key is {why}")));
+        if let Some(why) = keys::stopped(&key) {
+            return Err(Denial::new(code::KEY_PAUSED, why));
         }
         let session = self.sessions.open(&key.id, &asked.agent, caller.ip, now).map_err(|why| match why {
             NotOpened::Full => {
@@ -40,8 +40,8 @@ impl Egress {
             expires: &iso(session.expires),
             key: &key.id,
             agent: &session.agent,
-            balance: self.keys.balance(&key.id),
-            drift: key.drift,
+            balance: Some(self.accounts().remaining(&key.id, now).credits),
+            drift: key.settings.drift.as_str(),
         }
         .json())
     }

@@ -17,6 +17,8 @@ use doorward_core::account::gcra::{Limiter, Rate, Standing, Ticks};
 use doorward_core::account::replay::{Bounds, Replays};
 use doorward_core::wire::sphyr::code::{self, Code};
 
+use doorward_store::accounts::Accounts;
+
 use crate::forward::Patience;
 use crate::judge::Gateway;
 use crate::upstream::Reacher;
@@ -29,7 +31,6 @@ use denied::Denial;
 mod handshake;
 
 mod keys;
-pub use keys::{Key, Keys};
 
 mod mcp;
 
@@ -96,7 +97,6 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Egress {
     gateway: Arc<Gateway>,
-    keys: Arc<dyn Keys>,
     reacher: Reacher,
     settings: Settings,
     sessions: Sessions,
@@ -119,9 +119,9 @@ struct Rates {
 }
 
 impl Egress {
-    /// A door for `gateway` that knows `keys` and reaches places by `reacher`.
+    /// A door for `gateway` and the keys of its store, that reaches places by `reacher`.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, keys: Arc<dyn Keys>, reacher: Reacher, settings: Settings) -> Self {
+    pub fn new(gateway: Arc<Gateway>, reacher: Reacher, settings: Settings) -> Self {
         let rates = Rates {
             backstop: Limiter::new(1),
             agents: Limiter::new(RATED),
@@ -132,7 +132,6 @@ impl Egress {
         let proofs = Proofs::new(&seed, settings.signing_key.clone());
         Self {
             gateway,
-            keys,
             reacher,
             settings,
             tallies: Tallies::default(),
@@ -144,6 +143,11 @@ impl Egress {
             began: Instant::now(),
             hasher: RandomState::new(),
         }
+    }
+
+    /// The keys, and what they have left.
+    fn accounts(&self) -> &Accounts {
+        self.gateway.store().accounts()
     }
 
     /// Whether one more call may be looked at at all. Costs next to nothing: this is what a flood meets.

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::account::replay::Reserved;
 use doorward_core::action::request::{Body, Header, Request};
-use doorward_core::action::{Action, alone};
+use doorward_core::action::{Action, Bill, alone};
+use doorward_core::session::Millis;
 use doorward_core::url::Url;
 use doorward_core::wire::sphyr::call::Net;
 use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::preflight;
 use doorward_core::{Door, Source};
+use doorward_store::accounts::{Identity, Key};
 use http::{HeaderName, HeaderValue, header};
 
 use super::denied::Denial;
-use super::keys::Key;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
-use super::{Caller, Egress};
+use super::{Caller, Egress, keys};
 use crate::forward::{self, Errand};
 use crate::hold::Waits;
 use crate::judge::now;
@@ -43,7 +44,8 @@ impl Egress {
         key: &Key,
         caller: Caller,
     ) -> Result<Vec<u8>, Denial> {
-        let action = action(&net, key, session);
+        let mut action = action(&net, key, session);
+        action.bill = Some(self.bill(&net, key, session));
         let (place, errand) = match self.look(&net, session, key, caller) {
             Ok(looked) => looked,
             Err(denial) => return Err(self.turned_away(action, denial).await),
@@ -55,7 +57,7 @@ impl Egress {
                 return Err(refusal.into());
             }
         };
-        if net.preflight || key.dry_run {
+        if checked_only(&net, key) {
             let receipt = permit.receipt().to_owned();
             self.gateway.recorder().ended(permit, "preflight", None).await;
             // Only checked, it may be checked again.
@@ -72,8 +74,8 @@ impl Egress {
     pub(super) fn session(&self, token: &str, caller: Caller) -> Result<(Arc<Session>, Arc<Key>), Denial> {
         let unknown = || Denial::new(code::SESS_INVALID, "the session is unknown or has ended");
         let session = self.sessions.find(token, now()).ok_or_else(unknown)?;
-        let key = self.keys.key(&session.key).ok_or_else(unknown)?;
-        if key.bind_ip && session.ip.to_canonical() != caller.ip.to_canonical() {
+        let key = self.accounts().key(&session.key).ok_or_else(unknown)?;
+        if key.settings.bind_ip && session.ip.to_canonical() != caller.ip.to_canonical() {
             let message = "the session was opened from another address";
             return Err(Denial::new(code::SESS_IP_MISMATCH, message));
         }
@@ -89,14 +91,17 @@ impl Egress {
         key: &Key,
         caller: Caller,
     ) -> Result<(Reserved, Errand), Denial> {
-        if let Some(why) = &key.stopped {
-            return Err(Denial::new(code::KEY_PAUSED, format!("the key is {why}")));
+        if let Some(why) = keys::stopped(key) {
+            return Err(Denial::new(code::KEY_PAUSED, why));
         }
-        signature::check(net, session, key)?;
         let now = now();
+        signature::check(net, session, key, now)?;
         freshness::check(&net.time, now)?;
         let place = self.first(net, session, now)?;
-        let rest = self.rated(key, &session.agent, caller.ip).and_then(|_| errand(net));
+        let rest = self.rated(key, &session.agent, caller.ip).and_then(|_| {
+            self.payable(net, key, now)?;
+            errand(net)
+        });
         match rest {
             Ok(errand) => Ok((place, errand)),
             Err(denial) => {
@@ -104,6 +109,22 @@ impl Egress {
                 Err(denial)
             }
         }
+    }
+
+    /// What it pays: one credit, once it is answered.
+    fn bill(&self, net: &Net, key: &Key, session: &Session) -> Bill {
+        let issued = self.accounts().identify(key, &session.agent) == Identity::Issued;
+        let agent = if issued { &session.agent } else { "" };
+        let credits = if checked_only(net, key) { 0 } else { 1 };
+        Bill { key: Arc::clone(&key.id), agent: agent.into(), credits }
+    }
+
+    /// Whether a call that is only checked could be paid; what is sent pays when it is judged.
+    fn payable(&self, net: &Net, key: &Key, now: Millis) -> Result<(), Denial> {
+        if checked_only(net, key) && self.accounts().remaining(&key.id, now).credits == 0 {
+            return Err(Denial::new(code::INSUFFICIENT_CREDITS, "the key has no credits left"));
+        }
+        Ok(())
     }
 
     /// Records who may not come in, with what they wanted.
@@ -115,6 +136,11 @@ impl Egress {
             Err(refusal) => Denial { receipt: refusal.receipt, ..denial },
         }
     }
+}
+
+/// Whether nothing is to be sent, and nothing spent.
+const fn checked_only(net: &Net, key: &Key) -> bool {
+    net.preflight || key.settings.dry_run
 }
 
 /// What the engine judges: the request as it will be sent.
@@ -129,7 +155,7 @@ fn action(net: &Net, key: &Key, session: &Session) -> Action {
     Action {
         door: Door::Egress,
         source: Source::Model,
-        agent: Arc::clone(&key.agent),
+        agent: key.agent.shared(),
         session: format!("{}/{}", key.agent, session.agent.to_ascii_lowercase()).into(),
         peer: peer.into(),
         ..alone::request(request)

@@ -11,12 +11,12 @@ use doorward_core::wire::Fault;
 use doorward_core::wire::sphyr::reply::{Answered, Safety};
 use doorward_core::wire::sphyr::{code, sign};
 use doorward_core::{Door, Reason, Source, Verdict};
+use doorward_store::accounts::Key;
 use doorward_store::fill_random;
 use http::HeaderMap;
 
 use super::Egress;
 use super::denied::Denial;
-use super::keys::Key;
 use super::sessions::Session;
 use crate::doors::body::small_body;
 use crate::encoding::{Coding, Decoder};
@@ -53,7 +53,7 @@ impl Egress {
         let mut action = Action::new(
             Door::Egress,
             ActionKind::ModelResponse,
-            key.agent.clone(),
+            key.agent.shared(),
             format!("{}/{}", key.agent, session.agent.to_ascii_lowercase()).into(),
         );
         (action.peer, action.source) = (peer, Source::Web);

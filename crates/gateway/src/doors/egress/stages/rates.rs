@@ -4,16 +4,17 @@ use std::net::IpAddr;
 
 use doorward_core::account::gcra::{Limiter, Rate, Standing};
 
+use doorward_store::accounts::{Identity, Key};
+
 use super::super::denied::Denial;
-use super::super::keys::Key;
 use super::super::{Egress, Rates, limited};
 
 impl Egress {
     /// What of the rates is exceeded. Agents that nobody issued share the rate of one: who renames itself gains nothing.
     pub(in super::super) fn rated(&self, key: &Key, agent: &str, ip: IpAddr) -> Result<Standing, Denial> {
-        let agent = if self.keys.is_issued(&key.id, agent) { agent } else { "" };
-        let [of_key, of_agent] = key.rates;
-        let settings = &self.settings;
+        let issued = self.accounts().identify(key, agent) == Identity::Issued;
+        let agent = if issued { agent } else { "" };
+        let (settings, own) = (&self.settings, &key.settings);
         let now = self.ticks();
         let mut rates = self.rates();
         let none = Standing { limit: 0, remaining: 0, retry_after_ms: 1000, reset_ms: 1000 };
@@ -23,10 +24,10 @@ impl Egress {
             taken.map_err(|standing| limited(what, rate, standing))
         };
         let ip = self.digest(&["ip", &ip.to_canonical().to_string()]);
-        take(|rates| &mut rates.addresses, ip, settings.ip_rate, "calls from one address")?;
+        take(|rates| &mut rates.addresses, ip, own.rate_ip.unwrap_or(settings.ip_rate), "calls from one address")?;
         let id = self.digest(&["key", &key.id]);
-        take(|rates| &mut rates.keys, id, of_key.unwrap_or(settings.key_rate), "calls of one key")?;
+        take(|rates| &mut rates.keys, id, own.rate_key.unwrap_or(settings.key_rate), "calls of one key")?;
         let id = self.digest(&["agent", &key.id, agent]);
-        take(|rates| &mut rates.agents, id, of_agent.unwrap_or(settings.agent_rate), "calls of one agent")
+        take(|rates| &mut rates.agents, id, own.rate_agent.unwrap_or(settings.agent_rate), "calls of one agent")
     }
 }

@@ -1,15 +1,18 @@
 //! Whether a call is signed by the key of its session.
 
+use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::call::Net;
 use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::sign::Signed;
 
+use doorward_store::accounts::Key;
+
 use super::super::denied::Denial;
-use super::super::keys::Key;
+use super::super::keys;
 use super::super::sessions::Session;
 
 /// What is wrong with the signature of `net`.
-pub fn check(net: &Net, session: &Session, key: &Key) -> Result<(), Denial> {
+pub fn check(net: &Net, session: &Session, key: &Key, now: Millis) -> Result<(), Denial> {
     let signed = Signed {
         nonce: &session.nonce,
         time: &net.time.text,
@@ -20,7 +23,7 @@ pub fn check(net: &Net, session: &Session, key: &Key) -> Result<(), Denial> {
         category: &net.category,
         trace: &net.trace,
     };
-    if key.signed(&signed.payload(key.form), &net.signature) {
+    if keys::signed(key, &signed.payload(keys::form(key)), &net.signature, now) {
         return Ok(());
     }
     Err(Denial::new(code::SIG_INVALID, "the signature is not that of this call"))

@@ -1,0 +1,304 @@
+"""The egress door with the published `sphyr-sdk`, unmodified: handshake, calls, refusals, retries, what was used."""
+
+import base64
+import datetime
+import http.server
+import ipaddress
+import json
+import os
+import ssl
+import threading
+import urllib.request
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from harness.door import Door
+
+# The SDK reads these when it is imported or used; nothing of the machine's own may be found.
+for _name in ("SPHYR_CREDENTIAL", "SPHYR_MCP_URL"):
+    os.environ.pop(_name, None)
+
+from sphyr_sdk import verify as denials  # noqa: E402
+from sphyr_sdk.agent_guard_utils import AgentGuardClient, AsyncAgentGuardClient  # noqa: E402
+from sphyr_sdk.client import SphyrClient  # noqa: E402
+from sphyr_sdk.errors import (  # noqa: E402
+    SphyrAuthError,
+    SphyrBillingError,
+    SphyrRateLimitError,
+    SphyrRequestError,
+    SphyrSecurityError,
+)
+
+POLICY = "version: 1\ndefault: allow\nrules: []\ndestinations: { allow: [localhost] }\n"
+
+
+def certificate(folder):
+    """A certificate for `localhost` that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "localhost.pem", folder / "localhost.key"
+    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return pem, secret
+
+
+class Site:
+    """A site over TLS that remembers what it was asked."""
+
+    def __init__(self, folder):
+        pem, secret = certificate(folder)
+        site = self
+        self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length).decode()
+                site.asked.append((self.command, self.path, body, dict(self.headers)))
+                if self.path == "/away":
+                    return self.say(302, b"", {"location": "http://169.254.169.254/latest/"})
+                if self.path == "/page":
+                    return self.say(200, b"<html>hello</html>", {"content-type": "text/html"})
+                self.say(200, json.dumps({"path": self.path, "body": body}).encode(), {"x-site": "1"})
+
+            def say(self, status, body, headers):
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem, secret)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}"
+        self.pem = pem
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def site(tmp_path):
+    made = Site(tmp_path)
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture
+def door(tmp_path, provider, site):
+    home = tmp_path / ".doorward"
+    home.mkdir(mode=0o700)
+    (home / "policy.yaml").write_text(POLICY)
+    with Door(tmp_path, provider.url, "anthropic", env={"SSL_CERT_FILE": str(site.pem)}) as running:
+        running.mcp = f"http://{running.address}/mcp"
+        yield running
+
+
+def key(door, *arguments):
+    """A fresh key and its credential."""
+    made = json.loads(door.command("key", "create", "--json", *arguments).stdout)
+    return made["key_id"], made["credential"]
+
+
+def client(door, credential, kind=AgentGuardClient):
+    return kind(credential=credential, mcp_url=door.mcp)
+
+
+def test_handshake_calls_and_what_was_used(door, site):
+    key_id, credential = key(door)
+    sdk = SphyrClient(credential=credential, mcp_url=door.mcp)
+    answer = sdk.sphyr_net(
+        f"{site.url}/data?q=a:b", "POST", body='{"a":1}', headers={"X-B": "2", "Content-Type": "application/json"}
+    )
+    assert (answer["status"], answer["ok"], answer["outcome"]) == (200, True, "ALLOWED")
+    assert json.loads(answer["body"]) == {"path": "/data?q=a:b", "body": '{"a":1}'}
+    assert sdk.session_balance == 1000 and sdk.agent_id
+    method, path, body, headers = site.asked[0]
+    assert (method, path, body, headers["x-b"]) == ("POST", "/data?q=a:b", '{"a":1}', "2")
+    plain = client(door, credential)
+    assert plain.agent_guard_up()["status"] == "ACTIVE"
+    assert plain.user_bal()["balance"] == 999
+    used = plain.usage_summary()
+    assert (used["total_requests"], used["success_count"], used["block_count"]) == (1, 1, 0)
+    shown = json.loads(door.command("credits", "show", key_id, "--json").stdout)
+    assert shown["credits_remaining"] == 999
+
+
+def test_flags_are_signed_as_the_sdk_checks_them(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    answer = plain.sphyr_net(f"{site.url}/page")
+    assert answer["safety"]["html_body"] is True
+    nonce = plain._sess_nonce
+    assert plain.verify_safety_sig(answer["safety"], answer["safety_sig"], nonce, answer["safety_salt"])
+    assert not plain.verify_safety_sig({**answer["safety"], "html_body": False}, answer["safety_sig"], nonce, answer["safety_salt"])
+
+
+def test_only_checked(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    for _ in range(3):
+        assert plain.sphyr_net(f"{site.url}/x", preflight=True)["outcome"] == "PREFLIGHT_OK"
+    assert site.asked == [] and plain.user_bal()["balance"] == 1000
+    _, credential = key(door, "--set", "dry_run=true")
+    assert client(door, credential).sphyr_net(f"{site.url}/x")["outcome"] == "PREFLIGHT_OK"
+    assert site.asked == []
+
+
+def test_a_redirect_is_given_back(door, site):
+    _, credential = key(door)
+    answer = client(door, credential).sphyr_net(f"{site.url}/away")
+    assert (answer["status"], answer["ok"]) == (302, False)
+    assert ["location", "http://169.254.169.254/latest/"] in answer["upstream_response_headers"]
+    assert len(site.asked) == 1
+
+
+REFUSED = [
+    ("https://169.254.169.254/latest/meta-data/", {}, SphyrSecurityError, "SSRF_BLOCKED"),
+    ("https://10.0.0.1/admin", {}, SphyrSecurityError, "SSRF_BLOCKED"),
+    ("https://0x7f.1/", {}, SphyrSecurityError, "SSRF_BLOCKED"),
+    ("http://example.com/", {}, SphyrRequestError, "HTTPS_REQUIRED"),
+    ("https://user@example.com/", {}, SphyrRequestError, "INVALID_URL"),
+    ("SITE/?k=ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7", {}, SphyrSecurityError, "ENTROPY_BLOCKED"),
+    ("SITE/", {"headers": {"Host": "evil.example"}}, SphyrRequestError, "HEADER_COLLISION"),
+    ("SITE/", {"headers": {"A": "b\r\nc: d"}}, SphyrRequestError, "HEADER_INVALID"),
+]
+
+
+@pytest.mark.parametrize(("url", "more", "kind", "code"), REFUSED)
+def test_refusals_are_the_sdks_errors(door, site, url, more, kind, code):
+    _, credential = key(door)
+    with pytest.raises(kind) as refused:
+        client(door, credential).sphyr_net(url.replace("SITE", site.url), **more)
+    assert refused.value.code == code and refused.value.retryable is False
+    assert refused.value.remediation["action"] and refused.value.request_id
+    page = urllib.request.urlopen(refused.value.docs_url).read().decode()
+    assert page.startswith(f"# {code}")
+    assert site.asked == []
+    receipts = [receipt for receipt in door.receipts() if receipt["id"] == refused.value.request_id]
+    assert receipts and receipts[0]["decision"]["verdict"] == "block"
+
+
+def test_a_wrong_secret_and_a_stopped_key(door, site):
+    key_id, credential = key(door)
+    with pytest.raises(Exception) as refused:
+        client(door, credential + "x").sphyr_net(f"{site.url}/")
+    assert "AUTH_FAILED" in repr(refused.value) or getattr(refused.value, "code", "") == "AUTH_FAILED"
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/")["ok"]
+    door.command("key", "pause", key_id)
+    with pytest.raises(SphyrAuthError) as refused:
+        plain.sphyr_net(f"{site.url}/other")
+    assert refused.value.code == "KEY_PAUSED"
+    door.command("key", "resume", key_id)
+    assert plain.sphyr_net(f"{site.url}/third")["ok"]
+    assert len(site.asked) == 2
+
+
+def test_without_credits_nothing_goes(door, site):
+    key_id, credential = key(door, "--credits", "2")
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/1")["ok"] and plain.sphyr_net(f"{site.url}/2")["ok"]
+    with pytest.raises(SphyrBillingError) as refused:
+        plain.sphyr_net(f"{site.url}/3")
+    assert refused.value.code == "INSUFFICIENT_CREDITS" and len(site.asked) == 2
+    door.command("credits", "grant", key_id, "1")
+    assert plain.sphyr_net(f"{site.url}/4")["ok"]
+
+
+def test_the_same_call_twice_within_a_second_waits_for_the_next(door, site):
+    """The SDK's clock has whole seconds: the second of two honest calls is signed alike, and is told when to come."""
+    _, credential = key(door)
+    sdk = SphyrClient(credential=credential, mcp_url=door.mcp)
+    waits = []
+    sdk.on_retry_event = waits.append
+    assert all(sdk.sphyr_net(f"{site.url}/same")["ok"] for _ in range(3))
+    assert len(site.asked) == 3
+    assert all(wait["reason"] == "rate_limit" for wait in waits)
+    # Who does not wait is refused.
+    plain = client(door, credential)
+    with pytest.raises(SphyrRateLimitError) as refused:
+        for _ in range(4):
+            plain.sphyr_net(f"{site.url}/again")
+    assert 0 < refused.value.retry_after_ms <= 30_000
+
+
+def test_a_restart_ends_sessions_and_the_sdk_goes_on(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/before")["ok"]
+    token = plain._sess_token
+    door.kill_9()
+    door.start()
+    assert plain.sphyr_net(f"{site.url}/after")["ok"]
+    assert plain._sess_token != token and len(site.asked) == 2
+    assert plain.user_bal()["balance"] == 998
+
+
+def test_a_proof_of_a_refusal_holds(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    plain.get_session()
+    raw = plain._parse_result(
+        plain._call_tool(
+            "sphyr_net",
+            {
+                "url": "https://10.0.0.1/",
+                "mthd": "GET",
+                "cat": "c",
+                "ts": 1,
+                "sess_token": plain._sess_token,
+                "sig": "0" * 64,
+            },
+        )
+    )
+    proof = raw["denial_proof"]
+    published = json.loads(urllib.request.urlopen(proof["key_url"]).read())
+    der = base64.b64decode(published["public_key"])
+    public = serialization.load_der_public_key(der)
+    payload = json.dumps(proof["payload"], separators=(",", ":")).encode()
+    public.verify(base64.urlsafe_b64decode(proof["sig"] + "=="), payload)
+    assert denials is not None
+
+
+def test_the_asynchronous_client(door, site):
+    import asyncio
+
+    _, credential = key(door)
+
+    async def ask():
+        sdk = client(door, credential, AsyncAgentGuardClient)
+        return await sdk.sphyr_net(f"{site.url}/async", method="PUT", body="x")
+
+    answer = asyncio.run(ask())
+    assert answer["ok"] and site.asked[0][:3] == ("PUT", "/async", "x")
