@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use doorward_control::Approver;
 use doorward_core::engine::Surroundings;
+use doorward_gateway::doors::egress::{self, Egress};
+use doorward_gateway::upstream::{Reacher, System};
 use doorward_gateway::{Gateway, Recorder, SecondOpinion, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
@@ -124,7 +126,8 @@ impl Running {
             connections: connections(),
             patience: config.patience,
         };
-        let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at);
+        let egress = egress(&gateway, config, listeners)?;
+        let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at).with_egress(egress);
 
         let (stop, stopped) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(server.serve(data, stopped.clone(), GRACE))];
@@ -197,6 +200,22 @@ fn steer(
         }
     };
     Ok(std::thread::Builder::new().name("doorward-control".into()).spawn(serve)?)
+}
+
+/// The door through which agents' requests go out. It is always there: without a key nobody comes in.
+fn egress(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+    [data, control]: [SocketAddr; 2],
+) -> anyhow::Result<Egress> {
+    let reacher = Reacher::new(Arc::new(System), &[data, control]).map_err(config_error)?;
+    let settings = egress::Settings {
+        patience: config.patience,
+        docs: format!("http://{data}/docs/errors/"),
+        signing_key: format!("http://{data}/.well-known/sphyr-signing-key.json"),
+        ..egress::Settings::default()
+    };
+    Ok(Egress::new(Arc::clone(gateway), reacher, settings))
 }
 
 /// How many connections of agents there may be: each takes two descriptors, and some are kept for the

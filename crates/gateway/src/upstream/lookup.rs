@@ -22,10 +22,18 @@ pub struct System;
 impl Lookup for System {
     fn lookup<'a>(&'a self, name: &'a str) -> Answer<'a> {
         Box::pin(async move {
-            // With the dot at its end a name is whole: no search domain of this machine is put behind it.
+            // With the dot at its end a name is whole: no search domain of this machine is put behind it. The hosts file has
+            // its names without.
             let whole = format!("{name}.");
-            let found = tokio::net::lookup_host((whole.as_str(), 0)).await?;
-            Ok(found.map(|address| address.ip()).collect())
+            let found = if name.contains('.') { addresses(&whole).await } else { addresses(name).await };
+            match found {
+                Err(_) if name.contains('.') => addresses(name).await,
+                found => found,
+            }
         })
     }
+}
+
+async fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
 }

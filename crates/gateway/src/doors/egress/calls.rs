@@ -5,8 +5,8 @@ use doorward_core::wire::sphyr::call::{Call, Usage};
 use doorward_core::wire::sphyr::{code, sign};
 
 use super::denied::Denial;
-use super::stages::freshness;
 use super::handshake::iso;
+use super::stages::freshness;
 use super::{Caller, Egress, keys};
 use crate::judge::now;
 

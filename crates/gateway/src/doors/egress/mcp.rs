@@ -1,7 +1,7 @@
 //! `POST /mcp`: tools over JSON-RPC. For the SDK a refusal is a result like any other, with status 200: it takes what comes
 //! with another status for a gateway that is down.
 
-use doorward_core::syntax::{Node, Object};
+use doorward_core::syntax::{Kind, Node, Object, Span};
 use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
 use doorward_core::wire::sphyr::call::{self, TOOLS};
 use doorward_core::wire::sphyr::reply::{Denied, tool_result};
@@ -100,14 +100,12 @@ impl Egress {
         arguments: Option<&Node>,
         caller: Caller,
     ) -> Option<Result<Vec<u8>, Denial>> {
-        if let Err(denial) = self.backstop() {
-            return TOOLS.contains(&name).then_some(Err(denial));
+        if !TOOLS.contains(&name) {
+            return None;
         }
-        let nothing =
-            Node { kind: doorward_core::syntax::Kind::Object(Vec::new()), span: Default::default() };
-        let answer = match call::read(name, arguments.unwrap_or(&nothing))? {
-            Ok(call) => self.call(call, caller).await,
-            Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
+        let answer = match self.backstop() {
+            Ok(()) => self.read_and_called(name, arguments, caller).await?,
+            Err(denial) => Err(denial),
         };
         if let Err(denial) = &answer
             && denial.receipt.is_none()
@@ -115,6 +113,19 @@ impl Egress {
             self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
         }
         Some(answer)
+    }
+
+    async fn read_and_called(
+        &self,
+        name: &str,
+        arguments: Option<&Node>,
+        caller: Caller,
+    ) -> Option<Result<Vec<u8>, Denial>> {
+        let nothing = Node { kind: Kind::Object(Vec::new()), span: Span::default() };
+        Some(match call::read(name, arguments.unwrap_or(&nothing))? {
+            Ok(call) => self.call(call, caller).await,
+            Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
+        })
     }
 
     /// A refusal as JSON.

@@ -24,10 +24,20 @@ impl Egress {
             taken.map_err(|standing| limited(what, rate, standing))
         };
         let ip = self.digest(&["ip", &ip.to_canonical().to_string()]);
-        take(|rates| &mut rates.addresses, ip, own.rate_ip.unwrap_or(settings.ip_rate), "calls from one address")?;
+        take(
+            |rates| &mut rates.addresses,
+            ip,
+            own.rate_ip.unwrap_or(settings.ip_rate),
+            "calls from one address",
+        )?;
         let id = self.digest(&["key", &key.id]);
         take(|rates| &mut rates.keys, id, own.rate_key.unwrap_or(settings.key_rate), "calls of one key")?;
         let id = self.digest(&["agent", &key.id, agent]);
-        take(|rates| &mut rates.agents, id, own.rate_agent.unwrap_or(settings.agent_rate), "calls of one agent")
+        take(
+            |rates| &mut rates.agents,
+            id,
+            own.rate_agent.unwrap_or(settings.agent_rate),
+            "calls of one agent",
+        )
     }
 }
