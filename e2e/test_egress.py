@@ -3,7 +3,6 @@
 import base64
 import datetime
 import http.server
-import ipaddress
 import json
 import os
 import ssl
@@ -35,39 +34,46 @@ from sphyr_sdk.errors import (  # noqa: E402
 POLICY = "version: 1\ndefault: allow\nrules: []\ndestinations: { allow: [localhost] }\n"
 
 
-def certificate(folder):
-    """A certificate for `localhost` that signs itself."""
+def made(name, signer, extensions):
+    """A key and its certificate, signed by `signer` or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, signing = signer if signer else (subject, key)
     now = datetime.datetime.now(datetime.timezone.utc)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
+    builder = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
     )
-    pem, secret = folder / "localhost.pem", folder / "localhost.key"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+    for extension in extensions:
+        builder = builder.add_extension(extension, isinstance(extension, x509.BasicConstraints))
+    return subject, key, builder.sign(signing, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def certificate(folder):
+    """An authority of our own, and what it has signed for `localhost`: authority, certificate, key."""
+    subject, authority, root = made("tests", None, [x509.BasicConstraints(ca=True, path_length=None)])
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    usage = x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH])
+    _, key, leaf = made("localhost", (subject, authority), [names, usage])
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return pem, secret
+    files = [folder / "root.pem", folder / "localhost.pem", folder / "localhost.key"]
+    for file, content in zip(files, (root, leaf, secret)):
+        file.write_bytes(content)
+    return files
 
 
 class Site:
     """A site over TLS that remembers what it was asked."""
 
     def __init__(self, folder):
-        pem, secret = certificate(folder)
+        self.pem, pem, secret = certificate(folder)
         site = self
         self.asked = []
 
@@ -103,7 +109,6 @@ class Site:
         context.load_cert_chain(pem, secret)
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         self.url = f"https://localhost:{self.server.server_address[1]}"
-        self.pem = pem
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 

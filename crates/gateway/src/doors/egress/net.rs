@@ -8,7 +8,7 @@ use doorward_core::action::request::{Body, Header, Request};
 use doorward_core::action::{Action, Bill, alone};
 use doorward_core::session::Millis;
 use doorward_core::url::Url;
-use doorward_core::wire::sphyr::call::Net;
+use doorward_core::wire::sphyr::call::{self, Net};
 use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::preflight;
 use doorward_core::{Door, Source};
@@ -201,6 +201,7 @@ fn errand(net: &Net) -> Result<Errand, Denial> {
     let uri = format!("{scheme}://{host}{port}{path}{query}");
     let request = http::Request::builder().method(net.method.as_str()).uri(uri).body(());
     let (mut head, ()) = request.map_err(|_| unsendable())?.into_parts();
+    call::sendable(&net.headers).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
     for (name, value) in &net.headers {
         let name = HeaderName::from_bytes(name.as_bytes());
         let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
