@@ -158,6 +158,7 @@ fn machine(spec: &Spec) -> anyhow::Result<Machine> {
         before: Default::default(),
         text_tools: Default::default(),
         door: "".into(),
+        placeholders: Arc::default(),
         monitor: false,
     };
     let framing = if spec.streams() { Framing::Events } else { Framing::Json };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::placeholder::Secret;
 use crate::syntax::Span;
 use crate::usage::Price;
 
@@ -186,6 +187,32 @@ pub struct Replaced {
     pub notice: Arc<str>,
 }
 
+/// The registered secrets that are taken out of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redacted {
+    /// The reasons that ask for it and are content with it, by their rules.
+    pub rules: Vec<String>,
+    /// In which fields, in their order; what they say stays out of it.
+    pub fields: Vec<Field>,
+    /// How many places of others there are, beyond those that are named.
+    pub more: u32,
+    /// How many of the duties that is.
+    pub edits: usize,
+    /// What stands in their places.
+    pub issued: Vec<(String, Secret)>,
+}
+
+/// A field of which something was taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Where it stands, such as `messages[2].content[0].text`.
+    pub place: String,
+    /// The name of the secret.
+    pub name: Arc<str>,
+    /// How often it stood there.
+    pub count: u32,
+}
+
 /// What the action costs, reserved before it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges(pub Vec<Charge>);
@@ -254,6 +281,8 @@ pub struct Decision {
     pub duties: Duties,
     /// The parts whose text is replaced by one of those duties, by index, and why.
     pub replaced: Vec<(usize, Replaced)>,
+    /// The registered secrets that are replaced by others of those duties.
+    pub redacted: Redacted,
     /// What it costs.
     pub charges: Charges,
     /// The highest entropy of a token in what was looked at, in hundredths of bits per character; 0 if none has a
@@ -284,10 +313,13 @@ impl Decision {
     /// whole asks for.
     #[must_use]
     pub fn passes(&self) -> bool {
-        let redacts = |reason: &&Reason| reason.verdict == Verdict::Redact;
+        // What registered secrets were to be taken out for is done: of them it was said where each stood.
+        let done = |reason: &&Reason| self.redacted.rules.contains(&reason.rule);
+        let redacts = |reason: &&Reason| reason.verdict == Verdict::Redact && !done(reason);
         let of_a_part = || self.reasons.iter().filter(redacts).any(|reason| reason.part.is_some());
         let of_all = || self.reasons.iter().filter(redacts).any(|reason| reason.part.is_none());
-        let edits = self.duties.0.iter().any(|duty| matches!(duty, Duty::Edit(..)));
+        let edits = self.duties.0.iter().filter(|duty| matches!(duty, Duty::Edit(..))).count();
+        let edits = edits > self.redacted.edits;
         let lacking = match (of_all(), of_a_part()) {
             (false, false) => false,
             (true, true) => true,
@@ -382,8 +414,9 @@ impl Decision {
     /// The same decision, its order and verdict derived anew from its reasons.
     fn anew(self) -> Self {
         let (duties, charges, replaced, entropy) = (self.duties, self.charges, self.replaced, self.entropy);
+        let redacted = self.redacted;
         let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
-        Self { duties, charges, replaced, entropy, ..decision }
+        Self { duties, charges, replaced, redacted, entropy, ..decision }
     }
 }
 

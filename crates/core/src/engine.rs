@@ -12,6 +12,7 @@ use crate::detect::canary;
 use crate::detect::destination::Crossing;
 use crate::detect::native;
 use crate::detect::rules::{MOST_AUDITED, RuleSet};
+use crate::policy::NOTHING_OUT;
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Held, Kill, Remembered, SessionMode};
 use crate::syntax::{self, Diagnostic};
@@ -27,6 +28,9 @@ mod egress;
 pub use egress::{NAMED, PUBLIC};
 
 mod quarantine;
+
+mod redact;
+use redact::Plan;
 
 mod replace;
 pub use replace::NOTICE;
@@ -148,9 +152,9 @@ impl Engine {
             self.to_hold(action, &readings, effects, facts).into_iter().unzip();
         let others = findings.len();
         findings.extend(to_hold);
+        let (plan, rules) = self.redaction(action, (effects, facts), &mut findings, &mut reasons);
         let given =
             Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
-        reasons.extend(self.policy.evaluate(action, &given));
         let lifted = self.policy.suppressions(action, &given);
         reasons.extend(findings.iter().filter_map(|finding| {
             // What a decoy said is of the floor, and no policy lifts it.
@@ -173,11 +177,12 @@ impl Engine {
             Profile::Balanced => Default::default(),
         };
         duties.0.extend(quarantine::duties(action, &held, &reasons));
+        let redacted = plan.carried(rules, &mut duties);
         // Last, because nothing softens it.
         reasons.extend(killed(facts.kill));
         let mut decision = Decision::from_reasons(reasons, action.coverage.clone(), facts.epoch);
         decision.entropy = hundredths(entropy);
-        (decision.duties, decision.replaced) = (duties, replaced);
+        (decision.duties, decision.replaced, decision.redacted) = (duties, replaced, redacted);
         decision.duties.0.extend(egress::dial(action, &self.policy));
         decision.reasons.truncate(MOST_REASONS);
         if decision.verdict < Verdict::Quarantine {
@@ -257,11 +262,17 @@ impl Engine {
         readings: &[(usize, Reading)],
         facts: &Facts,
     ) -> (Vec<Finding>, f32) {
-        // Under `strict` what was found to speak to the model is looked at each time: it is replaced each time.
+        // Under `strict` what was found to speak to the model is looked at each time: it is replaced each time. And where
+        // something is taken out, whatever had a finding.
         let strict = self.policy.profile() == Profile::Strict;
+        let most = match (self.policy.redacts(), strict) {
+            (true, _) => 0,
+            (false, true) => MOST_AUDITED,
+            (false, false) => u8::MAX,
+        };
         let remembered = |part: usize| {
             let known = facts.remembered.get(part).and_then(Option::as_ref);
-            known.is_some_and(|known| !strict || known.risk <= MOST_AUDITED)
+            known.is_some_and(|known| known.risk <= most)
         };
         let spoken: Vec<(usize, String)> =
             readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
@@ -270,6 +281,45 @@ impl Engine {
         findings.extend(of_request);
         findings.extend(self.destinations(action, effects, readings));
         (findings, entropy.max(dense))
+    }
+
+    /// Lets the policy speak. Where a rule of it asks for `redact` because of registered secrets and of nothing else, gives
+    /// what is to be taken out, and the rules that are content with it; what cannot be taken out is one finding more.
+    fn redaction(
+        &self,
+        action: &Action,
+        (effects, facts): (&[Effect], &Facts),
+        findings: &mut Vec<Finding>,
+        reasons: &mut Vec<Reason>,
+    ) -> (Plan, Vec<String>) {
+        let plan = if self.policy.redacts() { redact::plan(action, &self.rules) } else { Plan::default() };
+        findings.extend(plan.seen(findings));
+        let evaluate = |findings: &[Finding]| {
+            let given = Given { effects, home: &self.home, findings, facts, lists: self.rules.lists() };
+            self.policy.evaluate(action, &given)
+        };
+        let mut of_policy = evaluate(findings);
+        let asks = of_policy.iter().any(|reason| reason.verdict == Verdict::Redact);
+        let mut rules = Vec::new();
+        if asks && plan.has_looked() {
+            let others: Vec<Finding> =
+                findings.iter().filter(|finding| finding.rule != redact::SEEN).cloned().collect();
+            let others = evaluate(&others);
+            let content = |reason: &&mut Reason| {
+                reason.verdict == Verdict::Redact && others.iter().all(|other| other.rule != reason.rule)
+            };
+            for reason in of_policy.iter_mut().filter(content) {
+                reason.message = reason.message.replace(NOTHING_OUT, "; placeholders stand for them");
+                reason.advice.clear();
+                rules.push(reason.rule.clone());
+            }
+        }
+        reasons.extend(of_policy);
+        if rules.is_empty() {
+            return (Plan::default(), rules);
+        }
+        findings.extend(plan.left(action, findings, &self.rules));
+        (plan, rules)
     }
 
     /// What detectors find in where it leads.
@@ -513,7 +563,8 @@ fn recalled(facts: &Facts) -> Option<Reason> {
 fn soften(kind: ActionKind, reasons: &mut [Reason]) {
     for reason in reasons {
         let softened = match kind {
-            ActionKind::ModelRequest => reason.layer == Layer::Detect,
+            // What was to be taken out and is not is no note: the policy asked for it.
+            ActionKind::ModelRequest => reason.layer == Layer::Detect && reason.rule != redact::LEFT,
             ActionKind::ProviderCall => true,
             _ => false,
         };

@@ -16,6 +16,8 @@
 
 pub mod syntax;
 
+pub mod placeholder;
+
 pub mod wire;
 
 pub mod stream;

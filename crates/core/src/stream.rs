@@ -16,12 +16,14 @@ use bytes::{Bytes, BytesMut};
 use crate::action::shell::State;
 use crate::action::{Action, ActionKind, Door, Source, ToolUse, tools};
 use crate::decision::Coverage;
+use crate::placeholder::Placeholders;
 use crate::syntax::json;
 use crate::usage::Usage;
 use crate::wire::dialect::Reader;
-use crate::wire::frame::{CallKind, CallState, Calls, Frame, Repair};
+use crate::wire::frame::{Call, CallKind, CallState, Calls, Frame, Repair};
 use crate::wire::lines::{self, Piece};
 use crate::wire::request::Declared;
+use crate::wire::restored::Restoring;
 use crate::wire::template::Template;
 use crate::wire::text_tools::TextTools;
 use crate::wire::{Fault, Protocol, sse, unknown};
@@ -78,6 +80,7 @@ pub struct Held {
     pieces: VecDeque<Bytes>,
     arguments: Bytes,
     origin: Option<Origin>,
+    restored: Vec<Arc<str>>,
 }
 
 impl Held {
@@ -91,6 +94,12 @@ impl Held {
     #[must_use]
     pub const fn arguments(&self) -> &Bytes {
         &self.arguments
+    }
+
+    /// The registered secrets that placeholders in its arguments were given back, by their names. It was judged with them.
+    #[must_use]
+    pub fn restored(&self) -> &[Arc<str>] {
+        &self.restored
     }
 
     /// The call as upstream sent it, where its protocol may ask for it again in a later request.
@@ -184,6 +193,8 @@ pub struct Context {
     /// Where the client reached this upstream, such as `http://127.0.0.1:7878/t/<token>/anthropic`: links in a
     /// reply that would lead it past us are made to lead here. Empty: links are left alone.
     pub door: Arc<str>,
+    /// The placeholders that this session was issued: in the arguments of calls their values stand in for them.
+    pub placeholders: Arc<Placeholders>,
     /// Leave every byte alone: calls are still handed out to be judged, but all come back, and a fault
     /// ends the inspection instead of the stream.
     pub monitor: bool,
@@ -620,7 +631,7 @@ impl Machine {
         }
         action.tool = Some(ToolUse { name, declared, call_id: call.wire_id.as_str().into() });
         action.before.clone_from(&context.before);
-        let arguments = call.arguments();
+        let (arguments, restored) = given_back(call, context);
         let length = arguments.as_ref().map_or(0, String::len);
         self.outcome.text += length as u64;
         let apart = matches!(self.dialect, Dialect::Batch(_));
@@ -668,7 +679,7 @@ impl Machine {
             self.undone = None;
             self.last = Some((id, std::mem::replace(&mut self.context.before, after)));
         }
-        Some((action, Held { call: id, pieces, arguments, origin: call.origin.take() }))
+        Some((action, Held { call: id, pieces, arguments, origin: call.origin.take(), restored }))
     }
 
     fn ruled(&mut self, id: CallId, ruling: Ruling, out: &mut Vec<Output>) {
@@ -833,6 +844,23 @@ impl Outcome {
             Observation::Text(_) | Observation::ProviderCall { .. } | Observation::Reply { .. } => {}
         }
     }
+}
+
+/// The arguments of `call` with the values of this session's placeholders in their places, and the names of those. Its frames
+/// will say the same.
+fn given_back(call: &mut Call, context: &Context) -> (Result<String, String>, Vec<Arc<str>>) {
+    let arguments = call.arguments();
+    let Ok(text) = &arguments else { return (arguments, Vec::new()) };
+    let restored = match call.kind {
+        _ if context.monitor => None,
+        CallKind::Tool => context.placeholders.restore_json(text),
+        CallKind::FreeText => context.placeholders.restore_text(text),
+        // A text keeps its placeholders, whoever reads a call from it; and what nobody knows is left alone.
+        CallKind::Text | CallKind::Unknown => None,
+    };
+    let Some(restored) = restored else { return (arguments, Vec::new()) };
+    call.restoring = Some(Box::new(Restoring::new(&restored.text, &context.placeholders)));
+    (Ok(restored.text), restored.names)
 }
 
 /// Whether no string in `node` holds half a surrogate pair.

@@ -7,12 +7,13 @@ use crate::source::{Source, line, rust};
 /// `None` means: all of them.
 const LAW: [(&str, Option<&[&str]>); 14] = [
     ("syntax", Some(&[])),
+    ("placeholder", Some(&["syntax"])),
     ("url", Some(&[])),
     ("usage", Some(&[])),
-    ("decision", Some(&["syntax", "usage"])),
+    ("decision", Some(&["syntax", "placeholder", "usage"])),
     ("action", Some(&["syntax", "url", "usage", "decision"])),
-    ("wire", Some(&["syntax", "url", "usage", "decision", "action"])),
-    ("detect", Some(&["syntax", "url", "decision", "action"])),
+    ("wire", Some(&["syntax", "placeholder", "url", "usage", "decision", "action"])),
+    ("detect", Some(&["syntax", "placeholder", "url", "decision", "action"])),
     ("session", Some(&["syntax", "url", "decision", "action", "detect"])),
     ("account", Some(&["decision", "session"])),
     ("policy", Some(&["syntax", "url", "usage", "decision", "action", "detect", "session"])),

@@ -111,6 +111,9 @@ fn denied_by_default(level: Level) -> Reason {
     }
 }
 
+/// What is said where `redact` has nothing to take out.
+pub(crate) const NOTHING_OUT: &str = "; nothing can be taken out here, so it does not pass";
+
 impl Judged<'_> {
     /// The reason a restricting rule gives, if it speaks about this action.
     fn restricts(&self, rule: &Rule) -> Option<Reason> {
@@ -123,7 +126,7 @@ impl Judged<'_> {
             Verb::Quarantine => (80, "", "leave it; what it carried is for a person to review"),
             Verb::Ask => (60, "", "wait for a person to decide"),
             Verb::Redact => {
-                let then = "; nothing can be taken out here, so it does not pass";
+                let then = NOTHING_OUT;
                 (50, then, "leave out what was found, or ask the operator to change the rule")
             }
             Verb::Audit | Verb::Allow | Verb::Limit | Verb::Suppress => (30, "", ""),

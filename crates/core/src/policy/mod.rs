@@ -24,6 +24,7 @@ mod destinations;
 use destinations::Destinations;
 
 mod evaluate;
+pub(crate) use evaluate::NOTHING_OUT;
 pub use evaluate::{Given, answers_to_default};
 
 mod explain;
@@ -100,6 +101,8 @@ pub struct Policy {
     assets: Assets,
     destinations: Destinations,
     looks_into_bodies: bool,
+    /// Whether one of its rules has something taken out.
+    redacts: bool,
     /// What models cost.
     prices: Prices,
     /// Whether a limit is in money.
@@ -188,6 +191,7 @@ impl Policy {
             assets: parsed.assets,
             destinations: parsed.destinations,
             looks_into_bodies: parsed.rules.iter().any(Rule::looks_into_bodies),
+            redacts: parsed.rules.iter().any(|rule| rule.verb == rule::Verb::Redact),
             prices: parsed.prices,
             counts_money: parsed.rules.iter().any(Rule::counts_money),
             groups: Self::groups_of(&parsed.rules),
@@ -231,6 +235,12 @@ impl Policy {
     #[must_use]
     pub const fn looks_into_bodies(&self) -> bool {
         self.looks_into_bodies
+    }
+
+    /// Whether a rule has something taken out.
+    #[must_use]
+    pub const fn redacts(&self) -> bool {
+        self.redacts
     }
 
     /// The tests that stand beside the rules.

@@ -25,6 +25,7 @@ fn context(monitor: bool) -> Context {
         declared: Declared { tools, choices: 1, ..Declared::default() },
         before: State::default(),
         text_tools: TextTools::Unset,
+        placeholders: Arc::default(),
         door: "".into(),
         monitor,
     }

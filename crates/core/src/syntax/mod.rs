@@ -19,6 +19,8 @@ pub mod yaml;
 
 pub mod decode;
 
+pub mod spelled;
+
 pub(crate) mod base64;
 
 /// Something a person wrote, by name: the caller reads files, this crate does not.

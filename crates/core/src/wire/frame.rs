@@ -7,7 +7,9 @@ use bytes::Bytes;
 
 use super::Fault;
 use super::dialect::Dialect;
+use super::restored::Restoring;
 use super::splice::{Edit, Piece, splice};
+use super::sse::Splitter;
 use super::stray::check_keys;
 use super::template::Varying;
 use super::text_tools::{Heard, List, Reading};
@@ -112,6 +114,8 @@ pub(crate) struct Call {
     pub place: Option<Box<Place>>,
     /// What the provider wants back with it, if it gave something: Gemini's thought signature.
     pub signature: Option<String>,
+    /// The values that its frames have to be given, if some have.
+    pub restoring: Option<Box<Restoring>>,
     /// Cut out of the frames, in order.
     pub pieces: VecDeque<Bytes>,
     pub state: CallState,
@@ -321,6 +325,7 @@ impl Calls {
             origin: None,
             place: None,
             signature: None,
+            restoring: None,
             pieces: VecDeque::new(),
             state: CallState::Open,
         });
@@ -720,11 +725,19 @@ impl Frame {
             return Ok(raw.clone());
         }
         let mut filled: Vec<(Span, Option<Bytes>)> = Vec::with_capacity(self.stretches.len());
+        let mut values: Vec<Edit> = Vec::new();
         for (span, stretch) in &self.stretches {
             let bytes = match stretch {
                 Stretch::Fixed(bytes) => Some(bytes.clone()),
-                Stretch::Hole(id) => match calls.get_mut(*id).map(|call| &mut call.state) {
-                    Some(CallState::Released(pieces)) => pieces.pop_front(),
+                Stretch::Hole(id) => match calls.get_mut(*id) {
+                    Some(Call { state: CallState::Released(pieces), restoring, .. }) => {
+                        let piece = pieces.pop_front();
+                        if let (Some(restoring), Some(piece)) = (restoring, &piece) {
+                            let edits = restoring.edits(piece)?.into_iter();
+                            values.extend(edits.map(|edit| edit.shifted(span.start)));
+                        }
+                        piece
+                    }
                     _ => None,
                 },
             };
@@ -732,14 +745,35 @@ impl Frame {
         }
         if let [(_, Some(raw))] = filled.as_slice()
             && edits.is_empty()
+            && values.is_empty()
         {
             return Ok(raw.clone());
         }
         let at = self.node.as_ref().map_or(0, |(_, at)| *at);
         let pieces: Vec<Piece<'_>> =
             filled.iter().map(|(span, bytes)| Piece { span: *span, bytes: bytes.as_deref() }).collect();
-        splice(&pieces, edits.into_iter().map(|edit| edit.shifted(at)).collect())
+        let valued = !values.is_empty();
+        values.extend(edits.into_iter().map(|edit| edit.shifted(at)));
+        let whole = splice(&pieces, values)?;
+        if valued {
+            still_read(&whole)?;
+        }
+        Ok(whole)
     }
+}
+
+/// Refuses a frame that values were put into, unless it is what it was: an event with strict JSON, or that alone.
+fn still_read(frame: &[u8]) -> Result<(), Fault> {
+    let mut events = Splitter::new(frame.len().saturating_add(1));
+    if matches!(frame.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        json::parse(frame)?;
+        return Ok(());
+    }
+    events.push(frame);
+    let Some(event) = events.next_event()? else {
+        return Err(Fault::new("splice.broken", "an event with values put in does not end"));
+    };
+    event.data().map_or(Ok(()), |data| json::parse(data).map(drop).map_err(Fault::from))
 }
 
 /// How a frame is emitted once its calls are ruled.

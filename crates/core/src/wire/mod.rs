@@ -22,6 +22,10 @@ pub mod jsonrpc;
 
 pub mod sphyr;
 
+pub mod redactable;
+
+pub(crate) mod restored;
+
 pub mod request;
 
 mod session;

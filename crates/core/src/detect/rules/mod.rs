@@ -14,6 +14,7 @@ use crate::detect::destination::{Deed, Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::detect::injection::classifier::Classifier;
 use crate::detect::injection::{Builder, Injection};
+use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
 use crate::syntax::{Diagnostic, Source, Span, digest};
 
@@ -281,6 +282,19 @@ impl RuleSet {
             }
         }
         (findings, highest)
+    }
+
+    /// The registered secret that `text` holds however it is encoded, if it holds one.
+    #[must_use]
+    pub fn holds_registered(&self, text: &str, agent: &str) -> bool {
+        let (seen, _) = self.texts.credentials(text, true, agent);
+        seen.iter().any(|seen| seen.id == secrets::REGISTERED)
+    }
+
+    /// The secrets that the operator registered; `None` if there is none.
+    #[must_use]
+    pub fn registered(&self) -> Option<&Registered> {
+        self.texts.secrets_registered().filter(|registered| !registered.is_empty())
     }
 
     /// What the rules see in one piece of text.

@@ -11,6 +11,7 @@ use crate::detect::injection::{Injection, Sight};
 use crate::detect::literals::{self, Literals, Owners};
 use crate::detect::normalize::{Hidden, Normalized, normalize};
 use crate::detect::secrets::entropy::Limits;
+use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
 use crate::detect::spot::Spot;
 use crate::syntax::{Diagnostic, Span, json};
@@ -116,6 +117,10 @@ impl Texts {
     /// The decoys that are planted, if credentials are looked for at all.
     pub(super) fn canaries(&self) -> Option<&Canaries> {
         self.secrets.as_ref().map(Secrets::canaries)
+    }
+
+    pub(super) fn secrets_registered(&self) -> Option<&Registered> {
+        self.secrets.as_ref().map(Secrets::registered)
     }
 
     /// What tells the registered secrets and the decoys from others.

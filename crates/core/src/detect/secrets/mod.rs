@@ -341,6 +341,12 @@ impl Secrets {
             .then(|| [registered, planted].into_iter().flatten().collect())
     }
 
+    /// The registered secrets.
+    #[must_use]
+    pub const fn registered(&self) -> &Registered {
+        &self.registered
+    }
+
     /// How many secrets are registered.
     #[must_use]
     pub const fn count_registered(&self) -> usize {

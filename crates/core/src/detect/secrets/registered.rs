@@ -16,6 +16,9 @@ use sha2::Sha256;
 use crate::detect::normalize::normalize;
 use crate::syntax::json;
 
+mod every;
+pub use every::Stretch;
+
 /// How many bytes at its beginning and at its end a secret is first recognised by; shorter secrets are not registered.
 pub const SHORTEST: usize = 8;
 
@@ -23,7 +26,7 @@ pub const SHORTEST: usize = 8;
 pub const LONGEST: usize = 4096;
 
 /// The most secrets that can be registered.
-pub const MOST: usize = 512;
+pub const MOST: usize = 1024;
 
 /// The fewest letters and digits by which a secret is known without what stands between them.
 const SHORTEST_BARE: usize = 12;
