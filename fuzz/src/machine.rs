@@ -110,6 +110,7 @@ impl Setup {
             before: Default::default(),
             text_tools: self.text_tools,
             door: "".into(),
+            placeholders: Default::default(),
             monitor: self.monitor,
         };
         let tight = Limits { event: 512, body: 1024, held: 4096, calls: 3, arguments: 128 };

@@ -152,9 +152,15 @@ impl Engine {
             self.to_hold(action, &readings, effects, facts).into_iter().unzip();
         let others = findings.len();
         findings.extend(to_hold);
-        let (plan, rules) = self.redaction(action, (effects, facts), &mut findings, &mut reasons);
-        let given =
-            Given { effects, home: &self.home, findings: &findings, facts, lists: self.rules.lists() };
+        let known = self.looked_again(facts);
+        let (plan, rules) = self.redaction(action, (effects, &known), &mut findings, &mut reasons);
+        let given = Given {
+            effects,
+            home: &self.home,
+            findings: &findings,
+            facts: &known,
+            lists: self.rules.lists(),
+        };
         let lifted = self.policy.suppressions(action, &given);
         reasons.extend(findings.iter().filter_map(|finding| {
             // What a decoy said is of the floor, and no policy lifts it.
@@ -281,6 +287,16 @@ impl Engine {
         findings.extend(of_request);
         findings.extend(self.destinations(action, effects, readings));
         (findings, entropy.max(dense))
+    }
+
+    /// The facts for the policy. Where something is taken out, what was found in earlier turns is looked for each time: then
+    /// it is known what it was.
+    fn looked_again<'f>(&self, facts: &'f Facts) -> Cow<'f, Facts> {
+        let earlier = || facts.remembered.iter().flatten().any(|block| block.risk > 0);
+        if self.policy.redacts() && earlier() {
+            return Cow::Owned(Facts { remembered: Vec::new(), ..facts.clone() });
+        }
+        Cow::Borrowed(facts)
     }
 
     /// Lets the policy speak. Where a rule of it asks for `redact` because of registered secrets and of nothing else, gives

@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::conversations::Conversations;
 use crate::hold::{Approvals, Hold, Waits};
 use crate::in_force::{Holder, InForce};
+use crate::issued::Issued;
 use crate::kept::Kept;
 use crate::opinion::SecondOpinion;
 use crate::record::{Content, Permit, Recorder, StreamPermit};
@@ -47,6 +48,7 @@ pub struct Gateway {
     hold: Hold,
     kept: Kept,
     shelf: Shelf,
+    issued: Issued,
     budgets: Budgets,
     recorder: Recorder,
     store: Store,
@@ -92,6 +94,7 @@ impl Gateway {
             hold: Hold::new(recorder.clone(), store.clone()),
             kept: Kept::default(),
             shelf: Shelf::default(),
+            issued: Issued::default(),
             budgets,
             recorder,
             store,

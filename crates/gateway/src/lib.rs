@@ -34,6 +34,8 @@ mod opinion;
 
 mod kept;
 
+mod issued;
+
 mod alarm;
 
 mod budgets;

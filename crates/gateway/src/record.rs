@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use doorward_core::decision::{Duty, Epoch, Replaced};
+use doorward_core::decision::{Duty, Epoch, Field, Redacted, Replaced};
 use doorward_core::session::{Ending, Kill, Mode, Standing, story};
 use doorward_core::stream::{Held, Outcome};
 use doorward_core::wire::Fault;
@@ -74,6 +74,10 @@ impl Content for Held {
 
     fn content(&self) -> &[u8] {
         self.arguments()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.restored().iter().map(|name| format!("unredact {name}")).collect()
     }
 }
 
@@ -432,7 +436,8 @@ impl Recorder {
             let epoch = epoch_pairs(decision.epoch);
             let coverage = decision.coverage.to_string();
             let replaced = decision.replaced.iter().map(replaced_line);
-            let duties = decision.duties.0.iter().map(duty_line);
+            let named = redacted_lines(&decision.redacted);
+            let duties = named.into_iter().chain(decision.duties.0.iter().map(duty_line));
             let duties: Vec<String> = replaced.chain(duties).chain(notes).collect();
             draft
                 .decision(
@@ -878,6 +883,13 @@ fn epoch_pairs(epoch: Epoch) -> [(&'static str, u64); 3] {
 
 fn replaced_line((part, why): &(usize, Replaced)) -> String {
     format!("replace part {part}: {}", why.rule)
+}
+
+/// Which fields registered secrets were taken out of.
+fn redacted_lines(redacted: &Redacted) -> Vec<String> {
+    let line = |field: &Field| format!("redact {} {}: {}", field.count, field.place, field.name);
+    let more = (redacted.more > 0).then(|| format!("redact {} elsewhere", redacted.more));
+    redacted.fields.iter().map(line).chain(more).collect()
 }
 
 fn duty_line(duty: &Duty) -> String {

@@ -94,6 +94,7 @@ pub fn play<'a>(
         before: doorward_core::action::shell::State::default(),
         text_tools: doorward_core::wire::text_tools::TextTools::Unset,
         door: "".into(),
+        placeholders: Default::default(),
         monitor: play.monitor,
     };
     let dialect = match play.protocol {

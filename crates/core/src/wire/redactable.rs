@@ -43,13 +43,58 @@ pub fn each_text<'a>(request: &'a Node, visit: &mut dyn FnMut(&[Step<'a>], Text<
     Walk { path: Vec::new(), visit }.node(request, Zone::Protocol);
 }
 
-/// `path` as people write it: `messages[2].content[0].text`.
+/// Members that a path names. Any other's key may be content: of a tool's parameters, of what nobody knows.
+const NAMED: &[&str] = &[
+    "action",
+    "args",
+    "arguments",
+    "content",
+    "contents",
+    "context",
+    "custom",
+    "data",
+    "description",
+    "function",
+    "functionCall",
+    "functionDeclarations",
+    "functionResponse",
+    "function_call",
+    "functions",
+    "input",
+    "input_schema",
+    "instructions",
+    "messages",
+    "operation",
+    "output",
+    "parameters",
+    "params",
+    "parts",
+    "prediction",
+    "properties",
+    "requests",
+    "response",
+    "source",
+    "stop_sequences",
+    "system",
+    "systemInstruction",
+    "system_instruction",
+    "text",
+    "thinking",
+    "title",
+    "tool_calls",
+    "tools",
+];
+
+/// `path` as people write it: `messages[2].content[0].text`. It names nothing that could be content.
 #[must_use]
 pub fn written(path: &[Step<'_>]) -> String {
     path.iter().fold(String::new(), |mut out, step| {
         match step {
-            Step::Key(key) if out.is_empty() => out.push_str(key),
-            Step::Key(key) => out.extend([".", key]),
+            Step::Key(key) => {
+                let key = NAMED.iter().find(|named| *named == key).copied().unwrap_or("…");
+                let dot = if out.is_empty() { "" } else { "." };
+                out.extend([dot, key]);
+            }
             Step::Index(at) => out.push_str(&format!("[{at}]")),
         }
         out
@@ -252,7 +297,7 @@ mod tests {
             [
                 "system[0].text",
                 "tools[0].description",
-                "tools[0].input_schema.properties.S.description",
+                "tools[0].input_schema.properties.….description",
                 "messages[0].content",
                 "messages[1].content[2].input",
                 "messages[2].content[0].content[0].text",

@@ -76,7 +76,11 @@ fn a_finding_that_no_detector_makes_is_a_fault() {
         ))
     };
     let deny = |finding: &str| check(&format!("{{ name: r, deny: {{ finding: {finding} }} }}"));
-    for known in ["cred.file-read", "credential-read", "'cred.*'", "[exec.download-and-run, 'cred.**']"] {
+    let secrets = ["secret", "secret.registered", "secret.unredacted", "secret.github-pat"];
+    for known in ["cred.file-read", "credential-read", "'cred.*'", "[exec.download-and-run, 'cred.**']"]
+        .into_iter()
+        .chain(secrets)
+    {
         assert!(suppress(known).is_empty() && deny(known).is_empty(), "{known}");
     }
     assert_eq!(

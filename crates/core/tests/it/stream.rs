@@ -10,7 +10,18 @@ fn context(monitor: bool) -> Context {
     let (agent, session, peer) = ("a".into(), "s".into(), "p".into());
     let text_tools = TextTools::None;
     let before = doorward_core::action::shell::State::default();
-    Context { agent, session, peer, trusted: false, declared, before, text_tools, door: "".into(), placeholders: std::sync::Arc::default(), monitor }
+    Context {
+        agent,
+        session,
+        peer,
+        trusted: false,
+        declared,
+        before,
+        text_tools,
+        door: "".into(),
+        placeholders: std::sync::Arc::default(),
+        monitor,
+    }
 }
 
 /// Runs the inputs, releasing every call at once; what was sent and how it ended, if it did.

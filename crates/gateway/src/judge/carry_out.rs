@@ -30,6 +30,7 @@ impl Gateway {
         }
         if judged.enforces() {
             self.replies.blocks().remember(&judged.action, &judged.decision);
+            self.issued.remember(&judged.action, &judged.decision.redacted);
         }
         (judged, body)
     }

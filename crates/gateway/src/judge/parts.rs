@@ -11,6 +11,7 @@ use super::Gateway;
 use crate::conversations::Conversations;
 use crate::hold::Hold;
 use crate::in_force::InForce;
+use crate::issued::Issued;
 use crate::kept::{Kept, RequestKey};
 use crate::record::Recorder;
 use crate::replies::Replies;
@@ -66,6 +67,11 @@ impl Gateway {
     /// Replies whose clients gave up while a person was asked.
     pub(crate) const fn kept(&self) -> &Kept {
         &self.kept
+    }
+
+    /// Which placeholders stand for registered secrets.
+    pub(crate) const fn issued(&self) -> &Issued {
+        &self.issued
     }
 
     /// What the request that becomes `action` is known by, where its reply may have to be kept or is.

@@ -49,6 +49,9 @@ mod quarantine;
 mod races;
 
 #[cfg(test)]
+mod redaction;
+
+#[cfg(test)]
 mod replace;
 
 #[cfg(test)]

@@ -207,7 +207,12 @@ impl RuleSet {
     /// The ids and categories of all rules and signals: what a policy may name under `finding`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let signals = self.injection().into_iter().flat_map(Injection::names);
-        self.rules.iter().flat_map(|rule| [rule.id.as_str(), rule.category.as_str()]).chain(signals)
+        let secrets = self.texts.secret_names();
+        self.rules
+            .iter()
+            .flat_map(|rule| [rule.id.as_str(), rule.category.as_str()])
+            .chain(signals)
+            .chain(secrets)
     }
 
     /// What looks for text that speaks to the model, if the sources have signals for it.

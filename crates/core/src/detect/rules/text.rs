@@ -119,6 +119,10 @@ impl Texts {
         self.secrets.as_ref().map(Secrets::canaries)
     }
 
+    pub(super) fn secret_names(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().flat_map(Secrets::names)
+    }
+
     pub(super) fn secrets_registered(&self) -> Option<&Registered> {
         self.secrets.as_ref().map(Secrets::registered)
     }

@@ -65,6 +65,22 @@ const PASSWORD: u8 = 65;
 /// What of a rule's id stands behind `secret.` where a registered secret was found.
 pub(crate) const REGISTERED: &str = "registered";
 
+/// The same of one that could not be taken out of a request.
+pub(crate) const UNREDACTED: &str = "unredacted";
+
+/// What is found that has no type of its own.
+const OTHERS: [&str; 9] = [
+    REGISTERED,
+    UNREDACTED,
+    "high-entropy",
+    "iban",
+    "card-number",
+    "wallet-phrase",
+    "password",
+    "named-value",
+    "service-value",
+];
+
 /// The id under which the content of a decoy is found.
 pub(crate) const CANARY: &str = "canary";
 
@@ -266,6 +282,8 @@ const STOPPED: u8 = 80;
 #[derive(Debug)]
 pub struct Secrets {
     types: Vec<Type>,
+    /// The ids and the category of its findings.
+    names: Vec<String>,
     services: HashSet<&'static str>,
     registered: Registered,
     canaries: Canaries,
@@ -277,8 +295,11 @@ impl Secrets {
     /// The shipped table.
     #[must_use]
     pub fn shipped() -> Self {
+        let types = table::types();
+        let named = types.iter().map(|one| one.id).chain(OTHERS).map(|id| format!("secret.{id}"));
         Self {
-            types: table::types(),
+            names: named.chain(["secret".to_owned()]).collect(),
+            types,
             services: table::services().collect(),
             registered: Registered::default(),
             canaries: Canaries::default(),
@@ -345,6 +366,11 @@ impl Secrets {
     #[must_use]
     pub const fn registered(&self) -> &Registered {
         &self.registered
+    }
+
+    /// The ids of all findings of secrets, and their category.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// How many secrets are registered.

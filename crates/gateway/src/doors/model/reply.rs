@@ -208,6 +208,7 @@ impl Crossing {
             before,
             text_tools: self.gateway.text_tools(&self.agent),
             door: self.door.clone(),
+            placeholders: self.gateway.issued().of(&self.agent, &self.session_name()),
             monitor,
         };
         Machine::new(dialect, framing, context, Limits::default())
