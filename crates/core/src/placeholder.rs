@@ -31,6 +31,9 @@ pub const MOST: usize = 512;
 /// The most bytes that the values of one session may have together.
 pub const MOST_BYTES: usize = 256 * 1024;
 
+/// The most bytes of values that are put into one text: a short word may stand for a long value, and be said very often.
+pub const LONGEST: usize = 4 << 20;
+
 /// Makes the placeholders of one session.
 #[derive(Clone)]
 pub struct Issuer {
@@ -155,46 +158,51 @@ impl Placeholders {
     }
 
     /// `text` with the values in the places of the placeholders, and whose they are; `None` if it has none.
-    #[must_use]
-    pub fn restore_text(&self, text: &str) -> Option<Restored> {
-        let (mut names, mut edits) = (Vec::new(), Vec::new());
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn restore_text(&self, text: &str) -> Result<Option<Restored>, TooLong> {
+        let mut found = Found::default();
         self.each(text, &mut |start, end, secret| {
-            let span = Span::new(u32::try_from(start).ok()?, u32::try_from(end).ok()?);
-            edits.push((span, secret.value.as_str().to_owned()));
-            note(&mut names, secret);
-            Some(())
+            let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+            found.put(Span::new(short(start), short(end)), secret, |value| value.to_owned());
         });
-        (!edits.is_empty()).then(|| Restored { text: edited(text, &edits), names })
+        found.into(text)
     }
 
     /// The same of a JSON text, in its strings and keys: the values are escaped as JSON wants it, all else keeps its
     /// spelling. `None` as well for what is no JSON.
-    #[must_use]
-    pub fn restore_json(&self, text: &str) -> Option<Restored> {
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn restore_json(&self, text: &str) -> Result<Option<Restored>, TooLong> {
         if !self.may_be_in(text) {
-            return None;
+            return Ok(None);
         }
-        let node = json::parse(text.as_bytes()).ok()?;
-        let (edits, names) = self.edits(&node, text.as_bytes());
-        (!edits.is_empty()).then(|| Restored { text: edited(text, &edits), names })
+        let Ok(node) = json::parse(text.as_bytes()) else { return Ok(None) };
+        self.find(&node, text.as_bytes()).into(text)
     }
 
-    /// What has to be replaced in `node`, which was read from `source`, by what; and the names of the values.
-    #[must_use]
-    pub fn edits(&self, node: &Node, source: &[u8]) -> (Vec<(Span, String)>, Vec<Arc<str>>) {
-        let (mut names, mut edits) = (Vec::new(), Vec::new());
+    /// What has to be replaced in `node`, which was read from `source`, and by what.
+    ///
+    /// # Errors
+    /// [`TooLong`].
+    pub fn edits(&self, node: &Node, source: &[u8]) -> Result<Vec<(Span, String)>, TooLong> {
+        let found = self.find(node, source);
+        found.left.map(|_| found.edits).ok_or(TooLong)
+    }
+
+    fn find(&self, node: &Node, source: &[u8]) -> Found {
+        let mut found = Found::default();
         each_literal(node, &mut |span, text| {
-            if !text.contains(PREFIX) {
-                return;
+            if text.contains(PREFIX) {
+                let spelled = Spelled::of(source, span);
+                self.each(spelled.text(), &mut |start, end, secret| {
+                    found.put(spelled.span(start, end), secret, escaped);
+                });
             }
-            let spelled = Spelled::of(source, span);
-            self.each(spelled.text(), &mut |start, end, secret| {
-                edits.push((spelled.span(start, end), escaped(&secret.value)));
-                note(&mut names, secret);
-                Some(())
-            });
         });
-        (edits, names)
+        found
     }
 
     /// Whether a JSON text may say one: escapes can hide it.
@@ -202,22 +210,57 @@ impl Placeholders {
         !self.of.is_empty() && (text.contains(PREFIX) || text.contains("\\u"))
     }
 
-    fn each(&self, text: &str, visit: &mut dyn FnMut(usize, usize, &Secret) -> Option<()>) {
+    fn each(&self, text: &str, visit: &mut dyn FnMut(usize, usize, &Secret)) {
         let mut from = 0;
         while let Some(start) = text.get(from..).and_then(|rest| rest.find(PREFIX)).map(|at| from + at) {
             let end = start + PREFIX.len() + DIGITS;
-            let found = text.get(start..end).and_then(|word| self.of.get(word));
-            from = match found.and_then(|secret| visit(start, end, secret)) {
-                Some(()) => end,
+            from = match text.get(start..end).and_then(|word| self.of.get(word)) {
+                Some(secret) => {
+                    visit(start, end, secret);
+                    end
+                }
                 None => start + PREFIX.len(),
             };
         }
     }
 }
 
-fn note(names: &mut Vec<Arc<str>>, secret: &Secret) {
-    if !names.contains(&secret.name) {
-        names.push(Arc::clone(&secret.name));
+/// The values of placeholders are longer together than [`LONGEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the values that its placeholders stand for are longer than {LONGEST} bytes together")]
+pub struct TooLong;
+
+/// What was found in a text.
+#[derive(Debug)]
+struct Found {
+    edits: Vec<(Span, String)>,
+    names: Vec<Arc<str>>,
+    /// How many bytes there is room for; `None` once there was not enough.
+    left: Option<usize>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { edits: Vec::new(), names: Vec::new(), left: Some(LONGEST) }
+    }
+}
+
+impl Found {
+    fn put(&mut self, span: Span, secret: &Secret, spell: impl Fn(&str) -> String) {
+        self.left = self.left.and_then(|left| left.checked_sub(secret.size()));
+        if self.left.is_none() {
+            return;
+        }
+        self.edits.push((span, spell(&secret.value)));
+        if !self.names.contains(&secret.name) {
+            self.names.push(Arc::clone(&secret.name));
+        }
+    }
+
+    fn into(self, text: &str) -> Result<Option<Restored>, TooLong> {
+        let Self { edits, names, left } = self;
+        left.ok_or(TooLong)?;
+        Ok((!edits.is_empty()).then(|| Restored { text: edited(text, &edits), names }))
     }
 }
 
@@ -282,7 +325,7 @@ mod tests {
         let (all, placeholders) = known(&[("one", "a\"b\\c\nd"), ("two", "plain")]);
         let [one, two] = placeholders.as_slice() else { panic!() };
         let text = format!("{{ \"k{two}\" : [\"\\u00e9 x{one}{two}y\", 1.50 ],\"e\":\"\\/\"}}");
-        let restored = all.restore_json(&text).unwrap();
+        let restored = all.restore_json(&text).unwrap().unwrap();
         assert_eq!(
             restored.text,
             "{ \"kplain\" : [\"\\u00e9 xa\\\"b\\\\c\\ndplainy\", 1.50 ],\"e\":\"\\/\"}"
@@ -290,8 +333,8 @@ mod tests {
         assert_eq!(restored.names.len(), 2);
         // Escapes hide nothing.
         let hidden: String = two.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
-        assert_eq!(all.restore_json(&format!("[\"{hidden}\"]")).unwrap().text, "[\"plain\"]");
-        assert_eq!(all.restore_text(&format!("x {one}")).unwrap().text, "x a\"b\\c\nd");
+        assert_eq!(all.restore_json(&format!("[\"{hidden}\"]")).unwrap().unwrap().text, "[\"plain\"]");
+        assert_eq!(all.restore_text(&format!("x {one}")).unwrap().unwrap().text, "x a\"b\\c\nd");
     }
 
     #[test]
@@ -301,13 +344,27 @@ mod tests {
         let strange = issuer("a", "other session").placeholder("value");
         let short = one.strip_suffix(|_: char| true).unwrap();
         for text in [strange.as_str(), short, "doorward_secret_", "", &one.to_uppercase()] {
-            assert_eq!(all.restore_json(&format!("[\"{text}\"]")), None, "{text}");
-            assert_eq!(all.restore_text(text), None);
+            assert_eq!(all.restore_json(&format!("[\"{text}\"]")), Ok(None), "{text}");
+            assert_eq!(all.restore_text(text), Ok(None));
         }
-        assert_eq!(all.restore_json(&format!("[\"{one}\"")), None, "no JSON");
+        assert_eq!(all.restore_json(&format!("[\"{one}\"")), Ok(None), "no JSON");
         // Behind something that only begins like one.
-        assert_eq!(all.restore_text(&format!("{PREFIX}{one}")).unwrap().text, format!("{PREFIX}value"));
-        assert_eq!(Placeholders::default().restore_text(one), None);
+        assert_eq!(
+            all.restore_text(&format!("{PREFIX}{one}")).unwrap().unwrap().text,
+            format!("{PREFIX}value")
+        );
+        assert_eq!(Placeholders::default().restore_text(one), Ok(None));
+    }
+
+    #[test]
+    fn a_short_word_does_not_become_a_flood() {
+        let value = "v".repeat(16 * 1024);
+        let (all, placeholders) = known(&[("one", &value)]);
+        let text = format!("[\"{}\"]", placeholders[0].repeat(50_000));
+        assert_eq!(all.restore_json(&text), Err(TooLong));
+        assert_eq!(all.restore_text(&text), Err(TooLong));
+        let few = placeholders[0].repeat(LONGEST / value.len());
+        assert_eq!(all.restore_text(&few).unwrap().unwrap().text.len(), LONGEST);
     }
 
     #[test]

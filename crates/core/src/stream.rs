@@ -852,13 +852,17 @@ fn given_back(call: &mut Call, context: &Context) -> (Result<String, String>, Ve
     let arguments = call.arguments();
     let Ok(text) = &arguments else { return (arguments, Vec::new()) };
     let restored = match call.kind {
-        _ if context.monitor => None,
+        _ if context.monitor => Ok(None),
         CallKind::Tool => context.placeholders.restore_json(text),
         CallKind::FreeText => context.placeholders.restore_text(text),
         // A text keeps its placeholders, whoever reads a call from it; and what nobody knows is left alone.
-        CallKind::Text | CallKind::Unknown => None,
+        CallKind::Text | CallKind::Unknown => Ok(None),
     };
-    let Some(restored) = restored else { return (arguments, Vec::new()) };
+    let restored = match restored {
+        Ok(Some(restored)) => restored,
+        Ok(None) => return (arguments, Vec::new()),
+        Err(fault) => return (Err(fault.to_string()), Vec::new()),
+    };
     call.restoring = Some(Box::new(Restoring::new(&restored.text, &context.placeholders)));
     (Ok(restored.text), restored.names)
 }

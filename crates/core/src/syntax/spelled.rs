@@ -9,9 +9,9 @@ use super::{Span, json};
 #[derive(Debug)]
 pub struct Spelled<'a> {
     text: Cow<'a, str>,
-    /// For each byte of the text, and for its end: where in the source the character begins that it is of. Empty if the
-    /// literal is spelled as it reads.
-    at: Vec<u32>,
+    /// Where an escape is, and what follows it: offset in the text, offset in the source. Between two of them both grow
+    /// alike. Empty if the literal is spelled as it reads.
+    runs: Vec<(u32, u32)>,
     /// Where the text begins in the source.
     start: u32,
 }
@@ -25,7 +25,7 @@ impl<'a> Spelled<'a> {
         let raw = inside.of(source);
         let start = inside.start;
         match std::str::from_utf8(raw) {
-            Ok(text) if !raw.contains(&b'\\') => Self { text: Cow::Borrowed(text), at: Vec::new(), start },
+            Ok(text) if !raw.contains(&b'\\') => Self { text: Cow::Borrowed(text), runs: Vec::new(), start },
             _ => Self::decoded(raw, start),
         }
     }
@@ -33,21 +33,27 @@ impl<'a> Spelled<'a> {
     /// A text that is not spelled at all: it stands for itself.
     #[must_use]
     pub const fn plain(text: &'a str) -> Self {
-        Self { text: Cow::Borrowed(text), at: Vec::new(), start: 0 }
+        Self { text: Cow::Borrowed(text), runs: Vec::new(), start: 0 }
     }
 
     fn decoded(raw: &[u8], start: u32) -> Self {
-        let (mut text, mut at) = (String::with_capacity(raw.len()), Vec::with_capacity(raw.len() + 1));
+        let (mut text, mut runs) = (String::with_capacity(raw.len()), Vec::new());
+        let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         let mut next = 0;
         while let Some(rest) = raw.get(next..).filter(|rest| !rest.is_empty()) {
+            let plain = rest.iter().position(|byte| *byte == b'\\').unwrap_or(rest.len());
+            if let Some(Ok(run)) = rest.get(..plain).filter(|run| !run.is_empty()).map(std::str::from_utf8) {
+                text.push_str(run);
+                next += plain;
+                continue;
+            }
             let (decoded, length) = unit(rest);
-            let place = start.saturating_add(u32::try_from(next).unwrap_or(u32::MAX));
-            at.extend(std::iter::repeat_n(place, decoded.len_utf8()));
+            runs.push((short(text.len()), start.saturating_add(short(next))));
             text.push(decoded);
             next += length.max(1);
+            runs.push((short(text.len()), start.saturating_add(short(next))));
         }
-        at.push(start.saturating_add(u32::try_from(next).unwrap_or(u32::MAX)));
-        Self { text: Cow::Owned(text), at, start }
+        Self { text: Cow::Owned(text), runs, start }
     }
 
     /// What it says.
@@ -59,13 +65,12 @@ impl<'a> Spelled<'a> {
     /// Where the bytes `start..end` of the text stand in the source.
     #[must_use]
     pub fn span(&self, start: usize, end: usize) -> Span {
-        let plain = |offset: usize| self.start.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX));
         let at = |offset: usize| {
-            if self.at.is_empty() {
-                return plain(offset);
-            }
-            let last = self.at.last().copied().unwrap_or(self.start);
-            self.at.get(offset).copied().unwrap_or(last)
+            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+            let after = self.runs.partition_point(|(here, _)| *here <= offset);
+            let run = after.checked_sub(1).and_then(|run| self.runs.get(run));
+            let (here, there) = run.copied().unwrap_or((0, self.start));
+            there.saturating_add(offset - here)
         };
         let start_at = at(start);
         Span::new(start_at, at(end).max(start_at))

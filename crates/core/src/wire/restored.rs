@@ -63,16 +63,16 @@ impl Restoring {
         let source = at.of(piece);
         let node = json::parse(source)?;
         let mut edits = Vec::new();
-        self.object(&node, source, &mut edits);
+        self.object(&node, source, &mut edits)?;
         Ok(edits.into_iter().map(|edit| edit.shifted(at.start)).collect())
     }
 
-    fn object(&mut self, node: &Node, source: &[u8], out: &mut Vec<Edit>) {
+    fn object(&mut self, node: &Node, source: &[u8], out: &mut Vec<Edit>) -> Result<(), Fault> {
         let command = || node.get("command_index").and_then(Node::as_u64).unwrap_or(0);
         match node.text("type").unwrap_or_default() {
             "content_block_start" => {
                 if let Some(block) = node.get("content_block") {
-                    self.call(block, Says::Whole, source, out);
+                    self.call(block, Says::Whole, source, out)?;
                 }
             }
             "content_block_delta" => {
@@ -81,12 +81,12 @@ impl Restoring {
             }
             "response.output_item.added" => {
                 if let Some(item) = node.get("item") {
-                    self.call(item, Says::Piece, source, out);
+                    self.call(item, Says::Piece, source, out)?;
                 }
             }
             "response.output_item.done" => {
                 if let Some(item) = node.get("item") {
-                    self.call(item, Says::Whole, source, out);
+                    self.call(item, Says::Whole, source, out)?;
                 }
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
@@ -113,12 +113,13 @@ impl Restoring {
             "response.shell_call_command.done" => {
                 self.string(node.get("command"), command(), Says::Whole, out);
             }
-            _ => self.call(node, Says::Whole, source, out),
+            _ => self.call(node, Says::Whole, source, out)?,
         }
+        Ok(())
     }
 
     /// What `node`, which is the call, says.
-    fn call(&mut self, node: &Node, says: Says, source: &[u8], out: &mut Vec<Edit>) {
+    fn call(&mut self, node: &Node, says: Says, source: &[u8], out: &mut Vec<Edit>) -> Result<(), Fault> {
         // Chat Completions: an entry of a list, or what stands in the older member.
         for (of, key) in [("function", "arguments"), ("custom", "input")] {
             self.string(node.get(of).and_then(|body| body.get(key)), ARGUMENTS, Says::Piece, out);
@@ -130,9 +131,11 @@ impl Restoring {
         let args = node.get("functionCall").and_then(|call| call.get("args"));
         let objects = ["arguments", "input", "action", "actions", "operation"].map(|key| node.get(key));
         for object in objects.into_iter().chain([args]).flatten().filter(|object| object.as_str().is_none()) {
-            let (edits, _) = self.placeholders.edits(object, source);
+            let edits = self.placeholders.edits(object, source);
+            let edits = edits.map_err(|fault| Fault::new("splice.broken", fault.to_string()))?;
             out.extend(edits.into_iter().map(|(span, with)| Edit::replace(span, with)));
         }
+        Ok(())
     }
 
     /// Lets the string `node` say what it is to say of `text`.

@@ -1,7 +1,7 @@
 //! Every place where a registered secret stands, for those who take it out.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Hit, Registered, SHORTEST, Table, mac};
@@ -48,8 +48,13 @@ impl Registered {
             }));
         }
         for (mark, decode) in [('\\', backslash as Decode), ('%', percent)] {
-            if let Some((view, at)) = text.contains(mark).then(|| view(text, mark, decode)) {
-                let place = |offset: usize| at.get(offset).copied().unwrap_or(text.len());
+            if let Some((view, runs)) = text.contains(mark).then(|| view(text, mark, decode)) {
+                let place = |offset: usize| {
+                    let after = runs.partition_point(|(here, _)| *here <= offset);
+                    let run = after.checked_sub(1).and_then(|run| runs.get(run));
+                    let (here, there) = run.copied().unwrap_or((0, 0));
+                    there + (offset - here)
+                };
                 found.extend(self.direct(&view).into_iter().map(|stretch| Stretch {
                     start: place(stretch.start),
                     end: place(stretch.end),
@@ -70,19 +75,16 @@ impl Registered {
         if hits.is_empty() {
             return plain;
         }
-        let places: Vec<usize> = text
-            .bytes()
-            .enumerate()
-            .filter(|(_, byte)| byte.is_ascii_alphanumeric())
-            .map(|(at, _)| at)
-            .collect();
+        let wanted: BTreeSet<usize> =
+            hits.iter().flat_map(|hit| [hit.start, hit.end.saturating_sub(1)]).collect();
+        let places = places(text, wanted);
         let bytes = text.as_bytes();
         let digit = |at: usize| {
             bytes.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
         };
         let literal = plain.len();
         for hit in hits {
-            let (Some(start), Some(last)) = (places.get(hit.start), places.get(hit.end.saturating_sub(1)))
+            let (Some(start), Some(last)) = (places.get(&hit.start), places.get(&hit.end.saturating_sub(1)))
             else {
                 continue;
             };
@@ -123,6 +125,14 @@ impl Registered {
     }
 }
 
+/// Where in `text` the letters and digits of these numbers stand.
+fn places(text: &str, wanted: BTreeSet<usize>) -> HashMap<usize, usize> {
+    let letters = text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_alphanumeric());
+    let mut letters = letters.map(|(at, _)| at).enumerate();
+    let find = |nth: usize| letters.find(|(number, _)| *number == nth);
+    wanted.into_iter().filter_map(find).collect()
+}
+
 /// Stretches that overlap are one; each begins and ends at a character.
 fn joined(mut found: Vec<Stretch>, text: &str) -> Vec<Stretch> {
     found.sort_by_key(|stretch| (stretch.start, std::cmp::Reverse(stretch.end)));
@@ -142,26 +152,25 @@ fn joined(mut found: Vec<Stretch>, text: &str) -> Vec<Stretch> {
 /// What stands for what: the character that an escape at the beginning of a text stands for, and its length in bytes.
 type Decode = fn(&str) -> Option<(Cow<'_, str>, usize)>;
 
-/// `text` with what is behind each `mark` decoded once, and for each byte of that where its origin begins.
-fn view(text: &str, mark: char, decode: Decode) -> (String, Vec<usize>) {
-    let (mut out, mut at) = (String::with_capacity(text.len()), Vec::with_capacity(text.len() + 1));
+/// `text` with what is behind each `mark` decoded once, and where runs of it begin: offset there, offset in the text.
+fn view(text: &str, mark: char, decode: Decode) -> (String, Vec<(usize, usize)>) {
+    let (mut out, mut runs) = (String::with_capacity(text.len()), Vec::new());
     let mut next = 0;
     while let Some(rest) = text.get(next..).filter(|rest| !rest.is_empty()) {
         let run = rest.find(mark).unwrap_or(rest.len());
         let (plain, coded) = rest.split_at_checked(run).unwrap_or((rest, ""));
-        at.extend(next..next + plain.len());
         out.push_str(plain);
         next += plain.len();
         if coded.is_empty() {
             break;
         }
         let (said, length) = decode(coded).unwrap_or_else(|| (Cow::Owned(mark.to_string()), mark.len_utf8()));
-        at.extend(std::iter::repeat_n(next, said.len()));
+        runs.push((out.len(), next));
         out.push_str(&said);
         next += length;
+        runs.push((out.len(), next));
     }
-    at.push(text.len());
-    (out, at)
+    (out, runs)
 }
 
 /// As JSON, shells and programming languages have it.
