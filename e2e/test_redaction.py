@@ -109,8 +109,9 @@ def test_the_provider_never_sees_it_and_the_tool_gets_it(fresh_provider, tmp_pat
     home = tmp_path / ".doorward"
     home.mkdir(mode=0o700)
     (home / "policy.yaml").write_text(POLICY)
-    with Door(tmp_path, fresh_provider.url, protocol) as door:
+    with Door(tmp_path, fresh_provider.url, protocol, start=False) as door:
         door.command("secrets", "add", "deploy-key", stdin=SECRET)
+        door.start()
         assert say(door, stream, []) == "cat secret.txt"
         history = [("cat secret.txt", f"key = {SECRET}\n")]
         kept = f"printf %s {SECRET} > kept.txt"

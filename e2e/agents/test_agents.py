@@ -5,6 +5,7 @@ What the provider says stands in `crates/testkit/src/provider/agents.rs`.
 """
 
 import pytest
+from harness.door import Door
 
 RULE = "exec.download-and-run"
 KEYS = ".ssh/authorized_keys"
@@ -114,3 +115,25 @@ def test_unguarded_text(scene):
     scene.open("monitor")
     done = scene.task("edit_evil")
     assert "ssh-ed25519" in (scene.made(KEYS) or ""), done
+
+
+STAYS = "version: 1\ndefault: allow\nrules:\n  - { name: stay, redact: { finding: secret.registered, direction: out } }\n"
+SECRET = "Winter-Kayak-42-loom"
+
+
+@pytest.mark.needs("calls")
+def test_a_registered_secret_stays_here(scene):
+    """The agent reads a registered secret and keeps it in another file; the provider sees what stands for it."""
+    home = scene.door_home / ".doorward"
+    home.mkdir(mode=0o700)
+    (home / "policy.yaml").write_text(STAYS)
+    Door(scene.door_home, scene.provider.url, scene.agent.protocol, start=False).command(
+        "secrets", "add", "deploy-key", stdin=SECRET
+    )
+    (scene.project / "secret.txt").write_text(f"key={SECRET}\n")
+    scene.open()
+    done = scene.task("secret")
+    assert scene.made("kept.txt") == SECRET, done
+    assert "doorward_secret_" in done.out, done
+    assert not any(SECRET in entry["body"] for entry in scene.provider.log())
+    assert refused(scene) == []
