@@ -5,7 +5,7 @@
 use crate::source::{Source, line, rust};
 
 /// `None` means: all of them.
-const LAW: [(&str, Option<&[&str]>); 14] = [
+const LAW: [(&str, Option<&[&str]>); 15] = [
     ("syntax", Some(&[])),
     ("placeholder", Some(&["syntax"])),
     ("url", Some(&[])),
