@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import threading
+import urllib.parse
 import urllib.request
 
 import pytest
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from harness.door import Door
+from test_canary import plant
 
 # The SDK reads these when it is imported or used; nothing of the machine's own may be found.
 for _name in ("SPHYR_CREDENTIAL", "SPHYR_MCP_URL"):
@@ -307,3 +309,31 @@ def test_the_asynchronous_client(door, site):
 
     answer = asyncio.run(ask())
     assert answer["ok"] and site.asked[0][:3] == ("PUT", "/async", "x")
+
+
+@pytest.mark.parametrize("where", ["body", "base64", "query", "header"])
+def test_what_a_decoy_says_suspends_the_key(door, site, where):
+    key_id, credential = key(door)
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/before")["ok"]
+    _, text = plant(door, "aws-credentials")
+    secret = next(line.split(" = ")[1] for line in text.splitlines() if "secret" in line)
+    url, more = f"{site.url}/x", {}
+    if where == "body":
+        more = {"method": "POST", "body": json.dumps({"note": f"see {secret}"})}
+    elif where == "base64":
+        more = {"method": "POST", "body": base64.b64encode(f"k={secret}".encode()).decode()}
+    elif where == "query":
+        url += "?" + urllib.parse.urlencode({"q": secret})
+    else:
+        more = {"headers": {"X-Note": secret}}
+    with pytest.raises(SphyrSecurityError) as refused:
+        plain.sphyr_net(url, **more)
+    assert refused.value.code == "HONEYTOKEN" and refused.value.remediation_action == "ABORT_TASK"
+    assert secret[:12] not in str(refused.value)
+    with pytest.raises(SphyrAuthError) as refused:
+        plain.sphyr_net(f"{site.url}/after")
+    assert refused.value.code == "KEY_PAUSED"
+    listed = [json.loads(line) for line in door.command("key", "list", "--compromised", "--json").stdout.splitlines()]
+    assert [one["key_id"] for one in listed] == [key_id]
+    assert len(site.asked) == 1 and door.command("status", check=False).returncode == 1

@@ -81,14 +81,21 @@ fn code_of(decision: &Decision) -> &'static Code {
     if let Some(code) = own.as_deref().and_then(code::named) {
         return code;
     }
-    // Charges of accounts are named by their code.
-    if let Some(code) = rule.strip_prefix("budget.").and_then(code::named) {
-        return code;
+    // Charges of accounts are named by their code; budgets by their setting, with the time they are for at its end.
+    if let Some(budget) = rule.strip_prefix("budget.") {
+        let hourly = if budget.ends_with("_per_hour") {
+            code::HOURLY_BUDGET_EXCEEDED
+        } else {
+            code::KEY_BUDGET_EXCEEDED
+        };
+        return code::named(budget).unwrap_or(hourly);
     }
     match (rule.split('.').next().unwrap_or_default(), rule, reason.layer) {
         // The session, the agent, or all of them: its words say which.
         (_, "floor.kill", _) if reason.message == EVERYBODY => code::GLOBAL_PAUSE,
-        (_, "floor.kill", _) => code::KEY_PAUSED,
+        (_, "floor.kill" | "floor.KEY_PAUSED" | "floor.KEY_SUSPENDED" | "floor.KEY_REVOKED", _) => {
+            code::KEY_PAUSED
+        }
         (_, "egress.ssrf", _) => code::SSRF_BLOCKED,
         (_, "floor.canary-content" | "floor.canary-path", _) => code::HONEYTOKEN,
         ("secret", ..) | (_, "destination.high-entropy", _) => code::ENTROPY_BLOCKED,
@@ -116,7 +123,9 @@ mod tests {
             ("egress.https-required", Layer::Floor, "HTTPS_REQUIRED"),
             ("egress.ssrf", Layer::Floor, "SSRF_BLOCKED"),
             ("budget.INSUFFICIENT_CREDITS", Layer::Budget, "INSUFFICIENT_CREDITS"),
-            ("budget.daily", Layer::Budget, "KEY_BUDGET_EXCEEDED"),
+            ("budget.budget_key_calls_per_day", Layer::Budget, "KEY_BUDGET_EXCEEDED"),
+            ("budget.budget_key_calls_per_hour", Layer::Budget, "HOURLY_BUDGET_EXCEEDED"),
+            ("floor.KEY_SUSPENDED", Layer::Floor, "KEY_PAUSED"),
             ("secret.github-token", Layer::Detect, "ENTROPY_BLOCKED"),
             ("floor.canary-content", Layer::Floor, "HONEYTOKEN"),
             ("floor.kill", Layer::Floor, "KEY_PAUSED"),

@@ -1,5 +1,6 @@
 //! `sphyr_net`: one request, from its arguments to its answer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,10 +10,12 @@ use doorward_core::action::{Action, Bill, alone};
 use doorward_core::session::Millis;
 use doorward_core::url::Url;
 use doorward_core::wire::sphyr::call::{self, Net};
-use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::preflight;
+use doorward_core::wire::sphyr::{code, sign};
 use doorward_core::{Door, Source};
-use doorward_store::accounts::{Identity, Key};
+use doorward_store::Alert;
+use doorward_store::accounts::{Compromise, Identity, Key};
+use doorward_store::kill::DOORWARD;
 use http::{HeaderName, HeaderValue, header};
 
 use super::denied::Denial;
@@ -34,7 +37,49 @@ impl Egress {
         let (session, key) = self.session(&net.session, caller)?;
         let sent = self.judged(net, &session, &key, caller).await;
         self.tallies.count(&key.id, sent.as_ref().err().map(|denial| denial.code.name));
+        if let Err(denial) = &sent
+            && denial.code == code::HONEYTOKEN
+        {
+            self.suspend(&key, &session, caller, denial).await;
+        }
         sent.map_err(|denial| Denial { session: Some(session.token.clone()), ..denial })
+    }
+
+    /// Lets nothing pass with this key until a person has looked at it: somebody with it touched a decoy.
+    async fn suspend(&self, key: &Key, session: &Session, caller: Caller, denial: &Denial) {
+        let compromise = Compromise {
+            at: now(),
+            receipt: denial.receipt.clone().unwrap_or_default(),
+            what: denial.message.clone(),
+            session: session_of(key, session),
+            from: self.known_as(caller.ip),
+        };
+        let (id, receipt) = (&key.id, &compromise.receipt);
+        let message =
+            format!("the key {id} is suspended: somebody with it touched a decoy (receipt {receipt})");
+        tracing::error!(%id, "ALERT: {message}");
+        self.gateway.store().alert(Alert {
+            time: compromise.at,
+            event: "key_suspended".into(),
+            agent: key.agent.to_string(),
+            session: compromise.session.clone(),
+            message: message.clone(),
+            receipt: receipt.clone(),
+        });
+        // In force at once, whether or not it can be written or recorded.
+        if let Err(error) = self.gateway.store().suspend_key(id, compromise).await {
+            tracing::error!(%error, "a suspended key would be used again after a restart");
+        }
+        if let Err(error) = self.gateway.recorder().control("key_suspend", DOORWARD, id, &message).await {
+            tracing::error!(%error, "that a key is suspended could not be recorded");
+        }
+    }
+
+    /// What an address is called where it must not be read: by a key that is not there.
+    fn known_as(&self, ip: IpAddr) -> String {
+        let key = self.gateway.store().key_for("addresses of clients");
+        let digest = sign::sign(key.expose(), ip.to_canonical().to_string().as_bytes());
+        digest.chars().take(16).collect()
     }
 
     async fn judged(
@@ -143,6 +188,11 @@ const fn checked_only(net: &Net, key: &Key) -> bool {
     net.preflight || key.settings.dry_run
 }
 
+/// The session of Doorward's that a session of a key belongs to.
+pub(super) fn session_of(key: &Key, session: &Session) -> String {
+    format!("{}/{}", key.agent, session.agent.to_ascii_lowercase())
+}
+
 /// What the engine judges: the request as it will be sent.
 fn action(net: &Net, key: &Key, session: &Session) -> Action {
     let lines = net
@@ -156,7 +206,7 @@ fn action(net: &Net, key: &Key, session: &Session) -> Action {
         door: Door::Egress,
         source: Source::Model,
         agent: key.agent.shared(),
-        session: format!("{}/{}", key.agent, session.agent.to_ascii_lowercase()).into(),
+        session: session_of(key, session).into(),
         peer: peer.into(),
         ..alone::request(request)
     }

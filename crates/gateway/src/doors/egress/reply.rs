@@ -17,6 +17,7 @@ use http::HeaderMap;
 
 use super::Egress;
 use super::denied::Denial;
+use super::net::session_of;
 use super::sessions::Session;
 use crate::doors::body::small_body;
 use crate::encoding::{Coding, Decoder};
@@ -54,7 +55,7 @@ impl Egress {
             Door::Egress,
             ActionKind::ModelResponse,
             key.agent.shared(),
-            format!("{}/{}", key.agent, session.agent.to_ascii_lowercase()).into(),
+            session_of(key, session).into(),
         );
         (action.peer, action.source) = (peer, Source::Web);
         let permit = self.gateway.open_after(action, used, Some(receipt.as_str().into())).await?;
