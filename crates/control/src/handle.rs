@@ -83,6 +83,7 @@ pub(crate) async fn handle<D: Desk>(
         | RouteId::Gemini
         | RouteId::Upstream
         | RouteId::Mcp
+        | RouteId::Net
         | RouteId::ErrorPage
         | RouteId::DenialKey => Err(no_such_route()),
     };

@@ -41,6 +41,8 @@ pub enum RouteId {
     Upstream,
     /// The egress door: tools over JSON-RPC.
     Mcp,
+    /// The egress door: one request.
+    Net,
     /// The page about a code of the egress door.
     ErrorPage,
     /// The key by which proofs of refusals are checked.
@@ -106,6 +108,10 @@ const fn data(id: RouteId, pattern: &'static str) -> Route {
     Route { id, listener: Listener::Data, principal: Principal::Agent, methods: FORWARDED, pattern }
 }
 
+const fn calls(id: RouteId, pattern: &'static str) -> Route {
+    Route { id, listener: Listener::Data, principal: Principal::Agent, methods: &["POST"], pattern }
+}
+
 const fn printed(id: RouteId, pattern: &'static str) -> Route {
     Route { id, listener: Listener::Data, principal: Principal::Nobody, methods: &["GET"], pattern }
 }
@@ -132,13 +138,8 @@ pub const ROUTES: &[Route] = &[
     data(RouteId::Openai, "/openai/{rest}"),
     data(RouteId::Gemini, "/gemini/{rest}"),
     data(RouteId::Upstream, "/upstreams/{name}/{rest}"),
-    Route {
-        id: RouteId::Mcp,
-        listener: Listener::Data,
-        principal: Principal::Agent,
-        methods: &["POST"],
-        pattern: "/mcp",
-    },
+    calls(RouteId::Mcp, "/mcp"),
+    calls(RouteId::Net, "/v1/net"),
     printed(RouteId::ErrorPage, "/docs/errors/{name}"),
     printed(RouteId::DenialKey, "/.well-known/sphyr-signing-key.json"),
     control(RouteId::Health, Principal::Nobody, &["GET"], "/healthz"),

@@ -156,7 +156,7 @@ mod tests {
             ("url: 'http://127.0.0.1@evil.example/v1', model: m", "without TLS"),
             ("model: m", "url"),
             ("url: 'https://a.test'", "model"),
-            ("url: 'https://a.test', model: ''", "no name of a model"),
+            ("url: 'https://a.test', model: ''", "`model` is empty"),
             ("url: 'https://a.test', model: m, lowers: true", "cannot call it harmless"),
             ("url: 'https://a.test', model: m, from: 70, to: 60", "no severity"),
             ("url: 'https://a.test', model: m, to: 80", "to"),

@@ -62,8 +62,10 @@ pub struct Server {
 enum Way {
     /// Through the model door.
     Model(Crossing),
-    /// Through the egress door.
+    /// Through the egress door, as calls of tools.
     Calls(Arc<Egress>),
+    /// Through the egress door, as one request.
+    Net(Arc<Egress>),
     /// Nowhere: this is printed, with its content type.
     Printed(&'static str, Vec<u8>),
 }
@@ -133,6 +135,7 @@ impl Server {
             // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
             Ok(Way::Model(crossing)) => Box::pin(crossing.handle(head, body)).await,
             Ok(Way::Calls(egress)) => Box::pin(egress.mcp(body, Caller { ip: peer })).await,
+            Ok(Way::Net(egress)) => Box::pin(egress.plain(&head, body, Caller { ip: peer })).await,
             Ok(Way::Printed(content_type, text)) => {
                 let mut response = Response::new(answer::whole(text.into()));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -202,6 +205,7 @@ impl Server {
             | RouteId::Revoke
             | RouteId::Reset
             | RouteId::Mcp
+            | RouteId::Net
             | RouteId::ErrorPage
             | RouteId::DenialKey => {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
@@ -234,6 +238,7 @@ impl Server {
         let egress = self.egress.as_ref();
         match found.route.id {
             RouteId::Mcp => Some(egress.map(|egress| Way::Calls(Arc::clone(egress)))),
+            RouteId::Net => Some(egress.map(|egress| Way::Net(Arc::clone(egress)))),
             RouteId::ErrorPage => {
                 let page = found.name.and_then(Egress::page);
                 Some(page.map(|page| Way::Printed("text/markdown; charset=utf-8", page.into_bytes())))

@@ -115,8 +115,9 @@ impl Scene {
     /// The signed wish for a session.
     fn wish(&self, agent: &str) -> Value {
         let (ts, key) = (now().to_string(), &*self.key.id);
-        let sig = sign::sign(self.secret().as_bytes(), &sign::handshake(key, agent, &ts, "n"));
-        json!({"key_id": key, "agent_id": agent, "ts": ts, "client_nonce": "n", "sig": sig})
+        let nonce = format!("n-{}", self.next.fetch_add(1, Ordering::Relaxed));
+        let sig = sign::sign(self.secret().as_bytes(), &sign::handshake(key, agent, &ts, &nonce));
+        json!({"key_id": key, "agent_id": agent, "ts": ts, "client_nonce": nonce, "sig": sig})
     }
 
     fn secret(&self) -> String {
@@ -126,6 +127,18 @@ impl Scene {
     /// How many credits are left.
     fn credits(&self) -> u64 {
         self.door.store.accounts().remaining(&self.key.id, now() * 1000).credits
+    }
+
+    /// The receipts, once the last of them is an outcome: a reply that is passed on ends when it has gone.
+    async fn ended(&self) -> Vec<Value> {
+        for _ in 0..500 {
+            let receipts = self.door.receipts();
+            if receipts.last().is_some_and(|last| last["kind"] == "outcome") {
+                return receipts;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no outcome")
     }
 
     fn lookups(&self) -> usize {
@@ -381,6 +394,24 @@ async fn a_refusal_comes_with_a_proof() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_say_what_is_left() {
+    let scene = Scene::with(&[("rate_agent", "7")], egress::Settings::default(), OK).await;
+    let session = scene.session("a-1").await;
+    let message = |call: Value| json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "sphyr_net", "arguments": call}});
+    let reply = scene.post(&message(session.call(&scene.up, now(), &json!({})))).await;
+    let value = |name: &str| {
+        let line = reply.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.unwrap_or_else(|| panic!("{name} in {}", reply.head)).parse::<u64>().unwrap()
+    };
+    assert_eq!((value("x-credits-remaining"), value("x-ratelimit-limit")), (999, 7));
+    assert_eq!((value("x-ratelimit-remaining"), value("x-quota-remaining")), (6, 6));
+    assert!(value("x-ratelimit-reset").abs_diff(now()) <= 2);
+    // Who shows no session is told nothing.
+    let reply = scene.post(&message(json!({"sess_token": "x"}))).await;
+    assert!(!reply.head.contains("x-credits-remaining"), "{}", reply.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_renames_itself_gains_no_rate() {
     let scene = Scene::with(&[("rate_agent", "3")], egress::Settings::default(), OK).await;
     scene
@@ -439,6 +470,21 @@ async fn a_stopped_key_and_a_stopped_agent_send_nothing() {
     assert_eq!((scene.lookups(), scene.requests()), (0, 0));
 }
 
+/// Ids that an agent may give itself and that are no names of sessions have sessions all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_counts_once_and_any_agents_id_is_fine() {
+    let scene = Scene::new().await;
+    let wish = scene.wish("a-1");
+    assert!(scene.tool("audit_sess", wish.clone()).await["sess_token"].is_string());
+    let again = scene.tool("audit_sess", wish).await;
+    assert_eq!(again["code"], "AUTH_FAILED", "{again}");
+    for agent in ["-", "_x", "A", &"z".repeat(64)] {
+        let session = scene.session(agent).await;
+        let answer = scene.tool("sphyr_net", session.call(&scene.up, now(), &json!({}))).await;
+        assert_eq!(answer["outcome"], "ALLOWED", "{agent} {answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_given_back_and_not_followed() {
     let answer = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
@@ -491,6 +537,99 @@ async fn a_flood_meets_the_backstop_and_shares_its_receipts() {
     let receipts = scene.door.receipts();
     let refused = receipts.iter().filter(|receipt| receipt["control"]["event"] == "egress_refused");
     assert!((2..=8).contains(&refused.count()), "{receipts:?}");
+}
+
+/// Without the SDK: a credential, a request, and the answer as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_with_a_credential() {
+    let scene = Scene::with(
+        &[],
+        egress::Settings::default(),
+        "HTTP/1.1 418 I'm a teapot\r\nset-cookie: a=1\r\nset-cookie: b=2\r\ncontent-length: 3\r\n\r\n\0\u{1}x",
+    )
+    .await;
+    let net = async |credential: &str, body: Value| {
+        let line = format!("authorization: Bearer {credential}\r\n");
+        send(scene.address, "POST", "/v1/net", &line, &body.to_string()).await
+    };
+    let credential = scene.key.credential();
+    let coded = base64::engine::general_purpose::STANDARD.encode([0, 255, 10]);
+    let asked = json!({"url": format!("{}/x", scene.up), "method": "PUT", "body_base64": coded, "headers": {"X-A": "1"}});
+    let reply = net(&credential, asked).await;
+    assert_eq!((reply.status, reply.body.as_str()), (418, "\0\u{1}x"));
+    assert_eq!(reply.head.matches("set-cookie: ").count(), 2, "{}", reply.head);
+    let request = scene.asked.lock().unwrap()[0].clone();
+    assert!(request.starts_with("PUT /x HTTP/1.1\r\n") && request.contains("x-a: 1\r\n"), "{request}");
+    assert!(request.contains("content-length: 3\r\n") && !request.contains("sphyr_v1"), "{request}");
+    let receipts = scene.ended().await;
+    let [.., decision, opened, outcome] = receipts.as_slice() else { panic!() };
+    assert!(
+        reply.head.contains(&format!("x-request-id: {}", decision["id"].as_str().unwrap().to_lowercase())),
+        "{}",
+        reply.head
+    );
+    assert!(opened["decision"]["coverage"].as_str().unwrap().starts_with("none("), "{opened}");
+    assert_eq!(outcome["outcome"]["result"], "completed");
+    assert_eq!(scene.credits(), 999);
+    for (credential, body, status, code) in [
+        ("sphyr_v1_key_x.y", json!({"url": "https://example.com/"}), 401, "AUTH_FAILED"),
+        (&*format!("{}x", *credential), json!({"url": "https://example.com/"}), 401, "AUTH_FAILED"),
+        (&*credential, json!({"url": "https://10.0.0.1/"}), 403, "SSRF_BLOCKED"),
+        (&*credential, json!({"url": "http://example.com/"}), 400, "HTTPS_REQUIRED"),
+        (&*credential, json!({"uri": "https://example.com/"}), 400, "ARGUMENTS_INVALID"),
+        (&*credential, json!({"url": "https://nowhere.example/"}), 502, "DNS_FAILED"),
+    ] {
+        let reply = net(credential, body.clone()).await;
+        let refused: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((reply.status, refused["code"].as_str().unwrap()), (status, code), "{body}");
+    }
+    let checked = net(&credential, json!({"url": scene.up, "preflight": true})).await;
+    assert!(checked.status == 200 && checked.body.contains("PREFLIGHT_OK"), "{}", checked.body);
+    assert_eq!((scene.requests(), scene.credits()), (1, 999));
+    let page = send(scene.address, "POST", "/v1/net", "", "{}").await;
+    assert_eq!(page.status, 401);
+}
+
+/// What comes piece by piece goes on piece by piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_streams() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let scene = Scene::new().await;
+    let slow = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = slow.local_addr().unwrap().port();
+    let (more, go_on) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (mut stream, _) = slow.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let _ = stream.read(&mut head).await;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+            .await
+            .unwrap();
+        go_on.await.unwrap();
+        stream.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.unwrap();
+    });
+    let body = json!({"url": format!("http://up.example:{port}/")}).to_string();
+    let mut client = tokio::net::TcpStream::connect(scene.address).await.unwrap();
+    let head = format!(
+        "POST /v1/net HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        scene.address,
+        *scene.key.credential(),
+        body.len()
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    let until = async |client: &mut tokio::net::TcpStream, seen: &mut Vec<u8>, end: &[u8]| {
+        let reading = async {
+            while !seen.windows(end.len()).any(|window| window == end) {
+                assert!(client.read_buf(seen).await.unwrap() > 0);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap();
+    };
+    until(&mut client, &mut seen, b"first").await;
+    more.send(()).unwrap();
+    until(&mut client, &mut seen, b"last").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

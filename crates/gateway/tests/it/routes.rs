@@ -18,7 +18,8 @@ async fn no_route_of_the_table_opens_without_an_agents_token() {
             for method in route.methods {
                 let reply = door.send(method, &filled(token), "{}").await;
                 // The egress door is closed here, and is opened by signatures: tests/it/egress.rs.
-                let closed = matches!(route.id, RouteId::Mcp | RouteId::ErrorPage | RouteId::DenialKey);
+                let closed =
+                    matches!(route.id, RouteId::Mcp | RouteId::Net | RouteId::ErrorPage | RouteId::DenialKey);
                 let refused = if closed { 404 } else { 401 };
                 assert_eq!(reply.status, refused, "{method} {} with {token:?}: {reply:?}", route.pattern);
             }

@@ -1,7 +1,7 @@
 //! What is asked for: the arguments of the gateway's tools, read strictly.
 
 use super::code::{self, Code};
-use crate::syntax::{Kind, Node};
+use crate::syntax::{Kind, Node, base64};
 
 /// The longest text that names something: an id, a category, a trace.
 const LONGEST_NAME: usize = 128;
@@ -62,7 +62,7 @@ pub struct Net {
     /// Seconds since the Unix epoch, as sent.
     pub time: Time,
     /// What is sent.
-    pub body: String,
+    pub body: Vec<u8>,
     /// Header lines, in the order in which they came.
     pub headers: Vec<(String, String)>,
     /// What the agent follows it by; empty if by nothing.
@@ -140,17 +140,59 @@ fn net(arguments: &Node) -> Result<Net, Wrong> {
     Ok(Net {
         session: session(arguments)?,
         url: text(arguments, "url").map_err(|wrong| Wrong { code: code::INVALID_URL, ..wrong })?,
-        method: method(arguments)?,
+        method: method(arguments, "mthd")?,
         category: category(arguments)?,
         signature: signature(arguments)?,
         time: time(arguments)?,
-        body: maybe_text(arguments, "body")?.unwrap_or_default(),
+        body: maybe_text(arguments, "body")?.unwrap_or_default().into_bytes(),
         headers: headers(arguments)?,
         trace: trace(arguments)?,
-        preflight: match arguments.some("preflight") {
-            None => false,
-            Some(value) => value.as_bool().ok_or_else(|| argument("`preflight` must be true or false"))?,
+        preflight: preflight(arguments)?,
+    })
+}
+
+fn preflight(arguments: &Node) -> Result<bool, Wrong> {
+    match arguments.some("preflight") {
+        None => Ok(false),
+        Some(value) => value.as_bool().ok_or_else(|| argument("`preflight` must be true or false")),
+    }
+}
+
+/// Reads a request that is not signed: who sends it shows the key's credential. `url`, and if wanted `method` (`GET`),
+/// `headers`, `body` or `body_base64`, `preflight`; nothing else, so that a word with a letter wrong is not overlooked.
+///
+/// # Errors
+/// [`Wrong`].
+pub fn plain(arguments: &Node) -> Result<Net, Wrong> {
+    const KNOWN: [&str; 6] = ["url", "method", "headers", "body", "body_base64", "preflight"];
+    if !arguments.is_object() {
+        return Err(argument("the body must be a JSON object with `url`"));
+    }
+    if let Some(other) = arguments.members().iter().find(|member| !KNOWN.contains(&member.key.as_str())) {
+        let name: String = other.key.as_str().chars().filter(|c| !c.is_control()).take(40).collect();
+        return Err(argument(&format!("`{name}` is no member; there are {}", KNOWN.join(", "))));
+    }
+    let body = match (maybe_text(arguments, "body")?, maybe_text(arguments, "body_base64")?) {
+        (Some(_), Some(_)) => return Err(argument("give `body` or `body_base64`, not both")),
+        (text, None) => text.unwrap_or_default().into_bytes(),
+        (None, Some(coded)) => base64::decode(&coded)
+            .filter(|_| coded.len() % 4 == 0)
+            .ok_or_else(|| argument("`body_base64` is not base64"))?,
+    };
+    Ok(Net {
+        session: String::new(),
+        url: text(arguments, "url").map_err(|wrong| Wrong { code: code::INVALID_URL, ..wrong })?,
+        method: match arguments.some("method") {
+            None => "GET".to_owned(),
+            Some(_) => method(arguments, "method")?,
         },
+        category: String::new(),
+        signature: String::new(),
+        time: Time { text: String::new(), seconds: 0 },
+        body,
+        headers: headers(arguments)?,
+        trace: String::new(),
+        preflight: preflight(arguments)?,
     })
 }
 
@@ -165,12 +207,12 @@ fn session(arguments: &Node) -> Result<String, Wrong> {
     if token.len() > LONGEST_NAME { Err(unknown()) } else { Ok(token.to_owned()) }
 }
 
-fn method(arguments: &Node) -> Result<String, Wrong> {
+fn method(arguments: &Node, key: &str) -> Result<String, Wrong> {
     const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
-    match arguments.text("mthd") {
+    match arguments.text(key) {
         Some(method) if METHODS.contains(&method) => Ok(method.to_owned()),
         _ => {
-            let message = "`mthd` must be one of GET, POST, PUT, PATCH, DELETE, HEAD";
+            let message = format!("`{key}` must be one of {}", METHODS.join(", "));
             Err(Wrong::new(code::METHOD_INVALID, message))
         }
     }
@@ -335,7 +377,7 @@ mod tests {
             panic!()
         };
         assert_eq!(net.headers, [("X-B".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
-        assert!(net.preflight && net.trace.is_empty() && net.body == "{}");
+        assert!(net.preflight && net.trace.is_empty() && net.body == b"{}");
         let Ok(Call::Net(net)) = net_with(r#","body":null,"trace_id":null"#) else { panic!() };
         assert!(!net.preflight && net.body.is_empty());
         for (name, up) in [("agent_guard_up", true), ("sphyr_up", true), ("user_bal", false)] {
@@ -343,6 +385,26 @@ mod tests {
             assert_eq!(matches!(call, Call::Up { .. }), up, "{name}");
         }
         assert!(read("fetch", &json::parse(b"{}").unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_request_that_is_not_signed_has_few_words() {
+        let of = |text: &str| plain(&json::parse(text.as_bytes()).unwrap());
+        let net = of(r#"{"url":"https://a.example/"}"#).unwrap();
+        assert_eq!((net.method.as_str(), net.body.len(), net.preflight), ("GET", 0, false));
+        let net = of(r#"{"url":"u","method":"POST","body_base64":"AP8=","headers":{"a":"b"}}"#).unwrap();
+        assert_eq!((net.body, net.headers.len()), (vec![0, 255], 1));
+        for (text, name) in [
+            ("[]", "ARGUMENTS_INVALID"),
+            ("{}", "INVALID_URL"),
+            (r#"{"url":"u","methd":"POST"}"#, "ARGUMENTS_INVALID"),
+            (r#"{"url":"u","method":"get"}"#, "METHOD_INVALID"),
+            (r#"{"url":"u","body":"a","body_base64":"AA=="}"#, "ARGUMENTS_INVALID"),
+            (r#"{"url":"u","body_base64":"A"}"#, "ARGUMENTS_INVALID"),
+            (r#"{"url":"u","headers":{"a":1}}"#, "HEADER_INVALID"),
+        ] {
+            assert_eq!(of(text).unwrap_err().code.name, name, "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl Egress {
         if !keys::signed(&key, &payload, &asked.signature, now) {
             return Err(unknown());
         }
+        self.first_wish(asked, now)?;
         if let Some(why) = keys::stopped(&key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }

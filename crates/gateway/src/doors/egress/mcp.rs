@@ -1,6 +1,8 @@
 //! `POST /mcp`: tools over JSON-RPC. For the SDK a refusal is a result like any other, with status 200: it takes what comes
 //! with another status for a gateway that is down.
 
+use doorward_core::account::gcra::Standing;
+use doorward_core::session::Millis;
 use doorward_core::syntax::{Kind, Node, Object, Span};
 use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
 use doorward_core::wire::sphyr::call::{self, TOOLS};
@@ -21,18 +23,44 @@ const LARGEST: usize = 4 << 20;
 const VERSIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// Names the receipt of an answer, as the documents have it.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a message is answered with.
 struct Answered {
     body: Vec<u8>,
     receipt: Option<String>,
     retry_after: Option<u64>,
+    left: Option<Left>,
 }
 
 impl Answered {
     const fn of(body: Vec<u8>) -> Self {
-        Self { body, receipt: None, retry_after: None }
+        Self { body, receipt: None, retry_after: None, left: None }
+    }
+}
+
+/// What the key of a call has left after it.
+struct Left {
+    credits: u64,
+    rate: Option<Standing>,
+}
+
+impl Left {
+    /// As headers: those of either of the documents.
+    fn headers(&self, now: Millis) -> impl Iterator<Item = (HeaderName, u64)> {
+        let rate = self.rate.map(|rate| {
+            let reset = now.saturating_add(rate.reset_ms).div_ceil(1000);
+            let name = HeaderName::from_static;
+            let (limit, remaining) = (u64::from(rate.limit), u64::from(rate.remaining));
+            [
+                (name("x-quota-remaining"), remaining),
+                (name("x-ratelimit-limit"), limit),
+                (name("x-ratelimit-remaining"), remaining),
+                (name("x-ratelimit-reset"), reset),
+            ]
+        });
+        let credits = (HeaderName::from_static("x-credits-remaining"), self.credits);
+        std::iter::once(credits).chain(rate.into_iter().flatten())
     }
 }
 
@@ -58,6 +86,9 @@ impl Egress {
                 if let Some(wait) = answered.retry_after {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
                 }
+                for (name, value) in answered.left.iter().flat_map(|left| left.headers(now())) {
+                    headers.insert(name, HeaderValue::from(value));
+                }
                 response
             }
             Err(wrong) => refused(&wrong),
@@ -76,12 +107,16 @@ impl Egress {
                     return error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
                 };
                 let arguments = request.params.some("arguments");
-                match self.tool(name, arguments, caller).await {
-                    Some(Ok(text)) => result(&tool_result(&text, false)),
+                let called = self.tool(name, arguments, caller).await;
+                let token = arguments.and_then(|arguments| arguments.text("sess_token"));
+                let left = token.and_then(|token| self.left(token, caller));
+                match called {
+                    Some(Ok(text)) => Answered { left, ..result(&tool_result(&text, false)) },
                     Some(Err(denial)) => Answered {
                         body: jsonrpc::result(&request.id, &tool_result(&self.denied(&denial), true)),
                         receipt: denial.receipt,
                         retry_after: denial.retry_after,
+                        left,
                     },
                     None => {
                         let message = format!("no such tool; there are {}", TOOLS.join(", "));
@@ -91,6 +126,13 @@ impl Egress {
             }
             _ => error(jsonrpc::METHOD_NOT_FOUND, "this server offers tools and nothing else"),
         }
+    }
+
+    /// What the key of this session has left, if it may be told.
+    fn left(&self, token: &str, caller: Caller) -> Option<Left> {
+        let (session, key) = self.session(token, caller).ok()?;
+        let credits = self.accounts().remaining(&key.id, now()).credits;
+        Some(Left { credits, rate: self.standing(&key, &session.agent, caller.ip) })
     }
 
     /// Calls a tool; `None` if there is none of that name.
@@ -129,7 +171,7 @@ impl Egress {
     }
 
     /// A refusal as JSON.
-    fn denied(&self, denial: &Denial) -> Vec<u8> {
+    pub(super) fn denied(&self, denial: &Denial) -> Vec<u8> {
         let docs = format!("{}{}", self.settings.docs, denial.code.name);
         let proofs = self.proofs.as_ref().zip(denial.receipt.as_deref());
         let proof = proofs.and_then(|(proofs, receipt)| proofs.prove(denial, receipt, now()));
@@ -168,7 +210,7 @@ fn plain(answer: Answer) -> Response<Body> {
     status(answer.status, body)
 }
 
-fn status(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+pub(super) fn status(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(whole(body.into()));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");

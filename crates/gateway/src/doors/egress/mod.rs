@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use doorward_core::account::gcra::{Limiter, Rate, Standing, Ticks};
+use doorward_core::account::gcra::{Limiter, Limits, Rate, Standing, Ticks};
 use doorward_core::account::replay::{Bounds, Replays};
 use doorward_core::wire::sphyr::code::{self, Code};
 
@@ -35,6 +35,8 @@ mod keys;
 mod mcp;
 
 mod net;
+
+mod plain;
 
 mod proofs;
 use proofs::Proofs;
@@ -113,21 +115,15 @@ pub struct Egress {
 #[derive(Debug)]
 struct Rates {
     backstop: Limiter<u64>,
-    agents: Limiter<u64>,
-    keys: Limiter<u64>,
-    addresses: Limiter<u64>,
+    /// Of addresses, keys, agents.
+    levels: Limits<u64, 3>,
 }
 
 impl Egress {
     /// A door for `gateway` and the keys of its store, that reaches places by `reacher`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, reacher: Reacher, settings: Settings) -> Self {
-        let rates = Rates {
-            backstop: Limiter::new(1),
-            agents: Limiter::new(RATED),
-            keys: Limiter::new(RATED),
-            addresses: Limiter::new(RATED),
-        };
+        let rates = Rates { backstop: Limiter::new(1), levels: Limits::new([RATED; 3]) };
         let seed = gateway.store().key_for("denial proofs");
         let proofs = Proofs::new(&seed, settings.signing_key.clone());
         Self {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use doorward_core::account::replay::Reserved;
 use doorward_core::action::request::{Body, Header, Request};
 use doorward_core::action::{Action, Bill, alone};
-use doorward_core::session::Millis;
+use doorward_core::session::{Millis, name};
 use doorward_core::url::Url;
 use doorward_core::wire::sphyr::call::{self, Net};
 use doorward_core::wire::sphyr::reply::preflight;
@@ -22,11 +22,28 @@ use super::denied::Denial;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
 use super::{Caller, Egress, keys};
-use crate::forward::{self, Errand};
+use crate::forward::{self, Elsewhere, Errand};
 use crate::hold::Waits;
 use crate::judge::now;
 use crate::record::Nothing;
 use crate::upstream::Place;
+
+/// By what a request shows whose it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shown {
+    /// A signature, which has its time and counts once.
+    Signature,
+    /// The key's credential.
+    Credential,
+}
+
+/// What became of a request that may go.
+pub(super) enum Sent {
+    /// It was only checked, under this receipt.
+    Checked(String),
+    /// It was sent and answered.
+    Answered(Box<Elsewhere>),
+}
 
 /// The most bytes that a request carries.
 const LARGEST: usize = doorward_core::action::request::JUDGED_WHOLE;
@@ -36,13 +53,23 @@ impl Egress {
     pub(super) async fn net(&self, net: Net, caller: Caller) -> Result<Vec<u8>, Denial> {
         let (session, key) = self.session(&net.session, caller)?;
         let sent = self.judged(net, &session, &key, caller).await;
-        self.tallies.count(&key.id, sent.as_ref().err().map(|denial| denial.code.name));
-        if let Err(denial) = &sent
-            && denial.code == code::HONEYTOKEN
-        {
-            self.suspend(&key, &session, caller, denial).await;
-        }
+        self.told(&sent, &session, &key, caller).await;
         sent.map_err(|denial| Denial { session: Some(session.token.clone()), ..denial })
+    }
+
+    /// Counts what came of a request, and suspends a key with which somebody touched a decoy.
+    pub(super) async fn told<T>(
+        &self,
+        sent: &Result<T, Denial>,
+        session: &Session,
+        key: &Key,
+        caller: Caller,
+    ) {
+        let refused = sent.as_ref().err();
+        self.tallies.count(&key.id, refused.map(|denial| denial.code.name));
+        if let Some(denial) = refused.filter(|denial| denial.code == code::HONEYTOKEN) {
+            self.suspend(key, session, caller, denial).await;
+        }
     }
 
     /// Lets nothing pass with this key until a person has looked at it: somebody with it touched a decoy.
@@ -51,7 +78,7 @@ impl Egress {
             at: now(),
             receipt: denial.receipt.clone().unwrap_or_default(),
             what: denial.message.clone(),
-            session: session_of(key, session),
+            session: session_of(key, session).to_string(),
             from: self.known_as(caller.ip),
         };
         let (id, receipt) = (&key.id, &compromise.receipt);
@@ -89,16 +116,30 @@ impl Egress {
         key: &Key,
         caller: Caller,
     ) -> Result<Vec<u8>, Denial> {
+        match self.send(net, session, key, (caller, Shown::Signature)).await? {
+            Sent::Checked(receipt) => Ok(preflight(&receipt)),
+            Sent::Answered(answered) => self.reply(*answered, session, key).await,
+        }
+    }
+
+    /// Judges a request and sends it, if it may go and is not only to be checked.
+    pub(super) async fn send(
+        &self,
+        net: Net,
+        session: &Session,
+        key: &Key,
+        (caller, shown): (Caller, Shown),
+    ) -> Result<Sent, Denial> {
         let mut action = action(&net, key, session);
         action.bill = Some(self.bill(&net, key, session));
-        let (place, errand) = match self.look(&net, session, key, caller) {
+        let (place, errand) = match self.look(&net, session, key, (caller, shown)) {
             Ok(looked) => looked,
             Err(denial) => return Err(self.turned_away(action, denial).await),
         };
         let permit = match self.gateway.pass(action, errand, &Waits::default()).await {
             Ok(permit) => permit,
             Err(refusal) => {
-                self.replays().release(place);
+                self.forget(place);
                 return Err(refusal.into());
             }
         };
@@ -106,13 +147,18 @@ impl Egress {
             let receipt = permit.receipt().to_owned();
             self.gateway.recorder().ended(permit, "preflight", None).await;
             // Only checked, it may be checked again.
-            self.replays().release(place);
-            return Ok(preflight(&receipt));
+            self.forget(place);
+            return Ok(Sent::Checked(receipt));
         }
         // From here on it may have been seen: its place stays taken.
-        drop(place);
         let sent = forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await;
-        self.reply(sent?, session, key).await
+        Ok(Sent::Answered(Box::new(sent?)))
+    }
+
+    fn forget(&self, place: Option<Reserved>) {
+        if let Some(place) = place {
+            self.replays().release(place);
+        }
     }
 
     /// The session of `token` and its key, as far as they may be used from there.
@@ -134,23 +180,28 @@ impl Egress {
         net: &Net,
         session: &Session,
         key: &Key,
-        caller: Caller,
-    ) -> Result<(Reserved, Errand), Denial> {
+        (caller, shown): (Caller, Shown),
+    ) -> Result<(Option<Reserved>, Errand), Denial> {
         if let Some(why) = keys::stopped(key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }
         let now = now();
-        signature::check(net, session, key, now)?;
-        freshness::check(&net.time, now)?;
-        let place = self.first(net, session, now)?;
-        let rest = self.rated(key, &session.agent, caller.ip).and_then(|_| {
+        let place = match shown {
+            Shown::Signature => {
+                signature::check(net, session, key, now)?;
+                freshness::check(&net.time, now)?;
+                Some(self.first(net, session, now)?)
+            }
+            Shown::Credential => None,
+        };
+        let rest = self.rated(key, &session.agent, caller.ip).and_then(|()| {
             self.payable(net, key, now)?;
             errand(net)
         });
         match rest {
             Ok(errand) => Ok((place, errand)),
             Err(denial) => {
-                self.replays().release(place);
+                self.forget(place);
                 Err(denial)
             }
         }
@@ -188,9 +239,9 @@ const fn checked_only(net: &Net, key: &Key) -> bool {
     net.preflight || key.settings.dry_run
 }
 
-/// The session of Doorward's that a session of a key belongs to.
-pub(super) fn session_of(key: &Key, session: &Session) -> String {
-    format!("{}/{}", key.agent, session.agent.to_ascii_lowercase())
+/// The session of Doorward's that a session of a key belongs to: one for each id that an agent gives itself.
+pub(super) fn session_of(key: &Key, session: &Session) -> Arc<str> {
+    name::name(key.agent.as_str(), &session.agent)
 }
 
 /// What the engine judges: the request as it will be sent.
@@ -199,14 +250,14 @@ fn action(net: &Net, key: &Key, session: &Session) -> Action {
         .headers
         .iter()
         .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_bytes().into() });
-    let body = if net.body.is_empty() { Body::Absent } else { Body::Whole(net.body.clone().into()) };
+    let body = Body::Whole(net.body.clone().into());
     let request = Request::new(&net.method, &net.url, lines.collect(), body);
     let peer = Url::parse(&net.url).map(|url| url.host.to_string()).unwrap_or_default();
     Action {
         door: Door::Egress,
         source: Source::Model,
         agent: key.agent.shared(),
-        session: session_of(key, session).into(),
+        session: session_of(key, session),
         peer: peer.into(),
         ..alone::request(request)
     }

@@ -13,7 +13,7 @@ use doorward_core::wire::sphyr::{code, sign};
 use doorward_core::{Door, Reason, Source, Verdict};
 use doorward_store::accounts::Key;
 use doorward_store::fill_random;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use super::Egress;
 use super::denied::Denial;
@@ -55,7 +55,7 @@ impl Egress {
             Door::Egress,
             ActionKind::ModelResponse,
             key.agent.shared(),
-            session_of(key, session).into(),
+            session_of(key, session),
         );
         (action.peer, action.source) = (peer, Source::Web);
         let permit = self.gateway.open_after(action, used, Some(receipt.as_str().into())).await?;
@@ -141,9 +141,12 @@ fn given_back(
     let signature = sign::sign(session.nonce.as_bytes(), &safety.signed(&salt));
     let text = std::str::from_utf8(bytes);
     let base64 = text.is_err().then(|| base64::engine::general_purpose::STANDARD.encode(bytes));
+    // What is given back is decoded, and whole.
+    let framing = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     let headers: Vec<(&str, String)> = head
         .headers
         .iter()
+        .filter(|(name, _)| !framing.contains(name))
         .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let answered = Answered {
@@ -166,7 +169,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Whether a browser would take it for a page.
 fn is_html(headers: &HeaderMap, text: &str) -> bool {
-    let named = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let named = named.is_some_and(|value| {
         let value = value.to_ascii_lowercase();
         value.contains("html")
