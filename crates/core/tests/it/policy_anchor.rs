@@ -287,9 +287,9 @@ fn spraying_endpoints_resets_no_limit() {
 /// Resources of a tool server stand in the query: rules could not tell them apart.
 #[test]
 fn queries_tell_resources_apart() {
-    let secret = denying("{ url: 'mcp.local/resources?uri=file:///secret*' }");
-    assert!(!passes(&secret, &get("https://mcp.local/resources?uri=file%3A%2F%2F%2Fsecret%2Fkey")));
-    assert!(passes(&secret, &get("https://mcp.local/resources?uri=file:///public")));
+    let secret = denying("{ url: 'mcp.example/resources?uri=file:///secret*' }");
+    assert!(!passes(&secret, &get("https://mcp.example/resources?uri=file%3A%2F%2F%2Fsecret%2Fkey")));
+    assert!(passes(&secret, &get("https://mcp.example/resources?uri=file:///public")));
 }
 
 /// An omitted mode only watched.
