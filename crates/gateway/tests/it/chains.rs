@@ -95,6 +95,42 @@ async fn completed(plays: &[Play], engine: Arc<Engine>) -> Vec<String> {
     reasons.filter_map(|reason| Some(reason["rule"].as_str()?.strip_prefix("chain.")?.to_owned())).collect()
 }
 
+/// What began at the model door ends at the egress door: one session, one story.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_is_completed_through_another_door() {
+    let engine = Arc::new(Engine::shipped(Surroundings::default()).unwrap());
+    for id in [
+        "untrusted-sensitive-outbound",
+        "read-secret-outbound",
+        "wallet-outbound",
+        "browser-data-outbound",
+        "keychain-outbound",
+    ] {
+        let chains = Chains::shipped();
+        let chain = chains.all().iter().find(|chain| chain.id == id).unwrap();
+        let plays = chain.examples.first().unwrap();
+        let (_, before) = plays.split_last().unwrap();
+        for (session, wanted) in [("one", true), ("another", false)] {
+            let answer: Arc<Mutex<Vec<u8>>> = Arc::default();
+            let base = provider(Arc::clone(&answer)).await;
+            let judging = Judging { engine: Some(Arc::clone(&engine)), ..Judging::default() };
+            let door = Door::with(judging, Door::untrusted(Protocol::Anthropic, base), Mode::Monitor).await;
+            for Exchange { path, body, answer: said } in exchanges(&self::session(before).0) {
+                *answer.lock().unwrap() = sse(&String::from_utf8(said).unwrap());
+                let target = format!("/t/{}/{path}", door.token);
+                let reply = send(door.address, "POST", &target, "doorward-session: one\r\n", &body).await;
+                assert_eq!(reply.status, 200);
+            }
+            let first = door.receipt_count();
+            crate::egress::post_as(&door, session, "https://collect.example/in", "hello").await;
+            let receipts = door.receipts_since(first);
+            let sent = receipts.iter().find(|receipt| receipt["action"]["kind"] == "url").unwrap();
+            let reasons = sent["decision"]["reasons"].to_string();
+            assert_eq!(reasons.contains(&format!("chain.{id}")), wanted, "{id} {session}: {reasons}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_chain_is_completed_over_a_killed_process_and_its_twins_are_not() {
     let engine = Arc::new(Engine::shipped(Surroundings::default()).unwrap());

@@ -150,6 +150,27 @@ impl Scene {
     }
 }
 
+/// Posts `body` through an egress door beside `door`, with a key of its agent, as the session of this id.
+pub async fn post_as(door: &Door, session: &str, url: &str, body: &str) -> Reply {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let reacher = Reacher::new(Arc::new(Names::default()), &[address, door.address]).unwrap();
+    let settings = doorward_store::accounts::Settings::default();
+    let key = Key::new(AgentName::new("tester").unwrap(), settings, now() * 1000).unwrap();
+    let key = door.store.add_key(key).await.unwrap();
+    let recorder = door.gateway.recorder();
+    accounts::grant(recorder, &door.store, &key.id, (10, 12), "test", now() * 1000).await.unwrap();
+    let egress = Egress::new(Arc::clone(&door.gateway), reacher, egress::Settings::default());
+    let server = Server::new(Arc::clone(&door.gateway), [], Settings::default(), address).with_egress(egress);
+    let (_stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
+    let lines = format!("authorization: Bearer {}\r\ndoorward-agent: {session}\r\n", *key.credential());
+    let asked = json!({"url": url, "method": "POST", "body": body}).to_string();
+    let reply = send(address, "POST", "/v1/net", &lines, &asked).await;
+    serving.abort();
+    reply
+}
+
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-more: 1\r\ncontent-length: 11\r\n\r\n{\"ok\":true}";
 
 struct Session {
