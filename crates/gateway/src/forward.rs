@@ -15,7 +15,7 @@ use doorward_core::wire::splice::{Edit, Piece, splice};
 use crate::answer::Answer;
 use crate::budgets::Used;
 use crate::judge::{Gateway, Refusal};
-use crate::record::{Content, Permit};
+use crate::record::{Content, Permit, Recorder, Whose};
 use crate::upstream::{Place, Reacher, SendError, Unreached, Upstream, UpstreamBody};
 
 mod reply;
@@ -181,6 +181,20 @@ pub(crate) enum NotThere {
     Unreached(Unreached, String),
 }
 
+/// Records, dropped before it is emptied, that a request went and who wanted the answer has gone.
+struct Gone(Option<(Recorder, Whose, String)>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        if let Some((recorder, whose, receipt)) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime
+                .spawn(async move { recorder.unanswered(&whose, &receipt, "client_gone", None, None).await });
+        }
+    }
+}
+
 /// Sends the judged request to the place it names. Only here, with a permit, is anybody asked for an address.
 ///
 /// # Errors
@@ -195,10 +209,13 @@ pub(crate) async fn elsewhere(
     let named =
         permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED));
     let (receipt, told) = (permit.receipt().to_owned(), permit.told());
+    // Whoever asked may go before there is an answer; the future ends where it is then.
+    let mut gone = Gone(Some((gateway.recorder().clone(), told.clone(), receipt.clone())));
     let (Errand { place, head, body }, mut used) = permit.open(Key(()));
     let sending = reacher.send(&place, named, (&head, &body), Key(()));
     let late = || Unreached::Exchange(format!("no answer came in {} s", patience.idle.as_secs()));
     let sent = tokio::time::timeout(patience.idle, sending).await.unwrap_or_else(|_| Err(late()));
+    gone.0 = None;
     match sent {
         Ok(reply) => Ok(Elsewhere { reply, used, receipt, peer: told.peer }),
         Err(why) => {

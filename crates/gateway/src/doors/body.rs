@@ -195,6 +195,32 @@ where
     gather(&mut body, most, &mut Shares::new([&own, &own]), |_| until).await
 }
 
+/// The same of a client's body, as it came, whose bytes count on what all such bodies may take.
+pub(super) async fn counted_body<B>(body: B, most: usize, all: &Semaphore) -> Result<Bytes, Answer>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > most {
+        return Err(larger_than(most));
+    }
+    let own = memory::of(2 * most);
+    let mut body = Decoding::new(body, None);
+    let until = Instant::now() + GATHER;
+    let gathered =
+        gather(&mut body, most, &mut Shares::new([all, &own]), |now| until.min(now + SILENCE)).await;
+    match gathered {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(fault)) => Err(wrong(fault.code, fault.message)),
+        Err(answer) if answer.code == "too_large" => Err(larger_than(most)),
+        Err(answer) => Err(answer),
+    }
+}
+
+fn larger_than(most: usize) -> Answer {
+    let why = format!("the request has more than {most} bytes, the most that is read here");
+    Answer::agent(StatusCode::PAYLOAD_TOO_LARGE, "too_large", why)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -611,6 +611,88 @@ async fn one_request_with_a_credential() {
     assert_eq!(page.status, 401);
 }
 
+/// Ways in which an attacker got past this door, or hurt it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attacker_found() {
+    use std::io::Write as _;
+    let scene = Scene::new().await;
+    let credential = scene.key.credential();
+    let line = format!("authorization: Bearer {}\r\n", *credential);
+    let net = async |body: Value| {
+        let reply = send(scene.address, "POST", "/v1/net", &line, &body.to_string()).await;
+        serde_json::from_str::<Value>(&reply.body).unwrap()["code"].as_str().unwrap_or("sent").to_owned()
+    };
+    let coded = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    packed.write_all(b"token ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7 in a page").unwrap();
+    let packed = coded(&packed.finish().unwrap());
+    let gzip = json!({"Content-Encoding": "gzip"});
+    for (more, code) in [
+        // Compressed, said and unsaid; and what says it is and is not.
+        (json!({"body_base64": packed, "headers": gzip}), "ENTROPY_BLOCKED"),
+        (json!({"body_base64": packed}), "ENTROPY_BLOCKED"),
+        (json!({"body": "plain", "headers": gzip}), "HEADER_INVALID"),
+        (json!({"body": "plain", "headers": {"Content-Encoding": "deflate"}}), "HEADER_INVALID"),
+        // The key's own credential, where credentials belong.
+        (json!({"headers": {"X-Api-Key": &*credential}}), "ENTROPY_BLOCKED"),
+        // Headers that some servers read as others.
+        (json!({"headers": {"Content_Length": "5"}}), "HEADER_COLLISION"),
+        (json!({"headers": {"Proxy-Authorization": "x"}}), "HEADER_COLLISION"),
+        (json!({"headers": {"Authorization": "Bearer ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7"}}), "sent"),
+    ] {
+        let mut asked = json!({"url": scene.up, "method": "POST"});
+        more.as_object().unwrap().iter().for_each(|(name, value)| asked[name] = value.clone());
+        assert_eq!(net(asked.clone()).await, code, "{asked}");
+    }
+    assert_eq!(net(json!({"url": format!("{}/é", scene.up)})).await, "INVALID_URL");
+    // Names can be secrets, and receipts are for everybody.
+    let secret = "abcdef0123lowercase-only-secret-77";
+    net(json!({"url": "https://example.com/", "headers": {(secret): "\u{1}"}})).await;
+    net(json!({"url": "https://example.com/", (secret): 1})).await;
+    net(json!({"url": format!("https://{secret}.example/")})).await;
+    let receipts = scene.door.receipts_since(0);
+    assert!(!receipts.iter().any(|receipt| receipt.to_string().contains(secret)), "{receipts:?}");
+}
+
+/// A flood of strangers does not keep out who is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_keeps_nobody_out_who_is_known() {
+    let settings = egress::Settings { backstop: 5, ..egress::Settings::default() };
+    let scene = Scene::with(&[("rate_agent", "1000")], settings, OK).await;
+    let session = scene.session("a-1").await;
+    for round in 0..5 {
+        for _ in 0..20 {
+            scene.tool("user_bal", json!({"sess_token": "nobody"})).await;
+        }
+        let call = session.call(&format!("{}/{round}", scene.up), now(), &json!({}));
+        assert_eq!(scene.tool("sphyr_net", call).await["outcome"], "ALLOWED");
+        scene.session("a-2").await;
+    }
+}
+
+/// Who goes before there is an answer leaves an outcome all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_leaves_an_outcome() {
+    use tokio::io::AsyncWriteExt as _;
+    let scene = Scene::new().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let body =
+        json!({"url": format!("http://up.example:{}/", silent.local_addr().unwrap().port())}).to_string();
+    let mut client = tokio::net::TcpStream::connect(scene.address).await.unwrap();
+    let head = format!(
+        "POST /v1/net HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+        scene.address,
+        *scene.key.credential(),
+        body.len()
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let reached = silent.accept().await.unwrap();
+    drop(client);
+    let receipts = scene.ended().await;
+    assert_eq!(receipts.last().unwrap()["outcome"]["result"], "client_gone");
+    drop(reached);
+}
+
 /// What comes piece by piece goes on piece by piece.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_streams() {

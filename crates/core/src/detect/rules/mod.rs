@@ -274,10 +274,13 @@ impl RuleSet {
         let (leaves, limits) = (action.door != Door::Model, self.texts.limits(&action.agent));
         let mut highest = 0f32;
         for field in secrets::fields::of(action) {
-            let (seen, score) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
-            highest = highest.max(score);
+            let (mut seen, score) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
+            if field.known_only {
+                seen.retain(secrets::Seen::is_known);
+            }
+            highest = if field.known_only { highest } else { highest.max(score) };
             // A credential that is known is dense as well; that is no second finding.
-            let unexplained = action.door == Door::Egress && seen.is_empty();
+            let unexplained = action.door == Door::Egress && seen.is_empty() && !field.known_only;
             let dense = unexplained.then(|| secrets::dense_field(score, limits, field.place)).flatten();
             let seen = seen.iter().map(|seen| secrets::field_finding(seen, field.place, leaves));
             for finding in seen.chain(dense) {

@@ -22,22 +22,39 @@ pub(crate) struct Field<'a> {
     pub(crate) text: Cow<'a, str>,
     /// Whether only tokens with a mark count, and what is registered. On the way to a model the others are ids.
     pub(crate) marked_only: bool,
+    /// Whether only decoys count and what is registered: a credential belongs there, those never.
+    pub(crate) known_only: bool,
 }
 
 /// What `action` says in the fields of its request.
 pub(crate) fn of(action: &Action) -> Vec<Field<'_>> {
     let Some(request) = action.request.as_deref() else { return Vec::new() };
     let to_model = action.door == Door::Model;
-    let field = |place, text: String| Field { place, text: Cow::Owned(text), marked_only: to_model };
+    let field = |place, text: String| Field {
+        place,
+        text: Cow::Owned(text),
+        marked_only: to_model,
+        known_only: false,
+    };
     let (path, query) = target(request.url());
     let mut fields = vec![
         field("the path", decoded::percent(path)),
         field("the query", pairs(query, to_model)),
-        field("a header", headers(request)),
+        field("a header", headers(request, false)),
     ];
+    if action.door == Door::Egress {
+        // Whose credential it is, only the agent says.
+        let shown = field("a header", headers(request, true));
+        fields.push(Field { known_only: true, ..shown });
+    }
     // A conversation is read part by part.
     if !(to_model && action.kind == ActionKind::ModelRequest) {
-        fields.extend(body(request).map(|text| Field { place: "the body", text, marked_only: false }));
+        fields.extend(body(request).map(|text| Field {
+            place: "the body",
+            text,
+            marked_only: false,
+            known_only: false,
+        }));
     }
     fields.retain(|field| !field.text.is_empty());
     fields
@@ -66,10 +83,11 @@ fn pairs(query: &str, to_model: bool) -> String {
     if query.is_empty() { String::new() } else { text }
 }
 
-fn headers(request: &Request) -> String {
+/// The header lines in which a client shows who it is, or the others.
+fn headers(request: &Request, shown: bool) -> String {
     let mut text = String::new();
     for header in request.headers() {
-        if CREDENTIALS.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+        if CREDENTIALS.iter().any(|name| header.name.eq_ignore_ascii_case(name)) != shown {
             continue;
         }
         text.push_str(&header.name);
@@ -185,6 +203,22 @@ mod tests {
         let url = format!("{PLAIN}?key={TOKEN}&alt=sse");
         assert_eq!(found(&action(Door::Model, ActionKind::ModelRequest, &url, NONE, "")), []);
         assert_eq!(found(&action(Door::Egress, ActionKind::Outbound, &url, NONE, "")).len(), 1);
+    }
+
+    /// What stands there is believed to be a credential for where it goes, unless it is known to be something else.
+    #[test]
+    fn a_decoy_is_none_that_a_client_may_show() {
+        let value = "abcdef0123lowercase-only-secret-77";
+        let mut registered = crate::detect::secrets::Registered::new(&[7; 32]);
+        registered.add("one", registered.registration(value).unwrap());
+        let secrets = Secrets::shipped().with_registered(registered);
+        let rules = RuleSet::with(&[], Some(secrets)).unwrap();
+        for (value, count) in [(value, 1), (TOKEN, 0), ("Basic dXNlcjpwYXNzd29yZA==", 0)] {
+            for name in ["Authorization", "x-api-key"] {
+                let action = action(Door::Egress, ActionKind::Url, PLAIN, (name, value), "");
+                assert_eq!(rules.request_findings(&action).0.len(), count, "{name} {value}");
+            }
+        }
     }
 
     /// As a coding agent sends it with each request; a note of each would be noise.

@@ -480,6 +480,13 @@ pub(crate) struct Seen {
     pub(crate) end: usize,
 }
 
+impl Seen {
+    /// Whether it is a decoy or registered, and not only of the form of a credential.
+    pub(crate) fn is_known(&self) -> bool {
+        self.id == CANARY || self.id == REGISTERED
+    }
+}
+
 /// A look into one text, fed with the literals found in it, in order.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {

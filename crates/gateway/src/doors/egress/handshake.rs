@@ -1,5 +1,6 @@
 //! `audit_sess`: a key's wish for a session, and what it gets.
 
+use doorward_core::action::PartKind;
 use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::call::Handshake;
 use doorward_core::wire::sphyr::{code, reply, sign};
@@ -18,9 +19,12 @@ impl Egress {
         freshness::check(&asked.time, now)?;
         let unknown = || Denial::new(code::AUTH_FAILED, "no key that is known here has signed this");
         let key = self.accounts().key(&asked.key).ok_or_else(unknown)?;
-        let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
-        if !keys::signed(&key, &payload, &asked.signature, now) {
+        if !self.is_signed(asked) {
             return Err(unknown());
+        }
+        if self.is_secret(&asked.agent) {
+            let message = "`agent_id` looks like a secret; ids stand in receipts for everybody to read";
+            return Err(Denial::new(code::ARGUMENTS_INVALID, message));
         }
         self.first_wish(asked, now)?;
         if let Some(why) = keys::stopped(&key) {
@@ -45,6 +49,21 @@ impl Egress {
             drift: key.settings.drift.as_str(),
         }
         .json())
+    }
+}
+
+impl Egress {
+    /// Whether the key that a handshake names has signed it.
+    pub(super) fn is_signed(&self, asked: &Handshake) -> bool {
+        let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
+        let key = self.accounts().key(&asked.key);
+        key.is_some_and(|key| keys::signed(&key, &payload, &asked.signature, now()))
+    }
+
+    /// Whether a text that will be recorded as it is looks like something that must not be.
+    pub(super) fn is_secret(&self, text: &str) -> bool {
+        let found = self.gateway.in_force().engine.audit_text(PartKind::Outbound, text);
+        found.iter().any(|reason| reason.rule.starts_with("secret.") || reason.rule.starts_with("floor."))
     }
 }
 

@@ -5,14 +5,14 @@ use doorward_core::account::gcra::Standing;
 use doorward_core::session::Millis;
 use doorward_core::syntax::{Kind, Node, Object, Span};
 use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
-use doorward_core::wire::sphyr::call::{self, TOOLS};
+use doorward_core::wire::sphyr::call::{self, Call, TOOLS};
 use doorward_core::wire::sphyr::reply::{Denied, tool_result};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::denied::Denial;
 use super::{Caller, Egress};
 use crate::answer::{Answer, Body, whole};
-use crate::doors::body::small_body;
+use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
 use crate::judge::now;
 
@@ -67,11 +67,8 @@ impl Left {
 impl Egress {
     /// Answers a message.
     pub async fn mcp(&self, body: Incoming, caller: Caller) -> Response<Body> {
-        let bytes = match small_body(None, body, LARGEST).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(fault)) => {
-                return refused(&NoMessage { code: jsonrpc::PARSE_ERROR, message: fault.message });
-            }
+        let bytes = match counted_body(body, LARGEST, &self.memory).await {
+            Ok(bytes) => bytes,
             Err(answer) => return plain(answer),
         };
         match jsonrpc::read(&bytes) {
@@ -145,7 +142,8 @@ impl Egress {
         if !TOOLS.contains(&name) {
             return None;
         }
-        let answer = match self.backstop() {
+        // Who is known has limits of their own, and is not kept out by a flood of others.
+        let answer = match if self.is_known(name, arguments, caller) { Ok(()) } else { self.backstop() } {
             Ok(()) => self.read_and_called(name, arguments, caller).await?,
             Err(denial) => Err(denial),
         };
@@ -155,6 +153,18 @@ impl Egress {
             self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
         }
         Some(answer)
+    }
+
+    /// Whether a call is of a session that is there, or a key has signed it.
+    fn is_known(&self, name: &str, arguments: Option<&Node>, caller: Caller) -> bool {
+        let Some(arguments) = arguments else { return false };
+        match arguments.text("sess_token") {
+            Some(token) => self.session(token, caller).is_ok(),
+            None => match call::read(name, arguments) {
+                Some(Ok(Call::Handshake(asked))) => self.is_signed(&asked),
+                _ => false,
+            },
+        }
     }
 
     async fn read_and_called(

@@ -18,9 +18,11 @@ use doorward_core::account::replay::{Bounds, Replays};
 use doorward_core::wire::sphyr::code::{self, Code};
 
 use doorward_store::accounts::Accounts;
+use tokio::sync::Semaphore;
 
 use crate::forward::Patience;
 use crate::judge::Gateway;
+use crate::memory;
 use crate::upstream::Reacher;
 
 mod calls;
@@ -55,6 +57,14 @@ mod tools;
 
 mod unknown;
 use unknown::Unknown;
+
+mod unpacked;
+
+/// What all bodies together may take while they are read, in bytes.
+const MEMORY: usize = 256 << 20;
+
+/// How many requests may be on their way: each holds its body and two connections.
+const RUNNING: usize = 512;
 
 /// How many keys, agents or addresses have a rate of their own at a time.
 const RATED: usize = 65_536;
@@ -106,6 +116,9 @@ pub struct Egress {
     replays: Mutex<Replays>,
     tallies: Tallies,
     unknown: Unknown,
+    /// What all bodies together may take while they are read, and how many requests may be on their way.
+    memory: Semaphore,
+    running: Semaphore,
     proofs: Option<Proofs>,
     began: Instant,
     hasher: RandomState,
@@ -132,6 +145,8 @@ impl Egress {
             settings,
             tallies: Tallies::default(),
             unknown: Unknown::default(),
+            memory: memory::of(MEMORY),
+            running: Semaphore::new(RUNNING),
             proofs,
             sessions: Sessions::default(),
             rates: Mutex::new(rates),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use doorward_core::account::replay::Reserved;
-use doorward_core::action::request::{Body, Header, Request};
-use doorward_core::action::{Action, Bill, alone};
+use doorward_core::action::request::{Body, Header, Request, Unread};
+use doorward_core::action::{Action, Bill, Part, PartKind, alone};
 use doorward_core::session::{Millis, name};
 use doorward_core::url::Url;
 use doorward_core::wire::sphyr::call::{self, Net};
 use doorward_core::wire::sphyr::reply::preflight;
 use doorward_core::wire::sphyr::{code, sign};
-use doorward_core::{Door, Source};
+use doorward_core::{Coverage, Door, Source};
 use doorward_store::Alert;
 use doorward_store::accounts::{Compromise, Identity, Key};
 use doorward_store::kill::DOORWARD;
@@ -21,6 +21,7 @@ use http::{HeaderName, HeaderValue, header};
 use super::denied::Denial;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
+use super::unpacked::{self, Unpacked};
 use super::{Caller, Egress, keys};
 use crate::forward::{self, Elsewhere, Errand};
 use crate::hold::Waits;
@@ -130,9 +131,22 @@ impl Egress {
         key: &Key,
         (caller, shown): (Caller, Shown),
     ) -> Result<Sent, Denial> {
-        let mut action = action(&net, key, session);
+        let busy = || {
+            let message = "as many requests are on their way as may be";
+            Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
+        };
+        let _running = self.running.try_acquire().map_err(|_| busy())?;
+        let unpacked = unpacked::of(&net);
+        let mut action = action(&net, key, session, unpacked.as_ref().ok().and_then(Option::as_ref));
         action.bill = Some(self.bill(&net, key, session));
-        let (place, errand) = match self.look(&net, session, key, (caller, shown)) {
+        let looked = self.look(&net, session, key, (caller, shown)).and_then(|looked| match unpacked {
+            Ok(_) => Ok(looked),
+            Err(denial) => {
+                self.forget(looked.0);
+                Err(denial)
+            }
+        });
+        let (place, errand) = match looked {
             Ok(looked) => looked,
             Err(denial) => return Err(self.turned_away(action, denial).await),
         };
@@ -196,6 +210,7 @@ impl Egress {
         };
         let rest = self.rated(key, &session.agent, caller.ip).and_then(|()| {
             self.payable(net, key, now)?;
+            own_secret(net, key, now)?;
             errand(net)
         });
         match rest {
@@ -234,6 +249,18 @@ impl Egress {
     }
 }
 
+/// Whether the key's own secret is in what is sent: nobody out there needs it.
+fn own_secret(net: &Net, key: &Key, now: Millis) -> Result<(), Denial> {
+    let holds = |secret: &str| {
+        let in_body = net.body.windows(secret.len()).any(|window| window == secret.as_bytes());
+        in_body || net.url.contains(secret) || net.headers.iter().any(|(_, value)| value.contains(secret))
+    };
+    match key.secrets(now).any(holds) {
+        true => Err(Denial::new(code::ENTROPY_BLOCKED, "the request carries the secret of its own key")),
+        false => Ok(()),
+    }
+}
+
 /// Whether nothing is to be sent, and nothing spent.
 const fn checked_only(net: &Net, key: &Key) -> bool {
     net.preflight || key.settings.dry_run
@@ -245,23 +272,50 @@ pub(super) fn session_of(key: &Key, session: &Session) -> Arc<str> {
 }
 
 /// What the engine judges: the request as it will be sent.
-fn action(net: &Net, key: &Key, session: &Session) -> Action {
+fn action(net: &Net, key: &Key, session: &Session, unpacked: Option<&Unpacked>) -> Action {
     let lines = net
         .headers
         .iter()
         .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_bytes().into() });
-    let body = Body::Whole(net.body.clone().into());
+    // As the server reads it.
+    let body = match unpacked {
+        Some(Unpacked { said: true, whole: false, .. }) => Body::Unknown(Unread::Oversize),
+        Some(Unpacked { said: true, bytes, .. }) => Body::Whole(bytes.clone()),
+        _ => Body::Whole(net.body.clone().into()),
+    };
     let request = Request::new(&net.method, &net.url, lines.collect(), body);
-    let peer = Url::parse(&net.url).map(|url| url.host.to_string()).unwrap_or_default();
+    let peer = Url::parse(&net.url).map(|url| shown(&url.host.to_string())).unwrap_or_default();
+    let said = unpacked.map(|unpacked| Part {
+        kind: PartKind::Outbound,
+        text: String::from_utf8_lossy(&unpacked.bytes).into(),
+    });
+    let plain = alone::request(request);
     Action {
+        parts: plain.parts.iter().cloned().chain(said).collect(),
+        coverage: match unpacked {
+            Some(Unpacked { whole: false, .. }) => Coverage::Partial("packed body beyond 1 MiB".to_owned()),
+            _ => Coverage::Full,
+        },
         door: Door::Egress,
         source: Source::Model,
         agent: key.agent.shared(),
         session: session_of(key, session),
         peer: peer.into(),
-        ..alone::request(request)
+        ..plain
     }
 }
+
+/// A host for receipts, which everybody may read: what is long enough to be a secret stands there as its length.
+fn shown(host: &str) -> String {
+    let label = |label: &str| match label.len() {
+        0..=MOST_SHOWN => label.to_owned(),
+        length => format!("({length})"),
+    };
+    host.split('.').map(label).collect::<Vec<_>>().join(".")
+}
+
+/// The longest label of a host that is shown.
+const MOST_SHOWN: usize = 20;
 
 /// Headers that are not the client's to set: they say where a request ends, where it goes, or what becomes of the connection.
 const OURS: [&str; 10] = [
@@ -274,7 +328,7 @@ const OURS: [&str; 10] = [
     "te",
     "trailer",
     "expect",
-    "proxy-connection",
+    "http2-settings",
 ];
 
 /// The request as it will be sent.
@@ -299,6 +353,9 @@ fn errand(net: &Net) -> Result<Errand, Denial> {
         (Some(port), _) => format!(":{port}"),
     };
     let (path, query) = target(&net.url);
+    if !path.is_ascii() || !query.is_ascii() {
+        return Err(unsendable());
+    }
     let uri = format!("{scheme}://{host}{port}{path}{query}");
     let request = http::Request::builder().method(net.method.as_str()).uri(uri).body(());
     let (mut head, ()) = request.map_err(|_| unsendable())?.into_parts();
@@ -308,8 +365,11 @@ fn errand(net: &Net) -> Result<Errand, Denial> {
         let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
             return Err(Denial::new(code::HEADER_INVALID, "a header cannot stand in a request"));
         };
-        if OURS.contains(&name.as_str()) || name.as_str().starts_with("doorward-") {
-            let message = format!("the header `{name}` is set by Doorward");
+        // Some servers take `_` for `-`.
+        let read = name.as_str().replace('_', "-");
+        let ours = |prefix: &&str| read.starts_with(prefix);
+        if OURS.contains(&read.as_str()) || ["doorward-", "proxy-"].iter().any(ours) {
+            let message = "a header is given that only Doorward sets, or that belongs to the connection";
             return Err(Denial::new(code::HEADER_COLLISION, message));
         }
         head.headers.insert(name, value);

@@ -17,7 +17,7 @@ use super::net::{Sent, Shown, session_of};
 use super::sessions::Session;
 use super::{Caller, Egress};
 use crate::answer::Body;
-use crate::doors::body::small_body;
+use crate::doors::body::counted_body;
 use crate::doors::relay;
 use crate::forward::Elsewhere;
 use crate::incoming::Incoming;
@@ -57,15 +57,18 @@ impl Egress {
         body: Incoming,
         caller: Caller,
     ) -> Result<Response<Body>, Denial> {
-        self.backstop()?;
-        let key = self.shown(head)?;
+        // Who is known has limits of their own.
+        let key = match self.shown(head) {
+            Ok(key) => key,
+            Err(unknown) => return Err(self.backstop().err().unwrap_or(unknown)),
+        };
         let session = session(&key, head, caller)?;
         let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
-        let bytes = match small_body(None, body, LARGEST).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(fault)) => return Err(wrong(fault.message)),
-            Err(answer) => return Err(wrong(answer.message)),
-        };
+        if self.is_secret(&session.agent) {
+            return Err(wrong("`Doorward-Agent` looks like a secret; ids stand in receipts".to_owned()));
+        }
+        let bytes =
+            counted_body(body, LARGEST, &self.memory).await.map_err(|answer| wrong(answer.message))?;
         let tree =
             json::parse(&bytes).map_err(|fault| wrong(format!("the body is not strict JSON: {fault}")))?;
         let net = call::plain(&tree).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
