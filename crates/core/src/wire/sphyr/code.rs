@@ -45,7 +45,7 @@ codes! {
         "Call `audit_sess` again and repeat the call with the new token. The SDK does so once by itself.";
     SESS_IP_MISMATCH 403 never "REAUTHENTICATE"
         "The session was opened from another address than the call came from."
-        "Call `audit_sess` from where the calls are made. If your address changes often, let the operator set `doorward key set KEY --bind-ip off`.";
+        "Call `audit_sess` from where the calls are made. If your address changes often, let the operator set `doorward key set KEY bind_ip=false`.";
     AUTH_FAILED 401 never "REAUTHENTICATE"
         "The handshake was not signed by a key that is known here."
         "Check the credential (`SPHYR_CREDENTIAL` or the configuration file); `doorward key list` shows which keys there are.";
@@ -69,7 +69,7 @@ codes! {
         "Use another place, or ask the operator; `doorward receipts show ID` names the rule.";
     ENTROPY_BLOCKED 403 never "CLEAN_BODY"
         "Something in the request looks like a secret: a credential, or text as random as one."
-        "Take the value out; the message names the field and the score. If it is none, the operator can add it to the key's allow-list.";
+        "Take the value out; the message names the field and the score. If it is none, the operator can allow it in the setting `entropy_allowlist`.";
     HONEYTOKEN 403 never "ABORT_TASK"
         "The request carries or reaches a decoy that only who reads what is not theirs can know."
         "Stop the task. The key is suspended until a person has looked at it.";

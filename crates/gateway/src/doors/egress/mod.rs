@@ -1,7 +1,7 @@
 //! The egress door: between an agent and the network. Agents send signed calls, and requests go out on their behalf.
 //!
 //! ```text
-//! call ─▶ backstop ─▶ session ─▶ signature ─▶ freshness ─▶ rates ─▶ replay ─▶ pass ─▶ forward::elsewhere ─▶ reply
+//! call ─▶ backstop ─▶ session ─▶ signature ─▶ freshness ─▶ replay ─▶ rates ─▶ pass ─▶ forward::elsewhere ─▶ reply
 //! ```
 //!
 //! What stands before `pass` yields reasons and denies nothing; where a request leads and what it carries, the engine
