@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status};
+use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status, WebhooksStatus};
 use doorward_core::syntax::Object;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -120,7 +120,14 @@ pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
         .number("receipts", status.receipts)
         .array("agents", status.agents.iter().map(|agent| json::quoted(agent)))
         .raw("kill", &kill(&status.kill))
-        .array("alerts", status.alerts.iter().map(alert)))
+        .array("alerts", status.alerts.iter().map(alert))
+        .raw("webhooks", &webhooks(&status.webhooks)))
+}
+
+fn webhooks(status: &WebhooksStatus) -> Vec<u8> {
+    let WebhooksStatus { count, gone, waiting, failed, lost } = *status;
+    let object = Object::new().number("count", count).number("gone", gone).number("waiting", waiting);
+    object.number("failed", failed).number("lost", lost).end()
 }
 
 fn alert(alert: &Alert) -> Vec<u8> {

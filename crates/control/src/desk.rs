@@ -96,6 +96,23 @@ pub struct Status {
     pub kill: Arc<KillSet>,
     /// What people have to know of, of the last day, oldest first.
     pub alerts: Vec<Alert>,
+    /// How webhooks stand.
+    pub webhooks: WebhooksStatus,
+}
+
+/// How webhooks stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WebhooksStatus {
+    /// How many there are.
+    pub count: u64,
+    /// How many of them want no more messages (410).
+    pub gone: u64,
+    /// How many messages wait to be sent, for the first time or again.
+    pub waiting: u64,
+    /// How many nobody took, and are kept for a person to look at.
+    pub failed: u64,
+    /// How many were lost for lack of room.
+    pub lost: u64,
 }
 
 /// Why it was not done.
@@ -195,6 +212,12 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Does to a key what `wish` (JSON) says, and returns what came of it as one JSON value.
     fn key(&self, wish: Bytes, approver: Approver) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// All webhooks with how many messages they have, as one JSON value.
+    fn webhooks(&self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
+    /// Does to a webhook what `wish` (JSON) says, and returns what came of it as one JSON value.
+    fn webhook(&self, wish: Bytes, approver: Approver) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 
     /// One receipt as one JSON value; `None` if there is none with this id.
     fn receipt(&self, id: String) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;

@@ -70,6 +70,8 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Quarantine => quarantine(&shared, &parts, body).await,
         RouteId::Held => shared.desk.held(id.to_owned()).await.map(|held| answer::ok_raw(&held)),
         RouteId::Keys => keys(&shared, &parts, body).await,
+        RouteId::Webhooks => webhooks(&shared, &parts, body).await,
+        RouteId::WebhookRotate => rotate(&shared, &parts, id).await,
         RouteId::Receipt => receipt(&*shared.desk, id).await,
         RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
         RouteId::Approval => approvals::show(&*shared.desk, id).await,
@@ -183,6 +185,47 @@ async fn keys<D: Desk>(
     // In a task of its own: an act that has begun is finished, even if the person hangs up.
     let (desk, approver) = (Arc::clone(&shared.desk), shared.approver.clone());
     let done = tokio::spawn(async move { desk.key(body, approver).await });
+    Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
+}
+
+async fn webhooks<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    if parts.method == http::Method::GET {
+        return Ok(answer::ok_raw(&shared.desk.webhooks().await?));
+    }
+    match json_body(parts, body, shared.timeout).await {
+        Ok(body) => webhook(shared, body).await,
+        Err(answer) => Ok(*answer),
+    }
+}
+
+/// A webhook gets another secret. Documented without a body; `overlap` in the query says how long the old secret signs too.
+async fn rotate<D: Desk>(shared: &Arc<Shared<D>>, parts: &request::Parts, id: &str) -> Result<Answer, Fault> {
+    let wish = Object::new().text("act", "rotate").text("webhook", id);
+    let wish = match parts.uri.query().unwrap_or_default() {
+        "" => wish,
+        query => match query.strip_prefix("overlap=").filter(|value| plain_word(value)) {
+            Some(overlap) => wish.text("overlap", overlap),
+            None => {
+                let message = "the query has a bad or unknown part".to_owned();
+                return Err(bad_request("bad_query", message, "it takes overlap, such as overlap=24h"));
+            }
+        },
+    };
+    webhook(shared, wish.end().into()).await
+}
+
+fn plain_word(value: &str) -> bool {
+    (1..=20).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+async fn webhook<D: Desk>(shared: &Arc<Shared<D>>, wish: Bytes) -> Result<Answer, Fault> {
+    // In a task of its own: an act that has begun is finished, even if the person hangs up.
+    let (desk, approver) = (Arc::clone(&shared.desk), shared.approver.clone());
+    let done = tokio::spawn(async move { desk.webhook(wish, approver).await });
     Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
 }
 

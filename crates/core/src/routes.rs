@@ -81,6 +81,10 @@ pub enum RouteId {
     Revoke,
     /// Keys and credits, and what a person does to them.
     Keys,
+    /// Webhooks and their messages, and what a person does to them.
+    Webhooks,
+    /// A webhook gets another secret.
+    WebhookRotate,
     /// A person wants to be asked again what they denied repeatedly.
     Reset,
 }
@@ -154,6 +158,8 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Quarantine, Principal::Operator, &["GET", "POST"], "/v1/quarantine"),
     control(RouteId::Held, Principal::Operator, &["GET"], "/v1/quarantine/{id}"),
     control(RouteId::Keys, Principal::Operator, &["GET", "POST"], "/v1/keys"),
+    control(RouteId::Webhooks, Principal::Operator, &["GET", "POST"], "/v1/webhooks"),
+    control(RouteId::WebhookRotate, Principal::Operator, &["POST"], "/v1/console/webhooks/{id}/rotate"),
     control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
     control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
     control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),

@@ -72,6 +72,8 @@ pub enum Command {
     Agents(AgentsArgs),
     /// Prepaid credits of keys
     Credits(CreditsArgs),
+    /// Be told: of what is blocked, of decoys, of what is stopped, of what waits for a person
+    Webhook(WebhookArgs),
     /// Decide what agents may do: see what waits for a person, say yes or no
     Approvals(ApprovalsArgs),
     /// What the running process does, and whether all is well
@@ -244,6 +246,136 @@ pub enum TaintCommand {
         /// A URL, a host, a path, a command line, a tool, or the id that a notice names
         #[arg(value_name = "ARTEFACT")]
         artefact: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Webhooks: messages to an HTTPS endpoint of yours, signed as Standard Webhooks says.
+#[derive(Debug, Args)]
+pub struct WebhookArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+}
+
+impl WebhookArgs {
+    /// Whether some events are named, and not all meant.
+    pub fn names_events(&self) -> bool {
+        matches!(&self.command, WebhookCommand::Add { events, .. } if !events.is_empty())
+    }
+}
+
+/// What to do with webhooks.
+#[derive(Debug, Subcommand)]
+pub enum WebhookCommand {
+    /// Send messages there, and show the secret that signs them, once
+    Add {
+        /// Where: https://…
+        #[arg(value_name = "URL")]
+        url: String,
+        /// Which, separated by commas: action.blocked, honeytoken.touched, kill.changed, credits.low, tool.drift,
+        /// approval.waiting [default: all]
+        #[arg(long, value_name = "EVENTS", value_delimiter = ',')]
+        events: Vec<String>,
+        /// It is on your own network: http:// and addresses that are not public are allowed
+        #[arg(long)]
+        local: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// All webhooks
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// One webhook, with its whole URL
+    Show {
+        /// Which
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send one message now and say what came of it: 0 if it arrived, 1 if not
+    Test {
+        /// Where to
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give it another secret and show that, once
+    Rotate {
+        /// Which
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// Until when the secret before signs as well: in 2h, 7d, or with a day, 2026-11-28 [default: not at all]
+        #[arg(long, value_name = "WHEN")]
+        overlap: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let messages gather instead of being sent
+    Pause {
+        /// Which
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let them go again, after a pause or after it answered 410
+    Resume {
+        /// Which
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget it, and its messages
+    Remove {
+        /// Which
+        #[arg(value_name = "WEBHOOK")]
+        webhook: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Messages, the newest first: those that wait, those that failed, the last ones that arrived
+    Deliveries {
+        /// Of one webhook only
+        #[arg(value_name = "WEBHOOK")]
+        webhook: Option<String>,
+        /// Only those that nobody took and that are not tried any more
+        #[arg(long)]
+        failed: bool,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send messages again, under the ids they have
+    Redeliver {
+        /// Which, by its id (msg_…)
+        #[arg(
+            value_name = "DELIVERY",
+            required_unless_present = "all_failed",
+            conflicts_with = "all_failed"
+        )]
+        delivery: Option<String>,
+        /// All that failed
+        #[arg(long)]
+        all_failed: bool,
+        /// Of one webhook only
+        #[arg(long, value_name = "WEBHOOK", requires = "all_failed")]
+        webhook: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,

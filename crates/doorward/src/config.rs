@@ -32,6 +32,7 @@ use crate::rules::RuleFiles;
 use crate::second_opinion::SecondOpinionConfig;
 use crate::terminal::Faults;
 use crate::tool_policy::{self, ALIASES, ToolPolicy};
+use crate::webhooks;
 
 /// What `doorward run` runs with.
 #[derive(Debug)]
@@ -66,6 +67,10 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// How many credits a new key begins with.
     pub new_key_credits: u64,
+    /// People are told of keys with fewer credits; 0: never.
+    pub credits_low: u64,
+    /// Where the environment wants people told of decoys (`ALERT_WEBHOOK_URL`).
+    pub alert_webhook: Option<String>,
     /// How much of what was blocked is kept for a person with the key, if one wants it.
     pub forensics: Limits,
     /// How much is kept of what was held instead of written.
@@ -171,6 +176,8 @@ impl Config {
             replay: true,
             retention: Some(RETENTION),
             new_key_credits: NEW_KEY_CREDITS,
+            credits_low: CREDITS_LOW,
+            alert_webhook: None,
             forensics: FORENSICS,
             quarantine: quarantine::Limits::default(),
             agent: "default".to_owned(),
@@ -197,6 +204,7 @@ impl Config {
         let (environment, typed) = (environment(&mut faults), typed(args));
         let foreign = ALIASES.iter().map(|(alias, _)| *alias);
         let read = |alias: &&str| environment.iter().any(|(_, name, _)| name == alias);
+        config.alert_webhook = std::env::var(webhooks::ALERT_VARIABLE).ok().filter(|url| !url.is_empty());
         config.aliases = foreign.filter(read).map(str::to_owned).collect();
         // It is said of the agent that the strongest layer names.
         let (of_agent, others): (Vec<_>, Vec<_>) =
@@ -379,6 +387,12 @@ impl Config {
                 let wrong = || ("not a number of credits".to_owned(), format!("use 0 to {MOST_IN_LOT}"));
                 self.new_key_credits = number.ok_or_else(wrong)?;
             }
+            "credits_low" => {
+                let number = text.parse().ok().filter(|number| *number <= MOST_IN_LOT);
+                let wrong =
+                    || ("not a number of credits".to_owned(), format!("use 0 (never) to {MOST_IN_LOT}"));
+                self.credits_low = number.ok_or_else(wrong)?;
+            }
             "forensics_retention" => self.forensics.age = retention(text)?.map_or(u64::MAX, in_millis),
             "forensics_size" => self.forensics.total = mebibytes(text)?,
             "quarantine_retention" => self.quarantine.age = retention(text)?.map_or(u64::MAX, in_millis),
@@ -500,6 +514,7 @@ const SETTINGS: &[Setting] = &[
     setting("replay", "DOORWARD_REPLAY", false),
     setting("retention", "DOORWARD_RETENTION", false),
     setting("new_key_credits", "DOORWARD_NEW_KEY_CREDITS", false),
+    setting("credits_low", "DOORWARD_CREDITS_LOW", false),
     setting("forensics_retention", "DOORWARD_FORENSICS_RETENTION", false),
     setting("forensics_size", "DOORWARD_FORENSICS_SIZE", false),
     setting("quarantine_retention", "DOORWARD_QUARANTINE_RETENTION", false),
@@ -646,6 +661,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a new key begins with.
 const NEW_KEY_CREDITS: u64 = 1000;
+
+/// Below how many credits of a key people are told.
+const CREDITS_LOW: u64 = 100;
 
 /// Long enough to look into what happened in a quarter.
 const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);

@@ -11,12 +11,14 @@ use doorward_control::{
 use doorward_core::session::{Millis, Terms};
 use doorward_gateway::Gateway;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
+use doorward_gateway::webhooks::Post;
 use doorward_ledger::{LogError, View};
 use doorward_store::{ALERT_STANDS, AgentName, Home, KillSet, Scope, Stop};
 
 use crate::accounts;
 use crate::policies::Follower;
 use crate::serve::{now, signing_key};
+use crate::webhooks::{self, Around};
 
 mod approvals;
 
@@ -29,6 +31,7 @@ pub struct Desk {
     gateway: Arc<Gateway>,
     ledger: Arc<Ledger>,
     files: Arc<Follower>,
+    post: Post,
     started: Millis,
 }
 
@@ -54,9 +57,9 @@ impl Ledger {
 
 impl Desk {
     /// A desk over `gateway`.
-    pub fn new(gateway: Arc<Gateway>, home: Home, files: Arc<Follower>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, home: Home, files: Arc<Follower>, post: Post) -> Self {
         let ledger = Arc::new(Ledger { home, view: Mutex::new(None) });
-        Self { gateway, ledger, files, started: now() }
+        Self { gateway, ledger, files, post, started: now() }
     }
 
     async fn read<T: Send + 'static>(
@@ -192,6 +195,12 @@ impl doorward_control::Desk for Desk {
                 .collect(),
             kill: self.gateway.store().signals().kill_set(),
             alerts: self.gateway.store().alerts(now().saturating_sub(ALERT_STANDS)),
+            webhooks: webhooks::status(self.gateway.store()).await.map_err(|error| Fault {
+                kind: FaultKind::Failed,
+                code: "store_failed",
+                message: error.to_string(),
+                advice: String::new(),
+            })?,
         })
     }
 
@@ -282,6 +291,16 @@ impl doorward_control::Desk for Desk {
     async fn key(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
         let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
         accounts::act(recorder, store, &wish, approver.as_str(), now()).await
+    }
+
+    async fn webhooks(&self) -> Result<Bytes, Fault> {
+        webhooks::all(self.gateway.store(), now()).await
+    }
+
+    async fn webhook(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
+        let around = Around { recorder, store, post: Some(&self.post), by: approver.as_str(), now: now() };
+        webhooks::act(around, &wish).await
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -42,6 +42,8 @@ mod secret_input;
 
 mod terminal;
 
+mod webhooks;
+
 mod when;
 
 use std::process::ExitCode;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Key(ref command) => commands::key::run(&cli, command),
         Command::Agents(ref command) => commands::key::agents(&cli, command),
         Command::Credits(ref command) => commands::key::credits(&cli, command),
+        Command::Webhook(ref command) => commands::webhook::run(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

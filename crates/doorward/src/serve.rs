@@ -10,6 +10,7 @@ use doorward_control::Approver;
 use doorward_core::engine::Surroundings;
 use doorward_gateway::doors::egress::{self, Egress};
 use doorward_gateway::upstream::{Reacher, System};
+use doorward_gateway::webhooks::{Courier, Post};
 use doorward_gateway::{Gateway, Recorder, SecondOpinion, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
@@ -40,6 +41,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     steering: std::thread::JoinHandle<()>,
+    /// Ends last: others have something to tell until they end.
+    courier: (watch::Sender<bool>, JoinHandle<()>),
     store: Store,
     _watch: KillWatch,
     _lock: HomeLock,
@@ -126,7 +129,9 @@ impl Running {
             connections: connections(),
             patience: config.patience,
         };
-        let egress = egress(&gateway, config, listeners)?;
+        let reacher = Reacher::new(Arc::new(System), &listeners).map_err(config_error)?;
+        let (post, courier) = courier(&gateway, config, reacher.clone()).await?;
+        let egress = egress(&gateway, config, (reacher, data_at));
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at).with_egress(egress);
 
         let (stop, stopped) = watch::channel(false);
@@ -137,7 +142,7 @@ impl Running {
             hosts: Vec::new(),
             timeout: doorward_control::Settings::TIMEOUT,
         };
-        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower)));
+        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower), post));
         let steering = steer(control, desk, settings, stopped.clone())?;
         if let Some(retention) = config.retention {
             tasks.push(tokio::spawn(purge(store.clone(), retention, stopped.clone())));
@@ -153,6 +158,7 @@ impl Running {
             stop,
             tasks,
             steering,
+            courier,
             store,
             _watch: watch,
             _lock: lock,
@@ -169,6 +175,9 @@ impl Running {
             let _ = task.await;
         }
         let _ = tokio::task::spawn_blocking(move || self.steering.join()).await;
+        let (stop, courier) = self.courier;
+        stop.send_replace(true);
+        let _ = courier.await;
         self.store.close().await?;
         Ok(())
     }
@@ -203,19 +212,31 @@ fn steer(
 }
 
 /// The door through which agents' requests go out. It is always there: without a key nobody comes in.
-fn egress(
-    gateway: &Arc<Gateway>,
-    config: &Config,
-    [data, control]: [SocketAddr; 2],
-) -> anyhow::Result<Egress> {
-    let reacher = Reacher::new(Arc::new(System), &[data, control]).map_err(config_error)?;
+fn egress(gateway: &Arc<Gateway>, config: &Config, (reacher, data): (Reacher, SocketAddr)) -> Egress {
     let settings = egress::Settings {
         patience: config.patience,
         docs: format!("http://{data}/docs/errors/"),
         signing_key: format!("http://{data}/.well-known/sphyr-signing-key.json"),
         ..egress::Settings::default()
     };
-    Ok(Egress::new(Arc::clone(gateway), reacher, settings))
+    Egress::new(Arc::clone(gateway), reacher, settings)
+}
+
+/// Lets webhooks be told, by the same way to places as the egress door.
+async fn courier(
+    gateway: &Arc<Gateway>,
+    config: &Config,
+    reacher: Reacher,
+) -> anyhow::Result<(Post, (watch::Sender<bool>, JoinHandle<()>))> {
+    let store = gateway.store();
+    store.tell_of_credits_below(config.credits_low, now());
+    let alert = config.alert_webhook.as_deref();
+    crate::webhooks::follow_environment(store, alert, now()).await.map_err(config_error)?;
+    let settings = doorward_gateway::webhooks::Settings::default();
+    let post = Post::new(reacher, settings.timeout);
+    let courier = Courier::new(store.clone(), gateway.recorder().clone(), post.clone(), settings.schedule);
+    let (stop, stopped) = watch::channel(false);
+    Ok((post, (stop, tokio::spawn(courier.run(stopped)))))
 }
 
 /// How many connections of agents there may be: each takes two descriptors, and some are kept for the

@@ -55,7 +55,11 @@ impl Budgets {
             judged.decision.charges.0.extend(of_key);
         }
         let now = judged.seen.facts.now;
-        let held = match credits::reserve(&judged, self.store.accounts(), now) {
+        let held = credits::reserve(&judged, self.store.accounts(), now);
+        if let Some(bill) = judged.action.bill.as_ref().filter(|bill| bill.credits > 0) {
+            self.store.credits_used(&bill.key, now);
+        }
+        let held = match held {
             Ok(held) => held,
             Err(lacking) => {
                 judged.decision.charges.0.clear();

@@ -245,6 +245,21 @@ pub(crate) async fn consult(
     judge.send(head, question, Key(())).await
 }
 
+/// Sends a message to a webhook that an operator named ([`crate::webhooks`]) and waits for the head of its answer. It is no crossing: what is
+/// sent is Doorward's own, says what receipts say, and goes where the operator wants and nowhere else. `local`: there the
+/// operator allows addresses that are not public.
+///
+/// # Errors
+/// [`Unreached`].
+pub(crate) async fn notify(
+    reacher: &Reacher,
+    place: &Place,
+    local: bool,
+    (head, message): (&http::request::Parts, &Bytes),
+) -> Result<http::Response<UpstreamBody>, Unreached> {
+    reacher.send(place, local, (head, message), Key(())).await
+}
+
 /// The innermost cause of an error: the one that says something.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;

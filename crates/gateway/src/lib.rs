@@ -38,6 +38,8 @@ mod issued;
 
 mod alarm;
 
+pub mod webhooks;
+
 mod budgets;
 
 pub mod accounts;

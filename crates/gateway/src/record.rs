@@ -40,6 +40,7 @@ use crate::id::id_and_salt;
 use crate::in_force::InForce;
 use crate::judge::{Judged, Refusal, Why, now};
 use crate::sessions::Seen;
+use crate::webhooks::news;
 
 /// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
 const QUEUE: usize = 8192;
@@ -478,6 +479,7 @@ impl Recorder {
         let ending = if goes_on { Ending::Forwarded } else { Ending::Blocked };
         let alerts = seen.end(action, decision, ending);
         self.tell_shared(action, &id, time, &alerts).await;
+        news::decided(&self.shared.store, (action, decision), &id, time, goes_on);
         Ok((id.into(), goes_on))
     }
 
@@ -582,6 +584,7 @@ impl Recorder {
             return None;
         }
         self.append_or_warn(draft).await;
+        news::seen(&self.shared.store, &permit.action, &decision.reasons, &id, time);
         Some(id)
     }
 

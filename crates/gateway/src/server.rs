@@ -198,6 +198,8 @@ impl Server {
             | RouteId::Quarantine
             | RouteId::Held
             | RouteId::Keys
+            | RouteId::Webhooks
+            | RouteId::WebhookRotate
             | RouteId::Approvals
             | RouteId::Approval
             | RouteId::Approve

@@ -11,6 +11,7 @@
 //! - [`accounts`]: keys, the agents issued under them, and their credits.
 //! - [`signals`]: what moved (kill, policy, key, approval, pin), and the kill state, read without a lock.
 //! - [`forensics`]: what was blocked, encrypted to a key that is not here.
+//! - [`webhooks`]: whom people want told of what, and what is still to be told.
 //! - [`quarantine`]: what was held instead of written, and where nothing is run because of it.
 //! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
 //!
@@ -30,6 +31,8 @@ pub mod quarantine;
 pub mod signals;
 
 pub mod watch;
+
+pub mod webhooks;
 
 mod agents;
 mod alert;

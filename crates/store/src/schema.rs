@@ -92,6 +92,27 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         settled  INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    // Webhooks, and the messages to them: see webhooks.
+    "
+    CREATE TABLE webhooks (
+        id     TEXT PRIMARY KEY,
+        body   BLOB NOT NULL,
+        secret BLOB NOT NULL,
+        lost   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE deliveries (
+        id      TEXT PRIMARY KEY,
+        hook    TEXT NOT NULL,
+        stage   INTEGER NOT NULL,
+        due     INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        tries   INTEGER NOT NULL,
+        size    INTEGER NOT NULL,
+        body    BLOB NOT NULL,
+        told    BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_due ON deliveries (hook, stage, due, size);
+",
 ];
 
 /// What the key check says once it is decrypted.

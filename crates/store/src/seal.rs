@@ -34,6 +34,10 @@ pub(crate) enum Column {
     HeldRecord,
     Key,
     KeySecret,
+    Webhook,
+    WebhookSecret,
+    Delivery,
+    DeliveryTold,
 }
 
 impl Column {
@@ -56,6 +60,10 @@ impl Column {
             Self::HeldRecord => "file.quarantine_record",
             Self::Key => "keys.body",
             Self::KeySecret => "keys.secret",
+            Self::Webhook => "webhooks.body",
+            Self::WebhookSecret => "webhooks.secret",
+            Self::Delivery => "deliveries.body",
+            Self::DeliveryTold => "deliveries.told",
         }
     }
 }

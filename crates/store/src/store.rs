@@ -26,6 +26,7 @@ use crate::secret::Secret32;
 use crate::sessions::{self, SessionRecord};
 use crate::signals::Signals;
 use crate::stories::{self, MAX_WHOLE, Owner, Tale, Written};
+use crate::webhooks::Webhooks;
 use crate::worker::{Command, Trouble, Worker};
 
 /// How the store behaves.
@@ -92,6 +93,7 @@ struct Shared {
     grants: Mutex<Vec<Grant>>,
     agents: Agents,
     accounts: Accounts,
+    webhooks: Webhooks,
     forensics: Option<Forensics>,
     quarantine: Arc<Quarantine>,
     alerts: Alerts,
@@ -134,6 +136,8 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let accounts = Accounts::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let webhooks = Webhooks::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let purposes = sealer.derived("purposes");
         let blocks_key = sealer.derived("replaced blocks");
         let approvals_key = sealer.derived("approvals");
@@ -168,6 +172,7 @@ impl Store {
             grants: Mutex::new(grants),
             agents,
             accounts,
+            webhooks,
             forensics,
             quarantine,
             alerts: Alerts::new(alerts),
@@ -421,6 +426,10 @@ impl Store {
 
     pub(crate) fn shared_accounts(&self) -> &Accounts {
         &self.shared.accounts
+    }
+
+    pub(crate) fn shared_webhooks(&self) -> &Webhooks {
+        &self.shared.webhooks
     }
 
     pub(crate) fn change_credits(&self, change: CreditChange) {

@@ -330,6 +330,18 @@ impl Worker {
         restored.map_err(|error| self.failed(error)).and(done)
     }
 
+    /// Runs `act` in one transaction.
+    pub(crate) fn in_one<T>(
+        &mut self,
+        act: impl FnOnce(&Connection, &Sealer) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let failed = |error| StoreError::Database { db: self.home.store_db(), error };
+        let transaction = self.connection.transaction().map_err(failed)?;
+        let done = act(&transaction, &self.sealer)?;
+        transaction.commit().map_err(failed)?;
+        Ok(done)
+    }
+
     /// Runs one statement so that it also survives a power cut.
     fn durably(
         &self,

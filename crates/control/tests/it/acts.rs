@@ -162,3 +162,27 @@ async fn questions_are_answered_by_who_has_the_token() {
     let rest: Vec<_> = settled.iter().skip(1).map(|(_, settlement, ..)| *settlement).collect();
     assert_eq!(rest, [Settlement::Deny, Settlement::Revoke, Settlement::Reset]);
 }
+
+#[tokio::test]
+async fn a_webhooks_secret_is_rotated_by_the_documented_route() {
+    let served = served().await;
+    let wish = |answer: serde_json::Value| answer["wish"].clone();
+    let path = "/v1/console/webhooks/whk_1/rotate";
+    let at_once = served.send("POST", path, &served.bearer(), "").await;
+    assert_eq!(wish(at_once.json()), serde_json::json!({"act": "rotate", "webhook": "whk_1"}));
+    let overlapping = served.operator("POST", &format!("{path}?overlap=24h"), "").await;
+    assert_eq!(wish(overlapping.json())["overlap"], "24h");
+    for bad in [
+        "?overlap=",
+        "?overlap=24h&overlap=1h",
+        "?overlap=%3Cx",
+        "?until=1",
+        "?overlap=aaaaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
+        assert_eq!(served.operator("POST", &format!("{path}{bad}"), "").await.status, 400, "{bad}");
+    }
+    assert_eq!(served.send("POST", path, "", "").await.status, 401);
+    assert_eq!(served.operator("GET", "/v1/webhooks", "").await.json()["webhooks"], serde_json::json!([]));
+    let acted = served.operator("POST", "/v1/webhooks", r#"{"act":"pause","webhook":"whk_1"}"#).await;
+    assert_eq!(wish(acted.json())["act"], "pause");
+}

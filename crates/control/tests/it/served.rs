@@ -68,6 +68,7 @@ impl Desk for Paper {
             agents,
             kill: Arc::default(),
             alerts: Vec::new(),
+            webhooks: doorward_control::WebhooksStatus::default(),
         })
     }
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {
@@ -109,6 +110,13 @@ impl Desk for Paper {
         Ok(Bytes::from_static(b"{\"keys\":[]}"))
     }
     async fn key(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        let by = approver.as_str();
+        Ok(Bytes::from(format!(r#"{{"wish":{},"by":"{by}"}}"#, String::from_utf8_lossy(&wish))))
+    }
+    async fn webhooks(&self) -> Result<Bytes, Fault> {
+        Ok(Bytes::from_static(b"{\"webhooks\":[]}"))
+    }
+    async fn webhook(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
         let by = approver.as_str();
         Ok(Bytes::from(format!(r#"{{"wish":{},"by":"{by}"}}"#, String::from_utf8_lossy(&wish))))
     }

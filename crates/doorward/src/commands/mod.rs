@@ -37,3 +37,5 @@ pub mod session;
 pub mod status;
 
 pub mod taint;
+
+pub mod webhook;

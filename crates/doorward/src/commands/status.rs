@@ -6,7 +6,7 @@ use doorward_core::syntax::{Node, json};
 use doorward_store::StoreError;
 
 use crate::cli::{Cli, StatusArgs};
-use crate::terminal::{clean, print};
+use crate::terminal::{clean, counted, print};
 use crate::{client, config, when};
 
 /// Runs the command: 0 if all is well, 1 if no process runs, if it cannot record, if something is stopped, if the
@@ -94,6 +94,18 @@ fn tell(status: &Node) {
             when::rfc3339(time.unwrap_or_default()),
             text(Some(alert), "message")
         ));
+    }
+    let webhooks = status.get("webhooks");
+    for (name, of, what) in [
+        ("gone", "webhook", "gone: they answered 410 (doorward webhook list)"),
+        ("failed", "message", "failed to arrive (doorward webhook deliveries --failed)"),
+        ("lost", "message", "LOST for lack of room (doorward webhook list)"),
+    ] {
+        let count = webhooks.and_then(|all| all.get(name)?.as_u64()).unwrap_or(0);
+        if count > 0 {
+            let count = counted(usize::try_from(count).unwrap_or(usize::MAX), of);
+            print(&format!("WEBHOOKS: {count} {what}"));
+        }
     }
     let kill = status.get("kill");
     for source in ["acts", "file"] {

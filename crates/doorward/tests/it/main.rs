@@ -54,3 +54,5 @@ mod support;
 mod taint;
 #[cfg(test)]
 mod tools;
+#[cfg(test)]
+mod webhooks;

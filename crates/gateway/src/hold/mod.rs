@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use crate::fresh_id;
 use crate::judge::{Why, now};
 use crate::record::{Recorder, Told};
+use crate::webhooks::news;
 
 mod ask;
 pub use ask::{Ask, ShownEffect};
@@ -164,6 +165,7 @@ impl Hold {
         if shown {
             self.shared.moved();
             waits.0.store(true, Ordering::Relaxed);
+            news::waits(&self.shared.store, &asked.ask, true);
         }
         Ok(asked.wait(self.settings.timeout, decision).await)
     }
@@ -342,6 +344,7 @@ impl Shared {
             table.step(&ask.id, Stage::Opening, Stage::Missed, Instant::now());
         }
         self.moved();
+        news::waits(&self.store, ask, false);
         let reason = Box::new(refusal("hold.nobody-to-ask", decision, NOBODY, LATE_YES));
         Ok(Outcome::No { reason, id: Some(Arc::clone(&ask.id)), waited: false })
     }

@@ -77,6 +77,9 @@ mod toolsets;
 #[cfg(test)]
 mod transcripts;
 
+#[cfg(test)]
+mod webhooks;
+
 /// A permit cannot be made, copied or opened by anyone but `record.rs` and `forward.rs`: what tries does
 /// not compile, for exactly the reason named beside it.
 #[test]

@@ -118,6 +118,8 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         replay: true,
         retention: None,
         new_key_credits: 0,
+        credits_low: 0,
+        alert_webhook: None,
         forensics: FORENSICS,
         quarantine: doorward_store::quarantine::Limits::default(),
         home,

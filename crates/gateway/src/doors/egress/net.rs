@@ -28,6 +28,7 @@ use crate::hold::Waits;
 use crate::judge::now;
 use crate::record::Nothing;
 use crate::upstream::Place;
+use crate::webhooks::news;
 
 /// By what a request shows whose it is.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,9 @@ pub(super) enum Sent {
     /// It was sent and answered.
     Answered(Box<Elsewhere>),
 }
+
+/// What clients call a report that the tools of a server are not what they were.
+const DRIFT: &str = "tool-drift";
 
 /// The most bytes that a request carries.
 const LARGEST: usize = doorward_core::action::request::JUDGED_WHOLE;
@@ -150,7 +154,14 @@ impl Egress {
             Ok(looked) => looked,
             Err(denial) => return Err(self.turned_away(action, denial).await),
         };
-        let permit = match self.gateway.pass(action, errand, &Waits::default()).await {
+        let passed = self.gateway.pass(action, errand, &Waits::default()).await;
+        if net.preflight && net.category == DRIFT {
+            let receipt =
+                passed.as_ref().map_or_else(|refusal| refusal.receipt.as_deref(), |it| Some(it.receipt()));
+            let whose = (key.agent.as_str(), &*session_of(key, session), &*key.id);
+            news::drifted(self.gateway.store(), whose, &net.body, receipt.unwrap_or_default(), now());
+        }
+        let permit = match passed {
             Ok(permit) => permit,
             Err(refusal) => {
                 self.forget(place);
