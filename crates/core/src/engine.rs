@@ -96,7 +96,7 @@ impl Engine {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, policy: Arc<Policy>, around: Surroundings) -> Self {
         let (home, floor) = (around.user_home.clone(), Arc::new(Floor::new(around)));
-        let planted = Arc::new(floor.planted(rules.canaries()));
+        let planted = Arc::new(floor.planted(places(&rules)));
         Self { rules, policy, home, floor, planted }
     }
 
@@ -114,7 +114,7 @@ impl Engine {
     #[must_use]
     pub fn with_rules(&self, rules: Arc<RuleSet>) -> Self {
         let (policy, home, floor) = (Arc::clone(&self.policy), self.home.clone(), Arc::clone(&self.floor));
-        let planted = Arc::new(floor.planted(rules.canaries()));
+        let planted = Arc::new(floor.planted(places(&rules)));
         Self { rules, policy, home, floor, planted }
     }
 
@@ -144,6 +144,7 @@ impl Engine {
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
         if acts(action.kind) {
             self.floor.judge(action, effects, &readings, (&self.planted, &facts.held), &mut reasons);
+            reasons.extend(floor::led_to_bait(effects, self.rules.canaries()));
         }
         let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
         replace::recall(action, facts, &mut findings);
@@ -243,7 +244,10 @@ impl Engine {
         let named = |part: usize| decision.reasons.iter().any(|reason| reason.part == Some(part));
         // What a decoy said is no business of anybody's, however often it comes again.
         let planted = |part: usize| {
-            decision.reasons.iter().any(|reason| reason.part == Some(part) && reason.rule == canary::CONTENT)
+            decision
+                .reasons
+                .iter()
+                .any(|reason| reason.part == Some(part) && canary::is_content(&reason.rule))
         };
         let fresh = |part: &usize| {
             facts.remembered.get(*part).is_none_or(Option::is_none)
@@ -400,6 +404,11 @@ impl Engine {
         let advice = "write it plainly: spelled-out commands, no encoded or generated code";
         Some(reason("coverage.partial", Layer::Detect, verdict, severity, message, advice))
     }
+}
+
+/// Where decoys lie.
+fn places(rules: &RuleSet) -> &[canary::Place] {
+    rules.canaries().map(canary::Canaries::places).unwrap_or_default()
 }
 
 /// Bits per character in hundredths; no text has more than eight bits.

@@ -226,6 +226,17 @@ pub struct Bill {
     pub credits: u64,
 }
 
+/// What is set about entropy for the key that an action came with, beside what is set for its agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyEntropy {
+    /// In the place of the agent's threshold: hundredths of bits per character.
+    pub threshold: Option<u16>,
+    /// Texts that have no score, beside the agent's; `*` stands for any characters.
+    pub allowed: Arc<[String]>,
+    /// Whether what is above the threshold is noted and goes on.
+    pub noted: bool,
+}
+
 /// One crossing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
@@ -266,6 +277,8 @@ pub struct Action {
     pub asked: Asked,
     /// What a key pays for it, if it came with one.
     pub bill: Option<Bill>,
+    /// What is set about entropy for the key it came with, if that is anything.
+    pub entropy: Option<Arc<KeyEntropy>>,
     /// The HTTP request it is, if the door it came through saw one.
     pub request: Option<Arc<request::Request>>,
     /// What its door found wrong with who came and how, before anything was judged. Of [`crate::decision::Layer::Door`].
@@ -298,6 +311,7 @@ impl Action {
             coverage: Coverage::Full,
             asked: Asked::Nothing,
             bill: None,
+            entropy: None,
             request: None,
             at_door: Vec::new(),
             fault: None,

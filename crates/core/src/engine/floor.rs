@@ -11,6 +11,9 @@ use crate::syntax::json;
 
 mod along;
 
+mod bait;
+pub(super) use bait::led_to as led_to_bait;
+
 mod canary;
 pub(super) use canary::{Planted, content};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::action::{Action, AssetClass, Capability, Door, Effect, PartKind, Target};
 use crate::detect::Finding;
-use crate::detect::canary::{Canaries, Place};
+use crate::detect::canary::Canaries;
 use crate::detect::destination::{Deed, Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::detect::injection::classifier::Classifier;
@@ -187,10 +187,10 @@ impl RuleSet {
         &self.lists
     }
 
-    /// The decoys that are planted.
+    /// The decoys and honeytokens there are; `None` if credentials are not looked for.
     #[must_use]
-    pub fn canaries(&self) -> &[Place] {
-        self.texts.canaries().map(Canaries::places).unwrap_or_default()
+    pub fn canaries(&self) -> Option<&Canaries> {
+        self.texts.canaries()
     }
 
     /// The rules, in the order of their sources.
@@ -236,15 +236,15 @@ impl RuleSet {
         let mut findings = Vec::new();
         let mut entropy = 0.0f32;
         let mut anywhere = self.texts.nothing_seen();
+        let terms = self.texts.terms(&action.agent, action.entropy.as_deref());
         for (index, part) in action.parts.iter().enumerate() {
             if skip(index) {
                 continue;
             }
-            let mut seen = self.texts.look(part.kind, &part.text, &action.agent);
+            let mut seen = self.texts.look(part.kind, &part.text, terms);
             let (score, span) = seen.entropy();
             entropy = score.max(entropy);
-            let limits = self.texts.limits(&action.agent);
-            findings.extend(secrets::high_entropy(score, limits, part.kind, index, span));
+            findings.extend(secrets::high_entropy(score, terms, part.kind, index, span));
             for (_, text) in spoken.iter().filter(|(of, _)| *of == index) {
                 self.texts.look_again(part.kind, text, &mut seen);
             }
@@ -271,17 +271,21 @@ impl RuleSet {
     #[must_use]
     pub fn request_findings(&self, action: &Action) -> (Vec<Finding>, f32) {
         let mut findings: Vec<Finding> = Vec::new();
-        let (leaves, limits) = (action.door != Door::Model, self.texts.limits(&action.agent));
+        let leaves = action.door != Door::Model;
+        let terms = self.texts.terms(&action.agent, action.entropy.as_deref());
         let mut highest = 0f32;
         for field in secrets::fields::of(action) {
-            let (mut seen, score) = self.texts.credentials(&field.text, field.marked_only, &action.agent);
+            let (mut seen, score) = self.texts.credentials(&field.text, field.marked_only, terms);
+            if !leaves {
+                seen.retain(|seen| seen.counts_in(PartKind::UserText));
+            }
             if field.known_only {
                 seen.retain(secrets::Seen::is_known);
             }
             highest = if field.known_only { highest } else { highest.max(score) };
             // A credential that is known is dense as well; that is no second finding.
             let unexplained = action.door == Door::Egress && seen.is_empty() && !field.known_only;
-            let dense = unexplained.then(|| secrets::dense_field(score, limits, field.place)).flatten();
+            let dense = unexplained.then(|| secrets::dense_field(score, terms, field.place)).flatten();
             let seen = seen.iter().map(|seen| secrets::field_finding(seen, field.place, leaves));
             for finding in seen.chain(dense) {
                 if !findings.iter().any(|known| known.rule == finding.rule) {
@@ -295,7 +299,7 @@ impl RuleSet {
     /// The registered secret that `text` holds however it is encoded, if it holds one.
     #[must_use]
     pub fn holds_registered(&self, text: &str, agent: &str) -> bool {
-        let (seen, _) = self.texts.credentials(text, true, agent);
+        let (seen, _) = self.texts.credentials(text, true, self.texts.terms(agent, None));
         seen.iter().any(|seen| seen.id == secrets::REGISTERED)
     }
 
@@ -309,7 +313,7 @@ impl RuleSet {
     #[must_use]
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut seen = self.texts.look(kind, text, "");
+        let mut seen = self.texts.look(kind, text, self.texts.terms("", None));
         self.judge_part(kind, 0, &seen, &[], &mut findings);
         findings.extend(seen.injected(0));
         findings
@@ -328,7 +332,7 @@ impl RuleSet {
         }
         let sent = matches!(kind, PartKind::Command | PartKind::Arguments)
             && effects.iter().any(|effect| Deed::of(effect).is_some());
-        let secrets = seen.secrets().iter();
+        let secrets = seen.secrets().iter().filter(|(secret, _)| secret.counts_in(kind));
         out.extend(secrets.map(|(secret, span)| secrets::finding(secret, (kind, sent), index, *span)));
         for rule in self.rules.iter().filter(|rule| rule.by_text) {
             let mut context = Context { effects, seen, witness: None };

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::expression::Expression;
-use crate::action::PartKind;
+use crate::action::{KeyEntropy, PartKind};
 use crate::detect::Finding;
 use crate::detect::canary::Canaries;
 use crate::detect::injection::{Injection, Sight};
 use crate::detect::literals::{self, Literals, Owners};
 use crate::detect::normalize::{Hidden, Normalized, normalize};
-use crate::detect::secrets::entropy::Limits;
+use crate::detect::secrets::entropy::{Limits, Terms};
 use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
 use crate::detect::spot::Spot;
@@ -144,10 +144,9 @@ impl Texts {
     }
 
     /// Which conditions hold in `text`.
-    pub(super) fn look(&self, kind: PartKind, text: &str, agent: &str) -> Seen {
-        let limits = self.limits(agent);
+    pub(super) fn look(&self, kind: PartKind, text: &str, terms: Terms<'_>) -> Seen {
         let mut seen = self.nothing_seen();
-        self.look_into(kind, text, limits, true, &mut seen);
+        self.look_into(kind, text, terms, true, &mut seen);
         // JSON escapes hide letters from a literal (`\u007e/.ssh`); what the tool will see is decoded.
         if kind == PartKind::Arguments
             && text.contains('\\')
@@ -158,22 +157,23 @@ impl Texts {
                 decoded.push_str(string);
                 decoded.push('\n');
             });
-            self.look_into(kind, &decoded, limits, false, &mut seen);
+            self.look_into(kind, &decoded, terms, false, &mut seen);
         }
         seen
     }
 
     /// Adds what holds in another reading of the same text; its places say nothing of the original.
     pub(super) fn look_again(&self, kind: PartKind, text: &str, seen: &mut Seen) {
-        self.look_into(kind, text, self.limits(""), false, seen);
+        self.look_into(kind, text, self.terms("", None), false, seen);
     }
 
-    /// What is set about entropy for `agent`.
-    pub(super) fn limits(&self, agent: &str) -> &Limits {
-        self.secrets.as_ref().map_or(&self.no_limits, |secrets| secrets.limits(agent))
+    /// What is set about entropy for `agent`, and for the key that its action came with.
+    pub(super) fn terms<'a>(&'a self, agent: &str, key: Option<&'a KeyEntropy>) -> Terms<'a> {
+        let of_agent = self.secrets.as_ref().map_or(&self.no_limits, |secrets| secrets.limits(agent));
+        Terms::new(of_agent, key)
     }
 
-    fn look_into(&self, kind: PartKind, original: &str, limits: &Limits, spans: bool, seen: &mut Seen) {
+    fn look_into(&self, kind: PartKind, original: &str, terms: Terms<'_>, spans: bool, seen: &mut Seen) {
         let text = normalize(original);
         for index in &self.hidden {
             let Some(condition) = self.conditions.get(*index) else { continue };
@@ -186,7 +186,7 @@ impl Texts {
         let mut tried = vec![false; self.conditions.len()];
         let mut candidates: Vec<(usize, usize, usize)> = Vec::new();
         let all = self.secrets.as_ref().filter(|_| secrets::is_looked_into(kind));
-        let mut scan = all.map(|all| all.scan(&text.text, limits));
+        let mut scan = all.map(|all| all.scan(&text.text, terms));
         if let Some(scan) = &mut scan {
             scan.look_for_marked(kind == PartKind::Label);
         }
@@ -251,11 +251,11 @@ impl Texts {
         &self,
         text: &str,
         marked_only: bool,
-        agent: &str,
+        terms: Terms<'_>,
     ) -> (Vec<secrets::Seen>, f32) {
         let Some(all) = &self.secrets else { return (Vec::new(), 0.0) };
         let text = normalize(text);
-        let mut scan = all.scan(&text.text, self.limits(agent));
+        let mut scan = all.scan(&text.text, terms);
         scan.look_for_marked(marked_only);
         self.feed(&mut scan);
         let mut found = scan.finish();

@@ -4,6 +4,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::noise::shannon;
 use super::value;
+use crate::action::KeyEntropy;
 
 /// Above how many bits per character a token is noted, if nobody says otherwise.
 pub const THRESHOLD: f32 = 4.5;
@@ -56,6 +57,55 @@ impl Allowed {
     }
 }
 
+/// What holds for one action: what is set for its agent, and for the key it came with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    agent: &'a Limits,
+    key: Option<&'a KeyEntropy>,
+}
+
+impl<'a> Terms<'a> {
+    pub(crate) const fn new(agent: &'a Limits, key: Option<&'a KeyEntropy>) -> Self {
+        Self { agent, key }
+    }
+
+    /// Bits per character, and by which setting.
+    pub(crate) fn threshold(&self) -> (f32, &'static str) {
+        let own = self.key.and_then(|key| key.threshold);
+        own.map_or((self.agent.threshold, "`entropy_threshold`"), |hundredths| {
+            (f32::from(hundredths) / 100.0, "`entropy_threshold` of the key")
+        })
+    }
+
+    /// Whether what is above it is noted and goes on.
+    pub(crate) fn is_noted(&self) -> bool {
+        self.key.is_some_and(|key| key.noted)
+    }
+
+    /// Whether `token` has no score, as it stands or for what it gives a name: `name=value` is one token.
+    fn allows(&self, token: &str) -> bool {
+        let padded = token.trim_end_matches('=');
+        let value = padded.rfind('=').and_then(|at| token.get(at + 1..));
+        [Some(token), value].into_iter().flatten().any(|text| {
+            let of_key = || self.key.is_some_and(|key| key.allowed.iter().any(|own| fits(own, text)));
+            self.agent.allowed.iter().any(|allowed| allowed.matches(text)) || of_key()
+        })
+    }
+}
+
+/// Whether `pattern`, in which `*` stands for any characters, is the whole of `text`.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(rest) = text.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let Some(last) = pieces.next_back() else { return rest.is_empty() };
+    let Some(mut rest) = rest.strip_suffix(last) else { return false };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = rest.get(at + piece.len()..).unwrap_or_default();
+    }
+    true
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { threshold: THRESHOLD, allowed: Vec::new() }
@@ -65,7 +115,7 @@ impl Default for Limits {
 /// The score of `token`, which is as `loud` as [`noise`] says and has `before` in front of it: the smaller of its entropy, scaled to its length
 /// ([`shannon`]), and its distance from language ([`noise`]). The first alone would trip over prose, the second over
 /// repeated nonsense. 0 for what has no score: UUIDs, hashes, integrity values, images, public keys and certificates.
-pub(super) fn score(token: &str, loud: f32, before: &str, allowed: &[Allowed]) -> f32 {
+pub(super) fn score(token: &str, loud: f32, before: &str, terms: Terms<'_>) -> f32 {
     // Words and identifiers, which is nearly all there is.
     if loud < 3.0 {
         return 0.0;
@@ -76,7 +126,7 @@ pub(super) fn score(token: &str, loud: f32, before: &str, allowed: &[Allowed]) -
     if token.len() < SHORTEST || hash || uuid || is_binary(token, before) {
         return 0.0;
     }
-    if allowed.iter().any(|allowed| allowed.matches(token)) {
+    if terms.allows(token) {
         return 0.0;
     }
     if loud < 4.0 { loud } else { loud.min(shannon(token)) }
@@ -116,7 +166,8 @@ mod tests {
 
     #[test]
     fn keys_have_a_high_score_and_what_is_known_has_none() {
-        let of = |token| score(token, noise(token), "", &[]);
+        let limits = Limits::default();
+        let of = |token| score(token, noise(token), "", Terms::new(&limits, None));
         assert!(of("k3Jx9QbT0vLzW5pRn2Ys8Gd1") > THRESHOLD);
         assert!(of("0xk3jq9wv7z2m5p8r1t4y6b") > THRESHOLD);
         for harmless in [
@@ -129,9 +180,43 @@ mod tests {
         ] {
             assert!(of(harmless) < THRESHOLD, "{harmless} {}", of(harmless));
         }
-        let allowed = [Allowed::new("(?i)k3jx.*").unwrap()];
-        assert!(score("k3Jx9QbT0vLzW5pRn2Ys8Gd1", 5.0, "", &allowed) < 0.1);
-        assert!(score("k3Jx9QbT0vLzW5pRn2Ys8Gd1", 5.0, "data:image/png;base64,", &[]) < 0.1);
+        let allowing = Limits { allowed: vec![Allowed::new("(?i)k3jx.*").unwrap()], ..Limits::default() };
+        let terms = Terms::new(&allowing, None);
+        assert!(score("k3Jx9QbT0vLzW5pRn2Ys8Gd1", 5.0, "", terms) < 0.1);
+        assert!(score("q=k3Jx9QbT0vLzW5pRn2Ys8Gd1", 5.0, "", terms) < 0.1);
+        let plain = Terms::new(&limits, None);
+        assert!(score("k3Jx9QbT0vLzW5pRn2Ys8Gd1", 5.0, "data:image/png;base64,", plain) < 0.1);
+    }
+
+    #[test]
+    fn a_key_has_a_threshold_of_its_own_and_exceptions_beside_the_agents() {
+        let agents = Limits { threshold: 4.0, allowed: vec![Allowed::new("build-.*").unwrap()] };
+        let own = KeyEntropy { threshold: Some(475), allowed: ["k3*8Gd1".to_owned()].into(), noted: true };
+        let of_key = Terms::new(&agents, Some(&own));
+        assert_eq!(of_key.threshold(), (4.75, "`entropy_threshold` of the key"));
+        assert!(of_key.is_noted() && !Terms::new(&agents, None).is_noted());
+        assert_eq!(Terms::new(&agents, Some(&KeyEntropy::default())).threshold().0, 4.0);
+        for allowed in ["k3Jx9QbT0vLzW5pRn2Ys8Gd1", "build-0xk3jq9wv7z2m5p8", "n=k3Jx9QbT0vLzW5pRn2Ys8Gd1"] {
+            assert!(of_key.allows(allowed), "{allowed}");
+        }
+        for other in ["xk3Jx9QbT0vLzW5pRn2Ys8Gd1", "k3Jx9QbT0vLzW5pRn2Ys8Gd1x"] {
+            assert!(!of_key.allows(other), "{other}");
+        }
+        for (pattern, text, whole) in [
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("*", "", true),
+            ("a*c", "ac", true),
+            ("a*c", "abbc", true),
+            ("a*b*c", "axbxc", true),
+            ("a*b*c", "axc", false),
+            ("ab*ba", "aba", false),
+            ("a**c", "abc", true),
+            ("*x*", "axb", true),
+            ("*x*", "ab", false),
+        ] {
+            assert_eq!(fits(pattern, text), whole, "{pattern} {text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::action::PartKind;
 use crate::detect::Finding;
-use crate::detect::canary::{self, Canaries};
+use crate::detect::canary::{self, Canaries, Response};
 use crate::detect::rules::MOST_AUDITED;
 use crate::syntax::Span;
 
@@ -19,6 +19,7 @@ mod checks;
 mod decoded;
 
 pub mod entropy;
+use entropy::Terms;
 
 pub(crate) mod fields;
 
@@ -84,6 +85,22 @@ const OTHERS: [&str; 9] = [
 /// The id under which the content of a decoy is found.
 pub(crate) const CANARY: &str = "canary";
 
+/// Those under which honeytokens are found: their values, and domains, each by what is to be done.
+const VALUE: &str = "honeytoken";
+const VALUE_FREEZES: &str = "honeytoken-freezes";
+const DOMAIN: &str = "honeytoken-domain";
+const DOMAIN_FREEZES: &str = "honeytoken-domain-freezes";
+
+/// The rule that such an id is told by; `None` for what is no decoy.
+fn touch(id: &str) -> Option<&'static str> {
+    match id {
+        CANARY | VALUE => Some(canary::CONTENT),
+        DOMAIN => Some(canary::DOMAIN),
+        VALUE_FREEZES | DOMAIN_FREEZES => Some(canary::FREEZES),
+        _ => None,
+    }
+}
+
 /// What a literal stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -101,6 +118,8 @@ pub(crate) enum Owner {
     Iban,
     /// The phrase of a wallet may follow.
     Phrase,
+    /// The honeytoken domain with this index.
+    Domain(usize),
 }
 
 /// What stands behind an encoding, to be looked into in its turn.
@@ -213,9 +232,9 @@ const fn leaves(kind: PartKind) -> bool {
 ///
 /// The content of a decoy has no business anywhere: nobody could know it without having read it.
 pub(crate) fn finding(seen: &Seen, (kind, sent): (PartKind, bool), index: usize, span: Span) -> Finding {
-    if seen.id == CANARY {
+    if let Some(rule) = touch(seen.id) {
         return Finding {
-            rule: canary::CONTENT.to_owned(),
+            rule: rule.to_owned(),
             category: "canary".to_owned(),
             severity: 100,
             part: Some(index),
@@ -251,28 +270,31 @@ const HIGH_ENTROPY: u8 = 40;
 /// on its way out counts.
 pub(crate) fn high_entropy(
     score: f32,
-    limits: &entropy::Limits,
+    terms: Terms<'_>,
     kind: PartKind,
     index: usize,
     span: Span,
 ) -> Option<Finding> {
-    (leaves(kind) && score > limits.threshold).then(|| Finding {
+    let (threshold, setting) = terms.threshold();
+    (leaves(kind) && score > threshold).then(|| Finding {
         rule: "secret.high-entropy".to_owned(),
         category: "secret".to_owned(),
         severity: HIGH_ENTROPY,
         part: Some(index),
         span,
-        message: format!("a text of {score:.2} bits per character, more than {:.2}", limits.threshold),
-        advice: "if it is no secret, allow it in `entropy_allowlist`".to_owned(),
+        message: format!("a text of {score:.2} bits per character, more than {threshold:.2} ({setting})"),
+        advice: "if it is no secret, allow it in `entropy_allowlist`, or for its key in `entropy_allow`"
+            .to_owned(),
     })
 }
 
 /// The same of a field of a request that leaves through the egress door, where nobody asks a model what it is: it does not
-/// go on.
-pub(crate) fn dense_field(score: f32, limits: &entropy::Limits, place: &str) -> Option<Finding> {
-    let found = high_entropy(score, limits, PartKind::Outbound, 0, Span::default())?;
-    let message = format!("{} in {place}", found.message);
-    Some(Finding { part: None, severity: STOPPED, message, ..found })
+/// go on, unless its key has it only noted.
+pub(crate) fn dense_field(score: f32, terms: Terms<'_>, place: &str) -> Option<Finding> {
+    let found = high_entropy(score, terms, PartKind::Outbound, 0, Span::default())?;
+    let message = format!("{place} has {}", found.message);
+    let severity = if terms.is_noted() { HIGH_ENTROPY } else { STOPPED };
+    Some(Finding { part: None, severity, message, ..found })
 }
 
 /// From here on nothing goes on.
@@ -332,7 +354,8 @@ impl Secrets {
         Self { limits, limits_of, ..self }
     }
 
-    /// What `text` holds of what is known by its hashes alone: the first piece of a decoy, the first registered secret.
+    /// What `text` holds of what is known by its hashes alone: the first piece of a decoy, the first honeytoken of each kind,
+    /// the first registered secret.
     pub(crate) fn known(&self, text: &str) -> impl Iterator<Item = Seen> {
         let seen = |id, description, severity, hit: Hit| {
             let (start, end) = (hit.start, hit.end);
@@ -342,11 +365,20 @@ impl Secrets {
             let description = format!("the content of the decoy `{}`", hit.name);
             seen(CANARY, Cow::Owned(description), 100, hit)
         });
+        let values = [(Response::Suspend, VALUE), (Response::Freeze, VALUE_FREEZES)];
+        let values = values.into_iter().filter_map(move |(response, id)| {
+            let hit = self.canaries.values(response).find(text)?;
+            Some(seen(id, Cow::Owned(format!("the honeytoken `{}`", hit.name)), 100, hit))
+        });
+        let domain = self.canaries.encoded_domain(text).map(|(domain, hit)| {
+            let (id, description) = domain_seen(domain);
+            seen(id, description, 100, hit)
+        });
         let registered = self
             .registered
             .find(text)
             .map(|hit| seen(REGISTERED, registered::description(&hit.name), 95, hit));
-        planted.into_iter().chain(registered)
+        planted.into_iter().chain(values).chain(domain).chain(registered)
     }
 
     /// Whether anything is known by its hashes.
@@ -409,6 +441,8 @@ impl Secrets {
             literals.extend(words.iter().map(|word| ((*word).to_owned(), owner)));
         }
         literals.push(("iban".to_owned(), Owner::Iban));
+        let domains = self.canaries.domains().iter().enumerate();
+        literals.extend(domains.map(|(index, own)| (own.domain.clone(), Owner::Domain(index))));
         let words = words::WORDS.iter();
         literals.extend(words.map(|(word, class, glued)| ((*word).to_owned(), Owner::Word(*class, *glued))));
         literals
@@ -417,6 +451,7 @@ impl Secrets {
     /// Looks into what was found encoded, layer by layer, and adds what is there to `found`. `feed` gives a scan the
     /// literals of its text; `length` is that of the whole text.
     pub(crate) fn look_deeper(&self, found: &mut Found, length: usize, feed: &dyn Fn(&mut Scan<'_>)) {
+        let terms = Terms::new(&self.limits, None);
         let mut left = length + LAYERS;
         let mut layers = std::mem::take(&mut found.layers);
         for _ in 0..DEEPEST {
@@ -429,8 +464,7 @@ impl Secrets {
                     found.seen.extend(self.known(&layer.text).map(|seen| Seen { start, end, ..seen }));
                     continue;
                 }
-                let mut scan =
-                    Scan { marked_only: layer.marked_only, ..self.scan(&layer.text, &self.limits) };
+                let mut scan = Scan { marked_only: layer.marked_only, ..self.scan(&layer.text, terms) };
                 feed(&mut scan);
                 let Found { seen, layers, .. } = scan.finish();
                 found.seen.extend(seen.into_iter().map(|seen| Seen { start, end, ..seen }));
@@ -441,10 +475,10 @@ impl Secrets {
     }
 
     /// Begins to look into `text`.
-    pub(crate) fn scan<'a>(&'a self, text: &'a str, limits: &'a entropy::Limits) -> Scan<'a> {
+    pub(crate) fn scan<'a>(&'a self, text: &'a str, terms: Terms<'a>) -> Scan<'a> {
         Scan {
             secrets: self,
-            limits,
+            terms,
             text,
             followed: None,
             seen: Vec::new(),
@@ -483,15 +517,33 @@ pub(crate) struct Seen {
 impl Seen {
     /// Whether it is a decoy or registered, and not only of the form of a credential.
     pub(crate) fn is_known(&self) -> bool {
-        self.id == CANARY || self.id == REGISTERED
+        touch(self.id).is_some() || self.id == REGISTERED
     }
+
+    /// Whether it counts in a part of this kind. Where a honeytoken's domain stands, it is bait; it must not be gone to.
+    pub(crate) fn counts_in(&self, kind: PartKind) -> bool {
+        !self.is_domain() || leaves(kind)
+    }
+
+    fn is_domain(&self) -> bool {
+        matches!(self.id, DOMAIN | DOMAIN_FREEZES)
+    }
+}
+
+/// Under which id the name of a domain is found, and how it is told.
+fn domain_seen(domain: &canary::Domain) -> (&'static str, Cow<'static, str>) {
+    let id = match domain.response {
+        Response::Suspend => DOMAIN,
+        Response::Freeze => DOMAIN_FREEZES,
+    };
+    (id, Cow::Owned(canary::domain_told(domain)))
 }
 
 /// A look into one text, fed with the literals found in it, in order.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
     secrets: &'a Secrets,
-    limits: &'a entropy::Limits,
+    terms: Terms<'a>,
     text: &'a str,
     /// The last word that was followed to its value, and the value.
     followed: Option<(usize, usize, Option<link::Link<'a>>)>,
@@ -525,10 +577,14 @@ impl<'a> Scan<'a> {
 
     /// A literal that stands for `owner` was found at `start..end`.
     pub(crate) fn hit(&mut self, owner: Owner, start: usize, end: usize) {
+        if let Owner::Domain(index) = owner {
+            return self.domain(index, start, end);
+        }
         if self.seen.len() >= MOST || self.marked_only && !matches!(owner, Owner::Type(_)) {
             return;
         }
         match owner {
+            Owner::Domain(_) => {}
             Owner::Type(index) => self.typed(index, start, end),
             Owner::Word(class, glued) => self.named(class, glued, start, end),
             Owner::Reversed(index) => self.reversed(index, end),
@@ -552,7 +608,9 @@ impl<'a> Scan<'a> {
         self.seen.sort_by_key(|seen| (std::cmp::Reverse(seen.severity), seen.start));
         // What stands in something stronger is not told again.
         for seen in self.seen {
-            let within = |other: &Seen| other.start < seen.end && seen.start < other.end;
+            // A domain does not count everywhere, and must not hide what does.
+            let within =
+                |other: &Seen| other.start < seen.end && seen.start < other.end && !other.is_domain();
             if !found.seen.iter().any(within) {
                 found.seen.push(seen);
             }
@@ -582,7 +640,7 @@ impl<'a> Scan<'a> {
             }
             let before = text.get(from..start).unwrap_or_default();
             let loud = noise::noise(token);
-            let score = entropy::score(token, loud, before, &self.limits.allowed);
+            let score = entropy::score(token, loud, before, self.terms);
             if score > found.entropy {
                 (found.entropy, found.loudest) = (score, (start, end));
             }
@@ -761,6 +819,22 @@ impl<'a> Scan<'a> {
         if back.get(literal..found.end()).is_some_and(value::is_body) {
             self.push(one.id, one.description, one.severity, end - found.end(), end);
         }
+    }
+
+    /// A honeytoken's domain at `start..end`, if it is a name of its own there or the end of one: `x.trap.example`, not
+    /// `nottrap.example` nor `trap.example.org`.
+    fn domain(&mut self, index: usize, start: usize, end: usize) {
+        let bytes = self.text.as_bytes();
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let before = start.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+        let (after, beyond) = (bytes.get(end).copied(), bytes.get(end + 1).copied());
+        let goes_on = after.is_some_and(of_name) || after == Some(b'.') && beyond.is_some_and(of_name);
+        let Some(domain) = self.secrets.canaries.domains().get(index) else { return };
+        let (id, description) = domain_seen(domain);
+        if before.is_some_and(of_name) || goes_on || self.seen.iter().any(|seen| seen.id == id) {
+            return;
+        }
+        self.seen.push(Seen { id, description, severity: 100, checked: false, start, end });
     }
 
     fn push(&mut self, id: &'static str, description: &'static str, severity: u8, start: usize, end: usize) {

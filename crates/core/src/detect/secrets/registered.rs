@@ -230,15 +230,29 @@ impl Registered {
         };
         bare(bytes, SHORTEST_BARE);
         bare(back.as_bytes(), SHORTEST_BARE);
-        let low = hexadecimal(bytes).into_bytes();
-        bare(&low, SHORTEST);
-        bare(&low.to_ascii_uppercase(), SHORTEST);
-        for before in 0..3 {
-            bare(&base64_inside(bytes, before), SHORTEST);
-        }
+        forms.extend(self.encoded_forms(bytes));
         let mut known = HashSet::new();
         forms.retain(|form| known.insert((form.within == Within::Plain, form.mac)));
         Some(Registration { forms })
+    }
+
+    /// What to keep of a text that is looked for encoded alone, in hexadecimal and base64; `None` as for
+    /// [`Self::registration`].
+    #[must_use]
+    pub(in crate::detect) fn encoded(&self, text: &str) -> Option<Registration> {
+        let fits = (SHORTEST..=LONGEST).contains(&text.len());
+        let forms: Vec<Form> = self.encoded_forms(text.as_bytes()).collect();
+        Some(Registration { forms }).filter(|kept| fits && !kept.forms.is_empty())
+    }
+
+    fn encoded_forms(&self, bytes: &[u8]) -> impl Iterator<Item = Form> {
+        let low = hexadecimal(bytes).into_bytes();
+        let high = low.to_ascii_uppercase();
+        let all = [low, high].into_iter().chain((0..3).map(|before| base64_inside(bytes, before)));
+        all.filter_map(|text| {
+            let text: Vec<u8> = text.into_iter().filter(u8::is_ascii_alphanumeric).collect();
+            self.form(Within::Bare, &text)
+        })
     }
 
     fn form(&self, within: Within, bytes: &[u8]) -> Option<Form> {

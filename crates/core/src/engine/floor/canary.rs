@@ -12,7 +12,7 @@ use crate::action::shell::{SimpleCommand, Word, join_literals};
 use crate::action::{Capability, Effect, Target};
 use crate::decision::{Layer, Reason, Verdict};
 use crate::detect::Finding;
-use crate::detect::canary::{CONTENT, PATH, Place};
+use crate::detect::canary::{PATH, Place, is_content};
 
 /// The decoys, as their places are compared.
 #[derive(Debug, Default)]
@@ -289,10 +289,10 @@ impl Decoy {
     }
 }
 
-/// The reason that `finding` gives, if it is of what a decoy says.
+/// The reason that `finding` gives, if it is of what a decoy says, or of a honeytoken.
 pub(in crate::engine) fn content(finding: &Finding) -> Option<Reason> {
-    (finding.rule == CONTENT).then(|| Reason {
-        rule: CONTENT.to_owned(),
+    is_content(&finding.rule).then(|| Reason {
+        rule: finding.rule.clone(),
         layer: Layer::Floor,
         verdict: Verdict::Block,
         severity: finding.severity,

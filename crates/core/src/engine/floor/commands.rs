@@ -10,7 +10,7 @@ const HARMLESS: [&str; 7] = ["help", "version", "--help", "-h", "--version", "-V
 
 /// Verbs an agent has no business with, wherever they stand. After our program's name at the front of a
 /// command every verb that is not harmless is treated the same.
-const ADMIN: [&str; 22] = [
+const ADMIN: [&str; 23] = [
     "kill",
     "resume",
     "init",
@@ -28,6 +28,7 @@ const ADMIN: [&str; 22] = [
     "credits",
     "webhook",
     "canary",
+    "honeytoken",
     "config",
     "console",
     "forensics",

@@ -41,7 +41,7 @@ macro_rules! codes {
 
 codes! {
     SESS_INVALID 401 never "REAUTHENTICATE"
-        "The session token is unknown or has ended: sessions last 30 minutes and end with the process."
+        "The session token is unknown or has ended: sessions last 30 minutes if nothing else is set, and end with the process."
         "Call `audit_sess` again and repeat the call with the new token. The SDK does so once by itself.";
     SESS_IP_MISMATCH 403 never "REAUTHENTICATE"
         "The session was opened from another address than the call came from."
@@ -69,10 +69,10 @@ codes! {
         "Use another place, or ask the operator; `doorward receipts show ID` names the rule.";
     ENTROPY_BLOCKED 403 never "CLEAN_BODY"
         "Something in the request looks like a secret: a credential, or text as random as one."
-        "Take the value out; the message names the field and the score. If it is none, the operator can allow it in the setting `entropy_allowlist`.";
+        "Take the value out; the message names the field, and of random text the score and the setting that it is above. If it is none, the operator can allow it: for one key with `doorward key set KEY entropy_allow=VALUE`, for all in the setting `entropy_allowlist`.";
     HONEYTOKEN 403 never "ABORT_TASK"
-        "The request carries or reaches a decoy that only who reads what is not theirs can know."
-        "Stop the task. The key is suspended until a person has looked at it.";
+        "The request carries or reaches a decoy or honeytoken, which nobody has a reason to touch."
+        "Stop the task. The session is frozen, and mostly the key is suspended, until a person has looked at it.";
     INBOUND_SAFETY_BLOCKED 403 never "ABORT"
         "The answer of the upstream holds what may not be passed on."
         "Do not repeat it; `doorward receipts show ID` says what was found.";
@@ -92,7 +92,7 @@ codes! {
         "The name leads to no address."
         "Check the host in the URL.";
     SESSION_CREATE_FAILED 503 later "BACKOFF"
-        "No session could be opened: too many are open."
+        "No session could be opened: too many are open, or as many agents of the key have one as may."
         "Wait until others have ended, then call `audit_sess` again.";
     FAIL_SAFE_EXHAUSTED 503 never "ABORT"
         "The call was judged again too often while the rules were changing."
@@ -159,8 +159,9 @@ impl Code {
     pub fn page(&self) -> String {
         let Self { name, status, retryable, action, meaning, advice } = self;
         let again = if *retryable { "The same call may pass later." } else { "The same call will not pass." };
+        let mcp = if self == RATE_LIMITED { "200, unless the operator set `mcp_429`" } else { "always 200" };
         format!(
-            "# {name}\n\n{meaning}\n\n{advice}\n\n| | |\n|---|---|\n| HTTP status | {status} (on `/mcp` always 200) |\n\
+            "# {name}\n\n{meaning}\n\n{advice}\n\n| | |\n|---|---|\n| HTTP status | {status} (on `/mcp` {mcp}) |\n\
              | `retryable` | `{retryable}`: {again} |\n| `remediation.action` | `{action}` |\n"
         )
     }
