@@ -337,3 +337,79 @@ def test_what_a_decoy_says_suspends_the_key(door, site, where):
     listed = [json.loads(line) for line in door.command("key", "list", "--compromised", "--json").stdout.splitlines()]
     assert [one["key_id"] for one in listed] == [key_id]
     assert len(site.asked) == 1 and door.command("status", check=False).returncode == 1
+
+
+@pytest.mark.parametrize("where", ["host", "below", "query", "body", "base64", "value"])
+def test_a_honeytoken_suspends_the_key(door, site, where):
+    key_id, credential = key(door)
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/before")["ok"]
+    # Known before anything is asked for: nobody out there is to be asked for the name.
+    door.stop()
+    door.command("honeytoken", "add", "wiki", "--domain", "trap.example")
+    door.command("honeytoken", "add", "old-key", stdin="bait-value/0123456789+xyz\n")
+    door.start()
+    url, more = f"{site.url}/x", {}
+    if where == "host":
+        url = "https://trap.example/login"
+    elif where == "below":
+        url = "https://c2VjcmV0.trap.example/"
+    elif where == "query":
+        url += "?" + urllib.parse.urlencode({"to": "https://trap.example/"})
+    elif where == "body":
+        more = {"method": "POST", "body": json.dumps({"note": "see trap.example"})}
+    elif where == "base64":
+        more = {"method": "POST", "body": base64.b64encode(b"user:pass@trap.example/ab").decode()}
+    else:
+        more = {"headers": {"X-Note": "bait-value/0123456789+xyz"}}
+    with pytest.raises(SphyrSecurityError) as refused:
+        plain.sphyr_net(url, **more)
+    assert refused.value.code == "HONEYTOKEN" and refused.value.remediation_action == "ABORT_TASK"
+    assert "wiki" not in str(refused.value) and "old-key" not in str(refused.value)
+    with pytest.raises(SphyrAuthError) as refused:
+        plain.sphyr_net(f"{site.url}/after")
+    assert refused.value.code == "KEY_PAUSED"
+    (listed,) = [json.loads(line) for line in door.command("key", "list", "--compromised", "--json").stdout.splitlines()]
+    (record,) = listed["compromised"]
+    assert listed["key_id"] == key_id and len(record["from"]) == 16
+    assert ("`old-key`" if where == "value" else "`wiki`") in record["what"]
+    text = door.command("key", "list", "--compromised").stdout
+    assert record["receipt"] in text and record["what"] in text
+
+
+def test_what_was_used_survives_a_restart(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    assert plain.sphyr_net(f"{site.url}/1")["ok"]
+    with pytest.raises(SphyrSecurityError):
+        plain.sphyr_net("https://10.0.0.1/")
+    door.stop()
+    door.start()
+    assert plain.sphyr_net(f"{site.url}/2")["ok"]
+    used = plain.usage_summary()
+    assert used["period"] == "last_24h" and used["currency"] == "credits"
+    assert (used["total_requests"], used["success_count"], used["block_count"]) == (3, 2, 1)
+    assert used["outcomes"] == {"ALLOWED": 2, "SSRF_BLOCKED": 1} and used["credit_balance"] == 998
+
+
+def test_the_sdk_finds_what_key_create_has_written(door, site, monkeypatch):
+    door.command("key", "create", "--write-sphyr-config")
+    monkeypatch.setenv("HOME", str(door.home))
+    sdk = SphyrClient()
+    assert sdk.sphyr_net(f"{site.url}/file")["ok"]
+    assert json.loads((door.home / ".sphyr/config.json").read_text())["mcp_url"] == door.mcp
+
+
+def test_a_key_may_send_what_others_may_not(door, site):
+    key_id, credential = key(door)
+    plain = client(door, credential)
+    url = f"{site.url}/x?q=k3Jx9QbT0vLzW5pRn2Ys8Gd1"
+    with pytest.raises(SphyrSecurityError) as refused:
+        plain.sphyr_net(url)
+    assert refused.value.code == "ENTROPY_BLOCKED" and "(`entropy_threshold`)" in str(refused.value)
+    door.command("key", "set", key_id, "entropy_allow=k3Jx*")
+    assert plain.sphyr_net(url + "&n=2")["ok"]
+    door.command("key", "set", key_id, "entropy_allow=default", "entropy_threshold=3.5")
+    with pytest.raises(SphyrSecurityError) as refused:
+        plain.sphyr_net(url + "&n=3")
+    assert "more than 3.50 (`entropy_threshold` of the key)" in str(refused.value)

@@ -54,6 +54,8 @@ pub enum Command {
     Secrets(SecretsArgs),
     /// Plant decoys that look like credentials, and see who touches them
     Canary(CanaryArgs),
+    /// Bait of your own: values that nobody has a reason to send, domains that nobody has a reason to go to
+    Honeytoken(HoneytokenArgs),
     /// Keep what was blocked, encrypted to a key of yours, and look into it
     Forensics(ForensicsArgs),
     /// Say the examples of detection rules in other ways, and see which are missed
@@ -404,6 +406,12 @@ pub enum KeyCommand {
         /// A setting, as `key set` takes it
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
+        /// Write the credential to `~/.sphyr/config.json`, where the SDK looks for it, and do not show it
+        #[arg(long)]
+        write_sphyr_config: bool,
+        /// Also if another credential stands there
+        #[arg(long, requires = "write_sphyr_config")]
+        replace: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -419,9 +427,9 @@ pub enum KeyCommand {
     },
     /// One key: its settings, its agents, its credits
     Show {
-        /// Which
+        /// Which [default: the one of `SPHYR_CREDENTIAL` or `~/.sphyr/config.json`]
         #[arg(value_name = "KEY")]
-        key: String,
+        key: Option<String>,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -746,6 +754,45 @@ pub enum CanaryCommand {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct HoneytokenArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: HoneytokenCommand,
+}
+
+/// What to do with honeytokens.
+#[derive(Debug, Subcommand)]
+pub enum HoneytokenCommand {
+    /// Make one known. Its value is read from standard input, or asked for without showing it
+    Add {
+        /// What it is called in receipts and alerts: never the value itself
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// A domain instead of a value, with all below it
+        #[arg(long, value_name = "DOMAIN")]
+        domain: Option<String>,
+        /// When it is touched: freeze the session, and let the key be used on
+        #[arg(long)]
+        freeze_only: bool,
+        /// Take the place of the one of this name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// All of them: when they were added, their names, domains, and what is done; no values
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget one
+    Remove {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
     },
 }
 

@@ -28,6 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::RunArgs;
 use crate::detection::{Detection, Entropy};
+use crate::egress::EgressConfig;
 use crate::rules::RuleFiles;
 use crate::second_opinion::SecondOpinionConfig;
 use crate::terminal::Faults;
@@ -81,6 +82,8 @@ pub struct Config {
     pub text_tools: BTreeMap<String, TextTools>,
     /// What is set about detection.
     pub detection: Detection,
+    /// The egress door.
+    pub egress: EgressConfig,
     /// Another judge, if one is named.
     pub second_opinion: Option<SecondOpinionConfig>,
     /// Upstreams by name.
@@ -183,6 +186,7 @@ impl Config {
             agent: "default".to_owned(),
             text_tools: BTreeMap::new(),
             detection: Detection::default(),
+            egress: EgressConfig::default(),
             second_opinion: None,
             upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
         }
@@ -252,6 +256,9 @@ impl Config {
             for member in upstreams.members() {
                 self.read_upstream(&member.key, &member.value, fields.faults());
             }
+        }
+        if let Some(egress) = fields.maybe("egress") {
+            self.egress = EgressConfig::read(egress, fields.faults());
         }
         if let Some(opinion) = fields.maybe("second_opinion") {
             self.second_opinion = SecondOpinionConfig::read(opinion, fields.faults());
@@ -406,6 +413,7 @@ impl Config {
                 return Err(("a classifier without a file".to_owned(), "name its `.onnx` file".to_owned()));
             }
             "classifier" => self.detection.classifier = Some(PathBuf::from(text)),
+            "honeytoken_domain" => self.detection.add_bait(text)?,
             "entropy_threshold" => self.detection.entropy.set_threshold(text)?,
             "idle_timeout" => self.patience.idle = seconds(text)?,
             "total_timeout" => self.patience.total = seconds(text)?,
@@ -526,6 +534,7 @@ const SETTINGS: &[Setting] = &[
     setting("agent", "DOORWARD_AGENT", false),
     setting("text_tools", "DOORWARD_TEXT_TOOLS", false),
     setting("entropy_threshold", "DOORWARD_ENTROPY_THRESHOLD", false),
+    setting("honeytoken_domain", "DOORWARD_HONEYTOKEN_DOMAIN", false),
     setting("classifier", "DOORWARD_CLASSIFIER", false),
     setting("upstream", "DOORWARD_UPSTREAM", true),
     setting("protocol", "DOORWARD_PROTOCOL", true),

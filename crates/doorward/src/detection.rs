@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use doorward_core::detect::canary;
 use doorward_core::detect::injection::classifier::Classifier;
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::detect::secrets::Secrets;
@@ -24,6 +25,8 @@ pub struct Detection {
     pub entropy: Entropy,
     /// For single agents, by name: what is set here takes the place of what is set for all.
     pub of: BTreeMap<String, Entropy>,
+    /// Domains that nobody has a reason to go to.
+    pub bait: Vec<String>,
     /// The file of the classifier that the settings name.
     pub classifier: Option<PathBuf>,
     /// The classifier itself, once it is loaded.
@@ -57,6 +60,27 @@ impl Detection {
             Some(classifier) => rules.with_classifier(Arc::clone(classifier)),
             None => rules,
         }
+    }
+
+    /// Adds honeytokens' domains, separated by commas.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn add_bait(&mut self, text: &str) -> Result<(), Wrong> {
+        for one in text.split(',').map(str::trim) {
+            let advice = "name a domain that is yours and that nothing uses, such as trap.example.com";
+            let domain = canary::domain(one)
+                .map_err(|why| (format!("`{}`: {why}", one.escape_debug()), advice.to_owned()))?;
+            if self.bait.contains(&domain) {
+                continue;
+            }
+            if self.bait.len() >= canary::MOST_DOMAINS {
+                let message = format!("more than {} domains", canary::MOST_DOMAINS);
+                return Err((message, "name one, and what lies below it counts as well".to_owned()));
+            }
+            self.bait.push(domain);
+        }
+        Ok(())
     }
 
     /// What is known of credentials under these settings.

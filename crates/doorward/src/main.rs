@@ -18,6 +18,10 @@ mod config;
 
 mod detection;
 
+mod egress;
+
+mod honeytokens;
+
 mod past;
 
 mod policies;
@@ -31,6 +35,8 @@ mod second_opinion;
 mod secrets;
 
 mod serve;
+
+mod sphyr;
 
 mod desk;
 
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Command::Init(ref command) => commands::init::run(&cli, command),
         Command::Inspect(ref command) => commands::inspect::run(&cli, command),
         Command::Policy(ref command) => commands::policy::run(&cli, command),
+        Command::Honeytoken(ref command) => commands::honeytoken::run(&cli, command),
         Command::Canary(ref command) => commands::canary::run(&cli, command),
         Command::Forensics(ref command) => commands::forensics::run(&cli, command),
         Command::Secrets(ref command) => commands::secrets::run(&cli, command),

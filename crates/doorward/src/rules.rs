@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use doorward_core::detect::canary::Canaries;
 use doorward_core::detect::rules::{RuleSet, shipped};
 use doorward_core::engine::examples;
 use doorward_core::syntax::{Diagnostic, Source, Span};
 
 use crate::detection::Detection;
 use crate::terminal::Faults;
-use crate::{canaries, policies, registries, secrets};
+use crate::{canaries, honeytokens, policies, registries, secrets};
 
 /// Most files of rules.
 const MOST: usize = 256;
@@ -33,6 +34,8 @@ pub struct GatheredRules {
     secrets: Option<(PathBuf, String)>,
     /// The same of planted decoys.
     canaries: Option<(PathBuf, String)>,
+    /// The same of honeytokens.
+    honeytokens: Option<(PathBuf, String)>,
     /// What was read: to be watched.
     pub files: Vec<PathBuf>,
 }
@@ -60,7 +63,8 @@ impl RuleFiles {
     pub fn read(&self) -> GatheredRules {
         let kept = secrets::file(&self.home);
         let planted = self.home.join("canaries.sealed");
-        let files = vec![self.folder.clone(), kept.clone(), planted.clone()];
+        let bait = self.home.join("honeytokens.sealed");
+        let files = vec![self.folder.clone(), kept.clone(), planted.clone(), bait.clone()];
         let mut gathered = GatheredRules { files, ..GatheredRules::default() };
         match secrets::text(&self.home) {
             Ok(text) => gathered.secrets = text.map(|text| (self.home.clone(), text)),
@@ -69,6 +73,10 @@ impl RuleFiles {
         match canaries::text(&self.home) {
             Ok(text) => gathered.canaries = text.map(|text| (self.home.clone(), text)),
             Err(error) => gathered.fault(&planted, error),
+        }
+        match honeytokens::text(&self.home) {
+            Ok(text) => gathered.honeytokens = text.map(|text| (self.home.clone(), text)),
+            Err(error) => gathered.fault(&bait, error),
         }
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -154,14 +162,8 @@ impl GatheredRules {
                 }
             }
         }
-        if let Some((home, text)) = &self.canaries {
-            match canaries::canaries(home, text) {
-                Ok(planted) => known = known.with_canaries(planted),
-                Err(found) => {
-                    let origin = home.join("canaries.sealed").display().to_string();
-                    faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
-                }
-            }
+        if let Some(planted) = self.planted(detection, &mut faults) {
+            known = known.with_canaries(planted);
         }
         match RuleSet::with(&sources, Some(known))
             .map(|rules| Arc::new(detection.complete(rules.with_registries(registries))))
@@ -172,6 +174,25 @@ impl GatheredRules {
             }
             Err(found) => Err([faults, found].concat()),
         }
+    }
+
+    /// Decoys and honeytokens, those of the settings as well.
+    fn planted(&self, detection: &Detection, faults: &mut Vec<Diagnostic>) -> Option<Canaries> {
+        let mut read = |home: &Path, name: &str, read: Result<Canaries, Vec<Diagnostic>>| match read {
+            Ok(planted) => Some(planted),
+            Err(found) => {
+                let origin = home.join(name).display().to_string();
+                faults.extend(found.into_iter().map(|fault| fault.in_origin(origin.as_str())));
+                None
+            }
+        };
+        let decoys = self.canaries.as_ref();
+        let mut planted =
+            decoys.and_then(|(home, text)| read(home, "canaries.sealed", canaries::canaries(home, text)));
+        if let Some((home, text)) = &self.honeytokens {
+            planted = read(home, "honeytokens.sealed", honeytokens::add(home, text, planted));
+        }
+        honeytokens::add_named(&detection.bait, planted)
     }
 
     /// What was found, by the file it was found in.

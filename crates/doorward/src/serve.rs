@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use crate::config::{self, Config};
 use crate::desk::Desk;
 use crate::policies::{Ground, Loaded, PolicyFiles};
+use crate::sphyr;
 use crate::terminal::config_error;
 
 /// How long running replies are given when the process ends.
@@ -96,6 +97,7 @@ impl Running {
         let token = store.agents().token(&AgentName::new(&config.agent)?)?;
 
         write_atomic(&control_address_file(&home), format!("{control_at}\n").as_bytes())?;
+        write_atomic(&data_address_file(&home), format!("{data_at}\n").as_bytes())?;
 
         let listeners = [data_at, control_at];
         let around = Surroundings {
@@ -110,6 +112,12 @@ impl Running {
         if !config.aliases.is_empty() {
             let names = config.aliases.join(", ");
             tracing::warn!("{names}: read as the settings tool_* of Doorward; use DOORWARD_TOOL_* instead");
+        }
+        if std::env::var_os(sphyr::CREDENTIAL).is_some() {
+            tracing::warn!(
+                "{} is for clients and is not read here; give it to the agent's process alone",
+                sphyr::CREDENTIAL
+            );
         }
         let ground = Ground::new(home.root(), config.detection.clone(), around)?;
         let loaded = Loaded::read(files, ground, config.mode)?;
@@ -213,12 +221,7 @@ fn steer(
 
 /// The door through which agents' requests go out. It is always there: without a key nobody comes in.
 fn egress(gateway: &Arc<Gateway>, config: &Config, (reacher, data): (Reacher, SocketAddr)) -> Egress {
-    let settings = egress::Settings {
-        patience: config.patience,
-        docs: format!("http://{data}/docs/errors/"),
-        signing_key: format!("http://{data}/.well-known/sphyr-signing-key.json"),
-        ..egress::Settings::default()
-    };
+    let settings = egress::Settings { patience: config.patience, ..config.egress.settle(data) };
     Egress::new(Arc::clone(gateway), reacher, settings)
 }
 
@@ -399,6 +402,11 @@ async fn remember_checkpoints(gateway: Arc<Gateway>, home: Home, mut stop: watch
 /// Where the running process says its control listener is.
 pub fn control_address_file(home: &Home) -> PathBuf {
     home.root().join("control.address")
+}
+
+/// Where the running process says its data listener is.
+pub fn data_address_file(home: &Home) -> PathBuf {
+    home.root().join("data.address")
 }
 
 /// Milliseconds since the Unix epoch.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use doorward_core::detect::canary::CONTENT;
+use doorward_core::detect::canary::is_content;
 use doorward_core::session::Mode;
 use doorward_core::{Action, Reason};
 use doorward_store::kill::DOORWARD;
@@ -38,7 +38,7 @@ impl Alarm {
 
     /// The same of reasons alone.
     pub fn about(action: &Action, reasons: &[Reason], mode: Mode) -> Option<Self> {
-        let reason = reasons.iter().find(|reason| reason.rule == CONTENT)?;
+        let reason = reasons.iter().find(|reason| is_content(&reason.rule))?;
         Some(Self {
             agent: Arc::clone(&action.agent),
             session: Arc::clone(&action.session),

@@ -8,6 +8,7 @@
 //! agents/NAME.token           one credential per agent, for the data listener
 //! secrets.json  secrets.key   keyed hashes of registered secrets, and their key
 //! canaries.sealed             which decoys are planted, encrypted with the store's key; hashed with the secrets'
+//! honeytokens.sealed          the same of honeytokens: names, domains, keyed hashes of values
 //! forensics/                  what was blocked, encrypted to a key that is not here; and that key's public half
 //! quarantine/                 what was held instead of written, encrypted with the store's key
 //! kill                        if it is there, traffic stops
@@ -244,7 +245,7 @@ impl Home {
     /// # Errors
     /// As [`Self::ledger_seed`], with what is kept of the secrets in the place of the log.
     pub fn secrets_key(&self) -> Result<Secret32, StoreError> {
-        let kept = [self.secrets_file(), self.canaries_file()];
+        let kept = [self.secrets_file(), self.canaries_file(), self.honeytokens_file()];
         let in_use = kept.iter().find(|file| file.exists());
         read_or_create_secret(
             &self.secrets_key_file(),

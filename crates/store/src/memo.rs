@@ -10,7 +10,7 @@ use doorward_core::session::Millis;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::StoreError;
-use crate::accounts::{self, CreditChange};
+use crate::accounts::{self, CreditChange, UsedOnce};
 use crate::counted::{self, Recount};
 use crate::seal::{Column, Sealer};
 use crate::sessions::{self, SessionRecord};
@@ -54,6 +54,8 @@ pub(crate) enum Change {
     Recount(Recount),
     /// What became of credits.
     Credits(CreditChange),
+    /// What came of a call of a key.
+    Usage(UsedOnce),
     /// What is known of a session.
     Session(Box<SessionRecord>),
     ForgetSession(u64),
@@ -66,7 +68,7 @@ impl Change {
         64 + match self {
             Self::Keep(memo) => memo.body.len(),
             Self::Rewrite(_, body) => body.len(),
-            Self::Used(..) | Self::Forget(_) | Self::ForgetSession(_) => 0,
+            Self::Used(..) | Self::Forget(_) | Self::ForgetSession(_) | Self::Usage(_) => 0,
             Self::Session(session) => session.task.len() + 512,
             Self::Recount(recount) => recount.size(),
             Self::Credits(_) => 256,
@@ -151,6 +153,7 @@ pub(crate) fn write(
             Change::ForgetSession(id) => sessions::forget(transaction, *id)?,
             Change::Tale(tale) => stories::write(transaction, sealer, tale)?,
             Change::Credits(change) => accounts::write(transaction, change)?,
+            Change::Usage(used) => accounts::usage::write(transaction, used)?,
             Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,
         }
     }

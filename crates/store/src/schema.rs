@@ -113,6 +113,16 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX deliveries_due ON deliveries (hook, stage, due, size);
 ",
+    // What came of the calls of keys, by quarter of an hour: see accounts/usage.rs.
+    "
+    CREATE TABLE usage (
+        key     TEXT NOT NULL,
+        slot    INTEGER NOT NULL,
+        outcome TEXT NOT NULL,
+        count   INTEGER NOT NULL,
+        PRIMARY KEY (key, slot, outcome)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What the key check says once it is decrypted.

@@ -1,7 +1,7 @@
 //! Files of the home directory whose content is encrypted with the store's key.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -11,6 +11,10 @@ use crate::seal::{Column, Sealer};
 
 /// The largest such file, in bytes.
 const MAX_SEALED: u64 = 8 << 20;
+
+/// What tells one file from another, so that none is taken for another.
+const CANARIES: &str = "canaries";
+const HONEYTOKENS: &str = "honeytokens";
 
 impl Home {
     /// Where it stands which decoys are planted.
@@ -24,7 +28,32 @@ impl Home {
     /// # Errors
     /// If the file or the key cannot be read, or the file is damaged or was written with another key.
     pub fn read_canaries(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let path = self.canaries_file();
+        self.read_sealed(self.canaries_file(), CANARIES)
+    }
+
+    /// Where it stands which honeytokens there are.
+    #[must_use]
+    pub fn honeytokens_file(&self) -> PathBuf {
+        self.root().join("honeytokens.sealed")
+    }
+
+    /// What is kept of honeytokens; `None` if nothing ever was.
+    ///
+    /// # Errors
+    /// As [`Self::read_canaries`].
+    pub fn read_honeytokens(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.read_sealed(self.honeytokens_file(), HONEYTOKENS)
+    }
+
+    /// Keeps what is known of honeytokens, encrypted.
+    ///
+    /// # Errors
+    /// As [`Self::write_canaries`].
+    pub fn write_honeytokens(&self, plain: &[u8]) -> Result<(), StoreError> {
+        self.write_sealed(&self.honeytokens_file(), HONEYTOKENS, plain)
+    }
+
+    fn read_sealed(&self, path: PathBuf, row: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let failed = at("read", &path);
         let file = match std::fs::File::open(&path) {
             Ok(file) => file,
@@ -42,7 +71,7 @@ impl Home {
         if !self.store_key_file().exists() {
             return Err(StoreError::KeyLost { key: self.store_key_file(), data: path });
         }
-        Sealer::new(&self.store_key()?).open(Column::Canaries, "canaries", &sealed).map(Some)
+        Sealer::new(&self.store_key()?).open(Column::Canaries, row, &sealed).map(Some)
     }
 
     /// Keeps what is known of planted decoys, encrypted.
@@ -50,8 +79,12 @@ impl Home {
     /// # Errors
     /// If the key or the file cannot be written; what was there stays.
     pub fn write_canaries(&self, plain: &[u8]) -> Result<(), StoreError> {
-        let sealed = Sealer::new(&self.store_key()?).seal(Column::Canaries, "canaries", plain)?;
-        write_atomic(&self.canaries_file(), &sealed)
+        self.write_sealed(&self.canaries_file(), CANARIES, plain)
+    }
+
+    fn write_sealed(&self, path: &Path, row: &str, plain: &[u8]) -> Result<(), StoreError> {
+        let sealed = Sealer::new(&self.store_key()?).seal(Column::Canaries, row, plain)?;
+        write_atomic(path, &sealed)
     }
 }
 

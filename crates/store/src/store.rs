@@ -9,7 +9,7 @@ use doorward_core::session::Millis;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::accounts::{Accounts, CreditChange};
+use crate::accounts::{Accounts, CreditChange, UsedOnce};
 use crate::agents::Agents;
 use crate::alert::{self, Alert, Alerts};
 use crate::approvals::{self, Grant};
@@ -434,6 +434,10 @@ impl Store {
 
     pub(crate) fn change_credits(&self, change: CreditChange) {
         self.change(Change::Credits(change));
+    }
+
+    pub(crate) fn change_usage(&self, used: UsedOnce) {
+        self.change(Change::Usage(used));
     }
 
     /// The turn of an act of a person.

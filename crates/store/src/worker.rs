@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use crate::StoreError;
+use crate::accounts;
 use crate::alert::{self, Alert};
 use crate::approvals::{self, Grant};
 use crate::counted::{self, Counted};
@@ -190,6 +191,9 @@ impl Worker {
             self.swept = now;
             if let Err(error) = counted::sweep(&self.connection, now) {
                 tracing::warn!(%error, "counters that count no more could not be removed");
+            }
+            if let Err(error) = accounts::usage::sweep(&self.connection, now) {
+                tracing::warn!(%error, "what came of calls long ago could not be forgotten");
             }
         }
     }

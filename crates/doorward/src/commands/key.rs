@@ -12,17 +12,23 @@ use crate::cli::{AgentsArgs, AgentsCommand, Cli, CreditsArgs, CreditsCommand, Ke
 use crate::config::Config;
 use crate::serve::{now, signing_key};
 use crate::terminal::{clean, config_error, print, say};
-use crate::{accounts, alone, client, config, when};
+use crate::{accounts, alone, client, config, sphyr, when};
 
 /// Runs `doorward key`.
 ///
 /// # Errors
 /// If it could not be done.
 pub fn run(cli: &Cli, args: &KeyArgs) -> anyhow::Result<ExitCode> {
+    let mut client_file = None;
     let (object, json) = match &args.command {
         KeyCommand::List { compromised, json } => return list(cli, *compromised, *json),
-        KeyCommand::Show { key, json } => return show(cli, key, *json),
-        KeyCommand::Create { agent, credits, settings, json } => {
+        KeyCommand::Show { key, json } => {
+            let key = key.clone().map_or_else(sphyr::key, Ok)?;
+            return show(cli, &key, *json);
+        }
+        KeyCommand::Create { agent, credits, settings, write_sphyr_config, replace, json } => {
+            // Before there is a key that nobody would know the secret of.
+            client_file = write_sphyr_config.then(|| sphyr::free(*replace)).transpose()?;
             let of_setting = || Config::load(config::home(cli.home.as_deref())?, &RunArgs::default());
             let credits = credits.map_or_else(|| of_setting().map(|config| config.new_key_credits), Ok)?;
             let object = Object::new().text("act", "create").text("agent", agent).number("credits", credits);
@@ -40,12 +46,28 @@ pub fn run(cli: &Cli, args: &KeyArgs) -> anyhow::Result<ExitCode> {
         KeyCommand::Set { key, settings, json } => (on(key, "set").raw("settings", &pairs(settings)?), *json),
     };
     let answer = ask(cli, object.end())?;
+    let node = json::parse(answer.as_bytes())?;
+    if let (Some(file), Some(credential)) = (&client_file, node.text("credential")) {
+        let home = config::home(cli.home.as_deref())?;
+        let set = Config::load(home.clone(), &RunArgs::default())?.listen;
+        if let Err(error) = sphyr::write(file, credential, &sphyr::url(&Home::open(home)?, set)) {
+            let id = word(&node, "key_id");
+            anyhow::bail!(
+                "{error:#}; the key {id} is made, and its credential in no place: `doorward key rotate {id}` shows another"
+            );
+        }
+        say(&format!("its credential is in {}, which nobody else can read", file.display()));
+    }
     if json {
-        print(answer.trim_end());
+        let shown = client_file.as_ref().and_then(|_| node.text("credential"));
+        let hidden = shown.map(|credential| answer.replace(&format!(",\"credential\":\"{credential}\""), ""));
+        print(hidden.as_deref().unwrap_or(&answer).trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let node = json::parse(answer.as_bytes())?;
     tell(&node);
+    if client_file.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(credential) = node.text("credential") {
         say("this is its credential; it is not shown again:");
         print(credential);

@@ -12,6 +12,8 @@ pub mod forensics;
 
 pub mod fuzz;
 
+pub mod honeytoken;
+
 pub mod init;
 
 pub mod inspect;

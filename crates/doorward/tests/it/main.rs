@@ -17,6 +17,8 @@ mod forensics;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod honeytokens;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod inspect;

@@ -39,22 +39,22 @@ impl Lookup for Names {
 }
 
 /// A door with its upstream.
-struct Scene {
-    door: Door,
-    address: SocketAddr,
+pub struct Scene {
+    pub door: Door,
+    pub address: SocketAddr,
     names: Arc<Names>,
     /// What the upstream got.
     asked: Arc<Mutex<Vec<String>>>,
     /// Where it is, by the name that the policy allows.
-    up: String,
-    key: Arc<Key>,
+    pub up: String,
+    pub key: Arc<Key>,
     next: AtomicU64,
     _stop: watch::Sender<bool>,
 }
 
 impl Scene {
     /// A door whose key has these settings and 1000 credits.
-    async fn with(set: &[(&str, &str)], settings: egress::Settings, answer: &str) -> Self {
+    pub async fn with(set: &[(&str, &str)], settings: egress::Settings, answer: &str) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let up = format!("http://up.example:{}", upstream.local_addr().unwrap().port());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -89,12 +89,12 @@ impl Scene {
         Self::with(&[("rate_agent", "1000")], egress::Settings::default(), OK).await
     }
 
-    async fn post(&self, message: &Value) -> Reply {
+    pub async fn post(&self, message: &Value) -> Reply {
         send(self.address, "POST", "/mcp", "", &message.to_string()).await
     }
 
     /// What a tool answers.
-    async fn tool(&self, name: &str, arguments: Value) -> Value {
+    pub async fn tool(&self, name: &str, arguments: Value) -> Value {
         let id = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
                              "params": {"name": name, "arguments": arguments}});
@@ -106,7 +106,7 @@ impl Scene {
     }
 
     /// Opens a session as the agent of this name.
-    async fn session(&self, agent: &str) -> Session {
+    pub async fn session(&self, agent: &str) -> Session {
         let opened = self.tool("audit_sess", self.wish(agent)).await;
         let text = |name: &str| opened[name].as_str().unwrap_or_else(|| panic!("{opened}")).to_owned();
         Session { token: text("sess_token"), nonce: text("nonce"), secret: self.secret() }
@@ -125,7 +125,7 @@ impl Scene {
     }
 
     /// How many credits are left.
-    fn credits(&self) -> u64 {
+    pub fn credits(&self) -> u64 {
         self.door.store.accounts().remaining(&self.key.id, now() * 1000).credits
     }
 
@@ -141,11 +141,11 @@ impl Scene {
         panic!("no outcome")
     }
 
-    fn lookups(&self) -> usize {
+    pub fn lookups(&self) -> usize {
         self.names.1.load(Ordering::Relaxed)
     }
 
-    fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 }
@@ -171,21 +171,21 @@ pub async fn post_as(door: &Door, session: &str, url: &str, body: &str) -> Reply
     reply
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-more: 1\r\ncontent-length: 11\r\n\r\n{\"ok\":true}";
+pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-more: 1\r\ncontent-length: 11\r\n\r\n{\"ok\":true}";
 
-struct Session {
-    token: String,
+pub struct Session {
+    pub token: String,
     nonce: String,
     secret: String,
 }
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 impl Session {
     /// A call, signed at this time.
-    fn call(&self, url: &str, ts: u64, more: &Value) -> Value {
+    pub fn call(&self, url: &str, ts: u64, more: &Value) -> Value {
         let text = |name: &str, without: &str| more[name].as_str().unwrap_or(without).to_owned();
         let headers: Vec<(String, String)> = more["headers"]
             .as_object()

@@ -19,6 +19,9 @@ mod destinations;
 mod egress;
 
 #[cfg(test)]
+mod egress_keys;
+
+#[cfg(test)]
 mod encodings;
 
 #[cfg(test)]

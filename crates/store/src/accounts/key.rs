@@ -72,7 +72,7 @@ pub struct Compromise {
     pub what: String,
     /// The session.
     pub session: String,
-    /// From where: a keyed hash of the address.
+    /// From where: a keyed hash of the address, or the address itself if a setting says so.
     pub from: String,
 }
 
@@ -165,16 +165,23 @@ impl Key {
         self
     }
 
-    /// The same, suspended, and why. One that is revoked stays so.
+    /// The same, with a record of how somebody with it touched a decoy.
     #[must_use]
-    pub fn compromised(mut self, compromise: Compromise) -> Self {
-        let at = compromise.at;
+    pub fn noted(mut self, compromise: Compromise) -> Self {
         if self.compromises.len() >= MOST_COMPROMISES {
             self.compromises.remove(0);
         }
         self.compromises.push(compromise);
-        let revoked = self.state == KeyState::Revoked;
-        if revoked { self } else { self.in_state(KeyState::Suspended, at) }
+        self
+    }
+
+    /// The same, suspended, and why. One that is revoked stays so.
+    #[must_use]
+    pub fn compromised(self, compromise: Compromise) -> Self {
+        let at = compromise.at;
+        let this = self.noted(compromise);
+        let revoked = this.state == KeyState::Revoked;
+        if revoked { this } else { this.in_state(KeyState::Suspended, at) }
     }
 
     /// All but its secrets, as JSON.

@@ -14,8 +14,12 @@ pub(crate) use lots::record;
 pub(crate) use lots::write;
 pub use lots::{CaughtUp, HeldCredits, KeptCredits, LotRecord, Spending};
 
+pub mod usage;
+use usage::Usage;
+pub(crate) use usage::UsedOnce;
+
 pub mod settings;
-pub use settings::{BUDGETS, Budget, Drift, Settings, Signature};
+pub use settings::{BUDGETS, Budget, Drift, MOST_AGENTS, Settings, Signature};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +65,8 @@ pub struct Accounts {
     unissued: Mutex<HashMap<Arc<str>, VecDeque<String>>>,
     /// What earlier processes left, until somebody takes it.
     kept: Mutex<KeptCredits>,
+    /// What came of their calls.
+    usage: Usage,
 }
 
 impl Accounts {
@@ -88,8 +94,9 @@ impl Accounts {
             };
             keys.insert(Arc::clone(&key.id), Arc::new(key));
         }
-        let accounts = Self { keys: ArcSwap::from_pointee(keys), ..Self::default() };
         let now = crate::kill::millis(std::time::SystemTime::now());
+        let usage = Usage::read(connection, now)?;
+        let accounts = Self { keys: ArcSwap::from_pointee(keys), usage, ..Self::default() };
         for record in lots::lots(connection, None, Standing::Live)? {
             accounts.add(&record.key, record.lot, now);
         }
@@ -180,6 +187,12 @@ impl Accounts {
         if let Some(balance) = lock(&self.balances).get_mut(&spending.key) {
             spending.parts.iter().for_each(|part| balance.use_up(*part));
         }
+    }
+
+    /// What came of the calls of each key.
+    #[must_use]
+    pub const fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// All balances, to be compared with the ledger.
@@ -293,6 +306,21 @@ impl Store {
         self.accounts().put(Arc::clone(&key));
         self.signals().bump(Signal::Key);
         self.keep_key(key).await
+    }
+
+    /// Keeps with a key how somebody with it touched a decoy, and lets it be used on.
+    ///
+    /// # Errors
+    /// If there is no such key, or it cannot be written.
+    pub async fn note_compromise(&self, id: &str, compromise: Compromise) -> Result<Arc<Key>, NotDone> {
+        self.change_key(id, |key| Ok(key.noted(compromise))).await
+    }
+
+    /// Counts what came of a call of `key`. Never waits: it is written with the next batch of records.
+    pub fn count_usage(&self, key: &Arc<str>, outcome: &str, now: Millis) {
+        if let Some(used) = self.accounts().usage.count(key, outcome, now) {
+            self.change_usage(used);
+        }
     }
 
     async fn keep_key(&self, key: Arc<Key>) -> Result<Arc<Key>, NotDone> {

@@ -2,6 +2,7 @@
 //! where it is kept.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use doorward_core::account::Rate;
 
@@ -110,6 +111,9 @@ const MOST: u64 = 1_000_000_000_000_000_000;
 const MOST_ALLOWED: usize = 100;
 const LONGEST_ALLOWED: usize = 200;
 
+/// The most agents of a key that may have a session at once.
+pub const MOST_AGENTS: u32 = 1024;
+
 /// The most agents that nobody issued and that are remembered.
 const MOST_UNISSUED: u16 = 1024;
 
@@ -121,7 +125,9 @@ pub struct Settings {
     /// From which entropy on a value is blocked, in hundredths of bits per character.
     pub entropy_threshold: Option<u16>,
     /// Values whose entropy does not count; `*` stands for any characters.
-    pub entropy_allow: Vec<String>,
+    pub entropy_allow: Arc<[String]>,
+    /// Whether what is above the threshold is noted and goes on.
+    pub entropy_noted: Option<bool>,
     /// How the tools of a server may change.
     pub drift: Drift,
     /// What signatures are made of.
@@ -133,7 +139,9 @@ pub struct Settings {
     /// Requests a second for each address it comes from.
     pub rate_ip: Option<u32>,
     /// Whether a session holds for the address only that began it.
-    pub bind_ip: bool,
+    pub bind_ip: Option<bool>,
+    /// How many agents may have a session at once.
+    pub agents: Option<u32>,
     /// How many agents that nobody issued are remembered.
     pub unissued: u16,
     /// What a credit costs, in billionths.
@@ -147,13 +155,15 @@ impl Default for Settings {
         Self {
             dry_run: false,
             entropy_threshold: None,
-            entropy_allow: Vec::new(),
+            entropy_allow: Arc::default(),
+            entropy_noted: None,
             drift: Drift::default(),
             signature: Signature::default(),
             rate_agent: None,
             rate_key: None,
             rate_ip: None,
-            bind_ip: true,
+            bind_ip: None,
+            agents: None,
             unissued: 64,
             credit_price: 0,
             budgets: [None; BUDGETS.len()],
@@ -183,7 +193,8 @@ impl Settings {
         };
         match name {
             "dry_run" => self.dry_run = truth(fresh.dry_run)?,
-            "bind_ip" => self.bind_ip = truth(fresh.bind_ip)?,
+            "bind_ip" if is_default => self.bind_ip = None,
+            "bind_ip" => self.bind_ip = Some(truth(true)?),
             "entropy_threshold" if is_default => self.entropy_threshold = None,
             "entropy_threshold" => {
                 let hundredths = fixed(value, 2).filter(|it| (1..=800).contains(it));
@@ -191,10 +202,18 @@ impl Settings {
                 self.entropy_threshold =
                     Some(hundredths.ok_or_else(|| of("bits per character, 0.01 to 8.00"))?);
             }
-            "entropy_allow" if is_default => self.entropy_allow.clear(),
+            "entropy_allow" if is_default => self.entropy_allow = Arc::default(),
             "entropy_allow" => self.entropy_allow = allowed(value).ok_or_else(|| {
                 of("up to 100 values, separated by commas, of at most 200 printable ASCII characters each")
             })?,
+            "entropy_action" => {
+                self.entropy_noted = match value {
+                    "block" => Some(false),
+                    "audit" => Some(true),
+                    "default" => None,
+                    _ => return Err(of("block, audit")),
+                }
+            }
             "tool_drift_mode" => {
                 self.drift = match value {
                     "LOG" | "default" => Drift::Log,
@@ -212,6 +231,11 @@ impl Settings {
             "rate_agent" => self.rate_agent = rate()?,
             "rate_key" => self.rate_key = rate()?,
             "rate_ip" => self.rate_ip = rate()?,
+            "agents" if is_default => self.agents = None,
+            "agents" => {
+                let number = value.parse().ok().filter(|number| (1..=MOST_AGENTS).contains(number));
+                self.agents = Some(number.ok_or_else(|| of("a number from 1 to 1024"))?);
+            }
             "unissued_agents" if is_default => self.unissued = fresh.unissued,
             "unissued_agents" => {
                 let number = value.parse().ok().filter(|number| *number <= MOST_UNISSUED);
@@ -224,6 +248,11 @@ impl Settings {
             }
             _ => {
                 let known = BUDGETS.iter().zip(&mut self.budgets).find(|(budget, _)| budget.name == name);
+                if name == "entropy_allowlist" {
+                    return Err("regular expressions are set for all or for an agent (`entropy_allowlist` in doorward.yaml); \
+                                of a key set `entropy_allow`, in which `*` stands for any characters"
+                        .to_owned());
+                }
                 let Some((budget, most)) = known else {
                     let names: Vec<&str> = names().collect();
                     return Err(format!(
@@ -255,6 +284,7 @@ impl Settings {
     #[must_use]
     pub fn all(&self) -> Vec<(&'static str, String)> {
         let rate = |rate: Option<u32>| rate.map_or_else(|| "default".into(), |rate| rate.to_string());
+        let noted = self.entropy_noted.map(|noted| if noted { "audit" } else { "block" });
         let threshold = self.entropy_threshold.map(|it| written(it.into(), 2));
         let allow =
             if self.entropy_allow.is_empty() { "default".into() } else { self.entropy_allow.join(",") };
@@ -262,12 +292,14 @@ impl Settings {
             ("dry_run", self.dry_run.to_string()),
             ("entropy_threshold", threshold.unwrap_or_else(|| "default".into())),
             ("entropy_allow", allow),
+            ("entropy_action", noted.unwrap_or("default").into()),
             ("tool_drift_mode", self.drift.as_str().into()),
             ("signature", self.signature.as_str().into()),
             ("rate_agent", rate(self.rate_agent)),
             ("rate_key", rate(self.rate_key)),
             ("rate_ip", rate(self.rate_ip)),
-            ("bind_ip", self.bind_ip.to_string()),
+            ("bind_ip", self.bind_ip.map_or_else(|| "default".into(), |bound| bound.to_string())),
+            ("agents", self.agents.map_or_else(|| "default".into(), |most| most.to_string())),
             ("unissued_agents", self.unissued.to_string()),
             ("credit_price", written(self.credit_price, 9)),
         ];
@@ -284,8 +316,8 @@ fn names() -> impl Iterator<Item = &'static str> {
     all.into_iter().map(|(name, _)| name)
 }
 
-fn allowed(value: &str) -> Option<Vec<String>> {
-    let list: Vec<String> = value.split(',').map(str::to_owned).collect();
+fn allowed(value: &str) -> Option<Arc<[String]>> {
+    let list: Arc<[String]> = value.split(',').map(str::to_owned).collect();
     let fits = |one: &String| {
         (1..=LONGEST_ALLOWED).contains(&one.len()) && one.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
@@ -327,12 +359,14 @@ mod tests {
             ("dry_run", "true"),
             ("entropy_threshold", "4.25"),
             ("entropy_allow", "abc*,d e f"),
+            ("entropy_action", "audit"),
             ("tool_drift_mode", "BLOCK"),
             ("signature", "eight-part"),
             ("rate_agent", "3"),
             ("rate_key", "50"),
             ("rate_ip", "7"),
             ("bind_ip", "false"),
+            ("agents", "8"),
             ("unissued_agents", "0"),
             ("credit_price", "0.0002"),
             ("budget_key_calls_per_hour", "10"),
@@ -370,11 +404,13 @@ mod tests {
             ("entropy_allow", ""),
             ("entropy_allow", "a,,b"),
             ("entropy_allow", "é"),
+            ("entropy_action", "allow"),
             ("tool_drift_mode", "log"),
             ("signature", "v1"),
             ("rate_key", "0"),
             ("rate_key", "+5"),
             ("rate_key", "none"),
+            ("agents", "0"),
             ("unissued_agents", "1025"),
             ("credit_price", "0.0000000001"),
             ("budget_key_calls_per_hour", "0"),

@@ -11,16 +11,17 @@ use super::{Caller, Egress, keys};
 use crate::judge::now;
 
 impl Egress {
-    /// Does what is asked for. The answer is JSON.
-    pub(super) async fn call(&self, call: Call, caller: Caller) -> Result<Vec<u8>, Denial> {
-        match call {
-            Call::Handshake(asked) => self.handshake(&asked, caller),
+    /// Does what is asked for.
+    pub(super) async fn call(&self, call: Call, caller: Caller) -> Result<Said, Denial> {
+        let json = match call {
             // Boxed: it holds a request and a reply, the others hold nothing.
-            Call::Net(net) => Box::pin(self.net(*net, caller)).await,
+            Call::Net(net) => return Box::pin(self.net(*net, caller)).await,
+            Call::Handshake(asked) => self.handshake(&asked, caller),
             Call::Up { session } => self.up(&session, caller),
             Call::Balance { session } => self.balance(&session, caller),
             Call::Usage(usage) => self.usage(&usage, caller),
-        }
+        };
+        json.map(|json| Said { json, receipt: None })
     }
 
     fn up(&self, session: &str, caller: Caller) -> Result<Vec<u8>, Denial> {
@@ -56,20 +57,33 @@ impl Egress {
             return Err(Denial::new(code::SIG_INVALID, "the signature is not that of this question"));
         }
         freshness::check(&asked.time, now())?;
-        let tally = self.tallies.of(&key.id);
+        let counted = self.accounts().usage().of(&key.id, now());
+        let total: u64 = counted.values().sum();
+        let allowed = counted.get(ALLOWED).copied().unwrap_or_default();
         let outcomes =
-            tally.outcomes.iter().fold(Object::new(), |object, (name, count)| object.number(name, *count));
+            counted.iter().fold(Object::new(), |object, (name, count)| object.number(name, *count));
         let balance = self.accounts().remaining(&key.id, now()).credits;
         Ok(Object::new()
-            .text("period", "since the gateway started")
-            .number("total_requests", tally.total())
-            .number("success_count", tally.allowed())
-            .number("block_count", tally.total() - tally.allowed())
+            .text("period", "last_24h")
+            .number("total_requests", total)
+            .number("success_count", allowed)
+            .number("block_count", total.saturating_sub(allowed))
             .raw("outcomes", &outcomes.end())
             .number("credit_balance", balance)
             .text("currency", "credits")
             .end())
     }
+}
+
+/// What a request is counted under that went on, or would have if it was not only checked.
+pub(super) const ALLOWED: &str = "ALLOWED";
+
+/// What a tool has answered.
+pub(super) struct Said {
+    /// The answer.
+    pub json: Vec<u8>,
+    /// The receipt of what was done, if it has one.
+    pub receipt: Option<String>,
 }
 
 /// From here on a balance is called low.

@@ -1,6 +1,7 @@
 //! What a client is told that does not get what it asked for.
 
 use doorward_core::decision::{Layer, Verdict};
+use doorward_core::detect::canary;
 use doorward_core::engine::EVERYBODY;
 use doorward_core::wire::sphyr::code::{self, Code};
 use doorward_core::{Decision, Reason};
@@ -21,12 +22,35 @@ pub struct Denial {
     pub receipt: Option<String>,
     /// The token of the session it happened in, if there was one.
     pub session: Option<Box<str>>,
+    /// The decoy that it touched.
+    pub touched: Option<Box<Touched>>,
+}
+
+/// A decoy or honeytoken that a request touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Which, for a person.
+    pub what: String,
+    /// Whether the key is to be suspended.
+    pub suspends: bool,
+}
+
+impl Touched {
+    /// What `decision` says of that. In a session that is stopped already nothing new has happened: an agent may send it again.
+    fn of(decision: &Decision) -> Option<Box<Self>> {
+        let touches = decision.reasons.iter().filter(|reason| canary::is_content(&reason.rule));
+        let touches: Vec<&Reason> = touches.collect();
+        let stopped = decision.reasons.iter().any(|reason| reason.rule == "floor.kill");
+        let first = touches.first().filter(|_| !stopped)?;
+        let strict = touches.iter().find(|reason| reason.rule != canary::FREEZES);
+        Some(Box::new(Self { what: strict.unwrap_or(first).message.clone(), suspends: strict.is_some() }))
+    }
 }
 
 impl Denial {
     /// One without a receipt.
     pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, receipt: None, session: None }
+        Self { code, message: message.into(), retry_after: None, receipt: None, session: None, touched: None }
     }
 
     /// The same, recorded under `receipt`.
@@ -53,8 +77,14 @@ impl From<Refusal> for Denial {
         let Refusal { decision, receipt, why } = refusal;
         let denial = match why {
             Why::Blocked => {
+                let code = code_of(&decision);
+                if code == code::HONEYTOKEN {
+                    // Which it was, who is after credentials is not told.
+                    let touched = Touched::of(&decision);
+                    return Self { receipt, touched, ..Self::new(code, NOBODYS) };
+                }
                 let told = decision.decisive().map_or("it was refused", |reason| &reason.message);
-                let mut denial = Self::new(code_of(&decision), told);
+                let mut denial = Self::new(code, told);
                 denial.message.push_str(&said_beside(&decision));
                 denial
             }
@@ -66,6 +96,9 @@ impl From<Refusal> for Denial {
         Self { receipt, ..denial }
     }
 }
+
+/// What is told of a decoy.
+const NOBODYS: &str = "the request has to do with what nobody here has a reason to touch; a person is told";
 
 /// The rule, so that a person finds it.
 fn said_beside(decision: &Decision) -> String {
@@ -97,7 +130,7 @@ fn code_of(decision: &Decision) -> &'static Code {
             code::KEY_PAUSED
         }
         (_, "egress.ssrf", _) => code::SSRF_BLOCKED,
-        (_, "floor.canary-content" | "floor.canary-path", _) => code::HONEYTOKEN,
+        (_, rule, _) if canary::is_content(rule) || rule == canary::PATH => code::HONEYTOKEN,
         ("secret", ..) | (_, "destination.high-entropy", _) => code::ENTROPY_BLOCKED,
         (_, "net.internal-url" | "cred.metadata-service" | "destination.sensitive-path", _) => {
             code::SSRF_BLOCKED
@@ -128,6 +161,8 @@ mod tests {
             ("floor.KEY_SUSPENDED", Layer::Floor, "KEY_PAUSED"),
             ("secret.github-token", Layer::Detect, "ENTROPY_BLOCKED"),
             ("floor.canary-content", Layer::Floor, "HONEYTOKEN"),
+            ("floor.canary-domain", Layer::Floor, "HONEYTOKEN"),
+            ("floor.canary-freezes", Layer::Floor, "HONEYTOKEN"),
             ("floor.kill", Layer::Floor, "KEY_PAUSED"),
             ("hold.nobody-to-ask", Layer::Policy, "APPROVAL_DENIED"),
             ("policy.no-paste", Layer::Policy, "DOMAIN_BANNED"),

@@ -6,7 +6,7 @@ use doorward_core::wire::sphyr::call::Handshake;
 use doorward_core::wire::sphyr::{code, reply, sign};
 
 use super::denied::Denial;
-use super::sessions::{LASTS, NotOpened};
+use super::sessions::NotOpened;
 use super::stages::freshness;
 use super::{Caller, Egress, keys};
 use crate::judge::now;
@@ -30,7 +30,13 @@ impl Egress {
         if let Some(why) = keys::stopped(&key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }
-        let session = self.sessions.open(&key.id, &asked.agent, caller.ip, now).map_err(|why| match why {
+        let agents = key.settings.agents.unwrap_or(self.settings.agents_per_key);
+        let opened = self.sessions.open(&key.id, (&asked.agent, agents), caller.ip, now);
+        let session = opened.map_err(|why| match why {
+            NotOpened::Agents => {
+                let message = format!("{agents} agents of this key have sessions, and no more may at once");
+                Denial { retry_after: Some(1000), ..Denial::new(code::SESSION_CREATE_FAILED, message) }
+            }
             NotOpened::Full => {
                 let message = "as many sessions are open as may be";
                 Denial { retry_after: Some(1000), ..Denial::new(code::SESSION_CREATE_FAILED, message) }
@@ -40,7 +46,7 @@ impl Egress {
         Ok(reply::Opened {
             token: &session.token,
             nonce: &session.nonce,
-            seconds: LASTS / 1000,
+            seconds: session.expires.saturating_sub(session.issued) / 1000,
             issued: &iso(session.issued),
             expires: &iso(session.expires),
             key: &key.id,

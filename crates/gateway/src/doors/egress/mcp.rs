@@ -6,9 +6,12 @@ use doorward_core::session::Millis;
 use doorward_core::syntax::{Kind, Node, Object, Span};
 use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
 use doorward_core::wire::sphyr::call::{self, Call, TOOLS};
+use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::{Denied, tool_result};
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use doorward_store::accounts::Key;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
+use super::calls::Said;
 use super::denied::Denial;
 use super::{Caller, Egress};
 use crate::answer::{Answer, Body, whole};
@@ -27,6 +30,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// What a message is answered with.
 struct Answered {
+    status: StatusCode,
     body: Vec<u8>,
     receipt: Option<String>,
     retry_after: Option<u64>,
@@ -35,32 +39,38 @@ struct Answered {
 
 impl Answered {
     const fn of(body: Vec<u8>) -> Self {
-        Self { body, receipt: None, retry_after: None, left: None }
+        Self { status: StatusCode::OK, body, receipt: None, retry_after: None, left: None }
     }
 }
 
 /// What the key of a call has left after it.
-struct Left {
+pub(super) struct Left {
     credits: u64,
     rate: Option<Standing>,
 }
 
+/// The headers of a rate.
+const RATE: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
+
 impl Left {
-    /// As headers: those of either of the documents.
-    fn headers(&self, now: Millis) -> impl Iterator<Item = (HeaderName, u64)> {
-        let rate = self.rate.map(|rate| {
-            let reset = now.saturating_add(rate.reset_ms).div_ceil(1000);
-            let name = HeaderName::from_static;
-            let (limit, remaining) = (u64::from(rate.limit), u64::from(rate.remaining));
-            [
-                (name("x-quota-remaining"), remaining),
-                (name("x-ratelimit-limit"), limit),
-                (name("x-ratelimit-remaining"), remaining),
-                (name("x-ratelimit-reset"), reset),
-            ]
-        });
-        let credits = (HeaderName::from_static("x-credits-remaining"), self.credits);
-        std::iter::once(credits).chain(rate.into_iter().flatten())
+    /// Puts it into the headers of an answer: those of either of the documents. What a site says of its own rate, in an answer that
+    /// is passed on, stays: clients go by it.
+    pub(super) fn put(&self, headers: &mut HeaderMap, now: Millis) {
+        headers.insert(HeaderName::from_static("x-credits-remaining"), HeaderValue::from(self.credits));
+        let Some(rate) = self.rate else { return };
+        headers.insert(HeaderName::from_static("x-quota-remaining"), HeaderValue::from(rate.remaining));
+        if RATE.iter().any(|name| headers.contains_key(name)) {
+            return;
+        }
+        let reset = now.saturating_add(rate.reset_ms).div_ceil(1000);
+        let values = [u64::from(rate.limit), u64::from(rate.remaining), reset];
+        for (name, value) in RATE.into_iter().zip(values) {
+            headers.insert(name, HeaderValue::from(value));
+        }
     }
 }
 
@@ -75,7 +85,7 @@ impl Egress {
             Ok(Message::Told) => status(StatusCode::ACCEPTED, Vec::new()),
             Ok(Message::Request(request)) => {
                 let answered = self.asked(&request, caller).await;
-                let mut response = status(StatusCode::OK, answered.body);
+                let mut response = status(answered.status, answered.body);
                 let headers = response.headers_mut();
                 if let Some(id) = answered.receipt.and_then(|id| HeaderValue::from_str(&id).ok()) {
                     headers.insert(REQUEST_ID, id);
@@ -83,8 +93,8 @@ impl Egress {
                 if let Some(wait) = answered.retry_after {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
                 }
-                for (name, value) in answered.left.iter().flat_map(|left| left.headers(now())) {
-                    headers.insert(name, HeaderValue::from(value));
+                if let Some(left) = answered.left {
+                    left.put(headers, now());
                 }
                 response
             }
@@ -108,8 +118,12 @@ impl Egress {
                 let token = arguments.and_then(|arguments| arguments.text("sess_token"));
                 let left = token.and_then(|token| self.left(token, caller));
                 match called {
-                    Some(Ok(text)) => Answered { left, ..result(&tool_result(&text, false)) },
+                    Some(Ok(said)) => {
+                        let receipt = said.receipt;
+                        Answered { receipt, left, ..result(&tool_result(&said.json, false)) }
+                    }
                     Some(Err(denial)) => Answered {
+                        status: self.status_of(&denial),
                         body: jsonrpc::result(&request.id, &tool_result(&self.denied(&denial), true)),
                         receipt: denial.receipt,
                         retry_after: denial.retry_after,
@@ -125,11 +139,24 @@ impl Egress {
         }
     }
 
+    /// The status of a refusal: 200, since the SDK takes any other for a gateway that is down, unless a setting has 429.
+    fn status_of(&self, denial: &Denial) -> StatusCode {
+        if self.settings.mcp_429 && denial.code == code::RATE_LIMITED {
+            return StatusCode::TOO_MANY_REQUESTS;
+        }
+        StatusCode::OK
+    }
+
     /// What the key of this session has left, if it may be told.
     fn left(&self, token: &str, caller: Caller) -> Option<Left> {
         let (session, key) = self.session(token, caller).ok()?;
+        Some(self.left_of(&key, &session.agent, caller))
+    }
+
+    /// What a key has left, for calls of this agent.
+    pub(super) fn left_of(&self, key: &Key, agent: &str, caller: Caller) -> Left {
         let credits = self.accounts().remaining(&key.id, now()).credits;
-        Some(Left { credits, rate: self.standing(&key, &session.agent, caller.ip) })
+        Left { credits, rate: self.standing(key, agent, caller.ip) }
     }
 
     /// Calls a tool; `None` if there is none of that name.
@@ -138,7 +165,7 @@ impl Egress {
         name: &str,
         arguments: Option<&Node>,
         caller: Caller,
-    ) -> Option<Result<Vec<u8>, Denial>> {
+    ) -> Option<Result<Said, Denial>> {
         if !TOOLS.contains(&name) {
             return None;
         }
@@ -172,7 +199,7 @@ impl Egress {
         name: &str,
         arguments: Option<&Node>,
         caller: Caller,
-    ) -> Option<Result<Vec<u8>, Denial>> {
+    ) -> Option<Result<Said, Denial>> {
         let nothing = Node { kind: Kind::Object(Vec::new()), span: Span::default() };
         Some(match call::read(name, arguments.unwrap_or(&nothing))? {
             Ok(call) => self.call(call, caller).await,

@@ -15,9 +15,11 @@ use std::time::Instant;
 
 use doorward_core::account::gcra::{Limiter, Limits, Rate, Standing, Ticks};
 use doorward_core::account::replay::{Bounds, Replays};
+use doorward_core::action::request::JUDGED_WHOLE;
+use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::code::{self, Code};
 
-use doorward_store::accounts::Accounts;
+use doorward_store::accounts::{Accounts, MOST_AGENTS};
 use tokio::sync::Semaphore;
 
 use crate::forward::Patience;
@@ -50,9 +52,6 @@ use sessions::Sessions;
 
 mod stages;
 
-mod tally;
-use tally::Tallies;
-
 mod tools;
 
 mod unknown;
@@ -69,6 +68,9 @@ const RUNNING: usize = 512;
 /// How many keys, agents or addresses have a rate of their own at a time.
 const RATED: usize = 65_536;
 
+/// The most bytes that a request carries: what is judged whole.
+pub const LARGEST_BODY: usize = JUDGED_WHOLE;
+
 /// How the door behaves.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -80,8 +82,22 @@ pub struct Settings {
     pub key_rate: u32,
     /// Calls a second from one address.
     pub ip_rate: u32,
+    /// The most bytes of a request's body; never more than [`LARGEST_BODY`].
+    pub largest_body: usize,
     /// The most bytes of a reply that are given back.
     pub largest_reply: usize,
+    /// How long a session lasts, in milliseconds.
+    pub session: Millis,
+    /// Whether a session holds for the address only that began it, where its key says nothing of that.
+    pub bind_ip: bool,
+    /// How many agents of one key may have a session at once, where the key says nothing of that.
+    pub agents_per_key: u32,
+    /// Whether text of high entropy is noted and goes on, where its key says nothing of that.
+    pub entropy_noted: bool,
+    /// Whether the record of who touched a decoy has the address itself, and not what stands for it.
+    pub plain_ip: bool,
+    /// Whether `/mcp` answers 429 to what comes too often. The SDK takes that for a gateway that is down.
+    pub mcp_429: bool,
     /// How long upstreams are waited for.
     pub patience: Patience,
     /// Where a page about a code is found, without the code.
@@ -97,7 +113,14 @@ impl Default for Settings {
             agent_rate: 10,
             key_rate: 100,
             ip_rate: 300,
+            largest_body: LARGEST_BODY,
             largest_reply: 1 << 20,
+            session: 30 * 60 * 1000,
+            bind_ip: true,
+            agents_per_key: MOST_AGENTS,
+            entropy_noted: false,
+            plain_ip: false,
+            mcp_429: false,
             patience: Patience::default(),
             docs: "http://127.0.0.1:7878/docs/errors/".to_owned(),
             signing_key: "http://127.0.0.1:7878/.well-known/sphyr-signing-key.json".to_owned(),
@@ -114,7 +137,6 @@ pub struct Egress {
     sessions: Sessions,
     rates: Mutex<Rates>,
     replays: Mutex<Replays>,
-    tallies: Tallies,
     unknown: Unknown,
     /// What all bodies together may take while they are read, and how many requests may be on their way.
     memory: Semaphore,
@@ -142,13 +164,12 @@ impl Egress {
         Self {
             gateway,
             reacher,
+            sessions: Sessions::lasting(settings.session),
             settings,
-            tallies: Tallies::default(),
             unknown: Unknown::default(),
             memory: memory::of(MEMORY),
             running: Semaphore::new(RUNNING),
             proofs,
-            sessions: Sessions::default(),
             rates: Mutex::new(rates),
             replays: Mutex::new(Replays::new(Bounds::default())),
             began: Instant::now(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_core::account::replay::Reserved;
 use doorward_core::action::request::{Body, Header, Request, Unread};
-use doorward_core::action::{Action, Bill, Part, PartKind, alone};
+use doorward_core::action::{Action, Bill, KeyEntropy, Part, PartKind, alone};
 use doorward_core::session::{Millis, name};
 use doorward_core::url::Url;
 use doorward_core::wire::sphyr::call::{self, Net};
@@ -18,11 +18,12 @@ use doorward_store::accounts::{Compromise, Identity, Key};
 use doorward_store::kill::DOORWARD;
 use http::{HeaderName, HeaderValue, header};
 
+use super::calls::{ALLOWED, Said};
 use super::denied::Denial;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
 use super::unpacked::{self, Unpacked};
-use super::{Caller, Egress, keys};
+use super::{Caller, Egress, LARGEST_BODY, keys};
 use crate::forward::{self, Elsewhere, Errand};
 use crate::hold::Waits;
 use crate::judge::now;
@@ -50,12 +51,9 @@ pub(super) enum Sent {
 /// What clients call a report that the tools of a server are not what they were.
 const DRIFT: &str = "tool-drift";
 
-/// The most bytes that a request carries.
-const LARGEST: usize = doorward_core::action::request::JUDGED_WHOLE;
-
 impl Egress {
     /// Sends a request for who has signed it, and gives back what was answered.
-    pub(super) async fn net(&self, net: Net, caller: Caller) -> Result<Vec<u8>, Denial> {
+    pub(super) async fn net(&self, net: Net, caller: Caller) -> Result<Said, Denial> {
         let (session, key) = self.session(&net.session, caller)?;
         let sent = self.judged(net, &session, &key, caller).await;
         self.told(&sent, &session, &key, caller).await;
@@ -71,24 +69,36 @@ impl Egress {
         caller: Caller,
     ) {
         let refused = sent.as_ref().err();
-        self.tallies.count(&key.id, refused.map(|denial| denial.code.name));
-        if let Some(denial) = refused.filter(|denial| denial.code == code::HONEYTOKEN) {
-            self.suspend(key, session, caller, denial).await;
+        let outcome = refused.map_or(ALLOWED, |denial| denial.code.name);
+        self.gateway.store().count_usage(&key.id, outcome, now());
+        let Some((denial, touched)) = refused.and_then(|denial| Some((denial, denial.touched.as_deref()?)))
+        else {
+            return;
+        };
+        let compromise = Compromise {
+            at: now(),
+            receipt: denial.receipt.clone().unwrap_or_default(),
+            what: touched.what.clone(),
+            session: session_of(key, session).to_string(),
+            from: self.known_as(caller.ip),
+        };
+        match touched.suspends {
+            true => self.suspend(key, compromise).await,
+            // The session is frozen, and a person is told of that.
+            false => {
+                if let Err(error) = self.gateway.store().note_compromise(&key.id, compromise).await {
+                    tracing::error!(%error, id = %key.id, "it is not kept that a decoy was touched with a key");
+                }
+            }
         }
     }
 
     /// Lets nothing pass with this key until a person has looked at it: somebody with it touched a decoy.
-    async fn suspend(&self, key: &Key, session: &Session, caller: Caller, denial: &Denial) {
-        let compromise = Compromise {
-            at: now(),
-            receipt: denial.receipt.clone().unwrap_or_default(),
-            what: denial.message.clone(),
-            session: session_of(key, session).to_string(),
-            from: self.known_as(caller.ip),
-        };
-        let (id, receipt) = (&key.id, &compromise.receipt);
-        let message =
-            format!("the key {id} is suspended: somebody with it touched a decoy (receipt {receipt})");
+    async fn suspend(&self, key: &Key, compromise: Compromise) {
+        let (id, receipt, what) = (&key.id, &compromise.receipt, &compromise.what);
+        let message = format!(
+            "the key {id} is suspended: somebody with it touched a decoy: {what} (receipt {receipt})"
+        );
         tracing::error!(%id, "ALERT: {message}");
         self.gateway.store().alert(Alert {
             time: compromise.at,
@@ -107,23 +117,23 @@ impl Egress {
         }
     }
 
-    /// What an address is called where it must not be read: by a key that is not there.
+    /// What an address is called where it must not be read: by a key that is not there. A setting has it as it is.
     fn known_as(&self, ip: IpAddr) -> String {
+        if self.settings.plain_ip {
+            return ip.to_canonical().to_string();
+        }
         let key = self.gateway.store().key_for("addresses of clients");
         let digest = sign::sign(key.expose(), ip.to_canonical().to_string().as_bytes());
         digest.chars().take(16).collect()
     }
 
-    async fn judged(
-        &self,
-        net: Net,
-        session: &Session,
-        key: &Key,
-        caller: Caller,
-    ) -> Result<Vec<u8>, Denial> {
+    async fn judged(&self, net: Net, session: &Session, key: &Key, caller: Caller) -> Result<Said, Denial> {
         match self.send(net, session, key, (caller, Shown::Signature)).await? {
-            Sent::Checked(receipt) => Ok(preflight(&receipt)),
-            Sent::Answered(answered) => self.reply(*answered, session, key).await,
+            Sent::Checked(receipt) => Ok(Said { json: preflight(&receipt), receipt: Some(receipt) }),
+            Sent::Answered(answered) => {
+                let receipt = Some(answered.receipt.clone());
+                Ok(Said { json: self.reply(*answered, session, key).await?, receipt })
+            }
         }
     }
 
@@ -143,6 +153,7 @@ impl Egress {
         let unpacked = unpacked::of(&net);
         let mut action = action(&net, key, session, unpacked.as_ref().ok().and_then(Option::as_ref));
         action.bill = Some(self.bill(&net, key, session));
+        action.entropy = self.entropy(key);
         let looked = self.look(&net, session, key, (caller, shown)).and_then(|looked| match unpacked {
             Ok(_) => Ok(looked),
             Err(denial) => {
@@ -191,7 +202,8 @@ impl Egress {
         let unknown = || Denial::new(code::SESS_INVALID, "the session is unknown or has ended");
         let session = self.sessions.find(token, now()).ok_or_else(unknown)?;
         let key = self.accounts().key(&session.key).ok_or_else(unknown)?;
-        if key.settings.bind_ip && session.ip.to_canonical() != caller.ip.to_canonical() {
+        let bound = key.settings.bind_ip.unwrap_or(self.settings.bind_ip);
+        if bound && session.ip.to_canonical() != caller.ip.to_canonical() {
             let message = "the session was opened from another address";
             return Err(Denial::new(code::SESS_IP_MISMATCH, message));
         }
@@ -222,7 +234,7 @@ impl Egress {
         let rest = self.rated(key, &session.agent, caller.ip).and_then(|()| {
             self.payable(net, key, now)?;
             own_secret(net, key, now)?;
-            errand(net)
+            errand(net, self.settings.largest_body.min(LARGEST_BODY))
         });
         match rest {
             Ok(errand) => Ok((place, errand)),
@@ -239,6 +251,15 @@ impl Egress {
         let agent = if issued { &session.agent } else { "" };
         let credits = if checked_only(net, key) { 0 } else { 1 };
         Bill { key: Arc::clone(&key.id), agent: agent.into(), credits }
+    }
+
+    /// What is set about entropy for a key, if that is anything.
+    fn entropy(&self, key: &Key) -> Option<Arc<KeyEntropy>> {
+        let own = &key.settings;
+        let noted = own.entropy_noted.unwrap_or(self.settings.entropy_noted);
+        let (threshold, allowed) = (own.entropy_threshold, &own.entropy_allow);
+        let any = noted || threshold.is_some() || !allowed.is_empty();
+        any.then(|| Arc::new(KeyEntropy { threshold, allowed: Arc::clone(allowed), noted }))
     }
 
     /// Whether a call that is only checked could be paid; what is sent pays when it is judged.
@@ -343,7 +364,7 @@ const OURS: [&str; 10] = [
 ];
 
 /// The request as it will be sent.
-fn errand(net: &Net) -> Result<Errand, Denial> {
+fn errand(net: &Net, most: usize) -> Result<Errand, Denial> {
     let url = Url::parse(&net.url)
         .map_err(|fault| Denial::new(code::INVALID_URL, format!("the URL cannot be read: {fault}")))?;
     let place = Place::of(&url)
@@ -352,8 +373,8 @@ fn errand(net: &Net) -> Result<Errand, Denial> {
         doorward_core::url::Host::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
         ref host => host.to_string(),
     };
-    if net.body.len() > LARGEST {
-        let message = format!("the body has more than {LARGEST} bytes");
+    if net.body.len() > most {
+        let message = format!("the body has more than {most} bytes");
         return Err(Denial::new(code::ARGUMENTS_INVALID, message));
     }
     let unsendable =

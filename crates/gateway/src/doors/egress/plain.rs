@@ -33,7 +33,9 @@ const AGENT: HeaderName = HeaderName::from_static("doorward-agent");
 impl Egress {
     /// Sends a request and passes on what is answered.
     pub async fn plain(&self, head: &Parts, body: Incoming, caller: Caller) -> Response<Body> {
-        match self.passed_on(head, body, caller).await {
+        let mut known = None;
+        let done = self.passed_on(head, body, caller, &mut known).await;
+        let mut response = match done {
             Ok(response) => response,
             Err(denial) => {
                 if denial.receipt.is_none() {
@@ -48,7 +50,11 @@ impl Egress {
                 name_receipt(headers, denial.receipt.as_deref());
                 response
             }
+        };
+        if let Some((key, agent)) = known {
+            self.left_of(&key, &agent, caller).put(response.headers_mut(), now());
         }
+        response
     }
 
     async fn passed_on(
@@ -56,6 +62,7 @@ impl Egress {
         head: &Parts,
         body: Incoming,
         caller: Caller,
+        known: &mut Option<(Arc<Key>, Box<str>)>,
     ) -> Result<Response<Body>, Denial> {
         // Who is known has limits of their own.
         let key = match self.shown(head) {
@@ -63,6 +70,7 @@ impl Egress {
             Err(unknown) => return Err(self.backstop().err().unwrap_or(unknown)),
         };
         let session = session(&key, head, caller)?;
+        *known = Some((Arc::clone(&key), session.agent.clone()));
         let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
         if self.is_secret(&session.agent) {
             return Err(wrong("`Doorward-Agent` looks like a secret; ids stand in receipts".to_owned()));

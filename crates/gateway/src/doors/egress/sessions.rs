@@ -1,4 +1,4 @@
-//! Sessions of keys: opened by a handshake, 30 minutes long, in memory only. One that a restart ended is unknown, and with
+//! Sessions of keys: opened by a handshake, 30 minutes long if nothing else is set, in memory only. One that a restart ended is unknown, and with
 //! it every call that was signed in it; the SDK opens another by itself.
 
 use std::collections::HashMap;
@@ -7,9 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_core::session::Millis;
 use doorward_store::{StoreError, fill_random};
-
-/// How long a session lasts.
-pub const LASTS: Millis = 30 * 60 * 1000;
 
 /// The most sessions at once, and the most of one key.
 const MOST: usize = 65_536;
@@ -34,13 +31,23 @@ pub struct Session {
 }
 
 /// All of them, by token.
-#[derive(Debug, Default)]
-pub struct Sessions(Mutex<Known>);
+#[derive(Debug)]
+pub struct Sessions {
+    lasts: Millis,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
     by_token: HashMap<Box<str>, Arc<Session>>,
-    of_key: HashMap<Arc<str>, usize>,
+    of_key: HashMap<Arc<str>, OfKey>,
+}
+
+/// How many sessions a key has, and each of its agents.
+#[derive(Debug, Default)]
+struct OfKey {
+    all: usize,
+    agents: HashMap<Box<str>, usize>,
 }
 
 /// Why there is no session.
@@ -48,29 +55,36 @@ struct Known {
 pub enum NotOpened {
     /// As many are open as may be.
     Full,
+    /// As many agents of the key have one as may.
+    Agents,
     /// The system gives no random bytes.
     Random(StoreError),
 }
 
 impl Sessions {
-    /// Opens one.
+    /// None yet; each lasts as long as this.
+    pub fn lasting(lasts: Millis) -> Self {
+        Self { lasts, known: Mutex::default() }
+    }
+
+    /// Opens one for an agent of a key, of which so many may have one at once.
     ///
     /// # Errors
     /// [`NotOpened`].
     pub fn open(
         &self,
         key: &Arc<str>,
-        agent: &str,
+        (agent, agents): (&str, u32),
         ip: IpAddr,
         now: Millis,
     ) -> Result<Arc<Session>, NotOpened> {
         let (token, nonce) = (uuid()?, uuid()?);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.is_full(key) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_full(key, agent, agents).is_some() {
             known.sweep(now);
         }
-        if known.is_full(key) {
-            return Err(NotOpened::Full);
+        if let Some(why) = known.is_full(key, agent, agents) {
+            return Err(why);
         }
         let session = Arc::new(Session {
             token,
@@ -79,26 +93,35 @@ impl Sessions {
             agent: agent.into(),
             ip,
             issued: now,
-            expires: now.saturating_add(LASTS),
+            expires: now.saturating_add(self.lasts),
         });
         known.by_token.insert(session.token.clone(), Arc::clone(&session));
-        *known.of_key.entry(Arc::clone(key)).or_default() += 1;
+        let of_key = known.of_key.entry(Arc::clone(key)).or_default();
+        of_key.all += 1;
+        *of_key.agents.entry(session.agent.clone()).or_default() += 1;
         Ok(session)
     }
 
     /// The session of this token that has not ended.
     pub fn find(&self, token: &str, now: Millis) -> Option<Arc<Session>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // A clock that was set back must not make it last longer than it was to.
-        let runs =
-            |session: &&Arc<Session>| now < session.expires && now.saturating_add(LASTS) >= session.issued;
+        let runs = |session: &&Arc<Session>| {
+            now < session.expires && now.saturating_add(self.lasts) >= session.issued
+        };
         known.by_token.get(token).filter(runs).cloned()
     }
 }
 
 impl Known {
-    fn is_full(&self, key: &Arc<str>) -> bool {
-        self.by_token.len() >= MOST || self.of_key.get(key).is_some_and(|count| *count >= MOST_OF_KEY)
+    fn is_full(&self, key: &Arc<str>, agent: &str, agents: u32) -> Option<NotOpened> {
+        let of_key = self.of_key.get(key);
+        if self.by_token.len() >= MOST || of_key.is_some_and(|of_key| of_key.all >= MOST_OF_KEY) {
+            return Some(NotOpened::Full);
+        }
+        let most = usize::try_from(agents).unwrap_or(usize::MAX);
+        let agents = of_key.filter(|of_key| !of_key.agents.contains_key(agent));
+        agents.filter(|of_key| of_key.agents.len() >= most).map(|_| NotOpened::Agents)
     }
 
     /// Forgets those that have ended.
@@ -106,12 +129,18 @@ impl Known {
         let Self { by_token, of_key } = self;
         by_token.retain(|_, session| {
             let runs = now < session.expires;
-            if !runs && let Some(count) = of_key.get_mut(&session.key) {
-                *count = count.saturating_sub(1);
+            if !runs && let Some(of_key) = of_key.get_mut(&session.key) {
+                of_key.all = of_key.all.saturating_sub(1);
+                if let Some(count) = of_key.agents.get_mut(&session.agent) {
+                    *count = count.saturating_sub(1);
+                }
             }
             runs
         });
-        of_key.retain(|_, count| *count > 0);
+        of_key.retain(|_, of_key| {
+            of_key.agents.retain(|_, count| *count > 0);
+            of_key.all > 0
+        });
     }
 }
 
@@ -137,12 +166,14 @@ fn uuid() -> Result<Box<str>, NotOpened> {
 mod tests {
     use super::*;
 
+    const LASTS: Millis = 30 * 60 * 1000;
+
     const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_session_lasts_half_an_hour_whatever_the_clock_does() {
-        let sessions = Sessions::default();
-        let session = sessions.open(&"k".into(), "a", IP, 10 * LASTS).unwrap();
+        let sessions = Sessions::lasting(LASTS);
+        let session = sessions.open(&"k".into(), ("a", 9), IP, 10 * LASTS).unwrap();
         assert!(sessions.find(&session.token, 10 * LASTS).is_some());
         assert!(sessions.find(&session.token, 11 * LASTS - 1).is_some());
         assert!(sessions.find(&session.token, 11 * LASTS).is_none());
@@ -152,14 +183,25 @@ mod tests {
 
     #[test]
     fn one_key_does_not_take_the_room_of_others() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::lasting(LASTS);
         for _ in 0..MOST_OF_KEY {
-            sessions.open(&"greedy".into(), "a", IP, 1).unwrap();
+            sessions.open(&"greedy".into(), ("a", 9), IP, 1).unwrap();
         }
-        assert!(matches!(sessions.open(&"greedy".into(), "a", IP, 1), Err(NotOpened::Full)));
-        assert!(sessions.open(&"other".into(), "a", IP, 1).is_ok());
+        assert!(matches!(sessions.open(&"greedy".into(), ("a", 9), IP, 1), Err(NotOpened::Full)));
+        assert!(sessions.open(&"other".into(), ("a", 9), IP, 1).is_ok());
         // What has ended makes room.
-        assert!(sessions.open(&"greedy".into(), "a", IP, LASTS + 1).is_ok());
+        assert!(sessions.open(&"greedy".into(), ("a", 9), IP, LASTS + 1).is_ok());
+    }
+
+    #[test]
+    fn agents_of_a_key_are_capped_and_each_has_as_many_sessions_as_it_likes() {
+        let (sessions, key) = (Sessions::lasting(LASTS), Arc::from("k"));
+        for agent in ["a", "b", "a", "b"] {
+            sessions.open(&key, (agent, 2), IP, 1).unwrap();
+        }
+        assert!(matches!(sessions.open(&key, ("c", 2), IP, 1), Err(NotOpened::Agents)));
+        assert!(sessions.open(&key, ("c", 3), IP, 1).is_ok());
+        assert!(sessions.open(&key, ("d", 2), IP, LASTS + 1).is_ok());
     }
 
     #[test]
