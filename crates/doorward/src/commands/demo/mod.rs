@@ -135,6 +135,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         agent: AGENT.to_owned(),
         text_tools: std::collections::BTreeMap::new(),
         detection: crate::detection::Detection::default(),
+        egress: crate::egress::EgressConfig::default(),
         second_opinion: None,
         upstreams: upstreams.map(|(name, upstream)| (name.to_owned(), upstream)).into(),
     }
