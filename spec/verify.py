@@ -369,7 +369,60 @@ def open_checkpoint(note, key):
     return size, root
 
 
+# ---- rotations: the log goes on under another key, and both say so -----------------------------------------
+
+
+def next_key(receipt, key, place=None):
+    """The key that a rotation leads to from `key`. `place` is the index and root where it stands, if that is known."""
+
+    def need(good, what):
+        if not good:
+            raise Bad("bad_rotation", f"the rotation of the key does not hold: {what}")
+
+    try:
+        need(receipt["kind"] == "key_rotation", "its receipt is of another kind")
+        said = receipt["rotation"]
+        old, new = Key(said["old"]), Key(said["new"])
+        root, index = unbase64(said["root"]), said["index"]
+        signatures = {name: unbase64(said[name]) for name in ("by_old", "by_new")}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Bad("bad_rotation", f"the rotation of the key cannot be read: {error}") from error
+    need((old.name, old.public) == (key.name, key.public), "it is not of the key that signs until here")
+    need(new.name == key.name and new.public != key.public, "the new key has another name, or is the old one")
+    need(isinstance(index, int) and not isinstance(index, bool) and len(root) == 32, "it names no place")
+    text = f"doorward key rotation v1\n{said['old']}\n{said['new']}\n{index}\n{said['root']}\n".encode()
+    need(ed25519_verify(old.public, text, signatures["by_old"]), "the old key did not sign it")
+    need(ed25519_verify(new.public, text, signatures["by_new"]), "the new key did not sign it")
+    need(place is None or place == (index, root), "it was signed for another place")
+    return new
+
+
 # ---- bundles -------------------------------------------------------------------------------------------------
+
+
+def follow(note, rotations, key):
+    """Size and root that `key` signed, or the first key after it that did."""
+    rotations = rotations[:]
+    while True:
+        try:
+            return open_checkpoint(note, key)
+        except Bad as bad:
+            # What a key before the one that is known has said is of no use.
+            while rotations and not says(rotations[0], key):
+                rotations.pop(0)
+            if bad.code != "foreign_key" or not rotations:
+                raise
+        key = next_key(rotations.pop(0), key)
+
+
+def says(receipt, key):
+    said = receipt.get("rotation") if isinstance(receipt, dict) else None
+    if not isinstance(said, dict) or not isinstance(said.get("old"), str):
+        return True
+    try:
+        return Key(said["old"]).public == key.public
+    except ValueError:
+        return True
 
 
 def verify_bundle(data, key):
@@ -382,6 +435,9 @@ def verify_bundle(data, key):
         proof = [unbase64(item) for item in bundle["proof"]]
         opened = [(item["domain"], unbase64(item["content"])) for item in bundle.get("opened", [])]
         salt = bytes.fromhex(bundle["salt"]) if "salt" in bundle else None
+        rotations = bundle.get("rotations", [])
+        if not isinstance(rotations, list) or len(rotations) > 1000:
+            raise ValueError("its rotations are not a list")
         sound = isinstance(index, int) and index >= 0 and isinstance(note, str)
         if not sound or any(len(item) != 32 for item in proof) or (salt is not None and len(salt) != 32):
             raise ValueError("a member is not of the right form")
@@ -390,7 +446,7 @@ def verify_bundle(data, key):
     problems = []
     try:
         check_receipt(receipt)
-        size, root = open_checkpoint(note, key)
+        size, root = follow(note, rotations, key)
         leaf = leaf_hash(canonical(receipt).encode())
         if index >= size or root_from_inclusion(leaf, index, size, proof) != root:
             problems.append(Bad("not_included", f"the receipt is not entry {index} of the {size} that were signed"))
@@ -417,11 +473,17 @@ class Log:
         self.key, self.report, self.tree = key, [], Tree()
         self.entries, self.signed, self.sound, self.torn = 0, 0, True, False
         self.group, self.states, self.since, self.since_root = [], {}, None, None
+        # The key that a rotation in this group leads to; a remembered checkpoint of a later key.
+        self.next, self.later = None, None
         if since is not None:
             try:
                 self.since = open_checkpoint(since, key)
             except Bad as bad:
-                self.report.append(Bad(bad.code, f"the remembered checkpoint: {bad}"))
+                bad = Bad(bad.code, f"the remembered checkpoint: {bad}")
+                if bad.code == "foreign_key":
+                    self.later = (since, bad)
+                else:
+                    self.report.append(bad)
 
     def bad(self, code, message):
         self.report.append(Bad(code, message))
@@ -456,6 +518,8 @@ class Log:
     def entry(self, at, stated, check, payload):
         index, leaf = self.signed + len(self.group), leaf_hash(payload)
         intact = leaf[:8] == check
+        if intact and b'"kind":"key_rotation"' in payload:
+            self.rotation(index, payload)
         self.group.append((stated, intact, at))
         self.tree.push(leaf)
         self.entries += 1
@@ -464,10 +528,36 @@ class Log:
         if intact:
             self.meaning(index, payload)
 
+    def rotation(self, index, payload):
+        try:
+            receipt = check_receipt(read_canonical(payload))
+        except (ValueError, Bad):
+            return
+        if receipt["kind"] != "key_rotation":
+            return
+        try:
+            new = next_key(receipt, self.key, (index, self.tree.root()))
+            if self.next:
+                raise Bad("bad_rotation", "two rotations of the key under one checkpoint")
+            self.next = new
+        except Bad as bad:
+            self.report.append(bad)
+
     def checkpoint(self, payload):
         end = self.signed + len(self.group)
+        new, self.next = self.next, None
         try:
             size, root = open_checkpoint(decode(payload), self.key)
+            if new:
+                # Where the key changes, both sign.
+                open_checkpoint(decode(payload), new)
+                self.key = new
+                if self.later:
+                    try:
+                        self.since, self.later = open_checkpoint(self.later[0], new), None
+                        self.since_root = self.tree.root() if self.since[0] == self.tree.size else None
+                    except Bad:
+                        pass
         except Bad as bad:
             # Nothing was signed here, not even a size.
             self.report.append(bad)
@@ -523,7 +613,7 @@ class Log:
         torn = not garbage or not data[at:].strip(b"\0")
         for match in re.finditer(re.escape(f"{self.key.name}\n".encode()), data[start:]):
             rest = data[start + match.start() :][:2048]
-            line = re.match(rb".*?\n\n\xe2\x80\x94 [^\n]*\n", rest, re.DOTALL)
+            line = re.match(rb".*?\n\n(?:\xe2\x80\x94 [^\n]*\n)+", rest, re.DOTALL)
             try:
                 size, _ = open_checkpoint(decode(line[0]), self.key)
             except (Bad, TypeError):
@@ -562,6 +652,8 @@ class Log:
         self.states[name] = kind if kind in ("opened", "decision") else "other"
 
     def finish(self):
+        if self.later:
+            self.report.insert(0, self.later[1])
         if self.since:
             then, root = self.since
             if self.signed < then:
@@ -690,6 +782,11 @@ def run_logs(vectors):
         found = {"codes": [bad.code for bad in log.report], "open": log.open(), "entries": log.entries}
         for name, value in found.items():
             expect(value == case[name], f"{case['name']}, {name}: {value}, expected {case[name]}")
+
+
+def run_rotations(vectors):
+    run_logs({"cases": vectors["logs"]})
+    run_bundles({"cases": vectors["bundles"]})
 
 
 def run_vectors(folder):

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"type":"doorward.bundle/1", "receipt":{…}, "index":N, "proof":[base64…], "checkpoint":"signed note",
-//!  "salt":hex?, "opened":[{"domain":…, "content":base64}]?}
+//!  "rotations":[receipt…]?, "salt":hex?, "opened":[{"domain":…, "content":base64}]?}
 //! ```
 //! The document may be reformatted on its way; the receipt is put into canonical form before it is hashed.
 
@@ -10,14 +10,17 @@ use crate::canonical::{Object, Value, parse_relaxed};
 use crate::encoding::{base64, hex, unbase64};
 use crate::keys::VerifyingKey;
 use crate::merkle::{Hash, leaf_hash, verify_inclusion};
-use crate::note::SignedCheckpoint;
+use crate::note::{NoteError, SignedCheckpoint};
 use crate::receipt::{Receipt, Salt};
+use crate::rotation::{self, Rotation};
 use crate::verify::{Code, Problem};
 
 /// The `type` member.
 pub const BUNDLE_TYPE: &str = "doorward.bundle/1";
 /// Longest document that is read.
 pub const MAX_BUNDLE_BYTES: usize = 8 << 20;
+/// More rotations than any log has.
+const MAX_ROTATIONS: usize = 1000;
 /// More hashes than any proof has.
 const MAX_PROOF: usize = 64;
 
@@ -37,6 +40,7 @@ pub struct Bundle {
     index: u64,
     proof: Vec<Hash>,
     checkpoint: String,
+    rotations: Vec<Receipt>,
     salt: Option<Salt>,
     opened: Vec<Opened>,
 }
@@ -44,7 +48,7 @@ pub struct Bundle {
 impl Bundle {
     /// Puts one together. `checkpoint` is the text of a signed checkpoint.
     pub fn new(receipt: Receipt, index: u64, proof: Vec<Hash>, checkpoint: String) -> Bundle {
-        Bundle { receipt, index, proof, checkpoint, salt: None, opened: Vec::new() }
+        Bundle { receipt, index, proof, checkpoint, rotations: Vec::new(), salt: None, opened: Vec::new() }
     }
 
     /// Adds the salt and content that it opens. Whoever gets the bundle can from then on test guesses against every
@@ -53,6 +57,14 @@ impl Bundle {
     pub fn with_opened(mut self, salt: Salt, opened: Vec<Opened>) -> Bundle {
         self.salt = Some(salt);
         self.opened = opened;
+        self
+    }
+
+    /// Adds the receipts of all rotations of the log's key, in their order, so that whoever knows an earlier key can follow
+    /// them to the one that signed the checkpoint.
+    #[must_use]
+    pub fn with_rotations(mut self, rotations: Vec<Receipt>) -> Bundle {
+        self.rotations = rotations;
         self
     }
 
@@ -80,6 +92,10 @@ impl Bundle {
             .with("index", Value::count(self.index))
             .with("proof", proof)
             .with("checkpoint", self.checkpoint.as_str());
+        if !self.rotations.is_empty() {
+            let rotations = self.rotations.iter().map(|receipt| Value::Object(receipt.body().clone()));
+            object.set("rotations", rotations.collect::<Vec<_>>());
+        }
         if let Some(salt) = &self.salt {
             object.set("salt", hex(&salt.expose()));
         }
@@ -122,6 +138,12 @@ impl Bundle {
             proof.ok_or_else(|| missing("proof"))?,
             checkpoint.to_owned(),
         );
+        if let Some(rotations) = object.get("rotations") {
+            let read = |value: &Value| Receipt::from_object(value.as_object()?.clone()).ok();
+            let rotations = rotations.as_array().filter(|all| all.len() <= MAX_ROTATIONS);
+            let rotations = rotations.and_then(|all| all.iter().map(read).collect::<Option<Vec<_>>>());
+            bundle.rotations = rotations.ok_or_else(|| missing("rotations"))?;
+        }
         if let Some(salt) = object.get("salt") {
             bundle.salt = Some(salt.as_str().and_then(Salt::parse).ok_or_else(|| missing("salt"))?);
         }
@@ -135,7 +157,24 @@ impl Bundle {
     /// all opened content is what the receipt has digests of.
     pub fn verify(&self, trusted: &VerifyingKey) -> Vec<Problem> {
         let mut problems = Vec::new();
-        match SignedCheckpoint::verify(&self.checkpoint, trusted) {
+        let mut current = trusted.clone();
+        // Only as far as is needed: the key that is trusted may be a later one than the first.
+        let mut signed = SignedCheckpoint::verify(&self.checkpoint, &current);
+        for receipt in &self.rotations {
+            if !matches!(signed, Err(NoteError::ForeignKey { .. })) {
+                break;
+            }
+            match Rotation::verify(receipt, &current) {
+                Ok(rotation) => current = rotation.new,
+                Err(_) if says_another(receipt, &current) => continue,
+                Err(what) => {
+                    problems.push(Problem::new(Code::BadRotation, what));
+                    return problems;
+                }
+            }
+            signed = SignedCheckpoint::verify(&self.checkpoint, &current);
+        }
+        match signed {
             Err(error) => problems.push(Problem::of_note(&error)),
             Ok(checkpoint) => {
                 let leaf = leaf_hash(&self.receipt.to_canonical());
@@ -164,6 +203,12 @@ impl Bundle {
         }
         problems
     }
+}
+
+/// Whether a rotation is of another key than this one: one before it.
+fn says_another(receipt: &Receipt, current: &VerifyingKey) -> bool {
+    let body = receipt.body().get(rotation::MEMBER).and_then(Value::as_object);
+    body.is_some_and(|body| body.text("old") != Some(&current.vkey()))
 }
 
 fn read_opened(value: &Value) -> Option<Vec<Opened>> {

@@ -93,12 +93,20 @@ impl Checkpoint {
 
     /// Signs it. The origin becomes the name of the key.
     pub(crate) fn sign(size: u64, root: Hash, key: &SigningKey) -> SignedCheckpoint {
-        let name = key.public().name();
+        Checkpoint::sign_by(size, root, &[key])
+    }
+
+    /// Signs it with all of these keys, which have one name.
+    pub(crate) fn sign_by(size: u64, root: Hash, keys: &[&SigningKey]) -> SignedCheckpoint {
+        let name = keys.first().map_or("", |key| key.public().name());
         let checkpoint = Checkpoint { origin: name.to_owned(), size, root };
-        let mut text = checkpoint.body();
-        let mut line = key.public().id().to_vec();
-        line.extend_from_slice(&key.sign(text.as_bytes()));
-        text.push_str(&format!("\n\u{2014} {name} {}\n", base64(&line)));
+        let body = checkpoint.body();
+        let mut text = format!("{body}\n");
+        for key in keys {
+            let mut line = key.public().id().to_vec();
+            line.extend_from_slice(&key.sign(body.as_bytes()));
+            text.push_str(&format!("\u{2014} {name} {}\n", base64(&line)));
+        }
         SignedCheckpoint { checkpoint, text }
     }
 }

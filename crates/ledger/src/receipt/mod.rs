@@ -32,7 +32,7 @@ pub enum Kind {
     Decision,
     /// How something opened or decided ended; `of` names that receipt.
     Outcome,
-    /// Reserved: the log's key changes.
+    /// The log's key changes: see [`rotation`](crate::rotation).
     KeyRotation,
     /// Something done to Doorward itself: kill, resume, a changed policy or configuration, an unclean shutdown.
     Control,

@@ -4,7 +4,7 @@ use super::error::LogError;
 use super::os;
 use super::view::View;
 use crate::merkle::{Hash, Nodes as _};
-use crate::note::SignedCheckpoint;
+use crate::note::{Checkpoint, NoteError, SignedCheckpoint};
 use crate::tiles::{TILE_WIDTH, TileKind, read_bundle, tile_path, tile_width, write_bundle_entry};
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -57,14 +57,19 @@ fn projected_size(view: &View, out: &Path) -> Result<u64, LogError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
         Err(e) => return Err(LogError::io("read", &path)(e)),
     };
-    let there = SignedCheckpoint::verify(&text, view.trusted()).map_err(|e| bad(e.to_string()))?;
-    if there.size() > view.size() || view.root_at(there.size())? != there.root() {
-        return Err(bad(format!(
-            "it is over {} receipts that this ledger does not begin with",
-            there.size()
-        )));
+    let there = match SignedCheckpoint::verify(&text, view.trusted()) {
+        Ok(there) => there.checkpoint().clone(),
+        // By an earlier key, perhaps. Whether it is of this log the root says.
+        Err(error @ NoteError::ForeignKey { .. }) => Checkpoint::claimed(&text)
+            .ok()
+            .filter(|there| there.origin == view.trusted().name())
+            .ok_or_else(|| bad(error.to_string()))?,
+        Err(error) => return Err(bad(error.to_string())),
+    };
+    if there.size > view.size() || view.root_at(there.size)? != there.root {
+        return Err(bad(format!("it is over {} receipts that this ledger does not begin with", there.size)));
     }
-    Ok(there.size())
+    Ok(there.size)
 }
 
 fn project_entries(view: &View, out: &Path, tile: u64) -> Result<(), LogError> {

@@ -10,7 +10,8 @@ use super::tree::TILE;
 use super::view::{Loaded, Place, Segment, View};
 use crate::keys::SigningKey;
 use crate::note::{Checkpoint, SignedCheckpoint};
-use crate::receipt::Leaf;
+use crate::receipt::{Draft, Kind, Leaf};
+use crate::rotation;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,8 @@ pub struct Recovery {
 pub struct Log {
     view: View,
     key: SigningKey,
+    /// The key that is about to take its place.
+    next: Option<SigningKey>,
     options: LogOptions,
     reserve: Reserve,
     recovery: Option<Recovery>,
@@ -100,6 +103,7 @@ impl Log {
             reserve: Reserve::new(dir),
             view,
             key,
+            next: None,
             options,
             recovery,
             _lock: lock,
@@ -177,6 +181,39 @@ impl Log {
         }
     }
 
+    /// Goes on under `next`, which has the name of the log: appends the receipt that says so, signed by both keys, and a
+    /// checkpoint signed by both. From then on `next` alone signs.
+    ///
+    /// # Errors
+    /// As [`Log::append`]; [`LogError::Refusing`] if it is no key of this log's name, or the same one.
+    pub fn rotate(&mut self, next: SigningKey, id: &str, time_ms: u64) -> Result<SignedCheckpoint, LogError> {
+        let (old, new) = (self.key.public(), next.public());
+        if old.name() != new.name() || old.bytes() == new.bytes() {
+            return Err(LogError::Refusing(
+                "the next key must be another one, under the log's name".to_owned(),
+            ));
+        }
+        if !self.reserve.is_held() {
+            self.hold_reserve()?;
+        }
+        let said = rotation::signed(&self.key, &next, self.view.tree.size(), &self.view.tree.root());
+        let draft = Draft::new(Kind::KeyRotation, id, time_ms, new.name()).member(rotation::MEMBER, said);
+        let leaf = draft.seal().map_err(|error| LogError::Refusing(error.to_string()))?;
+        self.next = Some(next);
+        // Whatever else may be lost: a key that signs and no log that says so would be the end of the log.
+        let durability = std::mem::replace(&mut self.options.durability, Durability::Disk);
+        let written = self.write_group(&[leaf]);
+        self.options.durability = durability;
+        let next = self.next.take();
+        if written.is_ok()
+            && let Some(next) = next
+        {
+            self.view.trusted = next.public().clone();
+            self.key = next;
+        }
+        written
+    }
+
     fn hold_reserve(&mut self) -> Result<(), LogError> {
         #[cfg(test)]
         self.disk.take(super::reserve::RESERVE_BYTES).map_err(|_| self.full())?;
@@ -237,7 +274,12 @@ impl Log {
             write_entry(index, leaf.hash(), leaf.bytes(), &mut self.buf);
             self.view.tree.push(*leaf.hash());
         }
-        let checkpoint = Checkpoint::sign(self.view.tree.size(), self.view.tree.root(), &self.key);
+        let (size, root) = (self.view.tree.size(), self.view.tree.root());
+        let checkpoint = match &self.next {
+            None => Checkpoint::sign(size, root, &self.key),
+            // The new one first: cut off in the middle, this is no checkpoint of the old key yet.
+            Some(next) => Checkpoint::sign_by(size, root, &[next, &self.key]),
+        };
         write_checkpoint(checkpoint.text(), &mut self.buf);
         (checkpoint, places)
     }

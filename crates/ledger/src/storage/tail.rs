@@ -15,6 +15,8 @@ use crate::note::SignedCheckpoint;
 const MAX_TAIL: u64 = 512 << 20;
 /// Longest own checkpoint: three lines and a signature.
 const MAX_OWN_NOTE: usize = 2048;
+/// How a signature's line begins.
+const LINE: &str = "\u{2014} ";
 
 /// What follows the last checkpoint of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +46,13 @@ pub(crate) fn genuine_checkpoint(
         let at = from + found;
         let window = bytes.get(at..bytes.len().min(at + MAX_OWN_NOTE)).unwrap_or_default();
         let note = find(window, end.as_bytes()).and_then(|line| {
-            let rest = window.get(line + end.len()..)?;
-            let stop = rest.iter().position(|&byte| byte == b'\n')?;
-            std::str::from_utf8(window.get(..line + end.len() + stop + 1)?).ok()
+            // Where a key was rotated there are two lines.
+            let mut stop = line + 1;
+            while window.get(stop..)?.starts_with(LINE.as_bytes()) {
+                let Some(length) = window.get(stop..)?.iter().position(|&byte| byte == b'\n') else { break };
+                stop += length + 1;
+            }
+            std::str::from_utf8(window.get(..stop)?).ok()
         });
         if let Some(Ok(checkpoint)) = note.map(|note| SignedCheckpoint::verify(note, trusted)) {
             return Ok(Some(checkpoint));

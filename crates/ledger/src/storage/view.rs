@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::keys::VerifyingKey;
 use crate::merkle::{self, Compact, Hash, Nodes, leaf_hash};
 use crate::note::SignedCheckpoint;
-use crate::receipt::Receipt;
+use crate::receipt::{Kind, Receipt};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -196,6 +196,19 @@ impl View {
         let bytes = self.entry(index)?;
         let receipt = Receipt::parse(&bytes).map_err(|e| corrupt(&self.dir, 0, index, e.to_string()))?;
         Ok(Bundle::new(receipt, index, self.inclusion(index)?, checkpoint.text().to_owned()))
+    }
+
+    /// The same, with the receipts of the rotations that stand at these indices.
+    ///
+    /// # Errors
+    /// As [`View::bundle`]; if there stands none.
+    pub fn bundle_with(&self, index: u64, rotations: &[u64]) -> Result<Bundle, LogError> {
+        let read = |&at: &u64| {
+            let bytes = self.entry(at)?;
+            let receipt = Receipt::parse(&bytes).ok().filter(|receipt| *receipt.kind() == Kind::KeyRotation);
+            receipt.ok_or_else(|| corrupt(&self.dir, 0, at, "no rotation of the key stands there"))
+        };
+        Ok(self.bundle(index)?.with_rotations(rotations.iter().map(read).collect::<Result<_, _>>()?))
     }
 
     /// The index of a segment, given the frontier and the checkpoint at its end.

@@ -43,6 +43,8 @@ pub enum Code {
     RolledBack,
     /// The log has other receipts before the remembered checkpoint than it had then.
     Rewritten,
+    /// The key changes, and not both keys say so.
+    BadRotation,
     /// An id is used twice.
     DuplicateId,
     /// A receipt refers to one that does not precede it.
@@ -81,6 +83,7 @@ impl Code {
             Code::Truncated => "truncated",
             Code::RolledBack => "rolled_back",
             Code::Rewritten => "rewritten",
+            Code::BadRotation => "bad_rotation",
             Code::DuplicateId => "duplicate_id",
             Code::UnknownReference => "unknown_reference",
             Code::OutcomeWithoutOpened => "outcome_without_opened",
@@ -202,6 +205,13 @@ impl Report {
         if self.problems.len() < MAX_LISTED {
             self.problems.push(problem);
         }
+    }
+
+    /// One that was found late and is about the beginning.
+    pub(super) fn problem_first(&mut self, problem: Problem) {
+        self.problem_count += 1;
+        self.problems.insert(0, problem);
+        self.problems.truncate(MAX_LISTED);
     }
 
     /// Whether nothing is wrong.

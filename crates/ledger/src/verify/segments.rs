@@ -9,6 +9,8 @@ use super::report::{Code, Problem, Report};
 use crate::keys::VerifyingKey;
 use crate::merkle::{Compact, Hash, leaf_hash};
 use crate::note::SignedCheckpoint;
+use crate::receipt::{Kind, Receipt};
+use crate::rotation::{self, Rotation};
 use crate::storage::check_matches;
 use crate::storage::{LogError, Record, RecordReader, genuine_checkpoint, is_zeros, segment_files};
 use std::path::Path;
@@ -21,7 +23,10 @@ struct Pending {
 }
 
 struct Walk<'a> {
-    trusted: &'a VerifyingKey,
+    /// The key that signs, as far as was read.
+    trusted: VerifyingKey,
+    /// The key that a rotation in this group leads to.
+    next: Option<VerifyingKey>,
     report: Report,
     meaning: Meaning,
     tree: Compact,
@@ -31,6 +36,8 @@ struct Walk<'a> {
     signed: u64,
     group: Vec<Pending>,
     since: Option<SignedCheckpoint>,
+    /// The same, as long as no key is known that signed it; and what is wrong if none comes.
+    since_of_later_key: Option<(&'a str, Problem)>,
     /// Root when the tree had the size of `since`.
     since_root: Option<Hash>,
     torn: bool,
@@ -38,16 +45,26 @@ struct Walk<'a> {
 
 pub(super) fn verify(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) -> Report {
     let mut report = Report::new("log");
-    let since = since.and_then(|text| read_since(text, trusted, &mut report));
+    let (mut known, mut of_later_key) = (None, None);
+    match since.map(|text| (text, read_since(text, trusted))) {
+        Some((_, Ok(since))) => known = Some(since),
+        Some((text, Err(problem))) if problem.code == Code::ForeignKey => {
+            of_later_key = Some((text, problem))
+        }
+        Some((_, Err(problem))) => report.problem(problem),
+        None => {}
+    }
     let mut walk = Walk {
-        trusted,
+        trusted: trusted.clone(),
+        next: None,
         report,
         meaning: Meaning::default(),
         tree: Compact::new(),
         sound: true,
         signed: 0,
         group: Vec::new(),
-        since,
+        since: known,
+        since_of_later_key: of_later_key,
         since_root: None,
         torn: false,
     };
@@ -64,20 +81,12 @@ pub(super) fn verify(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) ->
 }
 
 /// The remembered checkpoint, if it is one of this key's.
-pub(super) fn read_since(
-    text: &str,
-    trusted: &VerifyingKey,
-    report: &mut Report,
-) -> Option<SignedCheckpoint> {
-    match SignedCheckpoint::verify(text, trusted) {
-        Ok(since) => Some(since),
-        Err(error) => {
-            let mut problem = Problem::of_note(&error);
-            problem.message = format!("the remembered checkpoint cannot be used: {}", problem.message);
-            report.problem(problem);
-            None
-        }
-    }
+pub(super) fn read_since(text: &str, trusted: &VerifyingKey) -> Result<SignedCheckpoint, Problem> {
+    SignedCheckpoint::verify(text, trusted).map_err(|error| {
+        let mut problem = Problem::of_note(&error);
+        problem.message = format!("the remembered checkpoint cannot be used: {}", problem.message);
+        problem
+    })
 }
 
 impl Walk<'_> {
@@ -133,6 +142,9 @@ impl Walk<'_> {
         let index = self.signed + self.group.len() as u64;
         let hash = leaf_hash(bytes);
         let intact = check_matches(check, &hash);
+        if intact && rotation::could_be(bytes) {
+            self.rotation(index, bytes, file, offset);
+        }
         self.group.push(Pending { stated, offset, intact });
         self.tree.push(hash);
         if self.since.as_ref().is_some_and(|since| since.size() == self.tree.size()) {
@@ -145,11 +157,55 @@ impl Walk<'_> {
         }
     }
 
+    /// Notes which key comes after this one, if both say so.
+    fn rotation(&mut self, index: u64, bytes: &[u8], file: &str, offset: u64) {
+        let Ok(receipt) = Receipt::parse(bytes) else { return };
+        if *receipt.kind() != Kind::KeyRotation {
+            return;
+        }
+        let found = Rotation::verify(&receipt, &self.trusted).and_then(|rotation| {
+            let here = rotation.index == index && rotation.root == self.tree.root();
+            let here = here && self.next.is_none();
+            here.then_some(rotation.new)
+                .ok_or_else(|| "the rotation of the key was signed for another place".into())
+        });
+        match found {
+            Ok(new) => self.next = Some(new),
+            Err(what) => {
+                self.report.problem(Problem::new(Code::BadRotation, what).at_index(index).at(file, offset));
+            }
+        }
+    }
+
+    /// Goes on under the next key, once its checkpoint is found good.
+    fn go_on_under(&mut self, next: VerifyingKey) {
+        if let Some((text, problem)) = self.since_of_later_key.take() {
+            match SignedCheckpoint::verify(text, &next) {
+                Ok(since) => {
+                    self.since_root = (since.size() == self.tree.size()).then(|| self.tree.root());
+                    self.since = Some(since);
+                }
+                Err(_) => self.since_of_later_key = Some((text, problem)),
+            }
+        }
+        self.trusted = next;
+    }
+
     fn checkpoint(&mut self, payload: &[u8], file: &str, at: u64) {
         self.report.checkpoints += 1;
         let end = self.signed + self.group.len() as u64;
         let text = std::str::from_utf8(payload).unwrap_or_default();
-        match SignedCheckpoint::verify(text, self.trusted) {
+        let next = self.next.take();
+        let signed = SignedCheckpoint::verify(text, &self.trusted);
+        // Where the key changes, both sign.
+        let signed = match &next {
+            Some(next) => signed.and_then(|_| SignedCheckpoint::verify(text, next)),
+            None => signed,
+        };
+        if let (true, Some(next)) = (signed.is_ok(), next) {
+            self.go_on_under(next);
+        }
+        match signed {
             Err(error) => {
                 // Nothing was signed here, not even a size, so only the stored checks speak about these receipts.
                 self.report.problem(Problem::of_note(&error).at_index(end).at(file, at));
@@ -279,7 +335,7 @@ impl Walk<'_> {
         let bytes = reader.len() - start;
         let index = self.signed + self.group.len() as u64;
         if bytes > 0 {
-            let covered = genuine_checkpoint(reader, start, self.trusted)?;
+            let covered = genuine_checkpoint(reader, start, &self.trusted)?;
             let torn = ended != Record::Garbage || is_zeros(reader, at)?;
             if let Some(covered) = covered {
                 let message = format!(
@@ -314,6 +370,9 @@ impl Walk<'_> {
 
     fn finish(mut self) -> Report {
         self.meaning.finish(&mut self.report);
+        if let Some((_, problem)) = self.since_of_later_key.take() {
+            self.report.problem_first(problem);
+        }
         let size = self.signed;
         if let Some(since) = self.since.take() {
             compare_since(&since, size, self.since_root, self.sound, self.torn, &mut self.report);

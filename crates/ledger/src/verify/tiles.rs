@@ -5,7 +5,9 @@ use super::report::{Code, Problem, Report};
 use super::segments::{compare_since, read_since};
 use crate::keys::VerifyingKey;
 use crate::merkle::{Compact, Hash, leaf_hash};
-use crate::note::SignedCheckpoint;
+use crate::note::{Checkpoint, SignedCheckpoint};
+use crate::receipt::{Kind, Receipt};
+use crate::rotation::{self, Rotation};
 use crate::storage::TileDir;
 use crate::tiles::{TILE_WIDTH, TileKind, tile_path, tile_width};
 use std::collections::HashSet;
@@ -13,7 +15,6 @@ use std::path::Path;
 
 pub(super) fn verify(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) -> Report {
     let mut report = Report::new("tiles");
-    let since = since.and_then(|text| read_since(text, trusted, &mut report));
     let tiles = TileDir::new(dir);
     let text = match tiles.checkpoint() {
         Ok(text) => text,
@@ -23,7 +24,16 @@ pub(super) fn verify(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) ->
         }
     };
     report.checkpoints = 1;
-    match SignedCheckpoint::verify(&text, trusted) {
+    let keys = keys(&tiles, &text, trusted, &mut report);
+    let since = since.and_then(|text| match since_by(text, &keys, trusted) {
+        Ok(since) => Some(since),
+        Err(problem) => {
+            report.problem(problem);
+            None
+        }
+    });
+    let newest = keys.last().unwrap_or(trusted);
+    match SignedCheckpoint::verify(&text, newest) {
         Ok(checkpoint) => {
             report.newest = Some(text);
             Walk::new(&tiles, &checkpoint, since.as_ref()).run(report, since.as_ref())
@@ -33,6 +43,43 @@ pub(super) fn verify(dir: &Path, trusted: &VerifyingKey, since: Option<&str>) ->
             report
         }
     }
+}
+
+/// The remembered checkpoint, by whichever of the log's keys signed it; else what is wrong under the first.
+fn since_by(text: &str, keys: &[VerifyingKey], trusted: &VerifyingKey) -> Result<SignedCheckpoint, Problem> {
+    let by_later = keys.iter().skip(1).rev().find_map(|key| SignedCheckpoint::verify(text, key).ok());
+    by_later.map_or_else(|| read_since(text, trusted), Ok)
+}
+
+/// The keys of the log, from the trusted one on: each is named by the one before it. That these receipts are in the log says
+/// the root, later.
+fn keys(tiles: &TileDir, checkpoint: &str, trusted: &VerifyingKey, report: &mut Report) -> Vec<VerifyingKey> {
+    let mut keys = vec![trusted.clone()];
+    // Nothing is believed of it here but how far to read.
+    let Ok(claimed) = Checkpoint::claimed(checkpoint) else { return keys };
+    let mut tree = Compact::new();
+    for tile in 0..claimed.size.div_ceil(TILE_WIDTH) {
+        let Ok(entries) = tiles.entries(tile, tile_width(0, tile, claimed.size)) else { return keys };
+        for (index, entry) in (tile * TILE_WIDTH..).zip(&entries) {
+            let receipt = rotation::could_be(entry).then(|| Receipt::parse(entry).ok()).flatten();
+            if let Some(receipt) = receipt.filter(|receipt| *receipt.kind() == Kind::KeyRotation)
+                && let Some(current) = keys.last()
+            {
+                match Rotation::verify(&receipt, current) {
+                    Ok(rotation) if (rotation.index, rotation.root) == (index, tree.root()) => {
+                        keys.push(rotation.new);
+                    }
+                    Ok(_) => {
+                        let what = "the rotation of the key was signed for another place";
+                        report.problem(Problem::new(Code::BadRotation, what).at_index(index));
+                    }
+                    Err(what) => report.problem(Problem::new(Code::BadRotation, what).at_index(index)),
+                }
+            }
+            tree.push(leaf_hash(entry));
+        }
+    }
+    keys
 }
 
 struct Walk<'a> {

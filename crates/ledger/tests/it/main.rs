@@ -10,6 +10,7 @@ mod formats;
 mod log;
 mod proofs;
 mod purity;
+mod rotations;
 mod support;
 mod tamper;
 mod vectors;

@@ -142,7 +142,7 @@ fn the_published_signed_note() {
 }
 
 /// Compares what the code makes with what is in the file, or writes the file.
-fn settle(name: &str, made: &Value) {
+pub fn settle(name: &str, made: &Value) {
     let text = serde_json::to_string_pretty(made).unwrap() + "\n";
     let path = folder().join(name);
     if std::env::var_os("DOORWARD_WRITE_VECTORS").is_some() {
@@ -155,7 +155,7 @@ fn settle(name: &str, made: &Value) {
     );
 }
 
-const OURS: &str = "Doorward's own, made by crates/ledger/tests/it/vectors.rs";
+pub const OURS: &str = "Doorward's own, made by crates/ledger/tests/it/vectors.rs";
 
 fn control(n: u64) -> Leaf {
     let control = ControlRecord {
