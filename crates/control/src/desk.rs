@@ -210,6 +210,13 @@ pub trait Desk: Send + Sync + 'static {
     /// All keys with what they have left, as one JSON value.
     fn keys(&self) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 
+    /// What is kept and for how long: looks at it, holds, sweeps, scrubs, or gives the ledger another key, as `wish` (JSON)
+    /// says. A long act is done in part, and says that there is more.
+    ///
+    /// # Errors
+    /// What keeps it from being done.
+    fn upkeep(&self, wish: Bytes, approver: Approver) -> impl Future<Output = Result<Bytes, Fault>> + Send;
+
     /// Does to a key what `wish` (JSON) says, and returns what came of it as one JSON value.
     fn key(&self, wish: Bytes, approver: Approver) -> impl Future<Output = Result<Bytes, Fault>> + Send;
 

@@ -72,6 +72,7 @@ pub(crate) async fn handle<D: Desk>(
         RouteId::Keys => keys(&shared, &parts, body).await,
         RouteId::Webhooks => webhooks(&shared, &parts, body).await,
         RouteId::WebhookRotate => rotate(&shared, &parts, id).await,
+        RouteId::Upkeep => upkeep(&shared, &parts, body).await,
         RouteId::Receipt => receipt(&*shared.desk, id).await,
         RouteId::Approvals => approvals::list(&*shared.desk, &parts).await,
         RouteId::Approval => approvals::show(&*shared.desk, id).await,
@@ -226,6 +227,20 @@ async fn webhook<D: Desk>(shared: &Arc<Shared<D>>, wish: Bytes) -> Result<Answer
     // In a task of its own: an act that has begun is finished, even if the person hangs up.
     let (desk, approver) = (Arc::clone(&shared.desk), shared.approver.clone());
     let done = tokio::spawn(async move { desk.webhook(wish, approver).await });
+    Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
+}
+
+async fn upkeep<D: Desk>(
+    shared: &Arc<Shared<D>>,
+    parts: &request::Parts,
+    body: Incoming,
+) -> Result<Answer, Fault> {
+    let body = match json_body(parts, body, shared.timeout).await {
+        Ok(body) => body,
+        Err(answer) => return Ok(*answer),
+    };
+    let (desk, approver) = (Arc::clone(&shared.desk), shared.approver.clone());
+    let done = tokio::spawn(async move { desk.upkeep(body, approver).await });
     Ok(answer::ok_raw(&done.await.unwrap_or_else(|_| Err(failed()))?))
 }
 

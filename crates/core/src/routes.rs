@@ -85,6 +85,8 @@ pub enum RouteId {
     Webhooks,
     /// A webhook gets another secret.
     WebhookRotate,
+    /// What is kept and for how long, and what a person does about it.
+    Upkeep,
     /// A person wants to be asked again what they denied repeatedly.
     Reset,
 }
@@ -160,6 +162,7 @@ pub const ROUTES: &[Route] = &[
     control(RouteId::Keys, Principal::Operator, &["GET", "POST"], "/v1/keys"),
     control(RouteId::Webhooks, Principal::Operator, &["GET", "POST"], "/v1/webhooks"),
     control(RouteId::WebhookRotate, Principal::Operator, &["POST"], "/v1/console/webhooks/{id}/rotate"),
+    control(RouteId::Upkeep, Principal::Operator, &["POST"], "/v1/upkeep"),
     control(RouteId::Approvals, Principal::Operator, &["GET"], "/v1/approvals"),
     control(RouteId::Approval, Principal::Operator, &["GET"], "/v1/approvals/{id}"),
     control(RouteId::Approve, Principal::Operator, &["POST"], "/v1/approvals/{id}/approve"),

@@ -14,7 +14,7 @@ use doorward_ledger::{Durability, Log};
 use doorward_store::accounts::{Key, KeyState, LotRecord, MOST_ISSUED, NotDone, Settings, is_agent_id};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 
-use crate::serve::signing_key;
+use crate::ledger_key::{self, signing_key};
 use crate::when;
 
 /// The most bytes of a setting's value.
@@ -298,6 +298,7 @@ pub fn on_the_files<T>(
     home: &Home,
     ask: impl AsyncFnOnce(&Recorder, &Store) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    ledger_key::settle(home)?;
     let key = signing_key(home)?;
     let node = key.public().name().to_owned();
     let log = Log::open(&home.log_dir(), key, Durability::Disk)?;

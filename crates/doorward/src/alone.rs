@@ -4,7 +4,7 @@ use doorward_ledger::receipt::{ControlRecord, Kind};
 use doorward_ledger::{Draft, Durability, Log};
 use doorward_store::{Home, HomeLock, Options, Store};
 
-use crate::serve;
+use crate::{ledger_key, serve};
 
 /// Who acts on the files themselves: nobody can tell.
 pub const BY: &str = "unauthenticated";
@@ -29,7 +29,8 @@ pub fn act<T, E: Into<anyhow::Error>>(
     event: &Event<'_>,
     act: impl AsyncFnOnce(&Store) -> Result<T, E>,
 ) -> anyhow::Result<T> {
-    let key = serve::signing_key(home)?;
+    ledger_key::settle(home)?;
+    let key = ledger_key::signing_key(home)?;
     let node = key.public().name().to_owned();
     let time = serve::now();
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;

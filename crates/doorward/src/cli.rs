@@ -76,6 +76,12 @@ pub enum Command {
     Credits(CreditsArgs),
     /// Be told: of what is blocked, of decoys, of what is stopped, of what waits for a person
     Webhook(WebhookArgs),
+    /// What is kept beside the ledger and for how long; keep something from being destroyed
+    Retention(RetentionArgs),
+    /// Destroy everything of an agent or a key that lies beside the ledger
+    Scrub(ScrubArgs),
+    /// Exchange the key that signs the ledger
+    Ledger(LedgerArgs),
     /// Decide what agents may do: see what waits for a person, say yes or no
     Approvals(ApprovalsArgs),
     /// What the running process does, and whether all is well
@@ -577,8 +583,134 @@ pub enum CreditsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Count all credits anew from the receipts, and see whether the store says the same
-    Verify,
+    /// Count credits anew from the receipts since the newest snapshot, and see whether the store says the same
+    Verify {
+        /// From the first receipt on; each snapshot is held against the receipts before it
+        #[arg(long)]
+        all: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What is kept beside the ledger, and for how long.
+#[derive(Debug, Args)]
+pub struct RetentionArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: RetentionCommand,
+}
+
+/// What to do about what is kept.
+#[derive(Debug, Subcommand)]
+pub enum RetentionCommand {
+    /// How long what is kept, what is held, and what a sweep would destroy
+    Show {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Destroy what is too old, now; a running process does it every hour by itself
+    Run {
+        /// Only count it
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep something from being destroyed
+    Hold(HoldArgs),
+}
+
+/// Legal holds. A hold covers what is all that it names.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: HoldCommand,
+}
+
+/// What to do about holds.
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Keep what is of an agent, a session or a key, or of a time
+    Add {
+        /// Of this agent
+        #[arg(long, value_name = "AGENT")]
+        agent: Option<String>,
+        /// Of this session
+        #[arg(long, value_name = "AGENT/ID")]
+        session: Option<String>,
+        /// Of what came with this key
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
+        /// From then on: `2026-11-21`, or `7d` ago
+        #[arg(long, value_name = "WHEN")]
+        from: Option<String>,
+        /// Before then
+        #[arg(long, value_name = "WHEN")]
+        until: Option<String>,
+        /// Why
+        #[arg(long, value_name = "WORDS")]
+        reason: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// All holds
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let one go
+    Release {
+        /// Its name
+        #[arg(value_name = "HOLD")]
+        hold: String,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Destroy everything of an agent or a key that lies beside the ledger.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true).args(["agent", "key"]))]
+pub struct ScrubArgs {
+    /// Everything of this agent
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// Everything that came with this key
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// It is meant
+    #[arg(long)]
+    pub yes: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The ledger itself.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: LedgerCommand,
+}
+
+/// What to do with the ledger.
+#[derive(Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Go on under a fresh key; both keys sign that it is so, and the old one is destroyed
+    RotateKey {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Sessions. A session is named AGENT/ID.
@@ -907,7 +1039,11 @@ pub struct RunArgs {
     /// [env: `DOORWARD_REPLAY`]
     #[arg(long, value_name = "YES|NO")]
     pub replay: Option<String>,
-    /// How long salts, content and what calls say are kept, in days, or `forever` [default: 90]
+    /// What is kept of where requests of the egress door lead: `masked`, or `hashed` and nothing else [default: masked]
+    /// [env: `DOORWARD_URLS`]
+    #[arg(long, value_name = "HOW")]
+    pub urls: Option<String>,
+    /// How long salts, content and what calls say are kept, in days, or `forever` [default: 36]
     /// [env: `DOORWARD_RETENTION`]
     #[arg(long, value_name = "DAYS")]
     pub retention: Option<String>,
@@ -1269,7 +1405,11 @@ pub enum ReceiptsCommand {
         json: bool,
     },
     /// The public key that receipts of this home are signed with
-    Key,
+    Key {
+        /// The first one: by it the whole log is verified, whatever keys came after it
+        #[arg(long)]
+        first: bool,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,8 @@ pub struct Config {
     pub content: bool,
     /// Whether what was judged is kept, so that policies can be tried on it.
     pub replay: bool,
+    /// Whether it is kept, masked, where requests of the egress door lead.
+    pub urls: bool,
     /// How long salts, content and what was judged are kept; `None`: for ever.
     pub retention: Option<Duration>,
     /// How many credits a new key begins with.
@@ -177,6 +179,7 @@ impl Config {
             durability: Durability::Os,
             content: false,
             replay: true,
+            urls: true,
             retention: Some(RETENTION),
             new_key_credits: NEW_KEY_CREDITS,
             credits_low: CREDITS_LOW,
@@ -388,6 +391,7 @@ impl Config {
             }
             "content" => self.content = yes_or_no(text)?,
             "replay" => self.replay = yes_or_no(text)?,
+            "urls" => self.urls = choice(text, &[("masked", true), ("hashed", false)])?,
             "retention" => self.retention = retention(text)?,
             "new_key_credits" => {
                 let number = text.parse().ok().filter(|number| *number <= MOST_IN_LOT);
@@ -520,6 +524,7 @@ const SETTINGS: &[Setting] = &[
     setting("durability", "DOORWARD_DURABILITY", false),
     setting("content", "DOORWARD_CONTENT", false),
     setting("replay", "DOORWARD_REPLAY", false),
+    setting("urls", "DOORWARD_URLS", false),
     setting("retention", "DOORWARD_RETENTION", false),
     setting("new_key_credits", "DOORWARD_NEW_KEY_CREDITS", false),
     setting("credits_low", "DOORWARD_CREDITS_LOW", false),
@@ -602,6 +607,7 @@ fn typed(args: &RunArgs) -> Vec<(&'static str, String, String)> {
         ("durability", &args.durability),
         ("content", &args.content),
         ("replay", &args.replay),
+        ("urls", &args.urls),
         ("retention", &args.retention),
         ("forensics_retention", &args.forensics_retention),
         ("forensics_size", &args.forensics_size),
@@ -674,8 +680,8 @@ const NEW_KEY_CREDITS: u64 = 1000;
 /// Below how many credits of a key people are told.
 const CREDITS_LOW: u64 = 100;
 
-/// Long enough to look into what happened in a quarter.
-const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// A month, and some days to ask for it.
+const RETENTION: Duration = Duration::from_secs(36 * 24 * 60 * 60);
 
 /// A month of what was blocked, and room for some hundred whole conversations.
 pub const FORENSICS: Limits = Limits { total: 256 << 20, age: 30 * 24 * 60 * 60 * 1000 };

@@ -16,8 +16,10 @@ use doorward_ledger::{LogError, View};
 use doorward_store::{ALERT_STANDS, AgentName, Home, KillSet, Scope, Stop};
 
 use crate::accounts;
+use crate::ledger_key::signing_key;
 use crate::policies::Follower;
-use crate::serve::{now, signing_key};
+use crate::serve::now;
+use crate::upkeep::Upkeep;
 use crate::webhooks::{self, Around};
 
 mod approvals;
@@ -32,6 +34,7 @@ pub struct Desk {
     ledger: Arc<Ledger>,
     files: Arc<Follower>,
     post: Post,
+    upkeep: Arc<Upkeep>,
     started: Millis,
 }
 
@@ -57,9 +60,15 @@ impl Ledger {
 
 impl Desk {
     /// A desk over `gateway`.
-    pub fn new(gateway: Arc<Gateway>, home: Home, files: Arc<Follower>, post: Post) -> Self {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        home: Home,
+        files: Arc<Follower>,
+        post: Post,
+        upkeep: Arc<Upkeep>,
+    ) -> Self {
         let ledger = Arc::new(Ledger { home, view: Mutex::new(None) });
-        Self { gateway, ledger, files, post, started: now() }
+        Self { gateway, ledger, files, post, upkeep, started: now() }
     }
 
     async fn read<T: Send + 'static>(
@@ -301,6 +310,11 @@ impl doorward_control::Desk for Desk {
         let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
         let around = Around { recorder, store, post: Some(&self.post), by: approver.as_str(), now: now() };
         webhooks::act(around, &wish).await
+    }
+
+    async fn upkeep(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
+        self.upkeep.act(recorder, store, &wish, approver.as_str(), now()).await
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -30,6 +30,8 @@ mod registries;
 
 mod rules;
 
+mod ledger_key;
+
 mod second_opinion;
 
 mod secrets;
@@ -47,6 +49,8 @@ mod commands;
 mod secret_input;
 
 mod terminal;
+
+mod upkeep;
 
 mod webhooks;
 
@@ -82,6 +86,9 @@ fn main() -> ExitCode {
         Command::Agents(ref command) => commands::key::agents(&cli, command),
         Command::Credits(ref command) => commands::key::credits(&cli, command),
         Command::Webhook(ref command) => commands::webhook::run(&cli, command),
+        Command::Retention(ref command) => commands::upkeep::retention(&cli, command),
+        Command::Scrub(ref command) => commands::upkeep::scrub(&cli, command),
+        Command::Ledger(ref command) => commands::upkeep::ledger(&cli, command),
         Command::Receipts(ref command) => commands::receipts::run(&cli, command),
         Command::Kill(ref command) => commands::kill::kill(&cli, command),
         Command::Resume(ref command) => commands::kill::resume(&cli, command),

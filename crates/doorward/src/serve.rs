@@ -13,8 +13,7 @@ use doorward_gateway::upstream::{Reacher, System};
 use doorward_gateway::webhooks::{Courier, Post};
 use doorward_gateway::{Gateway, Recorder, SecondOpinion, Server, Upstream};
 use doorward_ledger::receipt::{ControlRecord, Kind};
-use doorward_ledger::{Draft, Log, LogOptions, SignedCheckpoint, SigningKey};
-use doorward_store::forensics::{Archive, Limits};
+use doorward_ledger::{Draft, Log, LogOptions};
 use doorward_store::{AgentName, Home, HomeLock, KillWatch, Options, Store, Token, write_atomic};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -22,9 +21,11 @@ use tokio::task::JoinHandle;
 
 use crate::config::{self, Config};
 use crate::desk::Desk;
+use crate::ledger_key::{self, signing_key};
 use crate::policies::{Ground, Loaded, PolicyFiles};
 use crate::sphyr;
 use crate::terminal::config_error;
+use crate::upkeep::Upkeep;
 
 /// How long running replies are given when the process ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -47,18 +48,6 @@ pub struct Running {
     store: Store,
     _watch: KillWatch,
     _lock: HomeLock,
-}
-
-/// The key that signs receipts of `home`.
-///
-/// # Errors
-/// If it cannot be read or created.
-pub fn signing_key(home: &Home) -> anyhow::Result<SigningKey> {
-    let seed = home.ledger_seed()?;
-    // The name carries the key's own id, so that two nodes' receipts are told apart at a glance.
-    let unnamed = SigningKey::from_seed("doorward", seed.expose())?;
-    let id: String = unnamed.public().id().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(SigningKey::from_seed(&format!("doorward/{id}"), seed.expose())?)
 }
 
 impl Running {
@@ -88,6 +77,7 @@ impl Running {
             Options {
                 content: config.content,
                 judged: config.replay,
+                urls: config.urls,
                 forensics: Some(config.forensics),
                 quarantine: config.quarantine,
                 ..Options::default()
@@ -150,13 +140,12 @@ impl Running {
             hosts: Vec::new(),
             timeout: doorward_control::Settings::TIMEOUT,
         };
-        let desk = Arc::new(Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower), post));
+        let upkeep = Arc::new(Upkeep::of(&home, config));
+        let desk =
+            Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower), post, Arc::clone(&upkeep));
+        let desk = Arc::new(desk);
         let steering = steer(control, desk, settings, stopped.clone())?;
-        if let Some(retention) = config.retention {
-            tasks.push(tokio::spawn(purge(store.clone(), retention, stopped.clone())));
-        }
-        tasks.push(tokio::spawn(sweep(Archive::of(&home), config.forensics, stopped.clone())));
-        tasks.push(tokio::spawn(sweep_quarantine(Arc::clone(&gateway), stopped.clone())));
+        tasks.push(tokio::spawn(sweep(upkeep, Arc::clone(&gateway), stopped.clone())));
         tasks.push(tokio::spawn(remember_checkpoints(Arc::clone(&gateway), home, stopped)));
         Ok(Self {
             data: data_at,
@@ -274,18 +263,11 @@ async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener>
 }
 
 fn recorder(home: &Home, config: &Config, store: &Store) -> anyhow::Result<Recorder> {
+    // A rotation that was cut off is finished, or never was, before anything is appended.
+    ledger_key::settle(home)?;
     let key = signing_key(home)?;
     let node = key.public().name().to_owned();
-    let seen = home.checkpoint_seen()?;
-    let remembered = match &seen {
-        Some(text) => Some(SignedCheckpoint::verify(text, key.public()).with_context(|| {
-            format!(
-                "{} is not a checkpoint of this key; move it away if you know why",
-                home.checkpoint_file().display()
-            )
-        })?),
-        None => None,
-    };
+    let remembered = ledger_key::remembered(home)?;
     let options = LogOptions { durability: config.durability, remembered, ..LogOptions::default() };
     let mut log = Log::open_with(&home.log_dir(), key, options)?;
     if let Some(recovery) = log.recovery() {
@@ -300,71 +282,11 @@ fn recorder(home: &Home, config: &Config, store: &Store) -> anyhow::Result<Recor
     Ok(Recorder::start(log, store.clone(), &node)?)
 }
 
-/// Destroys, now and every hour, what is older than `retention`.
-async fn purge(store: Store, retention: Duration, mut stop: watch::Receiver<bool>) {
-    let retention = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-    let purge = async {
-        loop {
-            match store.purge(now().saturating_sub(retention)).await {
-                Ok(0) => {}
-                Ok(count) => tracing::info!(count, "what was kept of old actions is destroyed"),
-                Err(error) => tracing::warn!(%error, "what is too old could not all be destroyed"),
-            }
-            tokio::time::sleep(Duration::from_secs(60 * 60)).await;
-        }
-    };
-    tokio::select! {
-        () = purge => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
-}
-
-/// Destroys, now and every hour, what was kept of blocked content and is too old or too much.
-async fn sweep(archive: Archive, limits: Limits, mut stop: watch::Receiver<bool>) {
+/// Destroys, now and every hour, what is too old and not held.
+async fn sweep(upkeep: Arc<Upkeep>, gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     let sweep = async {
         loop {
-            let archive = archive.clone();
-            match tokio::task::spawn_blocking(move || archive.sweep(limits, now())).await {
-                Ok(Ok(0)) => {}
-                Ok(Ok(count)) => {
-                    tracing::info!(count, "blocked content that was too old or too much is destroyed")
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "blocked content that is too old could not be destroyed")
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "blocked content that is too old could not be destroyed")
-                }
-            }
-            tokio::time::sleep(Duration::from_secs(60 * 60)).await;
-        }
-    };
-    tokio::select! {
-        () = sweep => {}
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
-}
-
-/// Forgets what was held long ago, and records how much.
-async fn sweep_quarantine(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
-    let sweep = async {
-        loop {
-            let quarantine = Arc::clone(gateway.store().quarantine());
-            match tokio::task::spawn_blocking(move || quarantine.sweep(now())).await {
-                Ok(Ok(0)) => {}
-                Ok(Ok(count)) => {
-                    let message = format!("{} too old", crate::terminal::counted(count, "record"));
-                    let recorder = gateway.recorder();
-                    let swept = recorder
-                        .control("quarantine_swept", doorward_store::kill::DOORWARD, "quarantine", &message)
-                        .await;
-                    if let Err(error) = swept {
-                        tracing::warn!(%error, count, "it could not be recorded what the quarantine forgot");
-                    }
-                }
-                Ok(Err(error)) => tracing::warn!(%error, "what was held long ago could not be forgotten"),
-                Err(error) => tracing::warn!(%error, "what was held long ago could not be forgotten"),
-            }
+            upkeep.sweep_all(gateway.recorder(), gateway.store()).await;
             tokio::time::sleep(Duration::from_secs(60 * 60)).await;
         }
     };

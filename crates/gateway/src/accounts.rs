@@ -11,7 +11,9 @@ use doorward_store::accounts::{LotRecord, NotDone};
 use crate::id::fresh_id;
 use crate::record::Recorder;
 
-pub use crate::budgets::{Differs, INSUFFICIENT, audit};
+pub use crate::budgets::{Audit, Differs, Drawn, INSUFFICIENT, audit, draw};
+
+pub use crate::budgets::record_snapshot;
 
 /// Gives a key so many credits for so many months. They count once the ledger has it.
 ///

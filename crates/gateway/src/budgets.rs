@@ -19,7 +19,9 @@ use crate::judge::{Judged, now};
 use crate::record::Recorder;
 
 mod credits;
-pub use credits::{Differs, INSUFFICIENT, audit};
+pub use credits::INSUFFICIENT;
+pub use credits::count::{Audit, Differs, audit};
+pub use credits::snapshot::{Drawn, draw, record as record_snapshot};
 pub(crate) use credits::{Holding, catch_up};
 
 mod keys;

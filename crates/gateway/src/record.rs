@@ -20,9 +20,10 @@ use arc_swap::ArcSwapOption;
 use doorward_core::decision::{Duty, Epoch, Field, Redacted, Replaced};
 use doorward_core::session::{Ending, Kill, Mode, Standing, story};
 use doorward_core::stream::{Held, Outcome};
+use doorward_core::url::masked;
 use doorward_core::wire::Fault;
 use doorward_core::wire::splice::Edit;
-use doorward_core::{Action, Coverage, Decision, Reason};
+use doorward_core::{Action, Coverage, Decision, Door, Reason};
 use doorward_ledger::canonical::{Object, Value};
 use doorward_ledger::receipt::{
     ActionRecord, ChargeRecord, ControlRecord, DecisionRecord, EffectRecord, FaultRecord, Kind,
@@ -428,8 +429,9 @@ impl Recorder {
             } else {
                 vec![PartRecord { part, bytes: content.len() as u64, digest: salt.digest(part, content) }]
             };
-            let draft =
-                self.draft(kind, &id, time, action).action(&action_record(action, parts, &salt), &salt);
+            let draft = self
+                .draft(kind, &id, time, action)
+                .action(&action_record(action, parts, &salt, self.names_place(action)), &salt);
             // What a person was asked first, or the reply that is given once more.
             let draft = seen.follows.iter().fold(draft, |draft, earlier| draft.of(earlier));
             let word = seen.facts.standing.mode.word(seen.in_force.mode);
@@ -515,6 +517,11 @@ impl Recorder {
         self.shared.checkpoint.borrow().as_ref().map_or(0, |checkpoint| checkpoint.size())
     }
 
+    /// Whether receipts name the host to which an action leads. An upstream is named in any case: the operator named it so.
+    fn names_place(&self, action: &Action) -> bool {
+        action.door != Door::Egress || self.shared.store.keeps_urls()
+    }
+
     /// What the side store keeps beside the receipt: the salt above all.
     async fn keep(
         &self,
@@ -540,13 +547,17 @@ impl Recorder {
             effects: effects.collect(),
             verdict: decision.verdict.as_str().into(),
             rules: decision.reasons.iter().map(|reason| reason.rule.clone().into()).collect(),
+            key: action.bill.as_ref().map(|bill| bill.key.to_string()),
+            url: leads_to(action).filter(|_| self.shared.store.keeps_urls()).map(masked),
             salt: Secret32::from_slice(salt),
             content: self.shared.store.keeps_content().then(|| content.to_vec()),
             judged: self
                 .shared
                 .store
                 .keeps_judged()
-                .then(|| Box::new(doorward_store::Judged::of(action, decision))),
+                .then_some(())
+                .filter(|()| leads_to(action).is_none() || self.shared.store.keeps_urls())
+                .map(|()| Box::new(doorward_store::Judged::of(action, decision))),
         };
         let recorded = self.shared.store.record_counted(record, counted).await;
         recorded.map_err(|error| Why::LedgerUnavailable(error.to_string()))
@@ -576,7 +587,7 @@ impl Recorder {
         let draft = self
             .draft(Kind::Decision, &id, time, &permit.action)
             .of(&permit.receipt)
-            .action(&action_record(&permit.action, parts, &salt), &salt)
+            .action(&action_record(&permit.action, parts, &salt, self.names_place(&permit.action)), &salt)
             .decision(&DecisionRecord { coverage: &coverage, epoch: &epoch, ..record }, &salt);
         let counted = Counted { ledger_size: self.ledger_size(), now: time, ..Counted::default() };
         let kept = self.keep((&id, &salt_bytes), time, &permit.action, &decision, text.as_bytes(), counted);
@@ -702,6 +713,43 @@ impl Recorder {
         self.append(leaf, true).await.map_err(|why| format!("{why:?}"))
     }
 
+    /// Records something that Doorward notes about itself, with a member of its own; returns the receipt.
+    ///
+    /// # Errors
+    /// In words, if it could not be recorded.
+    pub(crate) async fn noted(
+        &self,
+        event: &str,
+        of: Option<&str>,
+        (name, member): (&str, Object),
+    ) -> Result<String, String> {
+        let time = now();
+        let (id, _) = id_and_salt(time).map_err(|error| error.to_string())?;
+        let epoch = epoch_pairs(self.shared.store.signals().epoch());
+        let record = ControlRecord { event, by: Some(DOORWARD), target: None, message: None, epoch: &epoch };
+        let draft = Draft::new(Kind::Control, &id, time, &self.shared.node).control(record);
+        let draft = of.into_iter().fold(draft, |draft, of| draft.of(of)).member(name, member);
+        let leaf = draft.seal().map_err(|error| error.to_string())?;
+        self.append(leaf, true).await.map_err(|why| format!("{why:?}"))?;
+        Ok(id)
+    }
+
+    /// Goes on under another key, which has the log's name: the receipt that says so and its checkpoint are signed by both.
+    /// Waits for the disk; returns the checkpoint.
+    ///
+    /// # Errors
+    /// In words, if it could not be written: then the key is the one before.
+    pub async fn rotate_key(&self, next: doorward_ledger::SigningKey) -> Result<String, String> {
+        let time = now();
+        let (id, _) = id_and_salt(time).map_err(|error| error.to_string())?;
+        let writer = Arc::clone(&self.shared.writer);
+        let rotate = move || {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.rotate(next, &id, time).map_err(|error| error.to_string())
+        };
+        tokio::task::spawn_blocking(rotate).await.map_err(|error| error.to_string())?
+    }
+
     /// Records something done to Doorward itself; on a full disk it uses the reserve.
     ///
     /// # Errors
@@ -823,7 +871,18 @@ fn goes_on(decision: &Decision, mode: Mode, kill: Kill) -> bool {
     decision.passes() || mode == Mode::Monitor && kill == Kill::Running && !decision.is_turned_away()
 }
 
-fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt) -> ActionRecord<'a> {
+/// Where a request of the egress door leads.
+fn leads_to(action: &Action) -> Option<&str> {
+    let request = action.request.as_deref().filter(|_| action.door == Door::Egress);
+    request.map(|request| request.url())
+}
+
+fn action_record<'a>(
+    action: &'a Action,
+    parts: Vec<PartRecord<'a>>,
+    salt: &Salt,
+    names: bool,
+) -> ActionRecord<'a> {
     let effects = action.effects.iter().map(|effect| {
         let target = effect.target.as_str();
         EffectRecord {
@@ -836,7 +895,7 @@ fn action_record<'a>(action: &'a Action, parts: Vec<PartRecord<'a>>, salt: &Salt
         kind: action.kind.as_str(),
         tool: action.tool.as_ref().map(|tool| &*tool.name),
         source: action.source.as_str(),
-        destination: (!action.peer.is_empty()).then_some(&*action.peer),
+        destination: (!action.peer.is_empty() && names).then_some(&*action.peer),
         effects: effects.collect(),
         parts,
     }

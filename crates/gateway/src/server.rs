@@ -200,6 +200,7 @@ impl Server {
             | RouteId::Keys
             | RouteId::Webhooks
             | RouteId::WebhookRotate
+            | RouteId::Upkeep
             | RouteId::Approvals
             | RouteId::Approval
             | RouteId::Approve

@@ -50,6 +50,11 @@ impl Alerts {
         }
     }
 
+    /// Forgets those that `goes` says.
+    pub(crate) fn forget(&self, goes: impl Fn(&Alert) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|alert| !goes(alert));
+    }
+
     pub(crate) fn since(&self, time: Millis) -> Vec<Alert> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter(|alert| alert.time >= time).cloned().collect()

@@ -3,6 +3,7 @@
 //! ```text
 //! store/store.db  store.key   the side store and the key of its encrypted values
 //! ledger.key  log/            the signing seed and the log it signs
+//! ledger.keys                 once the key was exchanged: all that ever signed, public; ledger.key.next: while it is
 //! checkpoint.seen             the newest checkpoint, remembered outside of the log
 //! operator.token              the credential of people, for the control listener
 //! agents/NAME.token           one credential per agent, for the data listener
@@ -173,6 +174,7 @@ impl Home {
             self.store_db(),
             self.store_key_file(),
             self.ledger_key_file(),
+            self.root.join("ledger.key.next"),
             self.operator_token_file(),
             self.checkpoint_file(),
             self.secrets_file(),

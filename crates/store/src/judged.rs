@@ -46,9 +46,10 @@ pub struct JudgedReason {
 }
 
 impl Judged {
-    /// What is kept of `action` and of what was decided about it.
+    /// What is kept of `action` and of what was decided about it. Where a request of the egress door leads is masked.
     #[must_use]
     pub fn of(action: &Action, decision: &Decision) -> Self {
+        let masks = action.door == Door::Egress;
         let says =
             !matches!(action.kind, ActionKind::ModelRequest | ActionKind::ModelResponse | ActionKind::Opaque);
         let mut left = MAX_JUDGED;
@@ -61,10 +62,18 @@ impl Judged {
                 break;
             }
             left -= size;
-            effects.push(effect.clone());
+            let mut effect = effect.clone();
+            if let (Target::Url(url), true) = (&effect.target, masks) {
+                effect.target = Target::Url(shown(url, &mut whole));
+            }
+            effects.push(effect);
         }
         let mut parts = Vec::new();
         for part in action.parts.iter().filter(|_| says) {
+            if masks && part.kind == PartKind::Url {
+                parts.push(Part { kind: part.kind, text: shown(&part.text, &mut whole).into() });
+                continue;
+            }
             let kept = up_to(&part.text, left);
             left -= kept.len();
             whole &= kept.len() == part.text.len();
@@ -72,7 +81,10 @@ impl Judged {
             parts.push(Part { kind: part.kind, text });
         }
         let request = action.request.as_deref().filter(|_| says).and_then(|request| {
-            let kept = request::kept(request, &mut left);
+            let kept = request::kept(request, &mut left).map(|(request, all)| match masks {
+                true => request::masked(&request, all),
+                false => (request, all),
+            });
             whole &= kept.as_ref().is_some_and(|(_, all)| *all);
             kept.map(|(request, _)| Arc::new(request))
         });
@@ -183,6 +195,13 @@ impl Judged {
         };
         Some(Self { action, whole: truth("whole")?, reasons })
     }
+}
+
+/// A URL masked; notes in `whole` if that is not all of it.
+fn shown(url: &str, whole: &mut bool) -> String {
+    let shown = doorward_core::url::masked(url);
+    *whole &= shown == url;
+    shown
 }
 
 const DOORS: [Door; 4] = [Door::Model, Door::Tools, Door::Egress, Door::Library];

@@ -13,6 +13,7 @@
 //! - [`forensics`]: what was blocked, encrypted to a key that is not here.
 //! - [`webhooks`]: whom people want told of what, and what is still to be told.
 //! - [`quarantine`]: what was held instead of written, and where nothing is run because of it.
+//! - [`retention`]: what is too old goes, unless it is held; and what is scrubbed.
 //! - [`kill`]: what is stopped, by an act or by the file `kill`; [`watch`]: files that people change.
 //!
 //! Order of a start: [`Home::open`], [`Home::lock`], [`Store::open`], [`KillWatch::start`], then serve.
@@ -27,6 +28,8 @@ pub mod home;
 pub mod kill;
 
 pub mod quarantine;
+
+pub mod retention;
 
 pub mod signals;
 

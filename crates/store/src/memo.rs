@@ -1,7 +1,8 @@
 //! Memos: what a door has to know again after a restart, for as long as somebody may come back to it.
 //!
 //! The gateway has them in memory and works from there; here lie copies, read once when the store is opened.
-//! What a memo says is content of requests and replies: it is sealed, and it goes when content is purged.
+//! What a memo says is content of requests and replies: it is sealed, and it goes when content is purged. Behind its first
+//! byte stands whose it is: the length of the agent's name (four bytes, the smallest first), and the name.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -202,12 +203,6 @@ fn open(row: &Row<'_>, id: i64, sealer: &Sealer) -> Result<Result<Memo, StoreErr
     let stored: Vec<u8> = row.get(2)?;
     let body = sealer.open(Column::Memo, &id.to_string(), &stored);
     Ok(body.map(|body| Memo { id: unsigned(id), time, used, body: body.to_vec() }))
-}
-
-/// Destroys some memos that are older; returns how many, 0 at the end.
-pub(crate) fn purge(connection: &Connection, before: Millis) -> Result<usize, rusqlite::Error> {
-    let sql = "DELETE FROM memos WHERE id IN (SELECT id FROM memos WHERE time < ?1 LIMIT 1000)";
-    connection.execute(sql, [number(before)])
 }
 
 fn number(value: u64) -> i64 {

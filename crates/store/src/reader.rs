@@ -77,7 +77,7 @@ impl Reader {
         mut each: impl FnMut(Result<RecordedAction, StoreError>) -> bool,
     ) -> Result<(), StoreError> {
         let since = i64::try_from(since).unwrap_or(i64::MAX);
-        let sql = "SELECT receipt, time, action, salt, NULL, judged, seq FROM actions
+        let sql = "SELECT receipt, time, action, salt, NULL, judged, url, seq FROM actions
                    WHERE seq > ?1 AND time >= ?2 ORDER BY seq LIMIT ?3";
         let mut last = i64::MIN;
         loop {
@@ -85,7 +85,7 @@ impl Reader {
                 .connection
                 .prepare_cached(sql)
                 .and_then(|mut statement| {
-                    let read = |row: &rusqlite::Row<'_>| Ok((Stored::read(row)?, row.get(6)?));
+                    let read = |row: &rusqlite::Row<'_>| Ok((Stored::read(row)?, row.get(7)?));
                     statement.query_map(params![last, since, PAGE], read)?.collect()
                 })
                 .map_err(|error| self.failed(error))?;
@@ -104,7 +104,7 @@ impl Reader {
     /// # Errors
     /// If it cannot be read or is damaged.
     pub fn action(&self, receipt: &str) -> Result<Option<RecordedAction>, StoreError> {
-        let sql = "SELECT receipt, time, action, salt, NULL, judged FROM actions WHERE receipt = ?1";
+        let sql = "SELECT receipt, time, action, salt, NULL, judged, url FROM actions WHERE receipt = ?1";
         let found: Result<Vec<Stored>, rusqlite::Error> = self
             .connection
             .prepare_cached(sql)

@@ -37,6 +37,11 @@ pub struct RecordedAction {
     pub verdict: Cow<'static, str>,
     /// The rules behind the verdict, strongest first; at most [`MAX_LISTED`] are kept.
     pub rules: Vec<Cow<'static, str>>,
+    /// The key that pays for it, if one does.
+    pub key: Option<String>,
+    /// Where it leads, [masked](doorward_core::url::masked); kept only with [`Options::urls`](crate::Options::urls);
+    /// `None` once purged.
+    pub url: Option<String>,
     /// The salt of the receipt's keyed digests; `None` once purged.
     pub salt: Option<Secret32>,
     /// The judged bytes; kept only with [`Options::content`](crate::Options::content), up to
@@ -57,7 +62,7 @@ pub struct RecordedEffect {
 }
 
 impl RecordedAction {
-    /// Everything but id, time, salt, content and what was judged, which have columns of their own, as JSON.
+    /// Everything but id, time, salt, content, URL and what was judged, which have columns of their own, as JSON.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         let mut open = b'{';
@@ -74,6 +79,9 @@ impl RecordedAction {
         if let Some(tool) = &self.tool {
             text("tool", tool);
         }
+        if let Some(key) = &self.key {
+            text("key", key);
+        }
         text("verdict", &self.verdict);
         out.extend_from_slice(b",\"effects\":");
         let effects = self.effects.iter().take(MAX_LISTED);
@@ -82,6 +90,27 @@ impl RecordedAction {
         list(&mut out, self.rules.iter().take(MAX_LISTED).map(AsRef::as_ref));
         out.push(b'}');
         out
+    }
+
+    /// What is left of an action that was scrubbed: that there was one.
+    pub(crate) fn scrubbed(receipt: &str, time: Millis) -> Self {
+        Self {
+            receipt: receipt.to_owned(),
+            time,
+            agent: String::new(),
+            session: String::new(),
+            door: "".into(),
+            kind: "".into(),
+            tool: None,
+            effects: Vec::new(),
+            verdict: "".into(),
+            rules: Vec::new(),
+            key: None,
+            url: None,
+            salt: None,
+            content: None,
+            judged: None,
+        }
     }
 
     /// What [`Self::encode`] wrote; `None` if it is something else.
@@ -108,6 +137,8 @@ impl RecordedAction {
                 .collect(),
             verdict: text("verdict")?.into(),
             rules: strings(&node, "rules")?,
+            key: text("key"),
+            url: None,
             salt: None,
             content: None,
             judged: None,
@@ -146,7 +177,7 @@ mod tests {
         #[test]
         fn what_was_encoded_is_decoded(
             (agent, session, kind) in (word(), word(), word()),
-            tool in proptest::option::of(word()),
+            (tool, key) in (proptest::option::of(word()), proptest::option::of(word())),
             effects in proptest::collection::vec((word(), word()), 0..4),
             rules in proptest::collection::vec(word(), 0..4),
         ) {
@@ -164,6 +195,8 @@ mod tests {
                     .collect(),
                 verdict: "ask".into(),
                 rules: rules.into_iter().map(Cow::from).collect(),
+                key,
+                url: None,
                 salt: None,
                 content: None,
                 judged: None,

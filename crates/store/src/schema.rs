@@ -123,6 +123,10 @@ pub(crate) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (key, slot, outcome)
     ) STRICT, WITHOUT ROWID;
 ",
+    // Where an action of the egress door led, masked. Goes when purged.
+    "ALTER TABLE actions ADD COLUMN url BLOB;",
+    // What people keep from being destroyed: see retention.
+    "CREATE TABLE holds (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;",
 ];
 
 /// What the key check says once it is decrypted.

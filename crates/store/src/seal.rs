@@ -22,6 +22,7 @@ pub(crate) enum Column {
     Salt,
     Content,
     Judged,
+    Url,
     Memo,
     Counter,
     Owed,
@@ -38,6 +39,7 @@ pub(crate) enum Column {
     WebhookSecret,
     Delivery,
     DeliveryTold,
+    Hold,
 }
 
 impl Column {
@@ -48,6 +50,7 @@ impl Column {
             Self::Salt => "actions.salt",
             Self::Content => "actions.content",
             Self::Judged => "actions.judged",
+            Self::Url => "actions.url",
             Self::Memo => "memos.body",
             Self::Counter => "counters.body",
             Self::Owed => "owed.body",
@@ -64,6 +67,7 @@ impl Column {
             Self::WebhookSecret => "webhooks.secret",
             Self::Delivery => "deliveries.body",
             Self::DeliveryTold => "deliveries.told",
+            Self::Hold => "holds.body",
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use doorward_core::policy::Use;
 use doorward_core::session::Millis;
 use sha2::{Digest as _, Sha256};
@@ -21,6 +23,7 @@ use crate::kill::{KillSet, Scope, Stop};
 use crate::memo::{self, Change, Memo, Outbox};
 use crate::quarantine::{self, Quarantine};
 use crate::record::RecordedAction;
+use crate::retention::{self, Hold};
 use crate::schema;
 use crate::secret::Secret32;
 use crate::sessions::{self, SessionRecord};
@@ -36,6 +39,8 @@ pub struct Options {
     pub content: bool,
     /// Whether what was judged is kept, so that another policy can be tried on it.
     pub judged: bool,
+    /// Whether it is kept, masked, where requests of the egress door lead. Off: only its keyed digest, in the ledger.
+    pub urls: bool,
     /// How much of what was blocked is kept, encrypted to a key that is not here; `None`: nothing, whoever wants it.
     pub forensics: Option<forensics::Limits>,
     /// How much is kept of what was held instead of written.
@@ -49,6 +54,7 @@ impl Default for Options {
         Self {
             content: false,
             judged: false,
+            urls: true,
             forensics: None,
             quarantine: quarantine::Limits::default(),
             queue: 4096,
@@ -69,6 +75,7 @@ struct Shared {
     home: Home,
     content: bool,
     judged: bool,
+    urls: bool,
     commands: mpsc::Sender<Command>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// The same, to be woken while it gathers records.
@@ -97,6 +104,8 @@ struct Shared {
     forensics: Option<Forensics>,
     quarantine: Arc<Quarantine>,
     alerts: Alerts,
+    /// What people keep from being destroyed.
+    holds: Arc<ArcSwap<Vec<Hold>>>,
     signals: Arc<Signals>,
     /// Acts of people come one after the other, so that memory and disk agree on the last.
     acting: tokio::sync::Mutex<()>,
@@ -138,6 +147,9 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let webhooks = Webhooks::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let holds = retention::read(&connection, &sealer)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let holds = Arc::new(ArcSwap::from_pointee(holds));
         let purposes = sealer.derived("purposes");
         let blocks_key = sealer.derived("replaced blocks");
         let approvals_key = sealer.derived("approvals");
@@ -146,7 +158,10 @@ impl Store {
         let acts = worker.kill_acts()?;
         signals.set_kill_acts(|now| *now = acts);
         let archive = Archive::of(&home);
-        let forensics = options.forensics.map(|limits| Forensics::start(archive, limits)).transpose()?;
+        let forensics = options
+            .forensics
+            .map(|limits| Forensics::start(archive, limits, Arc::clone(&holds)))
+            .transpose()?;
         let quarantine = Arc::new(Quarantine::open(&home, options.quarantine)?);
         let (commands, queue) = mpsc::channel(options.queue.max(1));
         let thread = std::thread::Builder::new()
@@ -157,6 +172,7 @@ impl Store {
             home,
             content: options.content,
             judged: options.judged,
+            urls: options.urls,
             commands,
             gathering: thread.thread().clone(),
             thread: Mutex::new(Some(thread)),
@@ -176,6 +192,7 @@ impl Store {
             forensics,
             quarantine,
             alerts: Alerts::new(alerts),
+            holds,
             signals,
             acting: tokio::sync::Mutex::new(()),
         };
@@ -198,6 +215,12 @@ impl Store {
     #[must_use]
     pub fn keeps_judged(&self) -> bool {
         self.shared.judged
+    }
+
+    /// Whether it is kept where requests of the egress door lead.
+    #[must_use]
+    pub fn keeps_urls(&self) -> bool {
+        self.shared.urls
     }
 
     /// Keeps what was blocked, if somebody wants it.
@@ -308,6 +331,9 @@ impl Store {
         }
         if !self.shared.judged {
             record.judged = None;
+        }
+        if !self.shared.urls {
+            record.url = None;
         }
         let command = Command::Record(Box::new(record), counted);
         self.shared.commands.send(command).await.map_err(|_| StoreError::Closed)
@@ -432,6 +458,14 @@ impl Store {
         &self.shared.webhooks
     }
 
+    pub(crate) fn shared_alerts(&self) -> &Alerts {
+        &self.shared.alerts
+    }
+
+    pub(crate) fn shared_holds(&self) -> &ArcSwap<Vec<Hold>> {
+        &self.shared.holds
+    }
+
     pub(crate) fn change_credits(&self, change: CreditChange) {
         self.change(Change::Credits(change));
     }
@@ -482,25 +516,15 @@ impl Store {
         self.ask(move |worker| worker.latest(count, before.as_deref())).await
     }
 
-    /// Destroys salts, content, what was judged, and memos of everything older than `before`; returns of how many actions.
+    /// Destroys what is older than `before` and not held (see [`retention`](crate::retention)); returns of how many actions.
     /// Their receipts stay valid, what their digests are of can no longer be shown or guessed.
     ///
     /// # Errors
     /// If it cannot be written, or another process is reading the database: then old values may still
     /// lie in its write-ahead log.
     pub async fn purge(&self, before: Millis) -> Result<usize, StoreError> {
-        let mut purged = 0;
-        // In pieces, so that records are not kept waiting by a long purge.
-        loop {
-            let some = self.ask(move |worker| worker.purge(before)).await?;
-            purged += some;
-            if some == 0 {
-                break;
-            }
-        }
-        while self.ask(move |worker| worker.purge_memos(before)).await? > 0 {}
-        self.ask(|worker| worker.take_over()).await?;
-        Ok(purged)
+        let (swept, _) = self.sweep(before, false, Duration::MAX).await?;
+        Ok(usize::try_from(swept.actions).unwrap_or(usize::MAX))
     }
 
     /// Stops `scope`, at once in this process and then on disk.

@@ -239,7 +239,7 @@ impl Worker {
     }
 
     pub(crate) fn action(&self, receipt: &str) -> Result<Option<RecordedAction>, StoreError> {
-        let sql = "SELECT receipt, time, action, salt, content, judged FROM actions WHERE receipt = ?1";
+        let sql = "SELECT receipt, time, action, salt, content, judged, url FROM actions WHERE receipt = ?1";
         let row = self
             .connection
             .prepare_cached(sql)
@@ -254,7 +254,7 @@ impl Worker {
         before: Option<&str>,
     ) -> Result<Vec<RecordedAction>, StoreError> {
         // Without their content: a list of them could be gigabytes.
-        let sql = "SELECT receipt, time, action, salt, NULL, NULL FROM actions
+        let sql = "SELECT receipt, time, action, salt, NULL, NULL, NULL FROM actions
                    WHERE seq < coalesce((SELECT seq FROM actions WHERE receipt = ?1), 9223372036854775807)
                    ORDER BY seq DESC LIMIT ?2";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
@@ -266,18 +266,22 @@ impl Worker {
         rows.into_iter().map(|row| row.open(&self.sealer)).collect()
     }
 
-    /// Destroys salts and content of some that are older; returns of how many, 0 at the end.
-    pub(crate) fn purge(&mut self, before: u64) -> Result<usize, StoreError> {
-        let sql = "UPDATE actions SET salt = NULL, content = NULL, judged = NULL WHERE seq IN (
-                       SELECT seq FROM actions
-                       WHERE time < ?1 AND (salt IS NOT NULL OR content IS NOT NULL) LIMIT 1000)";
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
-        self.connection.execute(sql, [before]).map_err(|error| self.failed(error))
-    }
-
-    /// Destroys some memos that are older; returns how many, 0 at the end.
-    pub(crate) fn purge_memos(&mut self, before: u64) -> Result<usize, StoreError> {
-        memo::purge(&self.connection, before).map_err(|error| self.failed(error))
+    /// Does `act` in one transaction.
+    pub(crate) fn transact<T>(
+        &mut self,
+        act: impl FnOnce(&Connection, &Sealer) -> Result<T, Failed>,
+    ) -> Result<T, StoreError> {
+        let act = |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let done = act(&transaction, &self.sealer)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        let done: Result<T, Failed> = act(&mut self.connection);
+        done.map_err(|error| match error {
+            Failed::Sql(error) => self.failed(error),
+            Failed::Other(error) => error,
+        })
     }
 
     /// Takes the write-ahead log over into the database and empties it: old pages lie on in it until then.
@@ -428,7 +432,8 @@ fn write(
     {
         // The same id twice is a fault of the caller; failing would keep the batch from ever being
         // written, and the first record is the one its receipt speaks of.
-        let sql = "INSERT INTO actions (receipt, time, action, salt, content, judged) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        let sql = "INSERT INTO actions (receipt, time, action, salt, content, judged, url)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                    ON CONFLICT (receipt) DO NOTHING";
         let mut statement = transaction.prepare_cached(sql)?;
         for (record, counted) in records {
@@ -450,8 +455,12 @@ fn write(
                 Some(judged) => Some(sealer.seal(Column::Judged, row, &judged.encode())?),
                 None => None,
             };
+            let url = match record.url.as_ref().filter(|_| salt.is_some()) {
+                Some(url) => Some(sealer.seal(Column::Url, row, url.as_bytes())?),
+                None => None,
+            };
             let time = i64::try_from(record.time).unwrap_or(i64::MAX);
-            if statement.execute(params![row, time, action, salt, content, judged])? == 0 {
+            if statement.execute(params![row, time, action, salt, content, judged, url])? == 0 {
                 tracing::error!(receipt = row, "recorded twice; the first record stays");
             }
             counted::record(&transaction, sealer, row, counted)?;
@@ -471,10 +480,11 @@ pub(crate) struct Stored {
     salt: Option<Vec<u8>>,
     content: Option<Vec<u8>>,
     judged: Option<Vec<u8>>,
+    url: Option<Vec<u8>>,
 }
 
 impl Stored {
-    /// The first six columns of `row`: receipt, time, action, salt, content, judged.
+    /// The first seven columns of `row`: receipt, time, action, salt, content, judged, url.
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             receipt: row.get(0)?,
@@ -483,14 +493,18 @@ impl Stored {
             salt: row.get(3)?,
             content: row.get(4)?,
             judged: row.get(5)?,
+            url: row.get(6)?,
         })
     }
 
     pub(crate) fn open(self, sealer: &Sealer) -> Result<RecordedAction, StoreError> {
         let row = self.receipt.as_str();
         let damaged = |column: Column| StoreError::Damaged { what: column.as_str(), row: row.to_owned() };
-        let action = sealer.open(Column::Action, row, &self.action)?;
         let time = u64::try_from(self.time).unwrap_or(0);
+        if self.action.is_empty() {
+            return Ok(RecordedAction::scrubbed(row, time));
+        }
+        let action = sealer.open(Column::Action, row, &self.action)?;
         let mut record = RecordedAction::decode(row, time, &action).ok_or_else(|| damaged(Column::Action))?;
         if let Some(salt) = &self.salt {
             let salt = sealer.open(Column::Salt, row, salt)?;
@@ -498,6 +512,10 @@ impl Stored {
         }
         if let Some(content) = &self.content {
             record.content = Some(sealer.open(Column::Content, row, content)?.to_vec());
+        }
+        if let Some(url) = &self.url {
+            let url = sealer.open(Column::Url, row, url)?;
+            record.url = Some(String::from_utf8_lossy(&url).into_owned());
         }
         if let Some(judged) = &self.judged {
             // What another version wrote may not be understood: then it cannot be judged again.

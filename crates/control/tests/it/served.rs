@@ -109,6 +109,10 @@ impl Desk for Paper {
     async fn keys(&self) -> Result<Bytes, Fault> {
         Ok(Bytes::from_static(b"{\"keys\":[]}"))
     }
+    async fn upkeep(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
+        self.key(wish, approver).await
+    }
+
     async fn key(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
         let by = approver.as_str();
         Ok(Bytes::from(format!(r#"{{"wish":{},"by":"{by}"}}"#, String::from_utf8_lossy(&wish))))

@@ -10,11 +10,13 @@ use std::borrow::Cow;
 
 mod address;
 mod host;
+mod mask;
 mod path;
 mod special;
 
 pub use address::Reach;
 pub use host::{Host, covers, host_of, reach_of};
+pub use mask::{masked, masked_host};
 pub use path::{Path, Reading};
 
 /// The longest URL that is read, in bytes.

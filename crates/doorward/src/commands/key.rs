@@ -10,7 +10,8 @@ use doorward_store::{Home, StoreError};
 
 use crate::cli::{AgentsArgs, AgentsCommand, Cli, CreditsArgs, CreditsCommand, KeyArgs, KeyCommand, RunArgs};
 use crate::config::Config;
-use crate::serve::{now, signing_key};
+use crate::ledger_key::signing_key;
+use crate::serve::now;
 use crate::terminal::{clean, config_error, print, say};
 use crate::{accounts, alone, client, config, sphyr, when};
 
@@ -100,7 +101,7 @@ pub fn agents(cli: &Cli, args: &AgentsArgs) -> anyhow::Result<ExitCode> {
 /// If it could not be done.
 pub fn credits(cli: &Cli, args: &CreditsArgs) -> anyhow::Result<ExitCode> {
     let (answer, json, whole) = match &args.command {
-        CreditsCommand::Verify => return verify(cli),
+        CreditsCommand::Verify { all, json } => return verify(cli, *all, *json),
         CreditsCommand::Grant { key, amount, months, json } => {
             let object = on(key, "grant").number("credits", *amount).number("months", u64::from(*months));
             (ask(cli, object.end())?, *json, false)
@@ -220,7 +221,7 @@ fn with_key(cli: &Cli, id: &str, tell: impl FnOnce(&Node, &str)) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(cli: &Cli) -> anyhow::Result<ExitCode> {
+fn verify(cli: &Cli, whole: bool, json: bool) -> anyhow::Result<ExitCode> {
     let home = config::home_that_is_there(cli.home.as_deref())?;
     let lock = match home.lock() {
         Err(StoreError::Locked { .. }) => {
@@ -228,22 +229,46 @@ fn verify(cli: &Cli) -> anyhow::Result<ExitCode> {
         }
         lock => lock?,
     };
-    let differs = accounts::on_the_files(&lock, &home, async |_, store| {
+    let audit = accounts::on_the_files(&lock, &home, async |_, store| {
         let view = View::open(&home.log_dir(), signing_key(&home)?.public())?;
-        Ok(audit(&view, store.accounts())?)
+        Ok(audit(&view, store.accounts(), whole, now())?)
     })?;
+    let code = if audit.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if json {
+        let told = |of: Option<(u64, u64)>| {
+            let object = |(all, used)| Object::new().number("amount", all).number("used", used).end();
+            of.map_or_else(|| b"null".to_vec(), object)
+        };
+        let differs = audit.differs.iter().map(|it| {
+            let object = Object::new().text("key_id", &it.key).number("lot", it.lot.into());
+            object.raw("ledger", &told(it.ledger)).raw("store", &told(it.store)).end()
+        });
+        let object = Object::new().truth("ok", audit.is_ok()).number("from", audit.from);
+        let object = object.number("snapshots_checked", audit.checked).array("differs", differs);
+        let object = object.array("wrong", audit.wrong.iter().map(|what| json::quoted(what)));
+        print(&String::from_utf8_lossy(&object.end()));
+        return Ok(code);
+    }
     let told = |of: Option<(u64, u64)>| {
         of.map_or_else(|| "nothing".into(), |(all, used)| format!("{used} of {all}"))
     };
-    for it in &differs {
+    audit.wrong.iter().for_each(|what| print(what));
+    for it in &audit.differs {
         let (ledger, store) = (told(it.ledger), told(it.store));
         print(&format!("{} lot {}: by the ledger {ledger} used, by the store {store}", it.key, it.lot));
     }
-    if differs.is_empty() {
-        print("ledger and store agree on every credit");
-        return Ok(ExitCode::SUCCESS);
+    if audit.is_ok() {
+        let since = match (whole, audit.from) {
+            (true, _) => format!(
+                " (from the first receipt; {} held)",
+                crate::terminal::counted(usize::try_from(audit.checked).unwrap_or(usize::MAX), "snapshot")
+            ),
+            (false, 0) => String::new(),
+            (false, from) => format!(" (from the snapshot over the first {from} receipts)"),
+        };
+        print(&format!("ledger and store agree on every credit{since}"));
     }
-    Ok(ExitCode::FAILURE)
+    Ok(code)
 }
 
 fn word(node: &Node, key: &str) -> String {

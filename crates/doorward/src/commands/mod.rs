@@ -40,4 +40,6 @@ pub mod status;
 
 pub mod taint;
 
+pub mod upkeep;
+
 pub mod webhook;

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use doorward_core::syntax::{Node, json};
 use doorward_ledger::{Receipt, Report, VerifyingKey, View, project, verify_bundle, verify_log};
-use doorward_store::Home;
+use doorward_store::{Home, Reader};
 
 use crate::cli::{Cli, ReceiptsArgs, ReceiptsCommand};
+use crate::config;
+use crate::ledger_key::{self, Known};
 use crate::terminal::{clean, print};
-use crate::{config, serve};
 
 /// Runs the command.
 ///
@@ -25,13 +26,14 @@ pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
         let since = since.as_deref().map(read_file).transpose()?;
         return match (path, key) {
             (Some(path), Some(key)) => verify(path, &VerifyingKey::parse(key)?, since, *json),
-            (Some(path), None) => verify(path, &own_key(&home()?)?, since, *json),
+            (Some(path), None) => verify(path, &first_key(&home()?)?, since, *json),
             (None, key) => verify_own(&home()?, key.as_deref(), since, *json),
         };
     }
     let home = home()?;
-    if matches!(args.command, ReceiptsCommand::Key) {
-        print(&own_key(&home)?.vkey());
+    if let ReceiptsCommand::Key { first } = args.command {
+        let key = if first { first_key(&home)? } else { own_key(&home)? };
+        print(&key.vkey());
         return Ok(ExitCode::SUCCESS);
     }
     if !has_log(&home) {
@@ -40,7 +42,7 @@ pub fn run(cli: &Cli, args: &ReceiptsArgs) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    read(&View::open(&home.log_dir(), &own_key(&home)?)?, &args.command)
+    read(&home, &View::open(&home.log_dir(), &own_key(&home)?)?, &args.command)
 }
 
 fn has_log(home: &Home) -> bool {
@@ -55,7 +57,15 @@ fn own_key(home: &Home) -> anyhow::Result<VerifyingKey> {
         "{} is not there: this home has never signed a receipt; give --key",
         file.display()
     );
-    Ok(serve::signing_key(home)?.public().clone())
+    Ok(ledger_key::signing_key(home)?.public().clone())
+}
+
+/// The first key of this home, by which its whole log is verified.
+fn first_key(home: &Home) -> anyhow::Result<VerifyingKey> {
+    match Known::of(home)?.first() {
+        Some(first) => Ok(first.clone()),
+        None => own_key(home),
+    }
 }
 
 /// Checks this home's log, against the newest checkpoint it remembers unless another is given.
@@ -76,7 +86,7 @@ fn verify_own(
     }
     let key = match key {
         Some(key) => VerifyingKey::parse(key)?,
-        None => own_key(home)?,
+        None => first_key(home)?,
     };
     verify(&home.log_dir(), &key, since.or(remembered.map(String::into_bytes)), as_json)
 }
@@ -85,10 +95,10 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
+fn read(home: &Home, view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
     match command {
         ReceiptsCommand::List { count, json } => list(view, *count, *json),
-        ReceiptsCommand::Show { id, json } => show(view, id, *json),
+        ReceiptsCommand::Show { id, json } => show(home, view, id, *json),
         ReceiptsCommand::Export { json: true, .. } => {
             let mut out = BufWriter::new(std::io::stdout().lock());
             for entry in view.entries(0..view.size()) {
@@ -100,7 +110,7 @@ fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
             let _ = out.flush();
             Ok(ExitCode::SUCCESS)
         }
-        ReceiptsCommand::Export { id: Some(id), out, .. } => export_one(view, id, out.as_deref()),
+        ReceiptsCommand::Export { id: Some(id), out, .. } => export_one(home, view, id, out.as_deref()),
         ReceiptsCommand::Export { id: None, out, .. } => {
             let out = out.as_deref().context("say where to: --out DIRECTORY")?;
             project(view, out)?;
@@ -108,11 +118,11 @@ fn read(view: &View, command: &ReceiptsCommand) -> anyhow::Result<ExitCode> {
             print(&format!(
                 "check them anywhere: doorward receipts verify {} --key {}",
                 out.display(),
-                view.trusted().vkey()
+                first_key(home)?.vkey()
             ));
             Ok(ExitCode::SUCCESS)
         }
-        ReceiptsCommand::Verify { .. } | ReceiptsCommand::Key => Ok(ExitCode::SUCCESS),
+        ReceiptsCommand::Verify { .. } | ReceiptsCommand::Key { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -165,7 +175,7 @@ fn find(view: &View, id: &str) -> anyhow::Result<(u64, Vec<u8>)> {
         .with_context(|| format!("there is no receipt {id}; `doorward receipts list` shows the newest"))
 }
 
-fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+fn show(home: &Home, view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let (index, entry) = find(view, id)?;
     if as_json {
         print(&String::from_utf8_lossy(&entry));
@@ -175,7 +185,20 @@ fn show(view: &View, id: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     print(&line(index, &entry));
     let node = json::parse(&entry)?;
     pretty(&node, 1);
+    if node.text("door") == Some("egress") && node.get("action").is_some() {
+        print(&format!("  url: {}", url(home, id)?));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where a request of the egress door led, as far as that is still kept.
+fn url(home: &Home, id: &str) -> anyhow::Result<String> {
+    let action = Reader::open(home)?.map(|reader| reader.action(id)).transpose()?.flatten();
+    Ok(match action {
+        Some(action) if action.salt.is_none() => "purged".to_owned(),
+        Some(action) => action.url.map_or_else(|| "not kept".to_owned(), |url| clean(&url)),
+        None => "not kept".to_owned(),
+    })
 }
 
 /// Prints a tree as indented lines.
@@ -201,15 +224,15 @@ fn pretty(node: &Node, depth: usize) {
     }
 }
 
-fn export_one(view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+fn export_one(home: &Home, view: &View, id: &str, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     let (index, _) = find(view, id)?;
-    let bundle = view.bundle(index)?.to_json();
+    let bundle = view.bundle_with(index, &Known::of(home)?.rotations())?.to_json();
     match out.filter(|out| out.as_os_str() != "-") {
         None => print(&bundle),
         Some(out) => {
             std::fs::write(out, format!("{bundle}\n"))
                 .with_context(|| format!("cannot write {}", out.display()))?;
-            let key = view.trusted().vkey();
+            let key = first_key(home)?.vkey();
             print(&format!("check it anywhere: doorward receipts verify {} --key {key}", out.display()));
         }
     }

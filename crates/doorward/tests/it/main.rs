@@ -41,6 +41,8 @@ mod reload;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
+mod retention;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod run;

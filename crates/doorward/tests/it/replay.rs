@@ -143,6 +143,8 @@ fn what_is_older_than_the_retention_is_destroyed() {
         effects: Vec::new(),
         verdict: "allow".into(),
         rules: Vec::new(),
+        key: None,
+        url: None,
         salt: Some(Secret32::new([7; 32])),
         content: None,
         judged: None,

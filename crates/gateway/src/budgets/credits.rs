@@ -5,6 +5,10 @@
 //! anything is given back, so that a process that is killed in between has only forgotten to do it. A decision without an
 //! outcome is paid.
 
+pub(super) mod count;
+
+pub(super) mod snapshot;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +17,7 @@ use doorward_core::decision::{Charge, CounterId};
 use doorward_core::session::Millis;
 use doorward_core::{Layer, Reason, Verdict};
 use doorward_ledger::receipt::Kind;
-use doorward_ledger::{Log, LogError, Receipt, View};
+use doorward_ledger::{Log, LogError, Receipt};
 use doorward_store::accounts::{Accounts, CaughtUp, HeldCredits, KeptCredits, Spending, is_key_id};
 use doorward_store::{Reader, Store};
 
@@ -199,8 +203,8 @@ enum Told {
     Decision(String, Spending),
     /// The outcome of that decision, and what was paid.
     Outcome(String, Option<Spending>),
-    /// A lot was granted: key, number, how many.
-    Grant(Arc<str>, u32, u64),
+    /// A lot was granted: key, number, how many, until when.
+    Grant(Arc<str>, u32, u64, Millis),
 }
 
 fn told(bytes: &[u8]) -> Option<Told> {
@@ -220,7 +224,9 @@ fn told(bytes: &[u8]) -> Option<Told> {
             let lot = receipt.body().get("credits")?.as_object()?;
             let number = |key: &str| lot.get(key).and_then(|value| value.as_int());
             let of = u32::try_from(number("lot")?).ok()?;
-            Some(Told::Grant(lot.text("key")?.into(), of, u64::try_from(number("amount")?).ok()?))
+            let amount = u64::try_from(number("amount")?).ok()?;
+            let expires = u64::try_from(number("expires")?).ok()?;
+            Some(Told::Grant(lot.text("key")?.into(), of, amount, expires))
         }
         _ => None,
     }
@@ -247,68 +253,6 @@ fn less(held: Spending, paid: Option<&Spending>) -> Option<Spending> {
     });
     let parts: Vec<Part> = left.filter(|part| part.amount > 0).collect();
     (!parts.is_empty()).then_some(Spending { parts, ..held })
-}
-
-/// A lot of which ledger and store say different things.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Differs {
-    /// The key.
-    pub key: Arc<str>,
-    /// The lot's number.
-    pub lot: u32,
-    /// How many were granted and used, as the ledger has it; `None` if it has no such grant.
-    pub ledger: Option<(u64, u64)>,
-    /// The same, as the store has it.
-    pub store: Option<(u64, u64)>,
-}
-
-/// Counts all credits anew from the receipts, and returns what the store has otherwise; nothing, if all is well. While a
-/// process runs, what is under way may differ.
-///
-/// # Errors
-/// If the ledger cannot be read.
-pub fn audit(ledger: &View, accounts: &Accounts) -> Result<Vec<Differs>, LogError> {
-    let mut lots: HashMap<(Arc<str>, u32), (u64, u64)> = HashMap::new();
-    let mut open: HashMap<String, Spending> = HashMap::new();
-    for entry in ledger.entries(0..ledger.size()) {
-        let (_, bytes) = entry?;
-        match told(&bytes) {
-            None => {}
-            Some(Told::Grant(key, lot, amount)) => drop(lots.insert((key, lot), (amount, 0))),
-            Some(Told::Decision(id, spending)) => {
-                for part in &spending.parts {
-                    let lot = lots.entry((Arc::clone(&spending.key), part.lot)).or_default();
-                    lot.1 = lot.1.saturating_add(part.amount);
-                }
-                open.insert(id, spending);
-            }
-            Some(Told::Outcome(id, paid)) => {
-                let back = open.remove(&id).and_then(|held| less(held, paid.as_ref()));
-                for (key, part) in
-                    back.iter().flat_map(|back| back.parts.iter().map(|part| (&back.key, part)))
-                {
-                    let lot = lots.entry((Arc::clone(key), part.lot)).or_default();
-                    lot.1 = lot.1.saturating_sub(part.amount);
-                }
-            }
-        }
-    }
-    let mut stored = HashMap::new();
-    for (key, balance) in accounts.balances() {
-        for lot in balance.lots() {
-            stored.insert((Arc::clone(&key), lot.number), (lot.amount, lot.used));
-        }
-    }
-    // What is under way, and what has ended without an outcome, is used either way.
-    let mut all: Vec<(Arc<str>, u32)> = lots.keys().chain(stored.keys()).cloned().collect();
-    all.sort();
-    all.dedup();
-    let differs = all.into_iter().map(|(key, lot)| {
-        let at = (Arc::clone(&key), lot);
-        Differs { key, lot, ledger: lots.get(&at).copied(), store: stored.get(&at).copied() }
-    });
-    // Lots that have expired long ago may be forgotten.
-    Ok(differs.filter(|it| it.ledger != it.store && it.store.is_some()).collect())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use doorward_ledger::receipt::{ControlRecord, Kind};
-use doorward_ledger::{Draft, Leaf, Log, SignedCheckpoint};
+use doorward_ledger::{Draft, Leaf, Log, LogError, SignedCheckpoint, SigningKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::id::id_and_salt;
@@ -69,6 +69,14 @@ impl Writer {
             self.appended(checkpoint);
             true
         })
+    }
+
+    /// Goes on under another key; returns the checkpoint that both have signed.
+    pub(super) fn rotate(&mut self, next: SigningKey, id: &str, time: u64) -> Result<String, LogError> {
+        let checkpoint = self.log.rotate(next, id, time)?;
+        let text = checkpoint.text().to_owned();
+        self.appended(checkpoint);
+        Ok(text)
     }
 
     /// Appends the batch in one write. If the disk is full, what has already happened is still written,

@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use doorward_core::session::Millis;
 use doorward_core::syntax::Node;
 use doorward_core::syntax::json;
@@ -18,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::error::{StoreError, at};
 use crate::home::{Home, read_small, write_atomic};
 use crate::private;
+use crate::retention::Hold;
 use crate::secret::Secret32;
 
 mod seal;
@@ -213,11 +216,17 @@ impl Archive {
         Ok(Some(Opened { listed, about, content }))
     }
 
-    /// Removes what is older than `limits` allow at `now`, and the oldest of what is more. Returns how many.
+    /// Removes what is older than `limits` allow at `now`, and the oldest of what is more, but for what is held. Returns how
+    /// many.
     ///
     /// # Errors
     /// If the folder cannot be read or a file not be removed.
-    pub fn sweep(&self, limits: Limits, now: Millis) -> Result<usize, StoreError> {
+    pub fn sweep(
+        &self,
+        limits: Limits,
+        now: Millis,
+        is_held: impl Fn(&Listed) -> bool,
+    ) -> Result<usize, StoreError> {
         let all = self.list()?;
         let mut size: u64 = all.iter().map(|one| one.size).sum();
         let (mut count, mut removed) = (all.len(), 0);
@@ -226,12 +235,21 @@ impl Archive {
             if !old && size <= limits.total && count <= MOST_RECORDS {
                 break;
             }
+            if is_held(&one) {
+                continue;
+            }
             self.remove(&one.receipt)?;
             size = size.saturating_sub(one.size);
             count -= 1;
             removed += 1;
         }
         Ok(removed)
+    }
+
+    /// Whether there is a record of `receipt`.
+    #[must_use]
+    pub fn has(&self, receipt: &str) -> bool {
+        is_receipt(receipt) && self.file(receipt).exists()
     }
 
     /// Removes the record of `receipt`.
@@ -288,12 +306,16 @@ impl Forensics {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub fn start(archive: Archive, limits: Limits) -> Result<Self, StoreError> {
+    pub fn start(
+        archive: Archive,
+        limits: Limits,
+        holds: Arc<ArcSwap<Vec<Hold>>>,
+    ) -> Result<Self, StoreError> {
         let (queue, records) = sync_channel(QUEUE);
         let of_thread = archive.clone();
         let thread = std::thread::Builder::new()
             .name("doorward-forensics".into())
-            .spawn(move || keep_all(&of_thread, limits, &records))
+            .spawn(move || keep_all(&of_thread, limits, &holds, &records))
             .map_err(at("start the thread for", &archive.folder))?;
         Ok(Self { archive, queue: Some(queue), lost: AtomicU64::new(0), thread: Some(thread) })
     }
@@ -331,7 +353,7 @@ impl Drop for Forensics {
     }
 }
 
-fn keep_all(archive: &Archive, limits: Limits, records: &Receiver<Record>) {
+fn keep_all(archive: &Archive, limits: Limits, holds: &ArcSwap<Vec<Hold>>, records: &Receiver<Record>) {
     let mut sizes: BTreeMap<(Millis, String), u64> = BTreeMap::new();
     let mut known = false;
     for record in records {
@@ -339,7 +361,9 @@ fn keep_all(archive: &Archive, limits: Limits, records: &Receiver<Record>) {
             let all = archive.list().unwrap_or_default();
             sizes = all.into_iter().map(|one| ((one.time, one.receipt), one.size)).collect();
         }
-        if let Err(error) = keep(archive, limits, record, &mut sizes) {
+        // Something older may be held; what is new finds no room then.
+        let makes_room = holds.load().is_empty();
+        if let Err(error) = keep(archive, limits, record, makes_room, &mut sizes) {
             tracing::warn!(%error, "blocked content could not be kept");
         }
     }
@@ -349,9 +373,16 @@ fn keep(
     archive: &Archive,
     limits: Limits,
     record: Record,
+    makes_room: bool,
     sizes: &mut BTreeMap<(Millis, String), u64>,
 ) -> Result<(), StoreError> {
     let Some(recipient) = archive.recipient()? else { return Ok(()) };
+    let most = record.content.len() as u64 + record.about.len() as u64 + 1024;
+    let full = sizes.len() >= MOST_RECORDS || sizes.values().sum::<u64>().saturating_add(most) > limits.total;
+    if full && !makes_room {
+        let why = "there is no room, and nothing is destroyed to make some while something is held";
+        return Err(StoreError::Unavailable(why.into()));
+    }
     let size = archive.write(&recipient, &record)?;
     sizes.insert((record.time, record.receipt), size);
     while sizes.len() > 1 && (sizes.len() > MOST_RECORDS || sizes.values().sum::<u64>() > limits.total) {

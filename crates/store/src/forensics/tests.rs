@@ -32,7 +32,7 @@ fn with_key(archive: &Archive) -> Secret32 {
 fn what_is_kept_can_be_read_with_the_key_and_only_so() {
     let (place, archive) = Place::new("kept");
     assert_eq!(archive.recipient().unwrap(), None);
-    let forensics = Forensics::start(archive.clone(), ALL).unwrap();
+    let forensics = Forensics::start(archive.clone(), ALL, Arc::default()).unwrap();
     assert!(!forensics.is_wanted());
     forensics.keep(&receipt(1), 1, "{}".into(), b"nobody wants it");
     let secret = with_key(&archive);
@@ -78,7 +78,7 @@ fn another_recipient_leaves_what_was_kept_to_the_first() {
     let recipient = Recipient { public: public(&first), stretching: Some(stretching) };
     archive.set_recipient(&recipient).unwrap();
     assert_eq!(archive.recipient().unwrap(), Some(recipient.clone()));
-    let forensics = Forensics::start(archive.clone(), ALL).unwrap();
+    let forensics = Forensics::start(archive.clone(), ALL, Arc::default()).unwrap();
     forensics.keep(&receipt(1), 1, "{}".into(), b"one");
     drop(forensics);
     with_key(&archive);
@@ -100,7 +100,7 @@ fn there_is_never_too_much_and_nothing_too_old() {
     with_key(&archive);
     let size = 1000;
     let limits = Limits { total: 3500, age: 50 };
-    let forensics = Forensics::start(archive.clone(), limits).unwrap();
+    let forensics = Forensics::start(archive.clone(), limits, Arc::default()).unwrap();
     for number in 1..=20 {
         forensics.keep(&receipt(number), u64::from(number), "{}".into(), &vec![1; size]);
         // None is to be lost to a full queue here.
@@ -109,11 +109,12 @@ fn there_is_never_too_much_and_nothing_too_old() {
     drop(forensics);
     let times = |archive: &Archive| archive.list().unwrap().iter().map(|one| one.time).collect::<Vec<_>>();
     assert_eq!(times(&archive), [18, 19, 20], "the newest stay");
-    assert_eq!(archive.sweep(limits, 60).unwrap(), 0);
-    assert_eq!(archive.sweep(limits, 69).unwrap(), 1);
-    assert_eq!(archive.sweep(Limits { total: 1500, age: 50 }, 69).unwrap(), 1);
+    assert_eq!(archive.sweep(limits, 60, |_| false).unwrap(), 0);
+    assert_eq!(archive.sweep(limits, 69, |_| true).unwrap(), 0, "a person holds it");
+    assert_eq!(archive.sweep(limits, 69, |_| false).unwrap(), 1);
+    assert_eq!(archive.sweep(Limits { total: 1500, age: 50 }, 69, |_| false).unwrap(), 1);
     assert_eq!(times(&archive), [20]);
     std::fs::write(archive.folder.join("notes.sealed"), "mine").unwrap();
-    assert_eq!(archive.sweep(limits, 1 << 50).unwrap(), 1);
+    assert_eq!(archive.sweep(limits, 1 << 50, |_| false).unwrap(), 1);
     assert!(archive.folder.join("notes.sealed").exists(), "what is no record is left");
 }

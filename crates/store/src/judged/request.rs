@@ -44,6 +44,13 @@ pub(super) fn kept(request: &Request, left: &mut usize) -> Option<(Request, bool
     Some((Request::new(request.method(), request.url(), headers, body), whole))
 }
 
+/// The same request to a masked URL, and whether that is all of it.
+pub(super) fn masked(request: &Request, all: bool) -> (Request, bool) {
+    let url = doorward_core::url::masked(request.url());
+    let all = all && url == request.url();
+    (Request::new(request.method(), &url, request.headers().to_vec(), request.body().clone()), all)
+}
+
 /// `[method, url, what is known of the body, body, name, value, name, value, …]`, body and values in base64.
 pub(super) fn strings(request: &Request) -> Vec<String> {
     let (known, body) = match request.body() {

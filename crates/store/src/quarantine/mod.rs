@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::error::{StoreError, at};
 use crate::home::{Home, write_atomic};
 use crate::private;
+use crate::retention::Hold;
 use crate::seal::{Column, Sealer};
 
 mod kind;
@@ -268,19 +269,47 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Forgets what is older than the limits allow at `now`. Returns how many.
+    /// Forgets what is older than the limits allow at `now` and not held. Returns how many.
     ///
     /// # Errors
     /// If a file cannot be removed.
-    pub fn sweep(&self, now: Millis) -> Result<usize, StoreError> {
+    pub fn sweep(&self, now: Millis, holds: &[Hold]) -> Result<usize, StoreError> {
         let before = now.saturating_sub(self.limits.age);
         let mut shelf = self.shelf();
-        let old: Vec<[u8; 32]> =
-            shelf.values().filter(|item| item.last() < before).map(|item| item.digest).collect();
+        let old: Vec<[u8; 32]> = shelf
+            .values()
+            .filter(|item| item.last() < before && !item.is_held(holds))
+            .map(|item| item.digest)
+            .collect();
         for digest in &old {
             self.forget(&mut shelf, digest)?;
         }
         Ok(old.len())
+    }
+
+    /// Forgets the places of `agent` that are not held, and what has no place any more: its path is held no longer. Returns
+    /// how many places went, and how many stayed.
+    ///
+    /// # Errors
+    /// If a file cannot be written or removed.
+    pub(crate) fn scrub(&self, agent: &str, holds: &[Hold]) -> Result<(u64, u64), StoreError> {
+        let mut shelf = self.shelf();
+        let (mut gone, mut held) = (0, 0);
+        let digests: Vec<[u8; 32]> = shelf.keys().copied().collect();
+        for digest in digests {
+            let Some(item) = shelf.get_mut(&digest) else { continue };
+            let before = item.places.len();
+            held += item.places.iter().filter(|place| place.agent == agent && place.is_held(holds)).count();
+            item.places.retain(|place| place.agent != agent || place.is_held(holds));
+            gone += before - item.places.len();
+            if item.places.is_empty() && before > 0 {
+                self.forget(&mut shelf, &digest)?;
+            } else if item.places.len() < before {
+                self.write_record(item)?;
+                self.revision.fetch_add(1, Ordering::Release);
+            }
+        }
+        Ok((gone as u64, held as u64))
     }
 
     fn shelf(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Item>> {

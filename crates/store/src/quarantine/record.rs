@@ -4,6 +4,7 @@ use doorward_core::session::Millis;
 use doorward_core::syntax::{Node, json};
 
 use super::{MOST_PLACES, digest_of, hex};
+use crate::retention::{Hold, Whose};
 
 /// What became of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,11 @@ impl Item {
         self.places.iter().map(|place| place.time).max().unwrap_or(0)
     }
 
+    /// Whether a person keeps it from being destroyed.
+    pub(super) fn is_held(&self, holds: &[Hold]) -> bool {
+        self.places.iter().any(|place| place.is_held(holds))
+    }
+
     /// One more place; the same of the same agent counts once.
     pub(super) fn add(&mut self, place: Place) {
         self.places.retain(|own| (&own.path, &own.agent) != (&place.path, &place.agent));
@@ -149,6 +155,12 @@ impl Item {
 }
 
 impl Place {
+    /// Whether a person keeps it from being destroyed. With which key it came nobody knows here.
+    pub(super) fn is_held(&self, holds: &[Hold]) -> bool {
+        let (agent, session) = (Some(self.agent.as_str()), Some(self.session.as_str()));
+        holds.iter().any(|hold| hold.covers(&Whose { time: self.time, agent, session, key: None }))
+    }
+
     fn encode(&self) -> String {
         let Self { path, time, agent, session, tool, rule, receipt } = self;
         let texts = [path, agent, session, tool, rule, receipt].map(|one| text(one)).join(",");

@@ -147,7 +147,9 @@ fn what_is_old_goes_whole() {
     quarantine.keep(b"old", place("/tmp/old", 10)).unwrap();
     quarantine.keep(b"new", place("/tmp/new", 10)).unwrap();
     quarantine.keep(b"new", place("/tmp/new", 50)).unwrap();
-    assert_eq!(quarantine.sweep(age + 11).unwrap(), 1);
+    let holds = [Hold { until: Some(1 << 50), ..Hold::default() }];
+    assert_eq!(quarantine.sweep(age + 11, &holds).unwrap(), 0);
+    assert_eq!(quarantine.sweep(age + 11, &[]).unwrap(), 1);
     assert_eq!(quarantine.held_paths(), ["/tmp/new"]);
     assert_eq!(here.files().len(), 2);
 }

@@ -1,8 +1,12 @@
 //! What every store promises, whatever database it lies on. A second database gets a second [`Backend`]
 //! and the same tests.
 
+use std::time::Duration;
+
 use doorward_core::session::Kill;
-use doorward_store::{AgentName, Options, Scope, Signal, Stop, Store, StoreError};
+
+use doorward_store::retention::{Hold, Progress, Scrubbed, Subject};
+use doorward_store::{AgentName, Options, RecordedAction, Scope, Signal, Stop, Store, StoreError};
 
 use crate::place::{Place, action};
 
@@ -48,10 +52,12 @@ contract! {
     a_memo_goes_with_the_content_of_its_time,
     an_enormous_memo_is_not_kept,
     signals_move_alone,
+    what_is_held_survives_a_sweep_until_it_is_released,
+    a_scrub_leaves_nothing_of_whose_it_is_and_all_of_others,
 }
 
 const CONTENT: Options =
-    Options { content: true, judged: true, forensics: None, quarantine: HELD, queue: 16 };
+    Options { content: true, judged: true, urls: true, forensics: None, quarantine: HELD, queue: 16 };
 
 const HELD: doorward_store::quarantine::Limits =
     doorward_store::quarantine::Limits { total: 1 << 20, age: 1000 };
@@ -303,4 +309,99 @@ async fn an_enormous_memo_is_not_kept<B: Backend>() {
     store.close().await.unwrap();
     let left = backend.open(Options::default()).take_memos();
     assert_eq!(left.iter().map(|memo| memo.time).collect::<Vec<_>>(), [2]);
+}
+
+async fn what_is_held_survives_a_sweep_until_it_is_released<B: Backend>() {
+    let backend = B::new();
+    let store = backend.open(CONTENT);
+    let of = |receipt: &str, agent: &str, session: &str, key: Option<&str>| RecordedAction {
+        agent: agent.into(),
+        session: session.into(),
+        key: key.map(str::to_owned),
+        ..action(receipt, 100)
+    };
+    for record in [
+        of("of-agent", "alice", "alice/x", None),
+        of("of-session", "bob", "bob/y", None),
+        of("of-key", "carol", "carol/z", Some("key_a")),
+        of("of-nobody", "carol", "carol/z", None),
+    ] {
+        store.record(record).await.unwrap();
+    }
+    for n in 0..1200 {
+        store
+            .record(RecordedAction { time: 50, ..of(&format!("more{n}"), "alice", "alice/w", None) })
+            .await
+            .unwrap();
+    }
+    store.record(RecordedAction { time: 7, ..of("of-then", "dora", "dora/-", None) }).await.unwrap();
+    let hold =
+        |id: &str| Hold { id: id.into(), reason: "case 7".into(), by: "operator".into(), ..Hold::default() };
+    for hold in [
+        Hold { agent: Some("alice".into()), from: Some(100), ..hold("h1") },
+        Hold { session: Some("bob/y".into()), ..hold("h2") },
+        Hold { key: Some("key_a".into()), ..hold("h3") },
+        Hold { from: Some(7), until: Some(8), ..hold("h4") },
+    ] {
+        store.hold(hold).await.unwrap();
+    }
+    let (would, _) = store.sweep(1000, true, Duration::MAX).await.unwrap();
+    assert_eq!((would.actions, would.held), (1201, 4), "a dry run only counts");
+    assert_eq!(store.purge(1000).await.unwrap(), 1201);
+    store.close().await.unwrap();
+    let store = backend.open(CONTENT);
+    let salts = async |receipt: &str| store.action(receipt).await.unwrap().unwrap().salt.is_some();
+    for receipt in ["of-agent", "of-session", "of-key", "of-then"] {
+        assert!(salts(receipt).await, "{receipt}");
+    }
+    assert!(!salts("of-nobody").await && !salts("more7").await);
+    assert_eq!(store.purge(1000).await.unwrap(), 0);
+    assert_eq!(store.release_hold("h9").await.unwrap(), None);
+    assert!(store.release_hold("h3").await.unwrap().is_some());
+    assert_eq!(store.purge(1000).await.unwrap(), 1);
+    assert!(!salts("of-key").await && salts("of-agent").await);
+}
+
+async fn a_scrub_leaves_nothing_of_whose_it_is_and_all_of_others<B: Backend>() {
+    let store = B::new().open(CONTENT);
+    for n in 0..1100 {
+        let agent = if n % 2 == 0 { "alice" } else { "bob" };
+        let key = (n % 4 == 1).then(|| "key_a".to_owned());
+        store
+            .record(RecordedAction { agent: agent.into(), key, ..action(&format!("r{n}"), n) })
+            .await
+            .unwrap();
+    }
+    let memo = |agent: &str| {
+        let length = u32::try_from(agent.len()).unwrap().to_le_bytes();
+        [b"\x01".as_slice(), &length, agent.as_bytes(), b"content"].concat()
+    };
+    store.remember(1, memo("alice"));
+    store.remember(2, memo("bob"));
+    let held = Hold { id: "h1".into(), agent: Some("alice".into()), until: Some(10), ..Hold::default() };
+    store.hold(held).await.unwrap();
+    let alice = Subject::Agent("alice".into());
+    // However short the time: what is gone is not found again.
+    let mut all = Scrubbed::default();
+    loop {
+        let (done, progress) = store.scrub(&alice, Duration::ZERO).await.unwrap();
+        all.actions += done.actions;
+        all.memos += done.memos;
+        if progress == Progress::Done {
+            break;
+        }
+        assert!(done.actions > 0, "no progress");
+    }
+    assert_eq!((all.actions, all.memos), (545, 0), "the first five are held, and a memo of that time");
+    let gone = store.action("r12").await.unwrap().unwrap();
+    assert_eq!((gone.agent.as_str(), gone.salt, gone.content, gone.url), ("", None, None, None));
+    assert_eq!(store.action("r8").await.unwrap().unwrap().agent, "alice");
+    assert_eq!(store.action("r13").await.unwrap().unwrap().agent, "bob");
+    let (done, _) = store.scrub(&Subject::Key("key_a".into()), Duration::MAX).await.unwrap();
+    assert_eq!(done.actions, 275);
+    assert_eq!(store.action("r15").await.unwrap().unwrap().agent, "bob", "it came with no key");
+    store.release_hold("h1").await.unwrap();
+    let (done, _) = store.scrub(&alice, Duration::MAX).await.unwrap();
+    assert_eq!((done.actions, done.memos, done.held), (5, 1, 0));
+    assert_eq!(store.scrub(&alice, Duration::MAX).await.unwrap().0, Scrubbed::default());
 }

@@ -88,6 +88,8 @@ pub fn action(receipt: &str, time: u64) -> RecordedAction {
         ],
         verdict: "block".into(),
         rules: vec!["plaintext.rule".into(), "floor.kill".into()],
+        key: Some("plaintext-key".into()),
+        url: Some("https://plaintext.example/".into()),
         salt: Some(Secret32::new([0x5a; 32])),
         judged: Some(Box::new(judged())),
         content: Some(b"plaintext-content".to_vec()),

@@ -5,7 +5,7 @@ use doorward_store::{Options, Reader, RecordedAction, Scope, Stop, Store, StoreE
 use crate::place::{Place, action, contains};
 
 const CONTENT: Options =
-    Options { content: true, judged: true, forensics: None, quarantine: HELD, queue: 16 };
+    Options { content: true, judged: true, urls: true, forensics: None, quarantine: HELD, queue: 16 };
 
 const HELD: doorward_store::quarantine::Limits =
     doorward_store::quarantine::Limits { total: 1 << 20, age: 1000 };
@@ -39,7 +39,7 @@ async fn a_purge_leaves_no_trace_on_disk() {
     }
     store.flush().await.unwrap();
     let connection = rusqlite::Connection::open(place.home().store_db()).unwrap();
-    let sql = "SELECT salt FROM actions UNION SELECT content FROM actions UNION SELECT judged FROM actions UNION SELECT body FROM memos";
+    let sql = "SELECT salt FROM actions UNION SELECT content FROM actions UNION SELECT judged FROM actions UNION SELECT url FROM actions UNION SELECT body FROM memos";
     let mut statement = connection.prepare(sql).unwrap();
     let sealed: Vec<Vec<u8>> =
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
@@ -206,14 +206,17 @@ async fn a_store_of_schema_1_is_migrated() {
     for table in tables {
         connection.execute_batch(&format!("DROP TABLE {table}")).unwrap();
     }
-    let step = "ALTER TABLE actions DROP COLUMN judged; PRAGMA user_version = 1";
+    let step = "ALTER TABLE actions DROP COLUMN judged; ALTER TABLE actions DROP COLUMN url; PRAGMA user_version = 1";
     connection.execute_batch(step).unwrap();
     drop(statement);
     drop(connection);
     let why = Reader::open(&place.home()).unwrap_err().to_string();
     assert!(why.contains("older version"), "a reader changes nothing: {why}");
     let store = place.store(CONTENT);
-    assert_eq!(store.action("r1").await.unwrap(), Some(RecordedAction { judged: None, ..action("r1", 1) }));
+    assert_eq!(
+        store.action("r1").await.unwrap(),
+        Some(RecordedAction { judged: None, url: None, ..action("r1", 1) })
+    );
     store.remember(1, b"memo".to_vec());
     store.close().await.unwrap();
     assert_eq!(place.store(CONTENT).take_memos().len(), 1);

@@ -10,7 +10,7 @@ const HARMLESS: [&str; 7] = ["help", "version", "--help", "-h", "--version", "-V
 
 /// Verbs an agent has no business with, wherever they stand. After our program's name at the front of a
 /// command every verb that is not harmless is treated the same.
-const ADMIN: [&str; 23] = [
+const ADMIN: [&str; 26] = [
     "kill",
     "resume",
     "init",
@@ -27,6 +27,9 @@ const ADMIN: [&str; 23] = [
     "agents",
     "credits",
     "webhook",
+    "retention",
+    "scrub",
+    "ledger",
     "canary",
     "honeytoken",
     "config",

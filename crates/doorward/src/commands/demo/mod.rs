@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 use super::run::interrupted;
 use crate::cli::{Cli, DemoArgs};
 use crate::config::{Config, FORENSICS, UpstreamConfig};
-use crate::serve::{Running, signing_key};
+use crate::ledger_key::signing_key;
+use crate::serve::Running;
 use crate::tool_policy::ToolPolicy;
 
 mod scenes;
@@ -116,6 +117,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
         tools: ToolPolicy::default(),
         aliases: Vec::new(),
         replay: true,
+        urls: true,
         retention: None,
         new_key_credits: 0,
         credits_low: 0,

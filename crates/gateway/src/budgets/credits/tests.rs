@@ -13,10 +13,12 @@ use doorward_core::policy::Policy;
 use doorward_core::session::Mode;
 use doorward_core::syntax::Source;
 use doorward_core::{Action, Door, Engine};
-use doorward_ledger::{Durability, SigningKey};
+use doorward_ledger::{Durability, SigningKey, View};
 use doorward_store::accounts::{Compromise, Key, KeyState, LotRecord, Settings};
 use doorward_store::{AgentName, Home, HomeLock, Options, fill_random};
 
+use super::count::{Count, Counted, Differs, audit};
+use super::snapshot::{Drawn, Found, MEMBER, Page, Pages, draw, pages, record as record_snapshot};
 use super::*;
 use crate::accounts::grant;
 use crate::budgets::Used;
@@ -127,8 +129,106 @@ impl Scene {
     fn audit(&self) -> Vec<Differs> {
         let home = self.store.home();
         let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
-        audit(&View::open(&home.log_dir(), key.public()).unwrap(), self.store.accounts()).unwrap()
+        let view = View::open(&home.log_dir(), key.public()).unwrap();
+        let audit = |whole| audit(&view, self.store.accounts(), whole, NOW).unwrap();
+        assert_eq!((audit(true).wrong, audit(false).differs), (vec![], audit(true).differs));
+        audit(false).differs
     }
+}
+
+impl Scene {
+    fn view(&self) -> View {
+        let home = self.store.home();
+        let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
+        View::open(&home.log_dir(), key.public()).unwrap()
+    }
+
+    /// Says in the ledger what credits there are; whether there was anything new.
+    async fn snapshot(&self) -> bool {
+        match draw(&self.view(), crate::judge::now()).unwrap() {
+            Some(drawn) => record_snapshot(self.gateway.recorder(), drawn).await.map(|()| true).unwrap(),
+            None => false,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counting_goes_on_from_a_snapshot_and_says_the_same() {
+    let scene = Scene::fresh();
+    let key = scene.key(10).await;
+    scene.answered(scene.send(&key, 2).await).await;
+    let across = scene.send(&key, 3).await;
+    assert!(scene.snapshot().await);
+    assert!(!scene.snapshot().await, "nothing has happened since");
+    // What was held then is given back now.
+    scene.unanswered(across).await;
+    scene.answered(scene.send(&key, 1).await).await;
+    assert!(scene.snapshot().await);
+    scene.answered(scene.send(&key, 1).await).await;
+    let scene = scene.again().await;
+    assert_eq!((scene.left(&key), scene.audit()), (6, vec![]));
+    let counted = |whole| audit(&scene.view(), scene.store.accounts(), whole, NOW).unwrap();
+    assert!(counted(false).from > 0, "it does not begin at the first receipt");
+    assert_eq!(counted(true).checked, 2);
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_lies_is_found() {
+    let scene = Scene::fresh();
+    let key = scene.key(10).await;
+    scene.answered(scene.send(&key, 4).await).await;
+    let (counted, time) = (scene.view().size(), crate::judge::now());
+    // Somebody who can write to the ledger says that less was used, and knows how to make the digest.
+    let mut count = Count::default();
+    count.take_in(&scene.view(), 0..counted).unwrap();
+    for lot in count.lots.values_mut() {
+        lot.used = 0;
+    }
+    let lie = |digest: Option<&str>| {
+        let pages = pages(counted, time, &count).into_iter();
+        pages.map(|page| digest.map_or(page.clone(), |digest| page.with("digest", digest))).collect()
+    };
+    record_snapshot(scene.gateway.recorder(), Drawn { pages: lie(None) }).await.unwrap();
+    let told = |whole| audit(&scene.view(), scene.store.accounts(), whole, NOW).unwrap();
+    assert_eq!((told(false).differs.len(), told(true).wrong.len()), (1, 1), "{:?}", told(false));
+    // One whose digest is another is no snapshot, and nothing goes on from it.
+    record_snapshot(scene.gateway.recorder(), Drawn { pages: lie(Some("00")) }).await.unwrap();
+    assert_eq!(told(false).wrong.len(), 1);
+    assert!(draw(&scene.view(), time).is_err(), "what rests on it must not go");
+    std::fs::remove_dir_all(&scene.path).unwrap();
+}
+
+#[test]
+fn a_long_snapshot_has_pages_and_counts_only_whole() {
+    let mut count = Count::default();
+    for number in 0..2000_u32 {
+        let lot = Counted { amount: u64::from(number), used: 1, expires: NOW };
+        count.lots.insert((format!("key_{:020}", number % 7).into(), number), lot);
+        let spending = Spending { key: "key_a".into(), parts: vec![Part { lot: 1, amount: 1 }; 8] };
+        count.open.insert(format!("R{number:025}"), (NOW, spending));
+    }
+    let drawn = pages(7, NOW, &count);
+    assert!(drawn.len() > 10);
+    let read: Vec<Page> = (0..)
+        .zip(&drawn)
+        .map(|(at, page)| {
+            let draft = doorward_ledger::Draft::new(Kind::Control, &format!("P{at}"), NOW, "n");
+            let draft = if at == 0 { draft } else { draft.of("P0") };
+            let leaf = draft.member(MEMBER, page.clone()).seal().unwrap();
+            Page::read(&Receipt::parse(leaf.bytes()).unwrap()).unwrap()
+        })
+        .collect();
+    let together = |pages: Vec<Page>| {
+        let mut all = Pages::default();
+        pages.into_iter().filter_map(|page| all.add(page, 100)).next_back()
+    };
+    let Some(Found::Good(snapshot)) = together(read.clone()) else { panic!("not whole") };
+    assert_eq!(snapshot.count, count);
+    assert!(matches!(together(read.iter().rev().cloned().collect()), Some(Found::Good(_))));
+    assert!(together(read[1..].to_vec()).is_none(), "one is missing");
+    let twice = [&read[1..], &read[1..2]].concat();
+    assert!(!matches!(together(twice), Some(Found::Good(_))));
 }
 
 fn rule(refusal: &Refusal) -> &str {
@@ -313,6 +413,14 @@ fn one_that_is_killed() {
         let scene = Arc::new(Scene::at(Path::new(&path)));
         let key = Arc::clone(&scene.store.accounts().keys()[0].id);
         println!("ready");
+        // Beside all that, the ledger is told what credits there are.
+        let telling = Arc::clone(&scene);
+        tokio::spawn(async move {
+            loop {
+                telling.snapshot().await;
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        });
         let tasks = (0..TASKS).map(|task| {
             let (scene, key) = (Arc::clone(&scene), Arc::clone(&key));
             tokio::spawn(async move {

@@ -8,7 +8,7 @@ use doorward_core::account::replay::Reserved;
 use doorward_core::action::request::{Body, Header, Request, Unread};
 use doorward_core::action::{Action, Bill, KeyEntropy, Part, PartKind, alone};
 use doorward_core::session::{Millis, name};
-use doorward_core::url::Url;
+use doorward_core::url::{Url, masked_host};
 use doorward_core::wire::sphyr::call::{self, Net};
 use doorward_core::wire::sphyr::reply::preflight;
 use doorward_core::wire::sphyr::{code, sign};
@@ -316,7 +316,7 @@ fn action(net: &Net, key: &Key, session: &Session, unpacked: Option<&Unpacked>) 
         _ => Body::Whole(net.body.clone().into()),
     };
     let request = Request::new(&net.method, &net.url, lines.collect(), body);
-    let peer = Url::parse(&net.url).map(|url| shown(&url.host.to_string())).unwrap_or_default();
+    let peer = Url::parse(&net.url).map(|url| masked_host(&url.host.to_string())).unwrap_or_default();
     let said = unpacked.map(|unpacked| Part {
         kind: PartKind::Outbound,
         text: String::from_utf8_lossy(&unpacked.bytes).into(),
@@ -336,18 +336,6 @@ fn action(net: &Net, key: &Key, session: &Session, unpacked: Option<&Unpacked>) 
         ..plain
     }
 }
-
-/// A host for receipts, which everybody may read: what is long enough to be a secret stands there as its length.
-fn shown(host: &str) -> String {
-    let label = |label: &str| match label.len() {
-        0..=MOST_SHOWN => label.to_owned(),
-        length => format!("({length})"),
-    };
-    host.split('.').map(label).collect::<Vec<_>>().join(".")
-}
-
-/// The longest label of a host that is shown.
-const MOST_SHOWN: usize = 20;
 
 /// Headers that are not the client's to set: they say where a request ends, where it goes, or what becomes of the connection.
 const OURS: [&str; 10] = [
