@@ -40,7 +40,10 @@ pub(super) fn target(action: &Action, policy: &Policy) -> Option<Reason> {
         }
         _ => return refuse("egress.invalid-url", "the URL is of neither https nor http".into(), advice),
     }
-    let reach = reach(&url, text);
+    let Some(reach) = reach(&url, text) else {
+        let message = "the URL's host ends in a number as no name does, and is no address that all readers take for the same";
+        return refuse("egress.invalid-url", message.into(), advice);
+    };
     if reach == Reach::Public || named && reach != Reach::Metadata {
         return None;
     }
@@ -65,16 +68,18 @@ fn requested(action: &Action) -> Option<&str> {
     action.request.as_deref().filter(|_| of_door).map(|request| request.url())
 }
 
-/// Whose the host is, by every reading that readers are known for.
-fn reach(url: &Url<'_>, text: &str) -> Reach {
-    let read = url.host.reach();
-    let Host::Ip(_) = url.host else { return read };
+/// Whose the host is, by every reading that readers are known for; `None` if it is neither a name nor an address.
+fn reach(url: &Url<'_>, text: &str) -> Option<Reach> {
     let spelled = text.split_once("://").map_or(text, |(_, rest)| rest);
     let spelled = spelled.split(['/', '?', '#']).next().unwrap_or_default();
     let host = spelled.rsplit_once(':').map_or(spelled, |(host, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { spelled }
     });
-    reach_of(host.trim_matches(['[', ']'])).map_or(read, |other| other.max(read))
+    let other = reach_of(host.trim_matches(['[', ']']));
+    match url.host {
+        Host::Ip(ip) => Some(other.map_or(Reach::of(ip), |other| other.max(Reach::of(ip)))),
+        Host::Name(_) => other,
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +123,13 @@ mod tests {
             ("https://metadata.google.internal/", "egress.ssrf"),
             ("https://intranet/", "egress.ssrf"),
             ("https://１２７.０.０.１/", "egress.ssrf"),
+            // No name ends in a number; what some readers make of it leads inside, or nobody knows where.
+            ("https://0o177.0.0.1/", "egress.ssrf"),
+            ("https://o12.0.0.1/", "egress.ssrf"),
+            ("https://383.256.256.257/", "egress.ssrf"),
+            ("https://0192.168.089.1:8443/", "egress.ssrf"),
+            ("https://264.264.264.264/", "egress.invalid-url"),
+            ("https://host.7/", "egress.invalid-url"),
         ] {
             assert_eq!(rule(url, &open).as_deref(), Some(expected), "{url}");
         }
