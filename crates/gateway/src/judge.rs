@@ -117,6 +117,11 @@ impl Gateway {
         Self { clock, ..self }
     }
 
+    /// The time by which actions are judged, in milliseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
     /// The gateway, told how people are asked.
     #[must_use]
     pub fn with_approvals(self, approvals: Approvals) -> Self {

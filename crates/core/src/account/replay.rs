@@ -1,9 +1,9 @@
 //! That no signed request counts twice.
 //!
 //! A signature says when it was made, in whole seconds, and holds for a few minutes around that. Within this time
-//! every request that passed is remembered. What is forgotten leaves its second behind: a request of that second or an
-//! earlier one is refused from then on, whatever the clock says. So a clock that jumps, forward and back again, makes requests
-//! fail; it makes none pass twice.
+//! every request that passed is remembered. What is forgotten leaves its second behind: a request of that second is
+//! refused from then on, whatever the clock says. So a clock that jumps, forward and back again, makes no request pass
+//! twice; and as only those seconds are refused, it keeps nobody out once it is right again.
 //!
 //! Two honest requests that are alike and fall into the same second have the same signature. The second one is told
 //! to come again in a second that nobody else has been given.
@@ -26,6 +26,17 @@ const INTO_SECOND: Millis = 250;
 
 /// The most requests of which somebody has been told to come again.
 const MOST_WAITING: usize = 10_000;
+
+/// For how many seconds to come something is remembered: who set the clock right must not have to keep what passed while
+/// it was years ahead.
+const AHEAD: Seconds = 86_400;
+
+/// Seconds that are forgotten belong to one span if they are no further apart.
+const APART: Seconds = 10;
+
+/// The most spans of forgotten seconds. Those nearest to each other become one, so that what lies between them is refused
+/// too: while the clock runs as it should, that is long ago.
+const MOST_SPANS: usize = 64;
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +119,8 @@ pub struct Replays {
     seconds: BTreeMap<Seconds, HashMap<[u8; 16], u64>>,
     all: usize,
     owners: HashMap<u64, usize>,
-    /// The last second of which something was forgotten.
-    forgotten: Option<Seconds>,
+    /// From when to when there is something that was forgotten; in order.
+    forgotten: Vec<(Seconds, Seconds)>,
     /// The last second that somebody was told to come in.
     told: HashMap<[u8; 16], Seconds>,
     swept: Seconds,
@@ -124,7 +135,7 @@ impl Replays {
             seconds: BTreeMap::new(),
             all: 0,
             owners: HashMap::new(),
-            forgotten: None,
+            forgotten: Vec::new(),
             told: HashMap::new(),
             swept: 0,
         }
@@ -137,9 +148,8 @@ impl Replays {
     pub fn reserve(&mut self, call: &Call, now: Millis) -> Result<Reserved, Refused> {
         let second = now / 1000;
         self.forget(second);
-        if call.second.saturating_add(WINDOW) < second
-            || self.forgotten.is_some_and(|gone| call.second <= gone)
-        {
+        let gone = |(first, last): &(Seconds, Seconds)| (*first..=*last).contains(&call.second);
+        if call.second.saturating_add(WINDOW) < second || self.forgotten.iter().any(gone) {
             return Err(Refused::Stale);
         }
         if call.second > second.saturating_add(WINDOW) {
@@ -178,21 +188,47 @@ impl Replays {
     /// Puts back what was kept. What is more than there is room for is as good as forgotten.
     pub fn restore(&mut self, kept: Kept) {
         if self.all >= self.bounds.all {
-            self.forgotten = self.forgotten.max(Some(kept.second));
+            self.forget_between(kept.second, kept.second);
         } else {
             self.put(kept);
         }
     }
 
-    /// The last second of which something was forgotten, to be kept over a restart.
+    /// From when to when there is something that was forgotten, to be kept over a restart.
     #[must_use]
-    pub const fn forgotten(&self) -> Option<Seconds> {
-        self.forgotten
+    pub fn forgotten(&self) -> &[(Seconds, Seconds)] {
+        &self.forgotten
     }
 
-    /// Refuses everything that names `second` or an earlier one.
-    pub fn forget_until(&mut self, second: Seconds) {
-        self.forgotten = self.forgotten.max(Some(second));
+    /// Refuses everything that names a second from `first` to `last`.
+    pub fn forget_between(&mut self, first: Seconds, last: Seconds) {
+        let near = |span: &&mut (Seconds, Seconds)| {
+            first <= span.1.saturating_add(APART) && last.saturating_add(APART) >= span.0
+        };
+        match self.forgotten.iter_mut().find(near) {
+            Some(span) => *span = (span.0.min(first), span.1.max(last)),
+            None => {
+                let at = self.forgotten.partition_point(|span| span.0 < first);
+                self.forgotten.insert(at, (first, last));
+            }
+        }
+        if self.forgotten.len() > MOST_SPANS {
+            self.join();
+        }
+    }
+
+    /// Makes one of the two spans that are nearest to each other.
+    fn join(&mut self) {
+        let between = |pair: &[(Seconds, Seconds)]| match pair {
+            [(_, last), (first, _)] => first.saturating_sub(*last),
+            _ => Seconds::MAX,
+        };
+        let gaps = self.forgotten.windows(2).map(between).enumerate();
+        let Some(at) = gaps.min_by_key(|(_, gap)| *gap).map(|(at, _)| at) else { return };
+        let (_, last) = self.forgotten.remove(at + 1);
+        if let Some(span) = self.forgotten.get_mut(at) {
+            span.1 = span.1.max(last);
+        }
     }
 
     fn put(&mut self, kept: Kept) {
@@ -218,12 +254,24 @@ impl Replays {
             return;
         }
         self.swept = now;
-        while let Some(first) = self.seconds.first_entry().filter(|first| first.key() + WINDOW < now) {
+        while let Some(first) =
+            self.seconds.first_entry().filter(|first| first.key().saturating_add(WINDOW) < now)
+        {
             let (second, of) = first.remove_entry();
-            self.forgotten = self.forgotten.max(Some(second));
-            of.into_values().for_each(|owner| self.count_off(owner));
+            self.lose(second, of);
+        }
+        while let Some(last) =
+            self.seconds.last_entry().filter(|last| *last.key() > now.saturating_add(AHEAD))
+        {
+            let (second, of) = last.remove_entry();
+            self.lose(second, of);
         }
         self.told.retain(|_, second| (now..=now.saturating_add(LONGEST_WAIT)).contains(second));
+    }
+
+    fn lose(&mut self, second: Seconds, of: HashMap<[u8; 16], u64>) {
+        self.forget_between(second, second);
+        of.into_values().for_each(|owner| self.count_off(owner));
     }
 
     /// After how many milliseconds a repetition has a second of its own, counted by the clock of `now`: the client's

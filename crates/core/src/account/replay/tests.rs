@@ -102,6 +102,43 @@ fn a_clock_that_jumps_lets_nothing_pass_twice() {
     assert!(matches!(replays.reserve(&ahead, (NOON + 3590) * 1000), Err(Refused::Seen { .. })));
 }
 
+/// Years ahead for an hour, and back: who signs by the right time is let in again, and nothing of before passes twice.
+#[test]
+fn a_clock_that_was_wrong_for_long_keeps_nobody_out() {
+    const YEARS: Seconds = 10 * 365 * 86_400;
+    let mut replays = Replays::new(Bounds { all: 100, each: 50 });
+    let before = call(1, NOON);
+    assert!(passes(&mut replays, &before, NOON));
+    let ahead: Vec<Call> = (0..60).map(|n| call(100 + n, NOON + YEARS + n * 60)).collect();
+    for one in &ahead {
+        assert!(passes(&mut replays, one, one.second));
+    }
+    let back = NOON + 200;
+    assert_eq!(replays.reserve(&before, back * 1000).unwrap_err(), Refused::Stale);
+    // What passed in that hour takes nobody's room, and passes in no year.
+    for n in 0..50 {
+        assert!(passes(&mut replays, &call(500 + n, back), back), "{n}");
+    }
+    assert!((2..=MOST_SPANS).contains(&replays.forgotten().len()));
+    for one in &ahead {
+        assert!(!passes(&mut replays, one, one.second));
+    }
+}
+
+/// However often it jumps, what is kept of that is bounded, and nothing passes twice.
+#[test]
+fn a_clock_that_jumps_again_and_again() {
+    let mut replays = fresh();
+    let calls: Vec<Call> = (0..500).map(|n| call(n, NOON + n * 37 % 500 * 10_000)).collect();
+    for one in &calls {
+        assert!(passes(&mut replays, one, one.second) || replays.forgotten().len() == MOST_SPANS, "{one:?}");
+    }
+    for one in &calls {
+        assert!(!passes(&mut replays, one, one.second), "{one:?}");
+    }
+    assert!(replays.forgotten().len() <= MOST_SPANS);
+}
+
 #[test]
 fn it_is_known_after_a_restart() {
     let mut replays = fresh();
@@ -111,7 +148,7 @@ fn it_is_known_after_a_restart() {
     assert!(passes(&mut replays, &call(500, NOON + 350), NOON + 350));
     let mut again = fresh();
     replays.kept().for_each(|kept| again.restore(kept));
-    again.forget_until(replays.forgotten().unwrap());
+    replays.forgotten().iter().for_each(|(first, last)| again.forget_between(*first, *last));
     assert_eq!((again.all, &again.owners), (replays.all, &replays.owners));
     for n in 0..100 {
         assert!(!passes(&mut again, &call(n, NOON + n), NOON + 340), "{n}");
@@ -191,10 +228,10 @@ proptest! {
             }
             if act == 2 {
                 let kept: Vec<Kept> = replays.kept().collect();
-                let gone = replays.forgotten();
+                let gone = replays.forgotten().to_vec();
                 replays = Replays::new(Bounds { all, each: all });
                 kept.into_iter().for_each(|kept| replays.restore(kept));
-                gone.into_iter().for_each(|second| replays.forget_until(second));
+                gone.into_iter().for_each(|(first, last)| replays.forget_between(first, last));
             }
             prop_assert_eq!(replays.all, replays.kept().count());
             prop_assert!(replays.all <= all);

@@ -8,7 +8,6 @@ use super::denied::Denial;
 use super::handshake::iso;
 use super::stages::freshness;
 use super::{Caller, Egress, keys};
-use crate::judge::now;
 
 impl Egress {
     /// Does what is asked for.
@@ -37,7 +36,7 @@ impl Egress {
 
     fn balance(&self, session: &str, caller: Caller) -> Result<Vec<u8>, Denial> {
         let (_, key) = self.session(session, caller)?;
-        let left = self.accounts().remaining(&key.id, now());
+        let left = self.accounts().remaining(&key.id, self.now());
         let balance = left.credits;
         let expiry = left.oldest_expiry.map_or_else(|| b"null".to_vec(), |at| json::quoted(&iso(at)));
         Ok(Object::new()
@@ -53,16 +52,16 @@ impl Egress {
     fn usage(&self, asked: &Usage, caller: Caller) -> Result<Vec<u8>, Denial> {
         let (session, key) = self.session(&asked.session, caller)?;
         let payload = sign::usage(&session.token, &asked.time.text);
-        if !keys::signed(&key, &payload, &asked.signature, now()) {
+        if !keys::signed(&key, &payload, &asked.signature, self.now()) {
             return Err(Denial::new(code::SIG_INVALID, "the signature is not that of this question"));
         }
-        freshness::check(&asked.time, now())?;
-        let counted = self.accounts().usage().of(&key.id, now());
+        freshness::check(&asked.time, self.now())?;
+        let counted = self.accounts().usage().of(&key.id, self.now());
         let total: u64 = counted.values().sum();
         let allowed = counted.get(ALLOWED).copied().unwrap_or_default();
         let outcomes =
             counted.iter().fold(Object::new(), |object, (name, count)| object.number(name, *count));
-        let balance = self.accounts().remaining(&key.id, now()).credits;
+        let balance = self.accounts().remaining(&key.id, self.now()).credits;
         Ok(Object::new()
             .text("period", "last_24h")
             .number("total_requests", total)

@@ -9,13 +9,12 @@ use super::denied::Denial;
 use super::sessions::NotOpened;
 use super::stages::freshness;
 use super::{Caller, Egress, keys};
-use crate::judge::now;
 
 impl Egress {
     /// Opens a session for who can sign by a key. Which part was wrong is not told: a key's id is no secret, and need not be
     /// confirmed.
     pub(super) fn handshake(&self, asked: &Handshake, caller: Caller) -> Result<Vec<u8>, Denial> {
-        let now = now();
+        let now = self.now();
         freshness::check(&asked.time, now)?;
         let unknown = || Denial::new(code::AUTH_FAILED, "no key that is known here has signed this");
         let key = self.accounts().key(&asked.key).ok_or_else(unknown)?;
@@ -63,7 +62,7 @@ impl Egress {
     pub(super) fn is_signed(&self, asked: &Handshake) -> bool {
         let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
         let key = self.accounts().key(&asked.key);
-        key.is_some_and(|key| keys::signed(&key, &payload, &asked.signature, now()))
+        key.is_some_and(|key| keys::signed(&key, &payload, &asked.signature, self.now()))
     }
 
     /// Whether a text that will be recorded as it is looks like something that must not be.

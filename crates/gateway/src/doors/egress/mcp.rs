@@ -17,7 +17,6 @@ use super::{Caller, Egress};
 use crate::answer::{Answer, Body, whole};
 use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
-use crate::judge::now;
 
 /// The most bytes of a message: a body of 1 MiB, escaped.
 const LARGEST: usize = 4 << 20;
@@ -94,7 +93,7 @@ impl Egress {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
                 }
                 if let Some(left) = answered.left {
-                    left.put(headers, now());
+                    left.put(headers, self.now());
                 }
                 response
             }
@@ -155,7 +154,7 @@ impl Egress {
 
     /// What a key has left, for calls of this agent.
     pub(super) fn left_of(&self, key: &Key, agent: &str, caller: Caller) -> Left {
-        let credits = self.accounts().remaining(&key.id, now()).credits;
+        let credits = self.accounts().remaining(&key.id, self.now()).credits;
         Left { credits, rate: self.standing(key, agent, caller.ip) }
     }
 
@@ -211,7 +210,7 @@ impl Egress {
     pub(super) fn denied(&self, denial: &Denial) -> Vec<u8> {
         let docs = format!("{}{}", self.settings.docs, denial.code.name);
         let proofs = self.proofs.as_ref().zip(denial.receipt.as_deref());
-        let proof = proofs.and_then(|(proofs, receipt)| proofs.prove(denial, receipt, now()));
+        let proof = proofs.and_then(|(proofs, receipt)| proofs.prove(denial, receipt, self.now()));
         Denied {
             code: denial.code,
             message: &denial.message,

@@ -47,6 +47,9 @@ use proofs::Proofs;
 
 mod reply;
 
+mod running;
+use running::Running;
+
 mod sessions;
 use sessions::Sessions;
 
@@ -61,9 +64,6 @@ mod unpacked;
 
 /// What all bodies together may take while they are read, in bytes.
 const MEMORY: usize = 256 << 20;
-
-/// How many requests may be on their way: each holds its body and two connections.
-const RUNNING: usize = 512;
 
 /// How many keys, agents or addresses have a rate of their own at a time.
 const RATED: usize = 65_536;
@@ -138,9 +138,9 @@ pub struct Egress {
     rates: Mutex<Rates>,
     replays: Mutex<Replays>,
     unknown: Unknown,
-    /// What all bodies together may take while they are read, and how many requests may be on their way.
+    /// What all bodies together may take while they are read.
     memory: Semaphore,
-    running: Semaphore,
+    running: Running,
     proofs: Option<Proofs>,
     began: Instant,
     hasher: RandomState,
@@ -168,7 +168,7 @@ impl Egress {
             settings,
             unknown: Unknown::default(),
             memory: memory::of(MEMORY),
-            running: Semaphore::new(RUNNING),
+            running: Running::default(),
             proofs,
             rates: Mutex::new(rates),
             replays: Mutex::new(Replays::new(Bounds::default())),
@@ -202,6 +202,11 @@ impl Egress {
     #[must_use]
     pub fn signing_key(&self) -> Option<Vec<u8>> {
         self.proofs.as_ref().map(Proofs::published)
+    }
+
+    /// The time by which calls are judged. Whoever sets the clock sets it.
+    fn now(&self) -> Millis {
+        self.gateway.now()
     }
 
     /// Milliseconds since the door was opened: nobody sets this clock.

@@ -26,7 +26,6 @@ use super::unpacked::{self, Unpacked};
 use super::{Caller, Egress, LARGEST_BODY, keys};
 use crate::forward::{self, Elsewhere, Errand};
 use crate::hold::Waits;
-use crate::judge::now;
 use crate::record::Nothing;
 use crate::upstream::Place;
 use crate::webhooks::news;
@@ -70,13 +69,13 @@ impl Egress {
     ) {
         let refused = sent.as_ref().err();
         let outcome = refused.map_or(ALLOWED, |denial| denial.code.name);
-        self.gateway.store().count_usage(&key.id, outcome, now());
+        self.gateway.store().count_usage(&key.id, outcome, self.now());
         let Some((denial, touched)) = refused.and_then(|denial| Some((denial, denial.touched.as_deref()?)))
         else {
             return;
         };
         let compromise = Compromise {
-            at: now(),
+            at: self.now(),
             receipt: denial.receipt.clone().unwrap_or_default(),
             what: touched.what.clone(),
             session: session_of(key, session).to_string(),
@@ -149,7 +148,7 @@ impl Egress {
             let message = "as many requests are on their way as may be";
             Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
         };
-        let _running = self.running.try_acquire().map_err(|_| busy())?;
+        let _running = self.running.one_more(&key.id).ok_or_else(busy)?;
         let unpacked = unpacked::of(&net);
         let mut action = action(&net, key, session, unpacked.as_ref().ok().and_then(Option::as_ref));
         action.bill = Some(self.bill(&net, key, session));
@@ -170,7 +169,7 @@ impl Egress {
             let receipt =
                 passed.as_ref().map_or_else(|refusal| refusal.receipt.as_deref(), |it| Some(it.receipt()));
             let whose = (key.agent.as_str(), &*session_of(key, session), &*key.id);
-            news::drifted(self.gateway.store(), whose, &net.body, receipt.unwrap_or_default(), now());
+            news::drifted(self.gateway.store(), whose, &net.body, receipt.unwrap_or_default(), self.now());
         }
         let permit = match passed {
             Ok(permit) => permit,
@@ -200,7 +199,7 @@ impl Egress {
     /// The session of `token` and its key, as far as they may be used from there.
     pub(super) fn session(&self, token: &str, caller: Caller) -> Result<(Arc<Session>, Arc<Key>), Denial> {
         let unknown = || Denial::new(code::SESS_INVALID, "the session is unknown or has ended");
-        let session = self.sessions.find(token, now()).ok_or_else(unknown)?;
+        let session = self.sessions.find(token, self.now()).ok_or_else(unknown)?;
         let key = self.accounts().key(&session.key).ok_or_else(unknown)?;
         let bound = key.settings.bind_ip.unwrap_or(self.settings.bind_ip);
         if bound && session.ip.to_canonical() != caller.ip.to_canonical() {
@@ -222,7 +221,7 @@ impl Egress {
         if let Some(why) = keys::stopped(key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }
-        let now = now();
+        let now = self.now();
         let place = match shown {
             Shown::Signature => {
                 signature::check(net, session, key, now)?;

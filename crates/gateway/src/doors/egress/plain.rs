@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use doorward_core::action::{Action, ActionKind};
+use doorward_core::session::Millis;
 use doorward_core::syntax::json;
 use doorward_core::wire::sphyr::{call, code, reply, sign};
 use doorward_core::{Coverage, Door, Source};
@@ -21,7 +22,6 @@ use crate::doors::body::counted_body;
 use crate::doors::relay;
 use crate::forward::Elsewhere;
 use crate::incoming::Incoming;
-use crate::judge::now;
 use crate::upstream::forwarded_headers;
 
 /// The most bytes of what is asked for: a body of 1 MiB, escaped or in base64.
@@ -52,7 +52,7 @@ impl Egress {
             }
         };
         if let Some((key, agent)) = known {
-            self.left_of(&key, &agent, caller).put(response.headers_mut(), now());
+            self.left_of(&key, &agent, caller).put(response.headers_mut(), self.now());
         }
         response
     }
@@ -69,7 +69,7 @@ impl Egress {
             Ok(key) => key,
             Err(unknown) => return Err(self.backstop().err().unwrap_or(unknown)),
         };
-        let session = session(&key, head, caller)?;
+        let session = session(&key, head, caller, self.now())?;
         *known = Some((Arc::clone(&key), session.agent.clone()));
         let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
         if self.is_secret(&session.agent) {
@@ -130,13 +130,13 @@ impl Egress {
         // Compared by digests under a key that nobody has, so that time tells nothing.
         let salt = self.gateway.store().key_for("credentials shown");
         let digest = sign::sign(salt.expose(), secret.as_bytes());
-        let fits = key.secrets(now()).filter(|own| sign::verifies(salt.expose(), own.as_bytes(), &digest));
+        let fits = key.secrets(self.now()).filter(|own| sign::verifies(salt.expose(), own.as_bytes(), &digest));
         if fits.count() > 0 { Ok(key) } else { Err(unknown()) }
     }
 }
 
 /// What stands for a session where there was no handshake.
-fn session(key: &Key, head: &Parts, caller: Caller) -> Result<Session, Denial> {
+fn session(key: &Key, head: &Parts, caller: Caller, now: Millis) -> Result<Session, Denial> {
     let mut lines = head.headers.get_all(AGENT).iter();
     let agent = match (lines.next().map(HeaderValue::to_str), lines.next()) {
         (None, _) => "net",
@@ -146,7 +146,6 @@ fn session(key: &Key, head: &Parts, caller: Caller) -> Result<Session, Denial> {
             return Err(Denial::new(code::ARGUMENTS_INVALID, message));
         }
     };
-    let now = now();
     Ok(Session {
         token: "".into(),
         nonce: "".into(),

@@ -86,14 +86,18 @@ impl Egress {
         let unsafe_one = |message: String| Denial::new(code::INBOUND_SAFETY_BLOCKED, message);
         let coding = Coding::of(headers).and_then(|coding| coding.map(Decoder::new).transpose());
         let decoder = coding.map_err(|fault| unsafe_one(fault.message))?;
-        match small_body(decoder, body, self.settings.largest_reply).await {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(fault)) => Err(unsafe_one(fault.message)),
-            Err(answer) if answer.code == "too_large" => {
+        let reading = small_body(decoder, body, self.settings.largest_reply);
+        match tokio::time::timeout(self.settings.patience.total, reading).await {
+            Ok(Ok(Ok(bytes))) => Ok(bytes),
+            Ok(Ok(Err(fault))) => Err(unsafe_one(fault.message)),
+            Ok(Err(answer)) if answer.code == "too_large" => {
                 let most = self.settings.largest_reply;
                 Err(unsafe_one(format!("the answer has more than {most} bytes, the most that is given back")))
             }
-            Err(_) => Err(Denial::new(code::FETCH_ERROR, "the answer broke off, or took longer than 60 s")),
+            Ok(Err(_)) | Err(_) => {
+                let message = "the answer broke off, or took longer than 60 s or `total_timeout`";
+                Err(Denial::new(code::FETCH_ERROR, message))
+            }
         }
     }
 

@@ -105,11 +105,14 @@ impl Sessions {
     /// The session of this token that has not ended.
     pub fn find(&self, token: &str, now: Millis) -> Option<Arc<Session>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back must not make it last longer than it was to.
-        let runs = |session: &&Arc<Session>| {
-            now < session.expires && now.saturating_add(self.lasts) >= session.issued
-        };
-        known.by_token.get(token).filter(runs).cloned()
+        known.by_token.get(token).filter(|session| session.runs(now)).cloned()
+    }
+}
+
+impl Session {
+    /// Whether it has not ended. A clock that was set back must not make it last longer than it was to.
+    const fn runs(&self, now: Millis) -> bool {
+        now < self.expires && now.saturating_add(self.expires.saturating_sub(self.issued)) >= self.issued
     }
 }
 
@@ -128,7 +131,7 @@ impl Known {
     fn sweep(&mut self, now: Millis) {
         let Self { by_token, of_key } = self;
         by_token.retain(|_, session| {
-            let runs = now < session.expires;
+            let runs = session.runs(now);
             if !runs && let Some(of_key) = of_key.get_mut(&session.key) {
                 of_key.all = of_key.all.saturating_sub(1);
                 if let Some(count) = of_key.agents.get_mut(&session.agent) {
@@ -189,7 +192,12 @@ mod tests {
         }
         assert!(matches!(sessions.open(&"greedy".into(), ("a", 9), IP, 1), Err(NotOpened::Full)));
         assert!(sessions.open(&"other".into(), ("a", 9), IP, 1).is_ok());
-        // What has ended makes room.
+        // What has ended makes room, and so does what was opened while the clock was ahead.
+        let ahead = 100 * LASTS;
+        for _ in 0..MOST_OF_KEY {
+            sessions.open(&"greedy".into(), ("a", 9), IP, ahead).unwrap();
+        }
+        assert!(matches!(sessions.open(&"greedy".into(), ("a", 9), IP, ahead), Err(NotOpened::Full)));
         assert!(sessions.open(&"greedy".into(), ("a", 9), IP, LASTS + 1).is_ok());
     }
 
