@@ -68,7 +68,13 @@ impl Step {
             // building them apart would compile half of the dependencies twice.
             Self::Build => cargo(places, &["build", "--quiet", "--workspace", "--all-targets"]),
             // Tests of one crate may need binaries of another; `--no-fail-fast` reports every crate.
-            Self::Unit => cargo(places, &["test", "--quiet", "--workspace", "--no-fail-fast"]),
+            Self::Unit => {
+                let mut command = places.cargo(&["test", "--quiet", "--workspace", "--no-fail-fast"]);
+                if let Some(rounds) = options.rounds {
+                    command.env("DOORWARD_TEST_ROUNDS", rounds.to_string());
+                }
+                finish(&mut command)
+            }
             Self::E2e => end_to_end(places, options),
             Self::Deny => deny::check(places).map(uncounted),
             Self::Targets => targets::check(places).map(uncounted),

@@ -175,8 +175,8 @@ pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-mor
 
 pub struct Session {
     pub token: String,
-    nonce: String,
-    secret: String,
+    pub nonce: String,
+    pub secret: String,
 }
 
 pub fn now() -> u64 {

@@ -31,6 +31,9 @@ mod evasions;
 mod fail_closed;
 
 #[cfg(test)]
+mod hostile;
+
+#[cfg(test)]
 mod http;
 
 #[cfg(test)]
