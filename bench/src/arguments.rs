@@ -26,6 +26,10 @@ Measures the model door beside other proxies, in one run, and prints tables.
   --environments DIR   where the Python environments of mitmproxy and litellm are, or will be made
   --python FILE        the interpreter to make them with
 
+cargo xtask bench egress [--rounds N] [--seconds S] [--connections N,…] [--json FILE] [--markdown FILE] [--doorward FILE]
+
+Measures the egress door beside nobody in between and nginx, and each of its stages by itself.
+
 cargo xtask bench detect [--rounds N] [--json FILE] [--markdown FILE]
 
 Measures how fast text is looked through, beside one bare pass over the same literals.
@@ -43,6 +47,8 @@ pub enum Request {
     Upstream,
     /// Measure the model door.
     Model(Box<Options>),
+    /// Measure the egress door.
+    Egress(Box<Options>),
     /// Measure detection.
     Detect {
         /// How often everything is measured.
@@ -116,13 +122,16 @@ pub struct Options {
 pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String> {
     let all: Vec<String> = arguments.collect();
     let mut arguments = all.iter();
-    match arguments.next().map(String::as_str) {
-        Some("model") => {}
+    let first = arguments.next().map(String::as_str);
+    match first {
+        Some("model" | "egress") => {}
         Some("upstream") => return Ok(Request::Upstream),
         Some("detect") => return detect(arguments),
         None | Some("help" | "--help" | "-h") => return Ok(Request::Help),
         Some(other) => {
-            return Err(format!("unknown benchmark `{other}`; there are `model`, `detect` and `policy`"));
+            return Err(format!(
+                "unknown benchmark `{other}`; there are `model`, `egress`, `detect` and `policy`"
+            ));
         }
     }
     let quick = all.iter().any(|argument| argument == "--quick");
@@ -174,7 +183,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
             other => return Err(format!("unknown option `{other}`")),
         }
     }
-    Ok(Request::Model(Box::new(options)))
+    let options = Box::new(options);
+    Ok(if first == Some("egress") { Request::Egress(options) } else { Request::Model(options) })
 }
 
 fn detect<'a>(mut arguments: impl Iterator<Item = &'a String>) -> Result<Request, String> {
@@ -245,7 +255,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (line, word) in [
-            ("egress", "unknown benchmark"),
+            ("ingress", "unknown benchmark"),
             ("model --peers apache", "none of direct"),
             ("model --rounds 0", "above 0"),
             ("model --seconds", "needs a value"),

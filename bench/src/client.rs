@@ -26,6 +26,8 @@ pub struct Target {
     pub exact: bool,
     /// The key that it wants, if it wants one of its own.
     pub key: Option<String>,
+    /// The egress door's way: requests are asked for, to this upstream, with this credential.
+    pub asked_for: Option<(SocketAddr, String)>,
 }
 
 /// A request ready to be sent, and what its reply must be like.
@@ -46,9 +48,9 @@ static TURNS: AtomicU64 = AtomicU64::new(0);
 impl Question {
     /// Prepares a request of `spec` for `target`.
     pub fn new(target: &Target, spec: &Spec) -> anyhow::Result<Self> {
-        let body = shapes::request(spec);
+        let mut body = shapes::request(spec);
         let key = target.key.as_deref().unwrap_or("sk-bench-0000");
-        let (path, own) = match spec.dialect {
+        let (mut path, mut own) = match spec.dialect {
             Dialect::Anthropic => (
                 format!("{}/v1/messages", target.anthropic),
                 format!("x-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"),
@@ -57,6 +59,18 @@ impl Question {
                 (format!("{}/v1/chat/completions", target.openai), format!("authorization: Bearer {key}\r\n"))
             }
         };
+        if let Some((upstream, credential)) = &target.asked_for {
+            let headers: serde_json::Map<_, _> = own
+                .split("\r\n")
+                .filter_map(|line| line.split_once(": "))
+                .chain([("content-type", "application/json"), ("accept", "application/json")])
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            let url = format!("http://{upstream}{path}");
+            body = serde_json::json!({"url": url, "method": "POST", "headers": headers, "body": body})
+                .to_string();
+            (path, own) = ("/v1/net".to_owned(), format!("authorization: Bearer {credential}\r\n"));
+        }
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\nuser-agent: doorward-bench\r\n{own}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",

@@ -12,6 +12,8 @@ mod clock;
 #[cfg(target_os = "linux")]
 mod detect;
 #[cfg(target_os = "linux")]
+mod egress;
+#[cfg(target_os = "linux")]
 mod http;
 #[cfg(target_os = "linux")]
 mod measure;
@@ -47,6 +49,7 @@ fn main() -> std::process::ExitCode {
         }
         Ok(Request::Upstream) => upstream::serve(),
         Ok(Request::Model(options)) => model::run(&options),
+        Ok(Request::Egress(options)) => egress::run(&options),
         Ok(Request::Detect { rounds, json, markdown }) => {
             detect::run(rounds, json.as_deref(), markdown.as_deref())
         }

@@ -35,7 +35,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::Result<()> {
+/// The upstream, started, and where everything is.
+pub fn places(options: &Options) -> anyhow::Result<(Places, Running)> {
     let own = std::env::current_exe()?;
     let beside = own.parent().context("no folder")?;
     let folder = Folder::new()?;
@@ -51,6 +52,11 @@ async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::
         folder,
         upstream: SocketAddr::from(([127, 0, 0, 1], port.context("the upstream named no port")?)),
     };
+    Ok((places, upstream))
+}
+
+async fn measure(options: &Options, files: u64, report: &mut Report) -> anyhow::Result<()> {
+    let (places, upstream) = places(options)?;
     report.add("machine", &[machine(options)], machine_json(options));
     let has = |part| options.parts.contains(&part);
     let time = Duration::from_secs_f64(options.seconds);
@@ -135,7 +141,7 @@ async fn start(options: &Options, places: &Places, report: &mut Report) -> (Vec<
     (peers, missing)
 }
 
-fn missing_words(kind: PeerKind, error: &anyhow::Error) -> String {
+pub fn missing_words(kind: PeerKind, error: &anyhow::Error) -> String {
     format!("**{} is missing from this run**: {error:#}", kind.name())
 }
 
@@ -162,7 +168,7 @@ fn facts(options: &Options) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn machine(options: &Options) -> Table {
+pub fn machine(options: &Options) -> Table {
     Table {
         title: "The run".to_owned(),
         note: String::new(),
@@ -171,7 +177,7 @@ fn machine(options: &Options) -> Table {
     }
 }
 
-fn machine_json(options: &Options) -> serde_json::Value {
+pub fn machine_json(options: &Options) -> serde_json::Value {
     facts(options)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), json!(value)))

@@ -3,5 +3,6 @@
 pub mod core;
 pub mod first_token;
 pub mod linear;
+pub mod stages;
 pub mod streams;
 pub mod throughput;

@@ -12,6 +12,15 @@ use crate::client::Target;
 use crate::process::Running;
 
 pub fn start(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target, String)> {
+    started(folder, places, None)
+}
+
+/// With this policy, or the shipped one.
+fn started(
+    folder: &Path,
+    places: &Places,
+    policy: Option<&str>,
+) -> anyhow::Result<(Running, Target, String)> {
     let program = &places.doorward;
     if !program.is_file() {
         bail!("{} is not there; `cargo build --release -p doorward` makes it", program.display());
@@ -19,6 +28,9 @@ pub fn start(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target,
     let home = folder.join("home");
     fs::create_dir(&home)?;
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
+    if let Some(policy) = policy {
+        fs::write(home.join("policy.yaml"), policy)?;
+    }
     let settings = home.join("doorward.yaml");
     // Both upstreams at once, untrusted as any that is not the provider's own.
     fs::write(
@@ -51,6 +63,32 @@ pub fn start(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target,
         openai: path("openai_base_url"),
         exact: true,
         key: None,
+        asked_for: None,
     };
     Ok((running, target, version))
+}
+
+/// The egress door: what the operator allows by name is the upstream, and a key pays for all of it.
+pub fn egress(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target, String)> {
+    let (running, target, version) = started(
+        folder,
+        places,
+        Some("version: 1\ndefault: allow\nrules: []\ndestinations: { allow: [127.0.0.1] }\n"),
+    )?;
+    let home = folder.join("home");
+    let command = |words: &[&str]| {
+        let done = Command::new(&places.doorward).args(words).env("DOORWARD_HOME", &home).output()?;
+        if !done.status.success() {
+            bail!("doorward {}: {}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+        }
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    let made: serde_json::Value = serde_json::from_str(&command(&["key", "create", "--json"])?)?;
+    let member =
+        |name: &str| made.get(name).and_then(serde_json::Value::as_str).context("no key").map(str::to_owned);
+    let (key, credential) = (member("key_id")?, member("credential")?);
+    let rates = ["rate_agent=4000000000", "rate_key=4000000000", "rate_ip=4000000000"];
+    command(&[&["key", "set", &key], &rates[..]].concat())?;
+    command(&["credits", "grant", &key, "1000000000"])?;
+    Ok((running, Target { asked_for: Some((places.upstream, credential)), ..target }, version))
 }

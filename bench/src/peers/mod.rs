@@ -95,6 +95,7 @@ impl Peer {
             openai: String::new(),
             exact: kind != PeerKind::LiteLlm,
             key,
+            asked_for: None,
         };
         let mut peer = match kind {
             PeerKind::Direct => Self {
@@ -121,6 +122,18 @@ impl Peer {
             }
         };
         peer.wait(Duration::from_secs(if kind.is_python() { 300 } else { 15 })).await?;
+        Ok(peer)
+    }
+
+    /// Doorward's egress door.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn egress(places: &Places) -> anyhow::Result<Self> {
+        let folder = places.folder.sub("egress")?;
+        let (running, target, version) = doorward::egress(&folder, places)?;
+        let mut peer = Self { kind: PeerKind::Doorward, target, version, running: Some(running) };
+        peer.wait(Duration::from_secs(15)).await?;
         Ok(peer)
     }
 
