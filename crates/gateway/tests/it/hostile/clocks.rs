@@ -68,7 +68,7 @@ async fn no_call_passes_twice_however_the_clock_jumps() {
     assert_eq!(jumps.sent(&call).await, "ALLOWED");
     assert_eq!(jumps.upstream.heard().len(), 1);
     // Ahead: it is too old, and so is the session; what others send there makes the door forget.
-    for ahead in [301, 1000, 3600, YEAR / 4, 3600, 301] {
+    for ahead in [301, 1000, 3600, YEAR / 4, 4000, 500] {
         jumps.set(ahead);
         assert_ne!(jumps.sent(&call).await, "ALLOWED", "{ahead}");
         let other = jumps.rig.session_at(jumps.second(ahead)).await;
