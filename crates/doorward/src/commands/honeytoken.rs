@@ -67,11 +67,12 @@ fn add(
         let message = format!("there are {MOST} honeytokens at most, {MOST_DOMAINS} of them domains");
         return Err(config_error(message));
     }
+    // Made before anything is kept: what is kept without it is taken for something whose key was lost.
+    let key = home.secrets_key()?;
     let bait = match (domain, value) {
         (Some(domain), _) => Bait::Domain(domain),
         (None, value) => {
             let value = value.unwrap_or_default();
-            let key = home.secrets_key()?;
             let kept = Registered::new(key.expose()).registration(&value);
             let kept = kept.filter(|_| value.len() >= SHORTEST_PIECE);
             Bait::Value(kept.ok_or_else(|| {

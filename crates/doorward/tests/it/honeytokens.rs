@@ -74,6 +74,7 @@ fn who_goes_to_a_domain_is_stopped_and_who_reads_of_it_is_not() {
     assert!(call.unwrap()["decision"].to_string().contains("floor.canary-domain"));
     let status = user.run(&["status"]);
     assert!(status.stdout.contains("the honeytoken domain `wiki`"), "{status:?}");
+    assert!(!released(&daemon));
     assert_eq!(rule(&user, "model_request"), "floor.kill", "the session is frozen");
     drop(daemon);
 
@@ -101,7 +102,7 @@ fn wrong_domains_and_wrong_settings_of_the_door_are_told_with_their_place() {
     std::fs::write(user.home().join("doorward.yaml"), yaml).unwrap();
     let refused = user.run(&["run"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    for place in ["doorward.yaml:2:35", "doorward.yaml:4:13", "doorward.yaml:5:13", "doorward.yaml:6:3"] {
+    for place in ["doorward.yaml:2:35", "doorward.yaml:4:13", "doorward.yaml:5:3", "doorward.yaml:6:3"] {
         assert!(refused.stderr.contains(place), "{place} is missing:\n{}", refused.stderr);
     }
     let mut command = user.command(&["run"]);
