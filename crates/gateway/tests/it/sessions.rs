@@ -310,3 +310,29 @@ async fn what_a_second_agent_meets_is_told() {
     let told = receipts.iter().find(|receipt| receipt["control"]["event"] == "artefact_shared").unwrap();
     assert!(!told.to_string().contains("guide.example") && !told.to_string().contains("drop-zone"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_egress_door_obeys_a_sessions_mode() {
+    let policy = "version: 1\ndefault: allow\nrules:\n- name: careful\n  ask: { host: out.example.test }\n";
+    let compiled = Policy::compile(&[Source { name: "policy.yaml", text: policy }]).unwrap();
+    let rules = RuleSet::compile(shipped()).unwrap();
+    let engine = Engine::new(rules.into(), compiled.into(), Surroundings::default());
+    let door = Door::before(Protocol::Anthropic, sse(&message_end())).await;
+    door.judge_by(engine, Mode::Block);
+    for (mode, id, rule, passes) in [
+        (SessionMode::Enforce, "a", "hold.nobody-to-ask", false),
+        (SessionMode::Correct, "b", "session.correct", false),
+        (SessionMode::Observe, "c", "careful", true),
+    ] {
+        let begin = Act::Begin { task: String::new(), mode, grants: Vec::new() };
+        door.gateway.sessions().act(&session(id), begin, 1).await.unwrap();
+        let first = door.receipt_count();
+        let reply = crate::egress::post_as(&door, id, "https://out.example.test/in", "hello").await;
+        let receipts = door.receipts_since(first);
+        let sent = receipts.iter().find(|receipt| receipt["action"]["kind"] == "url").unwrap();
+        let reasons = sent["decision"]["reasons"].to_string();
+        assert!(reasons.contains(rule), "{mode:?}: {reasons}");
+        // What passes comes as far as the name, which is nobody's.
+        assert_eq!(reply.body.contains("DNS"), passes, "{mode:?}: {reply:?}");
+    }
+}

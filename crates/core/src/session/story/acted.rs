@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::told::{TEXT, foreign, is_mcp, is_sensitive, place_of};
-use super::{Draft, How, MOST_EVENTS, MOST_TAINTS, Story, Taint, values};
+use super::{Draft, How, MOST_EVENTS, MOST_TAINTS, Story, Taint, repository, values};
 use crate::action::{
-    ActionKind, AssetClass, Capability, Effect, Flow, PartKind, Source, Target, Written, asset, shell, tools,
+    ActionKind, AssetClass, Capability, Effect, Flow, PartKind, Source, Target, Written, shell, tools,
 };
 use crate::detect::destination::{Class, Classes};
 use crate::session::journal::{Among, Event, Flags, Hit, MOST_OF_EVENT, Set};
@@ -114,6 +114,9 @@ fn artefacts(draft: &Draft<'_>, effects: &[Effect]) -> Vec<Artefacts> {
         literals::of_target(&effect.target, &mut |kind, text| {
             artefacts.own.push((kind, key.mark(kind, text)))
         });
+        artefacts
+            .own
+            .extend(repository::remote_of(effect).map(|name| (Kind::Url, key.mark(Kind::Url, name))));
         artefacts.all.extend(artefacts.own.iter().map(|(_, mark)| *mark));
         for flow in &effect.from {
             let into = found.get(usize::from(*flow)).map(|from| from.all.clone()).unwrap_or_default();
@@ -492,6 +495,10 @@ fn flags(draft: &Draft<'_>, effect: &Effect, tainted: bool) -> Flags {
 /// What kinds of place it may lead to: what a package manager or git names by itself is the user's own.
 fn places(draft: &Draft<'_>, effect: &Effect) -> Classes {
     match &effect.target {
+        // A remote that untrusted content named is anybody's.
+        Target::Other(name) if draft.tainted(draft.key().mark(Kind::Url, name)).is_some() => {
+            Classes::of(Class::Unknown)
+        }
         Target::Other(_) => Classes::of(Class::Registry),
         _ => draft.classes(effect),
     }
@@ -551,7 +558,8 @@ fn leaves(draft: &mut Draft<'_>, effects: &[Effect], foreign: &Foreign, taints: 
             _ => {}
         }
     }
-    cloned(draft, effects);
+    repository::cloned(draft, effects);
+    repository::remotes(draft);
 }
 
 fn forget(draft: &mut Draft<'_>, path: &str) {
@@ -593,7 +601,8 @@ fn written(
         }
         return;
     }
-    let Some(texts) = whole else { return };
+    let own = written_by_line(draft, path);
+    let Some(texts) = whole.or(own.as_ref()) else { return };
     let copied = texts.iter().find_map(|mark| Some((*mark, draft.tainted(*mark)?.1)));
     match copied {
         Some((mark, origin)) => {
@@ -625,7 +634,7 @@ fn keeps_whole(effect: &Effect, fetched: &Effect) -> bool {
     effect.by == fetched.by || KEEP.contains(&effect.by.as_str())
 }
 
-fn keep(
+pub(super) fn keep(
     draft: &mut Draft<'_>,
     kind: Kind,
     path: &str,
@@ -641,6 +650,14 @@ fn keep(
     }
 }
 
+/// The text that a command line writes into the file at `path`, as an artefact: `cat > file <<EOF`, `echo … > file`. `None` if
+/// nobody knows all of it.
+fn written_by_line(draft: &Draft<'_>, path: &str) -> Option<Vec<Mark>> {
+    let file = draft.action.written.iter().find(|file| file.exact && file.whole && &*file.path == path)?;
+    let text = std::str::from_utf8(&file.content).ok()?.trim();
+    TEXT.contains(&text.len()).then(|| vec![draft.key().mark(Kind::Text, text)])
+}
+
 /// The texts that a tool writes whole files with, as artefacts; `None` if the action is no such call.
 fn written_whole(draft: &Draft<'_>) -> Option<Vec<Mark>> {
     const KEYS: [&str; 6] = ["content", "contents", "file_text", "new_content", "file_content", "code"];
@@ -654,45 +671,4 @@ fn written_whole(draft: &Draft<'_>) -> Option<Vec<Mark>> {
     let texts: Vec<&str> = members.filter_map(|member| member.value.as_str()).collect();
     let mark = |text: &&str| draft.key().mark(Kind::Text, text.trim());
     (!texts.is_empty()).then(|| texts.iter().map(mark).collect())
-}
-
-/// Repositories that are cloned from where nobody said.
-fn cloned(draft: &mut Draft<'_>, effects: &[Effect]) {
-    let clones =
-        |effect: &&Effect| effect.by == "git" && matches!(effect.target, Target::Url(_) | Target::Host(_));
-    let fetched = effects.iter().filter(|effect| effect.capability == Capability::NetworkFetch).find(clones);
-    let Some(fetched) = fetched else { return };
-    let (at, place) = place_of(draft, fetched);
-    if draft.is_typed(at) {
-        return;
-    }
-    let action = draft.action;
-    let lines = action.parts.iter().filter(|part| part.kind == PartKind::Command);
-    for directory in lines.flat_map(|line| clone_directories(&line.text)).take(4) {
-        let path = asset::normalise_path(&directory);
-        keep(draft, Kind::Tree, &path, (Source::LocalFile, "git", place.clone(), at, Vec::new()));
-    }
-}
-
-/// The directories that `git clone` makes in a command line.
-fn clone_directories(text: &str) -> Vec<String> {
-    let pieces = text.split(['\n', ';', '|', '&']).filter(|piece| piece.contains("clone"));
-    let mut found = Vec::new();
-    for piece in pieces.take(16) {
-        let mut words = piece.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
-        if !words.any(|word| word == "git" || word.ends_with("/git")) || !words.any(|word| word == "clone") {
-            continue;
-        }
-        let Some(url) = words.find(|word| word.contains("://") || word.contains('@') && word.contains(':'))
-        else {
-            continue;
-        };
-        let named = words.find(|word| !word.starts_with('-') && !word.starts_with('>'));
-        let last = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
-        let directory = named.unwrap_or_else(|| last.strip_suffix(".git").unwrap_or(last));
-        if directory.contains(|c: char| c.is_ascii_alphanumeric()) {
-            found.push(directory.to_owned());
-        }
-    }
-    found
 }

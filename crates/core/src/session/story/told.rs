@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Draft, values};
+use super::{Draft, embedded, values};
 use crate::action::{
     AssetClass, Called, Capability, Effect, Part, PartKind, Returned, Source, Target, asset, tools,
 };
@@ -32,7 +32,7 @@ pub(super) struct Read {
     pub capability: Capability,
     pub asset: AssetClass,
     pub places: Classes,
-    pub by: Box<str>,
+    pub by: Arc<str>,
     pub place: String,
     pub at: Mark,
     /// The artefacts that it was made of.
@@ -52,7 +52,7 @@ pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
             continue;
         }
         match part.kind {
-            PartKind::UserText | PartKind::SystemText => typed(draft, part),
+            PartKind::UserText | PartKind::SystemText => said(draft, part, &mut left),
             PartKind::ToolResult => given(draft, part, answer, &mut left),
             _ => continue,
         }
@@ -65,8 +65,30 @@ pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
     }
 }
 
-/// What people typed, and what the agent's maker did, is theirs to say.
-fn typed(draft: &mut Draft<'_>, part: &Part) {
+/// What people typed, and what the agent's maker did, is theirs to say; what a project's files say is content of this machine,
+/// or of whoever a foreign one came from.
+fn said(draft: &mut Draft<'_>, part: &Part, left: &mut usize) {
+    let embedded::Split { said, file } = embedded::split(&part.text);
+    typed(draft, said);
+    let Some((text, path)) = file else { return };
+    let file = Part { kind: PartKind::ToolResult, text: text.into() };
+    let Some((_, mark, origin)) = foreign(draft, &path) else { return vouch_for(draft, &file, left) };
+    let read = Read {
+        source: origin.source,
+        tainted: true,
+        sensitive: false,
+        capability: Capability::ReadFile,
+        asset: AssetClass::AiClientConfig,
+        places: Classes::NONE,
+        by: "instructions".into(),
+        place: literals::floor(&path, taint::LONGEST_PLACE).to_owned(),
+        at: if mark == 0 { origin.at } else { mark },
+        parents: if mark == 0 { Vec::new() } else { vec![mark] },
+    };
+    let _ = taint_with(draft, &file, &read, left);
+}
+
+fn typed(draft: &mut Draft<'_>, text: &str) {
     let key = draft.key();
     let mut marks: Vec<Mark> = Vec::new();
     let mut seen = HashSet::new();
@@ -78,9 +100,9 @@ fn typed(draft: &mut Draft<'_>, part: &Part) {
             }
         }
     };
-    literals::each(&part.text, &mut add);
+    literals::each(text, &mut add);
     // Any path at all: it makes a call the user's own, and vouches for nothing else.
-    let words = part.text.split(|c: char| c.is_whitespace() || "\"'`()<>,;@".contains(c));
+    let words = text.split(|c: char| c.is_whitespace() || "\"'`()<>,;@".contains(c));
     for word in words.filter(|word| word.len() < 512 && word.contains(['/', '.', '~'])) {
         let word = word.trim_end_matches(['.', ':', '?', '!']);
         if word.len() > 2 && !word.contains("://") {
@@ -121,7 +143,7 @@ fn given(draft: &mut Draft<'_>, part: &Part, answer: Option<&Returned>, left: &m
             source: read.source,
             flags: Flags::RETURNED.or(Flags::TAINTED.when(read.tainted)),
             places: read.places,
-            by: read.by,
+            by: read.by.clone(),
             call: call.map_or(0, |id| key.mark(Kind::Call, id)),
             marks: event_marks,
         });
