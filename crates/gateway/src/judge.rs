@@ -146,7 +146,7 @@ impl Gateway {
         body: B,
         waits: &Waits,
     ) -> Result<Permit<B>, Refusal> {
-        let judged = self.judge(action)?; // facts, and a pending entry siblings can see; then the engine, which is pure
+        let judged = self.judge(action).await?; // facts, and a pending entry siblings can see; then the engine, which is pure
         let judged = self.second_opinion(judged).await; // another judge, if an operator named one; mostly it is not asked
         let judged = self.settle(judged, body.content(), waits).await?; // a person, if asked; judged again after waiting
         let (judged, body) = self.carry_out(judged, body); // what is to be replaced
@@ -219,7 +219,7 @@ impl Gateway {
     ) -> Result<StreamPermit, Refusal> {
         // Before it is judged: a stop in between must not be missed.
         let revoked = self.store.signals().subscribe(doorward_store::Signal::Kill);
-        let judged = self.judge(action)?;
+        let judged = self.judge(action).await?;
         let mut judged = self.settle(judged, &[], &Waits::default()).await?;
         judged.seen.follows = judged.seen.follows.take().or(first);
         self.recorder.open(judged, revoked, used).await

@@ -3,13 +3,13 @@
 //! What a session is called and on which terms it works is kept in the store; a restart finds it again.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use doorward_core::session::{self, Ending, Millis, Now, Said, Seq, State, Terms, name, story};
 use doorward_core::{Action, Decision, Engine, Facts};
-use doorward_store::{Owner, SessionName, SessionRecord, Store, Written};
+use doorward_store::{Lying, Owner, SessionName, SessionRecord, Store};
 
 use crate::in_force::InForce;
 
@@ -18,6 +18,9 @@ pub use acts::{Act, NotDone};
 
 mod artefacts;
 pub use artefacts::{Artefact, Found, Latest};
+
+mod asleep;
+use asleep::Asleep;
 
 mod bounds;
 
@@ -31,6 +34,7 @@ const NOTE_USE: Millis = 60_000;
 #[derive(Debug)]
 pub struct Sessions {
     known: Mutex<Known>,
+    asleep: Asleep,
     common: Common,
     store: Store,
 }
@@ -60,6 +64,9 @@ pub struct Session {
     actions: AtomicU64,
     blocked: AtomicU64,
     state: Mutex<Kept<State>>,
+    /// How many bytes what it has done takes in memory; [`ASLEEP`](asleep::ASLEEP) if it lies in the store. Changed under the
+    /// lock of `state`.
+    weight: AtomicUsize,
 }
 
 /// What a person said of a session.
@@ -103,18 +110,17 @@ impl Sessions {
     pub fn open(store: Store) -> Self {
         let mut known = Known { next: 1, ..Known::default() };
         let mut stories = store.take_stories();
+        let mut lying = store.take_lying();
         for record in store.take_sessions() {
             known.next = known.next.max(record.id + 1);
-            let written = stories.remove(&Owner::Session(record.id)).unwrap_or_default();
-            let session = Session::of(record, &store, &written);
+            let lying = lying.remove(&record.id);
+            let session = Session::of(record, &store, lying);
             known.by_name.insert(session.name.shared(), Arc::new(session));
         }
         let common = Common::open(&store, &mut stories);
         // Of sessions that are known no more.
-        for owner in stories.into_keys().filter(|owner| matches!(owner, Owner::Session(_))) {
-            store.forget_story(owner);
-        }
-        Self { known: Mutex::new(known), common, store }
+        lying.into_keys().for_each(|row| store.forget_story(Owner::Session(row)));
+        Self { known: Mutex::new(known), asleep: Asleep::default(), common, store }
     }
 
     /// The session of this name, begun now if there is none.
@@ -150,13 +156,13 @@ impl Sessions {
             used: now,
             terms: Terms::default(),
         };
-        let session = Arc::new(Session::of(record, &self.store, &Written::default()));
+        let session = Arc::new(Session::of(record, &self.store, None));
         known.next += 1;
         known.by_name.insert(session.name.shared(), Arc::clone(&session));
         Ok(session)
     }
 
-    /// Registers `action` with its session and returns what is known.
+    /// Registers `action` with its session, which is awake ([`Self::wake`]), and returns what is known.
     pub fn begin(
         self: &Arc<Self>,
         session: Arc<Session>,
@@ -184,10 +190,9 @@ impl Sessions {
 }
 
 impl Session {
-    /// A session that goes on from what is kept of it.
-    fn of(record: SessionRecord, store: &Store, written: &Written) -> Self {
+    /// A session that goes on from what lies of it in the store.
+    fn of(record: SessionRecord, store: &Store, lying: Option<Lying>) -> Self {
         let key = store.key_for(&format!("session {}", record.id));
-        let state = State::resume(*key.expose(), common::journal(written));
         Self {
             row: record.id,
             began: record.began,
@@ -197,7 +202,8 @@ impl Session {
             noted: AtomicU64::new(record.used),
             actions: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
-            state: Mutex::new(Kept::new(state, written, common::OF_A_SESSION)),
+            state: Mutex::new(Kept::of_session(State::new(*key.expose()), lying.unwrap_or_default())),
+            weight: AtomicUsize::new(lying.map_or(0, |_| asleep::ASLEEP)),
             name: record.name,
         }
     }
@@ -266,8 +272,10 @@ impl Seen {
             let common = (workspace, baseline);
             let mut ended = session::end(&mut state.value, self.seq, ending, case, &found, common);
             state.add(store, &owner, std::mem::take(&mut ended.session), |state| state.journal().encode());
+            self.sessions.asleep.weigh(session, state.value.journal());
             ended
         });
+        self.sessions.rest();
         ended.alerts
     }
 }

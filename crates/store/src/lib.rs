@@ -71,5 +71,5 @@ pub use secret::{Secret32, Token, TokenKind, fill_random};
 pub use sessions::{MAX_SESSIONS, MAX_TASK, SessionName, SessionRecord};
 pub use signals::{Signal, Signals};
 pub use store::{Options, Store};
-pub use stories::{MAX_WHOLE, Owner, Written};
+pub use stories::{Lying, MAX_WHOLE, Owner, Written};
 pub use watch::{FileWatch, KillWatch};

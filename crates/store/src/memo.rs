@@ -92,6 +92,17 @@ struct Waiting {
     bytes: usize,
 }
 
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// Nothing was there before: somebody should be told.
+    First,
+    /// It waits with others.
+    Behind,
+    /// Too many wait, or it is too long: it is lost.
+    Refused,
+}
+
 impl Outbox {
     /// An outbox whose first memo is number `next`.
     pub(crate) fn new(next: u64) -> Self {
@@ -102,19 +113,19 @@ impl Outbox {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Puts a change in; `true` if somebody should be told, because nothing was there before.
-    pub(crate) fn put(&self, change: Change) -> bool {
+    /// Puts a change in.
+    pub(crate) fn put(&self, change: Change) -> Put {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let most = if matches!(change, Change::Tale(_)) { MAX_WHOLE } else { MAX_MEMO };
         if change.size() > most || waiting.bytes.saturating_add(change.size()) > MAX_WAITING {
             tracing::warn!(
                 "a memo is too long, or too many wait for the disk: a restart would forget this one, or what it counted"
             );
-            return false;
+            return Put::Refused;
         }
         waiting.bytes += change.size();
         waiting.changes.push(change);
-        waiting.changes.len() == 1
+        if waiting.changes.len() == 1 { Put::First } else { Put::Behind }
     }
 
     /// Takes everything out.
@@ -222,23 +233,23 @@ mod tests {
     fn an_outbox_keeps_order_and_calls_once() {
         let outbox = Outbox::new(7);
         assert_eq!((outbox.number(), outbox.number()), (7, 8));
-        assert!(outbox.put(keep(7, 1)));
-        assert!(!outbox.put(Change::Forget(7)));
+        assert_eq!(outbox.put(keep(7, 1)), Put::First);
+        assert_eq!(outbox.put(Change::Forget(7)), Put::Behind);
         assert!(matches!(outbox.take().as_slice(), [Change::Keep(_), Change::Forget(7)]));
         assert!(outbox.take().is_empty());
-        assert!(outbox.put(Change::Forget(8)));
+        assert_eq!(outbox.put(Change::Forget(8)), Put::First);
     }
 
     #[test]
     fn an_outbox_is_bounded() {
         let outbox = Outbox::new(1);
-        assert!(!outbox.put(keep(1, MAX_MEMO)), "longer than one may be");
+        assert_eq!(outbox.put(keep(1, MAX_MEMO)), Put::Refused, "longer than one may be");
         let fits = MAX_MEMO / 2;
         for id in 0..100 {
             outbox.put(keep(id, fits));
         }
         assert_eq!(outbox.take().len(), MAX_WAITING / (fits + 64));
-        assert!(outbox.put(keep(1, fits)), "room again");
+        assert_eq!(outbox.put(keep(1, fits)), Put::First, "room again");
     }
 
     #[test]

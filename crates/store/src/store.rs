@@ -20,7 +20,7 @@ use crate::error::{StoreError, at};
 use crate::forensics::{self, Archive, Forensics};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
-use crate::memo::{self, Change, Memo, Outbox};
+use crate::memo::{self, Change, Memo, Outbox, Put};
 use crate::quarantine::{self, Quarantine};
 use crate::record::RecordedAction;
 use crate::retention::{self, Hold};
@@ -28,7 +28,7 @@ use crate::schema;
 use crate::secret::Secret32;
 use crate::sessions::{self, SessionRecord};
 use crate::signals::Signals;
-use crate::stories::{self, MAX_WHOLE, Owner, Tale, Written};
+use crate::stories::{self, Lying, MAX_WHOLE, Owner, Tale, Written};
 use crate::webhooks::Webhooks;
 use crate::worker::{Command, Trouble, Worker};
 
@@ -92,8 +92,10 @@ struct Shared {
     kept: Mutex<Kept>,
     /// The sessions they knew, until somebody takes them.
     sessions: Mutex<Vec<SessionRecord>>,
-    /// What they remembered of what was done, until somebody takes it.
+    /// What they remembered of what was done in all of them, until somebody takes it.
     stories: Mutex<HashMap<Owner, Written>>,
+    /// What lies in the database of each session, until somebody asks.
+    lying: Mutex<HashMap<u64, Lying>>,
     /// What further keys are made of.
     purposes: Secret32,
     /// What people have allowed earlier processes, until somebody takes it.
@@ -143,6 +145,8 @@ impl Store {
         let outbox = Arc::new(Outbox::new(newest + 1));
         let stories = stories::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
+        let lying = stories::lying(&connection)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let accounts = Accounts::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
         let webhooks = Webhooks::read(&connection, &sealer)
@@ -184,6 +188,7 @@ impl Store {
             kept: Mutex::new(kept),
             sessions: Mutex::new(sessions),
             stories: Mutex::new(stories),
+            lying: Mutex::new(lying),
             purposes,
             grants: Mutex::new(grants),
             agents,
@@ -348,18 +353,18 @@ impl Store {
     /// The reply to the request of this receipt has ended, or it never went: what it used `more` and `less` than was
     /// recorded with it. Never waits: it is written with the next batch of records.
     pub fn settle(&self, receipt: Option<String>, more: Vec<Use>, less: Vec<Use>) {
-        self.change(Change::Recount(Recount::Settle { receipt, more, less }));
+        let _ = self.change(Change::Recount(Recount::Settle { receipt, more, less }));
     }
 
     /// What was found at the start behind what had been recorded: these uses, all of the requests that are `settled`
     /// by them, and how long the ledger is. Never waits.
     pub fn caught_up(&self, uses: Vec<Use>, settled: Vec<String>, ledger_size: u64) {
-        self.change(Change::Recount(Recount::Caught { uses, settled, ledger_size }));
+        let _ = self.change(Change::Recount(Recount::Caught { uses, settled, ledger_size }));
     }
 
     /// Forgets what limits counted that are not among these groups. Never waits.
     pub fn retain_counters(&self, groups: HashSet<[u8; 16]>) {
-        self.change(Change::Recount(Recount::Retain(groups)));
+        let _ = self.change(Change::Recount(Recount::Retain(groups)));
     }
 
     /// What earlier processes left to be remembered, used longest ago first. Whoever asks first gets it.
@@ -373,18 +378,18 @@ impl Store {
     /// [`MAX_MEMO`](crate::MAX_MEMO), a restart may forget it.
     pub fn remember(&self, time: Millis, body: Vec<u8>) -> u64 {
         let id = self.shared.outbox.number();
-        self.change(Change::Keep(Memo { id, time, used: time, body }));
+        let _ = self.change(Change::Keep(Memo { id, time, used: time, body }));
         id
     }
 
     /// Lets a memo say something else, if it is still kept. Never waits.
     pub fn rewrite_memo(&self, id: u64, body: Vec<u8>) {
-        self.change(Change::Rewrite(id, body));
+        let _ = self.change(Change::Rewrite(id, body));
     }
 
     /// Notes that a memo was of use. Never waits.
     pub fn memo_used(&self, id: u64, time: Millis) {
-        self.change(Change::Used(id, time));
+        let _ = self.change(Change::Used(id, time));
     }
 
     /// The sessions that earlier processes knew, the one used last first. Whoever asks first gets them.
@@ -395,36 +400,49 @@ impl Store {
 
     /// Keeps what is known of a session. Never waits: it is written with the next batch of records.
     pub fn keep_session(&self, session: SessionRecord) {
-        self.change(Change::Session(Box::new(session)));
+        let _ = self.change(Change::Session(Box::new(session)));
     }
 
     /// Forgets a session. Never waits.
     pub fn forget_session(&self, id: u64) {
-        self.change(Change::ForgetSession(id));
+        let _ = self.change(Change::ForgetSession(id));
     }
 
-    /// What earlier processes remembered of what was done. Whoever asks first gets it.
+    /// What earlier processes remembered of what was done in all sessions. Whoever asks first gets it.
     #[must_use]
     pub fn take_stories(&self) -> HashMap<Owner, Written> {
         std::mem::take(&mut *self.shared.stories.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps an addition to what `owner` remembers, under a number that grows from 1. Never waits.
-    pub fn add_to_story(&self, owner: Owner, number: u64, body: Vec<u8>) {
-        self.change(Change::Tale(Tale::Add(owner, number, body)));
+    /// What lies here of each session that earlier processes knew, by row. Whoever asks first gets it.
+    #[must_use]
+    pub fn take_lying(&self) -> HashMap<u64, Lying> {
+        std::mem::take(&mut *self.shared.lying.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What `owner` remembers, with everything that was given to be kept before.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged, or if something before it could not be written.
+    pub async fn story(&self, owner: Owner) -> Result<Written, StoreError> {
+        self.ask(move |worker| worker.story(&owner)).await
+    }
+
+    /// Keeps an addition to what `owner` remembers, under a number that grows from 1. Never waits. `false` if too much waits
+    /// for the disk and this is lost.
+    pub fn add_to_story(&self, owner: Owner, number: u64, body: Vec<u8>) -> bool {
+        self.change(Change::Tale(Tale::Add(owner, number, body)))
     }
 
     /// Keeps all that `owner` remembers, in the place of what has a number before this one; not if it is longer than
-    /// [`MAX_WHOLE`]. Never waits.
-    pub fn keep_story(&self, owner: Owner, before: u64, whole: Vec<u8>) {
-        if whole.len() <= MAX_WHOLE {
-            self.change(Change::Tale(Tale::Whole(owner, before, whole)));
-        }
+    /// [`MAX_WHOLE`]. Never waits. `false` if it is not kept.
+    pub fn keep_story(&self, owner: Owner, before: u64, whole: Vec<u8>) -> bool {
+        whole.len() <= MAX_WHOLE && self.change(Change::Tale(Tale::Whole(owner, before, whole)))
     }
 
     /// Forgets what `owner` remembers. Never waits.
     pub fn forget_story(&self, owner: Owner) {
-        self.change(Change::Tale(Tale::Forget(owner)));
+        let _ = self.change(Change::Tale(Tale::Forget(owner)));
     }
 
     /// A key for this purpose: the same after a restart, in no file, and of no help with any other.
@@ -447,7 +465,7 @@ impl Store {
 
     /// Destroys a memo. Never waits.
     pub fn forget(&self, id: u64) {
-        self.change(Change::Forget(id));
+        let _ = self.change(Change::Forget(id));
     }
 
     pub(crate) fn shared_accounts(&self) -> &Accounts {
@@ -467,7 +485,7 @@ impl Store {
     }
 
     pub(crate) fn change_credits(&self, change: CreditChange) {
-        self.change(Change::Credits(change));
+        let _ = self.change(Change::Credits(change));
     }
 
     pub(crate) fn change_usage(&self, used: UsedOnce) {
@@ -479,11 +497,14 @@ impl Store {
         self.shared.acting.lock().await
     }
 
-    fn change(&self, change: Change) {
-        if self.shared.outbox.put(change) {
+    /// Gives a change to the store's thread; `false` if too many wait.
+    fn change(&self, change: Change) -> bool {
+        let put = self.shared.outbox.put(change);
+        if put == Put::First {
             // If the queue is full, the thread has a batch to end, and looks into the outbox then.
             let _ = self.shared.commands.try_send(Command::Memos);
         }
+        put != Put::Refused
     }
 
     /// Returns once everything recorded before is written.

@@ -1,7 +1,8 @@
 //! What sessions remember of what was done: journals, the workspace's taint, what agents usually do.
 //!
 //! `core` says what there is to keep, as bytes that only it reads: a whole, and what was added to it since. Here they lie
-//! sealed, by owner and number, and are read once when the store is opened.
+//! sealed, by owner and number. What all sessions share is read once when the store is opened; what one session has done is
+//! read when it is used.
 
 use std::collections::HashMap;
 
@@ -55,6 +56,17 @@ pub struct Written {
     pub next: u64,
 }
 
+/// What lies here of a session that nobody has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lying {
+    /// How many additions there are since the whole.
+    pub additions: u64,
+    /// How many bytes these have.
+    pub bytes: u64,
+    /// The number of the next addition.
+    pub next: u64,
+}
+
 /// A change that is to be written.
 #[derive(Debug)]
 pub(crate) enum Tale {
@@ -99,7 +111,7 @@ pub(crate) fn write(transaction: &Transaction<'_>, sealer: &Sealer, tale: &Tale)
     Ok(())
 }
 
-/// Reads everything.
+/// Reads everything that sessions share.
 ///
 /// # Errors
 /// If something cannot be opened: what was tainted would be clean.
@@ -107,18 +119,56 @@ pub(crate) fn read(
     connection: &Connection,
     sealer: &Sealer,
 ) -> Result<Result<HashMap<Owner, Written>, StoreError>, rusqlite::Error> {
-    let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let rows: Vec<(String, i64, Vec<u8>)> = connection
-        .prepare("SELECT owner, number, body FROM stories ORDER BY owner, number")?
-        .query_map([], row)?
-        .collect::<Result<_, _>>()?;
+    let sql =
+        "SELECT owner, number, body FROM stories WHERE owner NOT GLOB 'session/*' ORDER BY owner, number";
+    let rows = connection.prepare(sql)?.query_map([], row)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(open(rows, sealer))
+}
+
+/// Reads what one owner remembers; nothing if nothing was kept.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_one(
+    connection: &Connection,
+    sealer: &Sealer,
+    owner: &Owner,
+) -> Result<Result<Written, StoreError>, rusqlite::Error> {
+    let sql = "SELECT owner, number, body FROM stories WHERE owner = ?1 ORDER BY number";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([owner.key()], row)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(open(rows, sealer).map(|mut all| all.remove(owner).unwrap_or_default()))
+}
+
+/// What lies here of sessions, by row.
+pub(crate) fn lying(connection: &Connection) -> Result<HashMap<u64, Lying>, rusqlite::Error> {
+    let sql = "SELECT owner, max(number), sum(number > 0), sum(iif(number > 0, length(body), 0))
+               FROM stories WHERE owner GLOB 'session/*' GROUP BY owner";
+    let row = |row: &Row<'_>| {
+        let number = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok((row.get(0)?, Lying { next: number(1)? + 1, additions: number(2)?, bytes: number(3)? }))
+    };
+    let rows: Vec<(String, Lying)> =
+        connection.prepare(sql)?.query_map([], row)?.collect::<Result<_, _>>()?;
+    let of = |(key, lying): (String, Lying)| match Owner::parse(&key)? {
+        Owner::Session(row) => Some((row, lying)),
+        _ => None,
+    };
+    Ok(rows.into_iter().filter_map(of).collect())
+}
+
+type Sealed = (String, i64, Vec<u8>);
+
+fn row(row: &Row<'_>) -> Result<Sealed, rusqlite::Error> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn open(rows: Vec<Sealed>, sealer: &Sealer) -> Result<HashMap<Owner, Written>, StoreError> {
     let mut all: HashMap<Owner, Written> = HashMap::new();
     for (key, number, body) in rows {
         let damaged = || StoreError::Unavailable(format!("what is kept of {key} is damaged"));
-        let Some(owner) = Owner::parse(&key) else { return Ok(Err(damaged())) };
-        let Ok(plain) = sealer.open(Column::Story, &format!("{key}#{number}"), &body) else {
-            return Ok(Err(damaged()));
-        };
+        let owner = Owner::parse(&key).ok_or_else(damaged)?;
+        let plain = sealer.open(Column::Story, &format!("{key}#{number}"), &body).map_err(|_| damaged())?;
         let told = all.entry(owner).or_default();
         let number = u64::try_from(number).unwrap_or(0);
         told.next = told.next.max(number + 1);
@@ -127,7 +177,7 @@ pub(crate) fn read(
             _ => told.since.push(plain.to_vec()),
         }
     }
-    Ok(Ok(all))
+    Ok(all)
 }
 
 fn signed(value: u64) -> i64 {
@@ -163,10 +213,14 @@ mod tests {
             Tale::Forget(Owner::Session(9)),
         ]);
         let all = read(&connection, &sealer).unwrap().unwrap();
-        assert_eq!(all.len(), 3);
+        assert_eq!(all.len(), 2);
         let want = Written { whole: Some(b"ab".to_vec()), since: vec![b"c".to_vec()], next: 4 };
         assert_eq!(all[&workspace], want);
-        assert_eq!(all[&session], Written { whole: None, since: vec![b"s".to_vec()], next: 2 });
+        let of = |owner| read_one(&connection, &sealer, &owner).unwrap().unwrap();
+        assert_eq!(of(session), Written { whole: None, since: vec![b"s".to_vec()], next: 2 });
+        assert_eq!(of(Owner::Session(9)), Written::default());
+        let lying = lying(&connection).unwrap();
+        assert_eq!((lying.len(), lying[&3].additions, lying[&3].next), (1, 1, 2));
         assert_eq!(all[&Owner::Agent("alice".into())].whole.as_deref(), Some(&b"base"[..]));
     }
 
@@ -180,7 +234,9 @@ mod tests {
         ] {
             let (connection, sealer) = written(&[Tale::Add(Owner::Session(3), 1, b"s".to_vec())]);
             connection.execute(alter, []).unwrap();
-            assert!(read(&connection, &sealer).unwrap().is_err(), "{alter}");
+            let all = read(&connection, &sealer).unwrap().is_err();
+            let one = |row| read_one(&connection, &sealer, &Owner::Session(row)).unwrap().is_err();
+            assert!(all || one(3) || one(4), "{alter}");
         }
     }
 }

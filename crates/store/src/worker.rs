@@ -27,6 +27,7 @@ use crate::memo::{self, Change, Outbox};
 use crate::record::{MAX_CONTENT, RecordedAction};
 use crate::seal::{Column, Sealer};
 use crate::secret::Secret32;
+use crate::stories::{self, Owner, Written};
 use crate::{AgentName, Scope, SessionName};
 
 /// Most records in one transaction.
@@ -236,6 +237,11 @@ impl Worker {
             Some(why) if !self.is_idle() => Err(StoreError::Unavailable(why.as_str().to_owned())),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn story(&self, owner: &Owner) -> Result<Written, StoreError> {
+        self.flushed()?;
+        stories::read_one(&self.connection, &self.sealer, owner).map_err(|error| self.failed(error))?
     }
 
     pub(crate) fn action(&self, receipt: &str) -> Result<Option<RecordedAction>, StoreError> {

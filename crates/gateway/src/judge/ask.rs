@@ -34,7 +34,7 @@ impl Gateway {
                 Err(why) => return Err(judged.refused(why)),
             };
             if outcome.waited() {
-                judged = given.lift(self.judge_again(judged)?);
+                judged = given.lift(self.judge_again(judged).await?);
             }
             judged = match outcome {
                 Outcome::No { reason, id, .. } => return Ok(judged.following(id).and(*reason)),

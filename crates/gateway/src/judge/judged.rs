@@ -43,32 +43,35 @@ impl Judged {
 
 impl Gateway {
     /// Begins `action` in its session, and judges it.
-    pub(super) fn judge(&self, action: Action) -> Result<Judged, Refusal> {
-        let seen = self.begin(&action)?;
+    pub(super) async fn judge(&self, action: Action) -> Result<Judged, Refusal> {
+        let seen = self.begin(&action).await?;
         let decision = decide(&action, &seen);
         Ok(Judged { action, seen, decision })
     }
 
     /// Judges it again by what is in force and known now.
-    pub(super) fn judge_again(&self, judged: Judged) -> Result<Judged, Refusal> {
+    pub(super) async fn judge_again(&self, judged: Judged) -> Result<Judged, Refusal> {
         let Judged { action, seen, .. } = judged;
         // First, or it would be its own sibling.
         drop(seen);
-        self.judge(action)
+        self.judge(action).await
     }
 
-    fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
+    async fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
+        let unavailable =
+            |why| Refusal { decision: Box::default(), receipt: None, why: Why::LedgerUnavailable(why) };
+        let entered = self.sessions.enter(&action.session, Said::Nobody, self.clock.now());
+        let session = entered.map_err(unavailable)?;
+        let woken = self.sessions.wake(&session).await;
+        woken.map_err(|why| {
+            unavailable(format!("what session {} has done cannot be read: {why}", action.session))
+        })?;
         let signals = self.store.signals();
         // One loaded state: its revision and what it says about the agent agree.
         let kill = signals.kill_set();
         let in_force = self.in_force();
         let epoch = Epoch { kill: kill.revision, policy: in_force.number, ..signals.epoch() };
         let millis = self.clock.now();
-        let session = self.sessions.enter(&action.session, Said::Nobody, millis).map_err(|why| Refusal {
-            decision: Box::default(),
-            receipt: None,
-            why: Why::LedgerUnavailable(why),
-        })?;
         let kill = kill.for_session(&action.session, session.began());
         let now = Now { millis, epoch, mode: in_force.mode, standing: session.standing(millis), kill };
         let strict = in_force.engine.policy().profile() == Profile::Strict;

@@ -88,7 +88,12 @@ impl Sessions {
     /// # Errors
     /// [`NotDone`].
     pub async fn act(&self, name: &SessionName, act: Act, now: Millis) -> Result<SessionRecord, NotDone> {
+        let known = lock(&self.known).by_name.get(name.as_str()).cloned();
+        if let (Act::Clear, Some(session)) = (&act, &known) {
+            self.wake(session).await?;
+        }
         let session = self.done(name, act, now)?;
+        drop(known);
         let record = session.record();
         self.store.set_session(record.clone()).await?;
         // What has a permit and has not gone yet is judged again on the new terms.
@@ -127,6 +132,7 @@ impl Sessions {
                 let cleared = state.value.clear();
                 let owner = Owner::Session(session.row);
                 state.add(&self.store, &owner, cleared, |state| state.journal().encode());
+                self.asleep.weigh(&session, state.value.journal());
             }
         }
         session.told.store(Arc::new(told));

@@ -43,6 +43,7 @@ impl Sessions {
         tracing::info!(count = sessions.len(), total = known.dropped, "sessions were dropped");
         for session in sessions {
             known.by_name.remove(session.name.as_str());
+            self.asleep.dropped(&session);
             self.store.forget_session(session.row);
             self.store.forget_story(Owner::Session(session.row));
         }

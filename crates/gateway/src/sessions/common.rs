@@ -6,17 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use doorward_core::session::baseline::Learning;
 use doorward_core::session::chains::Chains;
 use doorward_core::session::taint::{KEEP, Key, Mark};
-use doorward_core::session::{Baseline, Ended, Journal, Millis, Workspace, World};
+use doorward_core::session::{Baseline, Ended, Journal, Millis, State, Workspace, World};
 use doorward_core::{Action, Effect, Engine};
-use doorward_store::{Owner, Store, Written};
+use doorward_store::{Lying, Owner, Store, Written};
 
 use super::lock;
 
-/// How many additions to what a session has done are kept before the whole, some 50 KB, is written in their place.
-pub(super) const OF_A_SESSION: u64 = 1024;
+/// How many additions to what a session has done are kept before the whole, some 50 KB, is written in their place, and
+/// how many bytes: all of it is read when the session is used again.
+const OF_A_SESSION: Most = Most { additions: 256, bytes: 256 * 1024 };
 
 /// The same of the workspace. Its whole is 6 MB at its bound, which takes milliseconds under the lock of all.
-const OF_THE_WORKSPACE: u64 = 16 * 1024;
+const OF_THE_WORKSPACE: Most = Most { additions: 16 * 1024, bytes: 64 * 1024 * 1024 };
+
+/// With more additions than these, the whole is written when a session is put away: so that waking it is short.
+const READ_AT_MOST: u64 = 32;
 
 /// What sessions share.
 #[derive(Debug)]
@@ -31,17 +35,23 @@ pub(super) struct Common {
 #[derive(Debug)]
 pub(super) struct Kept<T> {
     pub value: T,
-    /// The number of the next addition.
-    next: u64,
-    /// How many there are since the whole was written, and how many there may be.
-    since: u64,
-    most: u64,
+    /// What lies in the store since the whole was written there.
+    since: Lying,
+    /// Whether an addition could not be given to the store, which the next whole makes good.
+    lost: bool,
+    most: Most,
+}
+
+/// How much there may be since the whole was written.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    additions: u64,
+    bytes: u64,
 }
 
 impl<T> Kept<T> {
-    pub fn new(value: T, told: &Written, most: u64) -> Self {
-        let since = told.since.len() as u64;
-        Self { value, next: told.next.max(1), since, most }
+    fn new(value: T, since: Lying, most: Most) -> Self {
+        Self { value, since: Lying { next: since.next.max(1), ..since }, lost: false, most }
     }
 
     /// Keeps `addition`, and now and then the whole.
@@ -55,13 +65,38 @@ impl<T> Kept<T> {
         if addition.is_empty() {
             return;
         }
-        store.add_to_story(owner.clone(), self.next, addition);
-        self.next += 1;
-        self.since += 1;
-        if self.since >= self.most {
-            store.keep_story(owner.clone(), self.next, whole(&self.value));
-            self.since = 0;
+        self.since.bytes += addition.len() as u64;
+        self.lost |= !store.add_to_story(owner.clone(), self.since.next, addition);
+        self.since.next += 1;
+        self.since.additions += 1;
+        if self.lost || self.since.additions >= self.most.additions || self.since.bytes >= self.most.bytes {
+            self.keep_whole(store, owner, whole);
         }
+    }
+
+    fn keep_whole(&mut self, store: &Store, owner: &Owner, whole: impl FnOnce(&T) -> Vec<u8>) {
+        if store.keep_story(owner.clone(), self.since.next, whole(&self.value)) {
+            self.since = Lying { next: self.since.next, ..Lying::default() };
+            self.lost = false;
+        }
+    }
+}
+
+impl Kept<State> {
+    /// What a session remembers, of which `lying` is in the store.
+    pub fn of_session(value: State, lying: Lying) -> Self {
+        Self::new(value, lying, OF_A_SESSION)
+    }
+
+    /// Lets go of what the session has done, as all of it lies in the store; `false` if it does not.
+    pub fn sleep(&mut self, store: &Store, owner: &Owner) -> bool {
+        if self.lost || self.since.additions > READ_AT_MOST {
+            self.keep_whole(store, owner, |state| state.journal().encode());
+        }
+        if !self.lost {
+            self.value.sleep();
+        }
+        !self.lost
     }
 }
 
@@ -93,7 +128,9 @@ impl Common {
                 .unwrap_or_else(|_| lost("what an agent usually does", Baseline::default()))
         };
         let baselines = agents.map(|(agent, bytes): (Arc<str>, _)| (agent, baseline(bytes))).collect();
-        let workspace = RwLock::new(Kept::new(workspace, &told, OF_THE_WORKSPACE));
+        let bytes = told.since.iter().map(|addition| addition.len() as u64).sum();
+        let since = Lying { additions: told.since.len() as u64, bytes, next: told.next };
+        let workspace = RwLock::new(Kept::new(workspace, since, OF_THE_WORKSPACE));
         Self { workspace, baselines: Mutex::new(baselines), chains: Chains::shipped() }
     }
 
@@ -124,7 +161,8 @@ impl Common {
         let baseline = baselines.entry(Arc::clone(agent)).or_default();
         let mut ended = work(&mut workspace.value, baseline);
         if !ended.baseline.is_empty() {
-            store.keep_story(Owner::Agent(agent.to_string()), u64::MAX, std::mem::take(&mut ended.baseline));
+            let whole = std::mem::take(&mut ended.baseline);
+            let _ = store.keep_story(Owner::Agent(agent.to_string()), u64::MAX, whole);
         }
         workspace.add(store, &Owner::Workspace, std::mem::take(&mut ended.workspace), Workspace::encode);
         ended
@@ -155,7 +193,7 @@ impl Common {
     }
 }
 
-/// The journal that an earlier process left of a session.
+/// The journal that is kept of a session.
 pub(super) fn journal(told: &Written) -> Journal {
     let whole = told.whole.as_deref().map(Journal::decode);
     let mut journal = match whole {

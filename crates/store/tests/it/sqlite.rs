@@ -419,7 +419,10 @@ async fn sessions_and_stories_are_found_again_and_sealed() {
     let store = place.store(CONTENT);
     assert_eq!(store.take_sessions(), [record]);
     let stories = store.take_stories();
-    assert_eq!(stories[&Owner::Session(3)].since, [b"needle-in-a-story".to_vec(), b"more".to_vec()]);
+    let of_session = store.story(Owner::Session(3)).await.unwrap();
+    assert_eq!(of_session.since, [b"needle-in-a-story".to_vec(), b"more".to_vec()]);
+    let lying = store.take_lying();
+    assert_eq!((lying.len(), lying[&3].additions, lying[&3].next), (1, 2, 3));
     assert_eq!(stories[&Owner::Workspace].whole.as_deref(), Some(&b"needle-in-a-whole"[..]));
     assert_eq!(store.key_for("session 3").expose(), key.expose());
 }
