@@ -855,8 +855,14 @@ fn given_back(call: &mut Call, context: &Context) -> (Result<String, String>, Ve
         _ if context.monitor => Ok(None),
         CallKind::Tool => context.placeholders.restore_json(text),
         CallKind::FreeText => context.placeholders.restore_text(text),
-        // A text keeps its placeholders, whoever reads a call from it; and what nobody knows is left alone.
-        CallKind::Text | CallKind::Unknown => Ok(None),
+        // Its text may be cut over events, and read in more than one way: no value is put into it. With the placeholder the
+        // call would do something else than was meant, and say nothing.
+        CallKind::Text => match context.placeholders.restore_json(text) {
+            Ok(None) => Ok(None),
+            Ok(Some(restored)) => return (Err(not_given_back(&restored.names)), Vec::new()),
+            Err(fault) => Err(fault),
+        },
+        CallKind::Unknown => Ok(None),
     };
     let restored = match restored {
         Ok(Some(restored)) => restored,
@@ -865,6 +871,16 @@ fn given_back(call: &mut Call, context: &Context) -> (Result<String, String>, Ve
     };
     call.restoring = Some(Box::new(Restoring::new(&restored.text, &context.placeholders)));
     (Ok(restored.text), restored.names)
+}
+
+/// Why a call that stands in text does not go on with the placeholders of these secrets in it.
+fn not_given_back(names: &[Arc<str>]) -> String {
+    let named: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "it says a placeholder of the registered secret {}, and where calls are read from text no value is put in its place; \
+         let the tool read the value from where it is kept",
+        named.join(", ")
+    )
 }
 
 /// Whether no string in `node` holds half a surrogate pair.

@@ -334,3 +334,29 @@ fn decoys_change_what_the_rules_are_called() {
     assert_eq!(asked(&decide(&without, "command", "cat ~/.ssh/id_rsa_old"), PATH), Verdict::Allow);
     assert_eq!(asked(&decide(&without, "tool_result", SAID), CONTENT), Verdict::Allow);
 }
+
+#[test]
+fn a_decoy_that_a_client_shows_a_provider_as_its_key_is_noticed() {
+    use doorward_core::action::request::{Body, Header, Request};
+    let engine = engine();
+    let shown = |name: &str, value: &str| {
+        let header = Header { name: name.into(), value: value.as_bytes().into() };
+        let request =
+            Request::new("POST", "https://api.example.test/v1/messages", vec![header], Body::Absent);
+        let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "a/s".into());
+        action.request = Some(Arc::new(request));
+        asked(&engine.decide(&action, &Facts::default()), CONTENT)
+    };
+    assert_eq!(shown("authorization", "Bearer m1ryPRlxSVDYVh5OqYL1Bqj4"), Verdict::Block);
+    assert_eq!(shown("x-api-key", "m1ryPRlxSVDYVh5OqYL1Bqj4"), Verdict::Block);
+    assert_eq!(shown("x-api-key", "sk-ant-api03-something-else-that-is-a-key"), Verdict::Allow);
+}
+
+#[test]
+fn a_decoy_cut_over_several_blocks_is_noticed() {
+    let engine = engine();
+    let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "a/s".into());
+    let part = |text: &str| Part { kind: PartKind::UserText, text: text.into() };
+    action.parts = vec![part("it is m1ryPRlxSV"), part("DYVh5OqYL1Bqj4")];
+    assert_eq!(asked(&engine.decide(&action, &Facts::default()), CONTENT), Verdict::Block);
+}

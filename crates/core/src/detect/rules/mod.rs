@@ -280,7 +280,7 @@ impl RuleSet {
                 seen.retain(|seen| seen.counts_in(PartKind::UserText));
             }
             if field.known_only {
-                seen.retain(secrets::Seen::is_known);
+                seen.retain(|seen| seen.is_planted() || leaves && seen.is_known());
             }
             highest = if field.known_only { highest } else { highest.max(score) };
             // A credential that is known is dense as well; that is no second finding.
@@ -292,6 +292,13 @@ impl RuleSet {
                     findings.push(finding);
                 }
             }
+        }
+        for seen in self.texts.over_parts(action) {
+            findings.push(secrets::field_finding(
+                &seen,
+                "several parts of the conversation, in pieces",
+                leaves,
+            ));
         }
         (findings, highest)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::expression::Expression;
-use crate::action::{KeyEntropy, PartKind};
+use crate::action::{Action, KeyEntropy, PartKind};
 use crate::detect::Finding;
 use crate::detect::canary::Canaries;
 use crate::detect::injection::{Injection, Sight};
@@ -125,6 +125,11 @@ impl Texts {
 
     pub(super) fn secrets_registered(&self) -> Option<&Registered> {
         self.secrets.as_ref().map(Secrets::registered)
+    }
+
+    /// What is known by its hashes and lies over several parts of a request.
+    pub(super) fn over_parts(&self, action: &Action) -> Vec<secrets::Seen> {
+        self.secrets.as_ref().map(|secrets| secrets.over_parts(action)).unwrap_or_default()
     }
 
     /// What tells the registered secrets and the decoys from others.

@@ -22,7 +22,8 @@ pub(crate) struct Field<'a> {
     pub(crate) text: Cow<'a, str>,
     /// Whether only tokens with a mark count, and what is registered. On the way to a model the others are ids.
     pub(crate) marked_only: bool,
-    /// Whether only decoys count and what is registered: a credential belongs there, those never.
+    /// Whether only decoys count and what is registered: a credential belongs there, those never. On the way to a model only
+    /// decoys: what a client shows a provider may well be registered.
     pub(crate) known_only: bool,
 }
 
@@ -42,8 +43,8 @@ pub(crate) fn of(action: &Action) -> Vec<Field<'_>> {
         field("the query", pairs(query, to_model)),
         field("a header", headers(request, false)),
     ];
-    if action.door == Door::Egress {
-        // Whose credential it is, only the agent says.
+    // Whose credential it is, only the agent says.
+    if matches!(action.door, Door::Egress | Door::Model) {
         let shown = field("a header", headers(request, true));
         fields.push(Field { known_only: true, ..shown });
     }

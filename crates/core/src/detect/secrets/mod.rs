@@ -32,6 +32,7 @@ mod numbers;
 mod phrase;
 
 pub mod registered;
+mod seams;
 use registered::{Hit, Registered};
 
 mod table;
@@ -515,6 +516,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether it is the content of a decoy.
+    pub(crate) fn is_planted(&self) -> bool {
+        touch(self.id).is_some()
+    }
+
     /// Whether it is a decoy or registered, and not only of the form of a credential.
     pub(crate) fn is_known(&self) -> bool {
         touch(self.id).is_some() || self.id == REGISTERED

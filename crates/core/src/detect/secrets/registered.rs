@@ -147,6 +147,10 @@ impl Table {
         self.forms.entry(form.head).or_default().push((form, Arc::clone(name)));
     }
 
+    fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.forms.values().flatten().map(|(form, _)| form.length)
+    }
+
     fn at(&self, head: u16) -> Option<&[(Form, Arc<str>)]> {
         let bits = self.heads.get(usize::from(head >> 6)).copied().unwrap_or_default();
         if bits >> (head & 63) & 1 == 0 {
@@ -273,6 +277,12 @@ impl Registered {
             let table = if form.within == Within::Plain { &mut self.plain } else { &mut self.bare };
             table.add(form, &name);
         }
+    }
+
+    /// How long the longest form of any is, in bytes.
+    #[must_use]
+    pub(super) fn longest(&self) -> usize {
+        [&self.plain, &self.bare].into_iter().flat_map(Table::lengths).max().unwrap_or_default()
     }
 
     /// Where the first registered secret in `text` stands, in any of its forms; cut over the values of a JSON text or

@@ -414,3 +414,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_call_in_text_does_not_go_on_with_a_placeholder() {
+    use crate::placeholder::{Issuer, Placeholders, Secret};
+    let placeholder = Issuer::new(&[1; 32], "a", "s").unwrap().placeholder("hunter2hunter2");
+    let mut known = Placeholders::default();
+    known.issue(&placeholder, Secret::new("db", "hunter2hunter2"));
+    let text = format!("<execute_command><command>psql {placeholder}</command></execute_command>");
+    for protocol in ALL {
+        let context = Context { placeholders: Arc::new(known.clone()), ..reading(TextTools::Xml) };
+        let stream = said(protocol, &[&text]);
+        let ran = run_with(protocol, Framing::Events, &[stream.as_bytes()], Input::End, context);
+        assert_eq!(heard(&ran), "BLOCKED execute_command\n");
+        // Of another session: it stands for nothing here.
+        let ran = run(protocol, TextTools::Xml, &stream);
+        assert_eq!(heard(&ran), text);
+    }
+}
