@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: an hour of steady load through the release binary; memory must stay flat. `cargo xtask soak sessions`:
-//! 100,000 calls in 1,000 sessions through one gateway, which says how much memory they take and whether it becomes slower.
+//! 100,000 calls in 1,000 sessions through one gateway, which says how much memory they take and whether it becomes slower. `cargo xtask
+//! soak costs`: what redaction and quarantine cost a request.
 
 use std::process::{Command, ExitCode};
 
@@ -20,8 +21,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
 
 fn soaked(arguments: &[String]) -> Result<bool, String> {
     let places = Places::find()?;
-    if arguments.first().is_some_and(|argument| argument == "sessions") {
-        return sessions(&places);
+    match arguments.first().map(String::as_str) {
+        Some("sessions") => return reported(&places, "soak::many_calls_in_many_sessions"),
+        Some("costs") => return reported(&places, "costs::"),
+        _ => {}
     }
     let build = ["build", "--quiet", "--release", "--bins", "-p", "doorward", "-p", "doorward-testkit"];
     let (built, output) = process::capture(&mut places.cargo(&build))?;
@@ -43,11 +46,11 @@ fn soaked(arguments: &[String]) -> Result<bool, String> {
     Ok(status.success())
 }
 
-/// The soak of sessions: a test of the gateway that nothing else runs, as it takes minutes and only reports.
-fn sessions(places: &Places) -> Result<bool, String> {
+/// Tests of the gateway that nothing else runs, as they take minutes and only report.
+fn reported(places: &Places, tests: &str) -> Result<bool, String> {
     let test = ["test", "--quiet", "--release", "-p", "doorward-gateway", "--test", "it"];
     let mut command = places.cargo(&test);
-    command.args(["--", "--ignored", "--nocapture", "soak::many_calls_in_many_sessions"]);
+    command.args(["--", "--ignored", "--nocapture", "--test-threads=1", tests]);
     let status = command.status().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     Ok(status.success())
 }

@@ -489,7 +489,7 @@ impl Store {
     }
 
     pub(crate) fn change_usage(&self, used: UsedOnce) {
-        self.change(Change::Usage(used));
+        let _ = self.change(Change::Usage(used));
     }
 
     /// The turn of an act of a person.

@@ -13,6 +13,8 @@ mod chains;
 mod conversations;
 
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod destinations;
 
 #[cfg(test)]

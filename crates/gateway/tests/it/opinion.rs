@@ -408,3 +408,12 @@ async fn who_waits_for_it_is_in_nobodys_way() {
     // All waited at the same time, those for a place included.
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_thinks_the_client_hears_that_the_connection_lives() {
+    let judge = Judge::saying(Arc::new(|_| None)).await;
+    let settings = OpinionSettings { timeout: Duration::from_secs(7), ..judge.settings() };
+    let door = door(PLAIN, NOTED, settings).await;
+    let reply = door.ask(Protocol::Anthropic, true, &["Bash"]).await;
+    assert!(reply.body.contains("event: ping") && reply.body.contains("\"tool_use\""), "{reply:?}");
+}
