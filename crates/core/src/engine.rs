@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::action::shell::{self, Reading};
+use crate::action::shell::{self, Reading, join_literals};
 use crate::action::{Action, ActionKind, Effect, Flow, PartKind, Source};
 use crate::decision::{Charges, Coverage, Decision, Layer, Reason, Verdict};
 use crate::detect::Finding;
@@ -284,9 +284,12 @@ impl Engine {
             let known = facts.remembered.get(part).and_then(Option::as_ref);
             known.is_some_and(|known| known.risk <= most)
         };
-        let spoken: Vec<(usize, String)> =
-            readings.iter().map(|(part, reading)| (*part, plainly(reading))).collect();
-        let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered);
+        let spoken: Vec<(usize, String)> = readings
+            .iter()
+            .map(|(part, reading)| (*part, plainly(reading, text_of(action, *part))))
+            .collect();
+        let talks = |part: usize| readings.iter().any(|(of, reading)| *of == part && reading.only_talks());
+        let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered, &talks);
         let (of_request, dense) = self.rules.request_findings(action);
         findings.extend(of_request);
         findings.extend(self.destinations(action, effects, readings));
@@ -449,9 +452,14 @@ fn readings(action: &Action) -> Vec<(usize, Reading)> {
     commands.map(|(index, part)| (index, read(&part.text))).collect()
 }
 
+fn text_of(action: &Action, part: usize) -> &str {
+    action.parts.get(part).map_or("", |part| part.text.as_ref())
+}
+
 /// A command line as its programs see it, one command a line: quotes, variables and substitutions that
-/// only hide a word are gone.
-fn plainly(reading: &Reading) -> String {
+/// only hide a word are gone. With it what the `line` only holds encoded and writes to a file or sends, and, where
+/// it puts literals together (`'amsi' + 'Utils'`), the line with those in one piece.
+fn plainly(reading: &Reading, line: &str) -> String {
     let mut out = String::new();
     for command in &reading.commands {
         for (index, word) in command.argv.iter().enumerate() {
@@ -459,6 +467,14 @@ fn plainly(reading: &Reading) -> String {
             out.push_str(&word.text);
         }
         out.push('\n');
+    }
+    let decoded = reading.writes.iter().map(|(_, text)| text.trim_end());
+    for text in decoded.filter(|text| !text.is_empty() && !line.contains(text)) {
+        out.push_str(text);
+        out.push('\n');
+    }
+    if ["'+", "' +", "\"+", "\" +"].iter().any(|seam| line.contains(seam)) {
+        out.push_str(&join_literals(line));
     }
     out
 }

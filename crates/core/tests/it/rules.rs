@@ -223,6 +223,33 @@ fn a_rule_file_tells_all_its_faults_at_once() {
 }
 
 #[test]
+fn an_expression_is_named_once_for_several_rules() {
+    let file = |used: &str| {
+        format!(
+            "expressions: {{ our-hosts: '^https://[a-z]+\\.ours\\.test/' }}
+rules:
+  - id: own.fetch
+    category: own
+    severity: 80
+    description: d
+    advice: a
+    attack: [T1105]
+    when: {{ effect: {{ capability: network:fetch, kind: url, matches: {used} }} }}
+    examples: [{{ command: 'curl https://a.ours.test/x' }}]
+    near_misses: [{{ command: 'curl https://a.theirs.test/x' }}]
+"
+        )
+    };
+    let text = file("$our-hosts");
+    let mine = Source { name: "mine.yaml", text: &text };
+    let rules =
+        RuleSet::compile(&[shipped(), &[mine]].concat()).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(mistaken(&Arc::new(rules), |origin| origin == "mine.yaml"), []);
+    let found = faults(&file("$our-host"));
+    assert!(found.iter().any(|fault| fault.contains("there is no expression `our-host`")), "{found:?}");
+}
+
+#[test]
 fn a_regular_expression_is_bounded_and_needs_a_literal() {
     let rule = |text: &str| {
         format!(

@@ -93,7 +93,10 @@ const FETCHES: [&str; 22] = [
     "URI(",
     "copy(",
 ];
-const POSTS: [&str; 12] = [
+const POSTS: [&str; 15] = [
+    "storbinary",
+    "storlines",
+    "sftp.put",
     "requests.post",
     "requests.put",
     ".post(",
@@ -149,8 +152,49 @@ const CONNECTS: [&str; 22] = [
     "createServer(",
     "stream_socket_server",
 ];
+/// What asks the stores of passwords and cookies that desktops and browsers keep.
+const KEYRINGS: [&str; 13] = [
+    "import secretstorage",
+    "keyring.get_password",
+    "keyring.get_credential",
+    "win32crypt",
+    "CryptUnprotectData",
+    "ProtectedData.Unprotect",
+    "browser_cookie3",
+    "browsercookie",
+    "pycookiecheat",
+    "SecItemCopyMatching",
+    "SecKeychainFind",
+    "Secret.password_lookup",
+    "keytar.findCredentials",
+];
+/// What sends a request to a host that is named apart from its path.
+const REQUESTS: [&str; 9] = [
+    "ftplib",
+    "FTP(",
+    ".connect(",
+    ".request(",
+    "HTTPSConnection",
+    "HTTPConnection",
+    "http.NewRequest",
+    "HttpURLConnection",
+    "tls.connect",
+];
+/// Names of files that look like names of hosts.
+const FILE_ENDINGS: [&str; 17] = [
+    ".json", ".js", ".mjs", ".ts", ".py", ".rb", ".php", ".txt", ".md", ".html", ".csv", ".yml", ".yaml",
+    ".toml", ".log", ".xml", ".lock",
+];
 /// How code says the home directory.
-const HOMES: [&str; 14] = [
+const HOMES: [&str; 22] = [
+    "os.path.expanduser('~')",
+    "os.path.expanduser(\"~\")",
+    "os.environ.get('HOME')",
+    "os.getenv('HOME')",
+    "ENV[\"HOME\"]",
+    "os.environ[\"HOME\"]",
+    "process.env.USERPROFILE",
+    "getenv('HOME')",
     "$ENV{HOME}",
     "$ENV{'HOME'}",
     "#{Dir.home}",
@@ -191,7 +235,12 @@ const WRITES: [&str; 23] = [
     "shutil.copy",
     "copyFile",
 ];
-const DELETES: [&str; 10] = [
+const DELETES: [&str; 15] = [
+    "remove_tree",
+    "FileUtils.rm",
+    "fs.rm(",
+    "Directory.Delete",
+    "rimraf",
     "os.remove",
     "os.unlink",
     "rmtree",
@@ -222,7 +271,8 @@ impl Eval {
             return Stream::default();
         }
         let has = |needles: &[&str]| needles.iter().any(|needle| code.contains(needle));
-        let joined = join_literals(code);
+        let revealed = revealed(code, by);
+        let joined = join_literals(&with_home(&revealed));
         let literals = literals(&joined);
         let mut from = stdin.from.clone();
         add_flows(&mut from, &word.from);
@@ -236,8 +286,16 @@ impl Eval {
             let dump = self.dump_environment(by);
             add_flows(&mut from, &dump.from);
         }
+        if has(&KEYRINGS) {
+            let target = Target::Other("a store of passwords".to_owned());
+            from.push(self.effect(Capability::SecretAccess, target, AssetClass::Keychain, &[], by));
+        }
         self.files_in(&literals, has(&WRITES), has(&DELETES), by, &mut from);
-        self.home_deleted(&joined, by);
+        self.home_deleted(&join_literals(code), by);
+        if has(&DELETES) && has(&["join('/'", "join(\"/\"", "join('/',", "Path('/')", "Path(\"/\")"]) {
+            let target = Target::Path { path: "/".to_owned(), exact: true };
+            self.effect(Capability::DeleteFile, target, AssetClass::System, &[], by);
+        }
         let mut fetched = Vec::new();
         let host = socket.then(|| host_in(code, &literals)).flatten();
         let sends = has(&POSTS) || (socket && !spawn && !from.is_empty());
@@ -249,6 +307,20 @@ impl Eval {
             } else if reads {
                 fetched.push(self.fetch(url, &[], by));
             }
+        }
+        if let Some(host) = numbered_host(code).filter(|_| has(&FETCHES) || has(&REQUESTS) || socket) {
+            fetched.push(self.fetch(&host, &[], by));
+        }
+        let named = |text: &&&str| !FILE_ENDINGS.iter().any(|ending| text.ends_with(ending));
+        let hosts: Vec<&str> = literals.iter().filter(named).copied().collect();
+        let asked = host_in(code, &hosts).filter(|_| fetched.is_empty() && !socket && has(&REQUESTS));
+        if let Some(host) = asked {
+            let data = Stream::of_flows(from.clone(), "");
+            fetched.push(if has(&POSTS) {
+                self.post(&host, &data, by)
+            } else {
+                self.fetch(&host, &from, by)
+            });
         }
         if socket {
             let host = host.unwrap_or_default();
@@ -275,7 +347,13 @@ impl Eval {
         }
         let mut out = Stream::of_flows(vec![flow], "");
         if spawn {
-            self.commands_in(code, quotes_run, &mut out);
+            self.commands_in(&revealed, quotes_run, &mut out);
+            for text in decoded_texts(code).into_iter().filter(|text| text.contains([' ', '/'])).take(8) {
+                if self.budget.spend(text.len()) {
+                    let ran = self.apart(|eval| eval.read_text(&text, Shell::Sh, &Stream::default()));
+                    add_flows(&mut out.from, &ran.from);
+                }
+            }
         }
         out
     }
@@ -332,7 +410,8 @@ impl Eval {
 
     /// Files that the code names.
     fn files_in(&mut self, literals: &[&str], writes: bool, deletes: bool, by: &str, from: &mut Vec<Flow>) {
-        for text in literals.iter().take(64) {
+        let spelled: Vec<String> = literals.iter().take(64).flat_map(|text| braces(text)).collect();
+        for text in &spelled {
             let looks = text.len() > 1
                 && text.len() < 512
                 && !text.contains([' ', '\n', '<', '('])
@@ -340,7 +419,7 @@ impl Eval {
             if !looks || !text.contains(['/', '.', '~', '\\']) {
                 continue;
             }
-            let word = Word::known(*text);
+            let word = Word::known(text.as_str());
             let (path, exact) = self.path(&word);
             let class = asset::classify_path(&path, exact);
             let rooted = path.starts_with(['/', '~']) || path.contains(":/");
@@ -389,6 +468,126 @@ impl Eval {
             }
         }
     }
+}
+
+/// A path as globs of Ruby and others spell several: `~/.{npmrc,netrc}`.
+fn braces(text: &str) -> Vec<String> {
+    let parts = text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    match parts {
+        Some((before, (inner, after))) if inner.contains(',') && before.contains('/') => {
+            inner.split(',').take(16).map(|name| format!("{before}{name}{after}")).collect()
+        }
+        _ => vec![text.to_owned()],
+    }
+}
+
+/// The code with texts that it spells in numbers as literals; in awk, where literals side by side are one text, as one.
+fn revealed(code: &str, by: &str) -> String {
+    let mut out = code.to_owned();
+    if by.ends_with("awk") && code.contains("\" \"") {
+        out = out.replace("\" \"", "");
+    }
+    for text in decoded_texts(code) {
+        out.push_str(" \"");
+        out.push_str(&text.replace(['"', '\\'], " "));
+        out.push('"');
+    }
+    out
+}
+
+/// Texts that are spelled as lists of character codes (`bytes([114, 109])`) or in hexadecimal (`fromhex('726d')`).
+fn decoded_texts(code: &str) -> Vec<String> {
+    let printable = |bytes: &[u8]| {
+        let plain = bytes.iter().all(|b| matches!(b, b'\t' | b'\n' | 0x20..=0x7e));
+        (bytes.len() > 3 && plain).then(|| bytes.iter().map(|b| char::from(*b)).collect::<String>())
+    };
+    let mut out = Vec::new();
+    for (at, _) in code.match_indices(['(', '[']).take(256) {
+        let inner =
+            code.get(at + 1..).and_then(|rest| rest.split([')', ']', '(', '[']).next()).unwrap_or_default();
+        if inner.len() > 16 * 1024 || !inner.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let numbers: Option<Vec<u8>> = inner.split(',').map(|n| number(n.trim())).collect();
+        out.extend(numbers.and_then(|numbers| printable(&numbers)));
+    }
+    for call in ["fromhex(", "unhexlify(", "'hex'", "pack('H*',", "pack(\"H*\","] {
+        for (at, _) in code.match_indices(call).take(16) {
+            let rest = if call == "'hex'" { code.get(..at) } else { code.get(at + call.len()..) };
+            let rest = rest.unwrap_or_default();
+            let quoted = if call == "'hex'" {
+                rest.rsplit(['"', '\'']).nth(1)
+            } else {
+                rest.split(['"', '\'']).nth(1)
+            };
+            let digits = quoted.unwrap_or_default().as_bytes();
+            let bytes: Option<Vec<u8>> = digits
+                .chunks(2)
+                .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+                .collect();
+            out.extend(bytes.and_then(|bytes| printable(&bytes)));
+        }
+    }
+    out
+}
+
+fn number(text: &str) -> Option<u8> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u8::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// The code with paths that it puts behind the home directory (`HOME + '/.npmrc'`, `join(HOME, '.ssh')`) as one literal each.
+fn with_home(code: &str) -> String {
+    let mut code = code.to_owned();
+    for home in HOMES.into_iter().filter(|home| !home.starts_with(['$', '#'])) {
+        let mut rest = code.as_str();
+        let mut out = String::new();
+        while let Some((before, after)) = rest.split_once(home) {
+            out.push_str(before);
+            let tail = after.trim_start();
+            let tail = tail.strip_prefix(['+', '.', '/', ',']).unwrap_or(tail).trim_start();
+            rest = match tail.chars().next() {
+                Some(quote @ ('"' | '\'')) if tail.len() < after.len() => {
+                    out.push(quote);
+                    out.push_str("~/");
+                    tail.get(1..).unwrap_or_default().trim_start_matches('/')
+                }
+                _ => {
+                    out.push_str(home);
+                    after
+                }
+            };
+        }
+        out.push_str(rest);
+        code = out;
+    }
+    for (home, plain) in [
+        ("${os.homedir()}", "~"),
+        ("${process.env.HOME}", "~"),
+        ("$ENV{HOME}", "~"),
+        ("#{Dir.home}", "~"),
+        ("#{ENV['HOME']}", "~"),
+    ] {
+        if code.contains(home) {
+            code = code.replace(home, plain);
+        }
+    }
+    code
+}
+
+/// An address that is written as four numbers in a list or tuple, to be joined by dots.
+fn numbered_host(code: &str) -> Option<String> {
+    let joins = code.contains("join");
+    code.match_indices(['(', '[']).filter(|_| joins).take(256).find_map(|(at, _)| {
+        let inner = code.get(at + 1..)?.split([')', ']']).next()?;
+        let numbers: Vec<u8> = inner.split(',').map_while(|n| n.trim().parse().ok()).collect();
+        match numbers.as_slice() {
+            [a, b, c, d] if inner.split(',').count() == 4 => Some(format!("{a}.{b}.{c}.{d}")),
+            _ => None,
+        }
+    })
 }
 
 /// Whether `code` has `needle` as a name of its own, not as the end of another or as a method.

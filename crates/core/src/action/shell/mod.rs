@@ -27,6 +27,7 @@ mod special;
 mod state;
 mod stream;
 mod table;
+mod talk;
 mod windows;
 
 use super::{AssetClass, Capability, Effect, Flow, Target};

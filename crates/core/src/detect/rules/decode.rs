@@ -1,6 +1,6 @@
 //! From YAML to rules.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::effects::{EffectCondition, Names, TargetKind};
@@ -59,8 +59,12 @@ pub(super) fn rules(
         fields.need("rules");
     }
     let list = fields.list("rules");
+    let expressions = fields.maybe("expressions");
     let shipped = super::shipped().contains(source);
-    let mut reader = Reader { origin: source.name.into(), shipped, conditions, faults: fields.faults() };
+    let named = HashMap::new();
+    let mut reader =
+        Reader { origin: source.name.into(), shipped, named, conditions, faults: fields.faults() };
+    reader.name(expressions);
     let rules = list.iter().filter_map(|node| reader.rule(node, known)).collect();
     fields.finish();
     injection.add(source.name, concepts, signals, faults);
@@ -71,6 +75,8 @@ struct Reader<'a> {
     origin: Arc<str>,
     /// Whether it is a shipped file: a test compiles all expressions of those.
     shipped: bool,
+    /// The file's `expressions`: what several of its rules look for.
+    named: HashMap<String, Expression>,
     conditions: &'a mut Vec<TextCondition>,
     faults: &'a mut Vec<Diagnostic>,
 }
@@ -78,6 +84,18 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn fault(&mut self, span: Span, message: impl Into<String>, advice: &str) {
         self.faults.push(Diagnostic::error(span, message).advise(advice));
+    }
+
+    fn name(&mut self, expressions: Option<&Node>) {
+        let Some(expressions) = expressions else { return };
+        if !expressions.is_object() {
+            self.fault(expressions.span, "`expressions` must be names with one expression each", "");
+        }
+        for member in expressions.members() {
+            if let Some(expression) = self.regex(&member.value) {
+                self.named.insert(member.key.as_str().to_owned(), expression);
+            }
+        }
     }
 
     fn rule(&mut self, node: &Node, known: &mut HashSet<String>) -> Option<Rule> {
@@ -256,6 +274,15 @@ impl Reader<'_> {
             self.fault(node.span, "a regular expression must be text", "put it in single quotes");
             return None;
         };
+        // `$` in front of a word could match nothing, so it is free to say: the one of this name.
+        if let Some(name) = pattern.strip_prefix('$').filter(|rest| !rest.is_empty()) {
+            let named = self.named.get(name).cloned();
+            if named.is_none() {
+                let advice = "name it under `expressions`, at the top of this file";
+                self.fault(node.span, format!("there is no expression `{name}`"), advice);
+            }
+            return named;
+        }
         if self.shipped {
             return Some(Expression::known(pattern));
         }

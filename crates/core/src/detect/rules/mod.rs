@@ -223,7 +223,8 @@ impl RuleSet {
 
     /// Everything the rules see in `action`, whose effects are `effects`. `spoken` are further readings
     /// of parts, such as a command line without the quotes that hide its words. Parts for which `skip`
-    /// says so are not looked at. With it the highest entropy of a token in the parts that were looked at, in bits per
+    /// says so are not looked at; of those for which `talks` says that their words are only spoken
+    /// ([`crate::action::shell::Reading::only_talks`]) rules look at the effects alone. With it the highest entropy of a token in the parts that were looked at, in bits per
     /// character ([`secrets::entropy`]).
     #[must_use]
     pub fn findings(
@@ -232,6 +233,7 @@ impl RuleSet {
         effects: &[Effect],
         spoken: &[(usize, String)],
         skip: &dyn Fn(usize) -> bool,
+        talks: &dyn Fn(usize) -> bool,
     ) -> (Vec<Finding>, f32) {
         let mut findings = Vec::new();
         let mut entropy = 0.0f32;
@@ -248,9 +250,12 @@ impl RuleSet {
             for (_, text) in spoken.iter().filter(|(of, _)| *of == index) {
                 self.texts.look_again(part.kind, text, &mut seen);
             }
-            self.judge_part(part.kind, index, &seen, effects, &mut findings);
+            let only_spoken = talks(index);
+            self.judge_part(part.kind, index, &seen, effects, only_spoken, &mut findings);
             findings.extend(seen.injected(index));
-            anywhere.add(&seen);
+            if !only_spoken {
+                anywhere.add(&seen);
+            }
         }
         let capabilities = effects.iter().fold(0, |set, effect| set | bit(effect.capability));
         for rule in &self.rules {
@@ -321,7 +326,7 @@ impl RuleSet {
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut seen = self.texts.look(kind, text, self.texts.terms("", None));
-        self.judge_part(kind, 0, &seen, &[], &mut findings);
+        self.judge_part(kind, 0, &seen, &[], false, &mut findings);
         findings.extend(seen.injected(0));
         findings
     }
@@ -332,6 +337,7 @@ impl RuleSet {
         index: usize,
         seen: &Seen,
         effects: &[Effect],
+        only_spoken: bool,
         out: &mut Vec<Finding>,
     ) {
         if seen.is_empty() {
@@ -341,7 +347,7 @@ impl RuleSet {
             && effects.iter().any(|effect| Deed::of(effect).is_some());
         let secrets = seen.secrets().iter().filter(|(secret, _)| secret.counts_in(kind));
         out.extend(secrets.map(|(secret, span)| secrets::finding(secret, (kind, sent), index, *span)));
-        for rule in self.rules.iter().filter(|rule| rule.by_text) {
+        for rule in self.rules.iter().filter(|rule| rule.by_text && !only_spoken) {
             let mut context = Context { effects, seen, witness: None };
             if !context.holds(&rule.when) {
                 continue;

@@ -10,7 +10,10 @@ const HARMLESS: [&str; 7] = ["help", "version", "--help", "-h", "--version", "-V
 
 /// Verbs an agent has no business with, wherever they stand. After our program's name at the front of a
 /// command every verb that is not harmless is treated the same.
-const ADMIN: [&str; 26] = [
+const ADMIN: [&str; 29] = [
+    "quarantine",
+    "taint",
+    "secrets",
     "kill",
     "resume",
     "init",

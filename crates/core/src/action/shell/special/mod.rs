@@ -5,6 +5,7 @@
 mod detour;
 mod files;
 mod lolbins;
+mod modules;
 mod net;
 mod powershell;
 mod publish;
@@ -25,6 +26,7 @@ impl Eval {
         }
         self.publish(call);
         self.recipe_program(call, stdin)
+            .or_else(|| self.python_module(call, stdin))
             .or_else(|| self.file_program(call, stdin))
             .or_else(|| self.net_program(call, stdin))
             .or_else(|| self.system_program(call, stdin))

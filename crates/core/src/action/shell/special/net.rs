@@ -28,7 +28,7 @@ impl Eval {
                 let flow = self.post(call.operand(0), &data, call.name);
                 Some(Stream::of_flows(vec![flow], ""))
             }
-            "nc" | "ncat" | "netcat" | "nc.traditional" | "nc.openbsd" | "busybox-nc" | "pwncat" => {
+            "nc" | "nc64" | "ncat" | "netcat" | "nc.traditional" | "nc.openbsd" | "busybox-nc" | "pwncat" => {
                 Some(self.netcat(call, stdin))
             }
             "telnet" | "rlogin" => Some(self.both_ways(&host_port(call), call.name, stdin)),

@@ -128,6 +128,20 @@ impl Eval {
                     call.value(&["-filter", "-include"]).map_or("*", |word| word.text.as_str()).to_owned();
                 Some(Stream::of_flows(Vec::new(), format!("{}/{filter}", root.trim_end_matches(['/', '\\']))))
             }
+            // `Get-ChildItem C:\Users -Recurse | Remove-Item`: what was listed is what goes.
+            "remove-item" | "clear-content" if call.of_role(b'd').next().is_none() => {
+                let listed = stdin.about.trim();
+                if listed.contains(['/', '\\']) && !listed.contains(char::is_whitespace) {
+                    let whole =
+                        listed.strip_suffix("/*").filter(|_| call.has_flag(&["-recurse", "-r", "-rec"]));
+                    let word = Word::known(whole.unwrap_or(listed));
+                    let (path, exact) = self.path(&word);
+                    let class = asset::classify_path(&path, exact);
+                    let target = Target::Path { path, exact };
+                    self.effect(Capability::DeleteFile, target, class, &[], call.name);
+                }
+                Some(Stream::silent())
+            }
             "invoke-command" => {
                 for word in call.of_role(b's') {
                     self.execute_text(word, Shell::PowerShell, call.name, stdin);

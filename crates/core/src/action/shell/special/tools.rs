@@ -7,6 +7,9 @@ use super::super::stream::{Stream, add_flows};
 use super::super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Target};
 
+/// Where projects are published under their makers' names, so that what is run from there can be told.
+const KNOWN_FORGES: [&str; 5] = ["github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "git.sr.ht"];
+
 impl Eval {
     pub(super) fn tool_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         match call.name {
@@ -281,6 +284,14 @@ impl Eval {
                     .map_or(url, |(_, value)| value);
                 flows.push(self.fetch(url, &word.from, call.name));
             }
+        }
+        let runs_it = runs_package || matches!(verb, "exec" | "dlx") && call.name != "go";
+        let strange = |text: &str| !KNOWN_FORGES.iter().any(|forge| text.contains(forge));
+        if runs_it
+            && !flows.is_empty()
+            && call.args.iter().any(|w| w.text.contains("://") && strange(&w.text))
+        {
+            self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &flows, call.name);
         }
         if INSTALLS.contains(&verb)
             || runs_package

@@ -1,7 +1,7 @@
 //! Regular expressions of rules. They are taken apart and compiled when they are first tried: all of the shipped
 //! ones take a tenth of a second, and Doorward is to serve before that.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use regex::RegexBuilder;
 
@@ -22,9 +22,12 @@ const DFA_SIZE: usize = 2 << 20;
 /// How many matches of one alternative are tried.
 const TRIES: usize = 64;
 
-/// A regular expression, taken apart by now or not yet.
+/// A regular expression, taken apart by now or not yet. Copies share what it is taken apart into.
+#[derive(Debug, Clone)]
+pub(super) struct Expression(Arc<Lazy>);
+
 #[derive(Debug)]
-pub(super) struct Expression {
+struct Lazy {
     pattern: String,
     plan: OnceLock<Option<Plan>>,
 }
@@ -32,7 +35,7 @@ pub(super) struct Expression {
 impl Expression {
     /// An expression that is known to compile, because a test compiles it.
     pub(super) fn known(pattern: &str) -> Self {
-        Self { pattern: pattern.to_owned(), plan: OnceLock::new() }
+        Self(Arc::new(Lazy { pattern: pattern.to_owned(), plan: OnceLock::new() }))
     }
 
     /// Any other, compiled at once.
@@ -58,7 +61,7 @@ impl Expression {
 
     /// Where it fits something in `text` that `keep` keeps; not always the first of such places.
     pub(super) fn find(&self, text: &str, keep: &dyn Fn(&str) -> bool) -> Option<(usize, usize)> {
-        match self.plan.get_or_init(|| Plan::of(&self.pattern)) {
+        match self.0.plan.get_or_init(|| Plan::of(&self.0.pattern)) {
             Some(plan) => plan.find(text, TRIES, keep),
             // It never comes to this; a rule that cannot be tried holds.
             None => Some((0, text.len())),
