@@ -64,7 +64,8 @@ impl Features {
             | without(Self::RECORD, &[Mark::Value])
             | without(Self::REGIONS, &[Mark::Comment, Mark::Attribute, Mark::Unseen, Mark::Fence])
             | without(Self::REGIONS, &[Mark::Cell, Mark::Outside])
-            | without(Self::SHORT, &[Mark::Alone]);
+            | without(Self::SHORT, &[Mark::Alone])
+            | without(Self::SIGN, &[Mark::Slot]);
         Mark::ALL_BITS & !never
     }
 

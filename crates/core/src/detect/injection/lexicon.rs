@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::fold::{self, is_bounded};
 use super::gate::Features;
 use super::marks::Mark;
+use super::names::{is_another, is_joined, is_named};
 use super::phrase::Phrase;
 use super::sight::{Owner, Wanted};
 use crate::detect::normalize::normalize;
@@ -16,12 +17,15 @@ use crate::syntax::{Diagnostic, Node, Span};
 /// A set of concepts and marks, one bit each.
 pub(super) type Set = u128;
 
-/// The most concepts a lexicon may have; the rest of the bits are marks.
-const MOST_CONCEPTS: usize = 96;
+/// The most concepts a lexicon may have: the rest of the bits are marks.
+const MOST_CONCEPTS: usize = 128 - Mark::COUNT;
 
 /// Languages whose verb stands where the sentence ends, or that do not separate words: there an order
 /// cannot be told by its place.
 const FREE: [&str; 9] = ["ja", "ko", "hi", "bn", "tr", "zh", "th", "ar", "tl"];
+
+/// How many bytes after an address the second and further orders may stand.
+const REACH: usize = 240;
 
 /// Concepts as they are read, before they are compiled.
 #[derive(Debug, Default)]
@@ -49,6 +53,8 @@ struct Word {
     open_right: bool,
     /// It may stand anywhere in an order.
     free: bool,
+    /// Of a language other than English: as a verb it has a form of its own for orders, or stands last.
+    marked: bool,
 }
 
 impl Draft {
@@ -78,14 +84,13 @@ impl Draft {
             );
         }
         for member in words.members() {
-            let free = FREE.contains(&&*member.key);
             for word in member.value.elements() {
                 match word.as_str() {
                     Some(text) if text.trim_matches('*').trim().chars().count() >= 2 => {
-                        self.words.push(Word::new(text, concept, free));
+                        self.words.push(Word::new(text, concept, &member.key));
                     }
                     Some(text) if text.chars().count() == 1 && !text.is_ascii() => {
-                        self.words.push(Word::new(text, concept, free));
+                        self.words.push(Word::new(text, concept, &member.key));
                     }
                     _ => faults.push(Diagnostic::error(
                         word.span,
@@ -162,6 +167,8 @@ impl Draft {
         let matcher = Spotter::new(folded.iter().zip(&self.words).map(|(text, word)| word.literal(text)))
             .map_err(|error| Diagnostic::error(Span::default(), error))?;
         let named = |name: &str| self.names.iter().position(|known| known == name);
+        let set =
+            |names: &[&str]| names.iter().filter_map(|name| named(name)).fold(0, |set, at| set | 1 << at);
         Ok(Lexicon {
             literals: spellings.into_iter().map(key).collect(),
             keys: self.keys,
@@ -170,14 +177,27 @@ impl Draft {
             matcher,
             opener: named("opener").unwrap_or(usize::MAX),
             bidden: named("bidden").unwrap_or(usize::MAX),
+            user: named("user").unwrap_or(usize::MAX),
+            forbids: named("not-to").unwrap_or(usize::MAX),
+            callings: set(&["addressed", "vocative", "bidden"]),
+            speech: set(&["ai", "machine", "modal", "if-are", "to-whom"]),
+            orders: set(&[
+                "act",
+                "deed",
+                "carry-off",
+                "say",
+                "steer",
+                "ignore",
+                "operate",
+                "store",
+                "secrecy",
+            ]),
             vocative: named("vocative").unwrap_or(usize::MAX),
-            readers: ["ai", "machine"].iter().fold(0, |set, name| set | named(name).map_or(0, |at| 1 << at)),
+            readers: set(&["ai", "machine"]),
             reporting: named("reporting").map_or(0, |at| 1 << at),
             talk: named("talk").map_or(0, |at| 1 << at),
             tokens: named("chat-token").map_or(0, |at| 1 << at),
-            calls: ["addressed", "vocative", "frame", "chat-token"]
-                .iter()
-                .fold(0, |set, name| set | named(name).map_or(0, |at| 1 << at)),
+            calls: set(&["addressed", "vocative", "bidden", "frame", "turn", "chat-token"]),
             words: self.words,
             phrases: self.phrases,
         })
@@ -185,7 +205,7 @@ impl Draft {
 }
 
 impl Word {
-    fn new(text: &str, concept: usize, free: bool) -> Self {
+    fn new(text: &str, concept: usize, language: &str) -> Self {
         let bare = text.trim_matches('*');
         // Scripts without capitals join particles and endings to the word.
         let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphabetic() && !is_bounded(c));
@@ -198,7 +218,8 @@ impl Word {
             open_right: text.ends_with('*')
                 || !edge(bare.chars().next_back())
                 || joins(bare.chars().next_back()),
-            free,
+            free: FREE.contains(&language),
+            marked: language != "en",
         }
     }
 
@@ -240,7 +261,12 @@ pub(super) struct Hit {
     pub(super) concept: usize,
     pub(super) start: usize,
     pub(super) end: usize,
+    /// It may stand anywhere in an order.
     pub(super) free: bool,
+    /// The word is of a language other than English.
+    pub(super) marked: bool,
+    /// It stands where an order may begin.
+    pub(super) opens: bool,
 }
 
 /// Concepts, compiled.
@@ -260,8 +286,17 @@ pub(super) struct Lexicon {
     sequence: usize,
     /// The concept of phrases that bid somebody to do what follows: `agents must`.
     bidden: usize,
+    /// The concept of the person whom the model works for.
+    user: usize,
+    /// The concept of words that forbid what follows.
+    forbids: usize,
     /// The concept of the model's names with a sign after them: `assistant,`.
     vocative: usize,
+    /// The concepts whose words tell in which language somebody is addressed.
+    speech: Set,
+    /// The concepts by which somebody is addressed who is then told what to do, and those of what he is told.
+    callings: Set,
+    orders: Set,
     /// The concepts of names of models and of programs.
     readers: Set,
     /// The concept of words by which a text quotes: `says`, `for example`.
@@ -300,14 +335,27 @@ impl Lexicon {
         self.matcher.each(folded, |spot| {
             let Some(word) = self.words.get(spot.literal) else { return };
             let (start, end) = (spot.start, spot.end);
-            let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            // In a text without spaces the letters of another script end a word.
+            let foreign = folded.get(start..).and_then(|text| text.chars().next()).is_some_and(is_bounded);
+            let letter = |c: Option<char>| {
+                c.is_some_and(|c| c.is_alphanumeric() && (!foreign || is_bounded(c) || c.is_numeric()))
+            };
             let before = folded.get(..start).and_then(|text| text.chars().next_back());
             let after = folded.get(end..).and_then(|text| text.chars().next());
             let concept: Set = 1 << word.concept;
-            let named = concept & self.readers != 0 && goes_on(folded, end)
+            let named = concept & self.readers != 0
+                && (goes_on(folded, end) || is_another(folded, start, end))
+                || word.concept == self.user && folded.get(end..).is_some_and(|rest| rest.starts_with(':'))
                 || concept & self.talk != 0 && is_in_address(folded, start, end);
             if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {
-                out.push(Hit { concept: word.concept, start, end, free: word.free });
+                out.push(Hit {
+                    concept: word.concept,
+                    start,
+                    end,
+                    free: word.free,
+                    marked: word.marked,
+                    opens: word.free,
+                });
             }
         });
         out.sort_unstable_by_key(|hit| (hit.start, hit.end));
@@ -317,17 +365,35 @@ impl Lexicon {
         }
     }
 
-    /// The concepts of words that stand where an order may begin.
-    pub(super) fn opened(&self, folded: &str, hits: &[Hit]) -> Set {
+    /// Finds out of each of `hits` whether it stands where an order may begin; the concepts of those that do.
+    pub(super) fn opened(&self, folded: &str, hits: &mut [Hit]) -> Set {
+        // Where somebody was addressed who is told what follows, and whether an order was given already.
+        let told = hits.iter().filter(|hit| self.callings & 1 << hit.concept != 0).map(|hit| hit.end).min();
+        // In a language other than English, by the words of the address.
+        let foreign = hits.iter().any(|hit| hit.marked && self.speech & 1 << hit.concept != 0);
+        let mut ordered = false;
+        // After a `do not` one more in a row is forbidden as well.
+        let mut forbidden = false;
         let mut last = (usize::MAX, false);
         let mut opened = 0;
-        for hit in hits {
+        for index in 0..hits.len() {
+            let Some(hit) = hits.get(index).copied() else { break };
+            forbidden |= hit.concept == self.forbids;
             // Several words may begin at one place.
-            if !hit.free && last.0 != hit.start {
-                last = (hit.start, self.opens(folded, hits, hit.start));
+            if last.0 != hit.start || self.callings & 1 << hit.concept != 0 {
+                let after = told.is_some_and(|end| end <= hit.start && hit.start - end <= REACH);
+                let goes_on = (ordered && !forbidden || after) && is_joined(folded, hit.start);
+                let name = self.callings & 1 << hit.concept != 0
+                    && is_named(folded, hit.start, hit.concept == self.vocative);
+                last = (hit.start, goes_on || name || self.opens(folded, hits, hit.start));
             }
-            if hit.free || last.1 {
+            let told = hit.marked && foreign && told.is_some_and(|end| end <= hit.start);
+            if hit.free || last.1 || told {
                 opened |= 1 << hit.concept;
+                ordered |= self.orders & 1 << hit.concept != 0 && !hit.free;
+                if let Some(hit) = hits.get_mut(index) {
+                    hit.opens = true;
+                }
             }
         }
         opened
@@ -344,7 +410,7 @@ impl Lexicon {
     }
 
     /// Whether an order may begin at `at`: nothing stands before it in its clause but words that open one.
-    pub(super) fn opens(&self, folded: &str, hits: &[Hit], at: usize) -> bool {
+    fn opens(&self, folded: &str, hits: &[Hit], at: usize) -> bool {
         let mut at = at;
         // Each step goes left past one opener; a clause has few.
         for _ in 0..8 {

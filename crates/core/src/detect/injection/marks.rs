@@ -11,6 +11,9 @@ macro_rules! marks {
         impl Mark {
             const ALL: &'static [(&'static str, Self)] = &[$(($word, Self::$name),)+];
 
+            /// How many there are.
+            pub(super) const COUNT: usize = Self::ALL.len();
+
             /// All of them.
             pub(super) const ALL_BITS: Set = $(Self::$name.bit())|+;
         }
@@ -86,6 +89,10 @@ marks! {
     Called = "called",
     /// Text of mail: a greeting or a signature.
     Mail = "mail",
+    /// A URL with a place in it that somebody is to fill: `?d={text}`, `/<name>`, `?q=SUMMARY`.
+    Slot = "slot",
+    /// The text defines a tool, or is a word of a tool server's.
+    Tool = "tool",
 }
 
 impl Mark {
@@ -209,11 +216,28 @@ fn is_money(rest: &[u8]) -> bool {
     NAMES.iter().any(|name| rest.starts_with(name.as_bytes()))
 }
 
-/// Whether a clause reads as source code: signs stand where a sentence has none.
+/// Whether a clause reads as source code: signs stand where a sentence has none. Addresses and what is set as code within
+/// a sentence do not count.
 pub(super) fn is_source(clause: &str) -> bool {
     let (mut signs, mut all, mut commas) = (0usize, 0usize, 0usize);
     let mut before = b' ';
-    for byte in clause.bytes().filter(|b| !b.is_ascii_whitespace()) {
+    let bytes = clause.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at).copied() {
+        let rest = bytes.get(at + 1..).unwrap_or_default();
+        let skipped = match byte {
+            b'`' => rest.iter().position(|b| *b == b'`').map(|end| end + 2),
+            b':' if rest.starts_with(b"//") => {
+                Some(rest.iter().position(|b| matches!(b, b' ' | b'\n' | b'"')).unwrap_or(rest.len()))
+            }
+            _ => None,
+        };
+        at += skipped.unwrap_or(1);
+        if byte.is_ascii_whitespace() || skipped.is_some() {
+            before = b' ';
+            all += usize::from(skipped.is_some());
+            continue;
+        }
         all += 1;
         let joins = before.is_ascii_alphanumeric();
         signs += match byte {
@@ -238,4 +262,58 @@ pub(super) fn is_loud(clause: &str) -> bool {
         upper += u32::from(c.is_uppercase());
     }
     all >= 12 && upper * 5 >= all * 3
+}
+
+/// How far a URL is looked at.
+const URL_REACH: usize = 240;
+
+/// Whether a URL that begins in `start..stop` has a place in it that somebody is to fill. The clause may end within it.
+pub(super) fn has_slot(text: &str, start: usize, stop: usize) -> bool {
+    let bytes = text.as_bytes();
+    let clause = bytes.get(start..stop).unwrap_or_default();
+    let mut from = 0;
+    // A clause is bounded, and so is what is looked at of each of its URLs.
+    while let Some(at) = clause.get(from..).and_then(|rest| rest.windows(2).position(|two| two == b"//")) {
+        let begin = start + from + at + 2;
+        let url = bytes.get(begin..bytes.len().min(begin + URL_REACH)).unwrap_or_default();
+        let end = url.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`'));
+        if is_to_fill(url.get(..end.unwrap_or(url.len())).unwrap_or_default()) {
+            return true;
+        }
+        from += at + 2;
+    }
+    false
+}
+
+/// Whether a path or a query of `url` has a name in brackets or in capitals where a value belongs, or none.
+fn is_to_fill(url: &[u8]) -> bool {
+    let mut inside = false;
+    for (at, byte) in url.iter().enumerate() {
+        let next = |n: usize| url.get(at + n).copied().unwrap_or(b' ');
+        let query = inside && matches!(byte, b'=' | b'/' | b'+');
+        let capitals = || {
+            url.get(at + 1..).unwrap_or_default().iter().take_while(|b| b.is_ascii_uppercase() || **b == b'_')
+        };
+        match byte {
+            b'/' | b'?' if !inside => inside = true,
+            // The host ends the address: what follows belongs to the sentence.
+            b')' if !inside => return false,
+            b'{' | b'<' | b'[' | b'='
+                if inside && (*byte != b'=' && next(1).is_ascii_alphabetic() || next(1) >= 0x80) =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+        if query && *byte != b'/' {
+            let length = capitals().count();
+            let ends = !next(length + 1).is_ascii_alphanumeric();
+            if length >= 3 && ends || *byte == b'=' && matches!(next(1), b')' | b'\'' | b' ' | 0xe2) {
+                return true;
+            }
+        } else if query && capitals().count() >= 4 && !next(capitals().count() + 1).is_ascii_alphanumeric() {
+            return true;
+        }
+    }
+    url.last() == Some(&b'=')
 }

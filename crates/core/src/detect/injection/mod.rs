@@ -39,6 +39,8 @@ use lexicon::{Draft, Hit, Lexicon, Set};
 mod marks;
 use marks::Mark;
 
+mod names;
+
 mod phrase;
 
 mod shape;
@@ -358,7 +360,6 @@ impl Injection {
             let inner = normalize(&layer.text);
             let clause = Clause {
                 kind: view.kind,
-                folded: "",
                 set: marks,
                 opened: 0,
                 hits: &[],
@@ -454,14 +455,16 @@ impl Injection {
         if marks::is_source(clause) {
             set |= Mark::Source.bit();
         }
+        if marks::has_slot(plain, start, stop) {
+            set |= Mark::Slot.bit();
+        }
         let reports = words & (self.lexicon.reporting | self.lexicon.talk) != 0;
         let cited = if set & Mark::Value.bit() == 0 { signal::cited(folded, reports) } else { None };
         let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
         if self.talks(set) {
             evidence.entry(span.start / BLOCK).or_default().talk += 1;
         }
-        let clause =
-            Clause { kind: view.kind, folded, set, opened, hits, lexicon: &self.lexicon, cited, reports };
+        let clause = Clause { kind: view.kind, set, opened, hits, lexicon: &self.lexicon, cited, reports };
         self.weigh(&clause, span, evidence);
         !self.talks(set) && clause.calls()
     }

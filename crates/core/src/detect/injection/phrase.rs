@@ -114,8 +114,16 @@ impl Phrase {
         open.dedup();
         let found =
             open.into_iter().filter(|(end, _)| self.closed.is_none_or(|sign| sign.follows(folded, *end)));
-        let found: Vec<Hit> =
-            found.map(|(end, start)| Hit { concept: self.concept, start, end, free: false }).collect();
+        let found: Vec<Hit> = found
+            .map(|(end, start)| Hit {
+                concept: self.concept,
+                start,
+                end,
+                free: false,
+                marked: false,
+                opens: false,
+            })
+            .collect();
         if !found.is_empty() {
             *set |= 1 << self.concept;
             hits.extend(found);
@@ -131,6 +139,8 @@ impl Sign {
         if self == Self::End {
             return rest.is_empty() || rest.starts_with(['.', '!', ';', '"', '\'', ')', '-', '<']);
         }
+        // The name of a value ends in a quotation mark.
+        let rest = rest.strip_prefix('"').filter(|rest| rest.starts_with(':')).unwrap_or(rest);
         rest.starts_with([':', '!', ']', '>', '\u{2014}', '\u{2013}', '\u{ff1a}'])
             || rest.starts_with("- ")
             || rest.starts_with("--")

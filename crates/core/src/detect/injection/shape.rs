@@ -108,6 +108,9 @@ impl Shape {
         if lines.mail {
             shape.whole |= Mark::Mail.bit();
         }
+        if defines_tool(sample) {
+            shape.whole |= Mark::Tool.bit();
+        }
         shape
     }
 
@@ -230,6 +233,26 @@ impl Lines {
             .iter()
             .any(|head| line.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)));
     }
+}
+
+/// Whether a text defines a tool for models, or is one of the other things a tool server says of itself.
+fn defines_tool(text: &str) -> bool {
+    let has = |word: &str| text.contains(word);
+    let described = has("description") || has("instructions");
+    [
+        "inputSchema",
+        "input_schema",
+        "serverInfo",
+        "@mcp.",
+        "sampling/createMessage",
+        "resource://",
+        "licitation",
+    ]
+    .iter()
+    .any(|word| has(word))
+        || described && has("\"name\"") && !has("\"@type\"")
+        || described
+            && ["name:", "tool:", "tools:", "Tool manifest", "tool description"].iter().any(|word| has(word))
 }
 
 /// Whether a line is one of documentation: a heading, an element of a list, code within a sentence.

@@ -121,7 +121,7 @@ impl Form {
         sets.extend(&starts);
         // Marks of decoded layers are tried on their own, what follows a call is read without one; everything
         // else is reached by a key word.
-        let concepts = sets.iter().any(|set| set & u128::MAX >> 32 != 0);
+        let concepts = sets.iter().any(|set| set & !Mark::ALL_BITS != 0);
         let reached = draft.reached() | Mark::Called.bit();
         if concepts && !sets.iter().any(|set| set & !reached == 0) {
             faults.push(
@@ -153,7 +153,6 @@ impl Form {
 #[derive(Debug)]
 pub(super) struct Clause<'a> {
     pub(super) kind: PartKind,
-    pub(super) folded: &'a str,
     pub(super) set: Set,
     /// The concepts of words that stand where an order may begin.
     pub(super) opened: Set,
@@ -178,10 +177,7 @@ impl Clause<'_> {
     fn begins(&self, concepts: Set, even_cited: bool) -> bool {
         let cited = |at: &usize| self.cited.as_ref().is_some_and(|span| span.contains(at));
         let mut orders = self.hits.iter().filter(|hit| concepts & (1 << hit.concept) != 0);
-        orders.any(|hit| {
-            (even_cited || !cited(&hit.start))
-                && (hit.free || self.lexicon.opens(self.folded, self.hits, hit.start))
-        })
+        orders.any(|hit| hit.opens && (even_cited || !cited(&hit.start)))
     }
 }
 
@@ -205,7 +201,7 @@ pub(super) fn cited(folded: &str, reports: bool) -> Option<Range<usize>> {
             let inside = rest.get(..length).unwrap_or_default();
             let value = folded.get(..at).unwrap_or_default().trim_end().ends_with([':', '=', ',']);
             let said = reports || found.is_some() || !value;
-            if letters >= 6 && length >= 16 && inside.contains(' ') && said {
+            if letters >= 6 && length >= 12 && inside.contains(' ') && said {
                 found = Some(found.map_or(start, |found| found.start)..start + length);
             }
             from = start + length + close.len_utf8();
