@@ -272,6 +272,51 @@ def test_a_restart_ends_sessions_and_the_sdk_goes_on(door, site):
     assert plain.user_bal()["balance"] == 998
 
 
+def test_what_was_captured_before_a_restart_is_worth_nothing_after(door, site):
+    _, credential = key(door)
+    plain = client(door, credential)
+    sent = []
+    call = plain._call_tool
+    plain._call_tool = lambda name, arguments: sent.append((name, arguments)) or call(name, arguments)
+    assert plain.sphyr_net(f"{site.url}/once", method="POST", body="x")["ok"]
+    captured = next(arguments for name, arguments in sent if name == "sphyr_net")
+    door.kill_9()
+    door.start()
+    assert plain._parse_result(call("sphyr_net", captured))["code"] == "SESS_INVALID"
+    assert len(site.asked) == 1
+
+
+def test_what_has_an_idempotency_key_is_done_once(door, site):
+    """The SDK gives writes a key made of what they do; the second is answered by the first."""
+    key_id, credential = key(door)
+    sdk = SphyrClient(credential=credential, mcp_url=door.mcp)
+    first, again = (sdk.sphyr_net(f"{site.url}/create", "POST", body='{"a":1}') for _ in range(2))
+    assert first["status"] == again["status"] == 200 and first["body"] == again["body"]
+    assert again["request_id"] == first["request_id"]
+    assert [asked[1] for asked in site.asked] == ["/create"]
+    shown = json.loads(door.command("credits", "show", key_id, "--json").stdout)
+    assert shown["credits_remaining"] == 999
+    with pytest.raises(SphyrRequestError) as refused:
+        sdk.call(
+            {
+                "url": f"{site.url}/create",
+                "mthd": "POST",
+                "cat": "c",
+                "body": "other",
+                "idempotency_key": site.asked[0][3]["idempotency-key"],
+            }
+        )
+    assert refused.value.code == "IDEMPOTENCY_CONFLICT"
+
+
+def test_a_redirect_is_followed_where_the_key_says_so(door, site):
+    _, credential = key(door, "--set", "follow_redirects=3")
+    with pytest.raises(SphyrSecurityError) as refused:
+        client(door, credential).sphyr_net(f"{site.url}/away")
+    assert refused.value.code == "REDIRECT_BLOCKED" and len(site.asked) == 1
+    assert refused.value.remediation["parameters"]["redirect_location"] == "http://169.254.169.254/latest/"
+
+
 def test_a_proof_of_a_refusal_holds(door, site):
     _, credential = key(door)
     plain = client(door, credential)
@@ -296,6 +341,13 @@ def test_a_proof_of_a_refusal_holds(door, site):
     payload = json.dumps(proof["payload"], separators=(",", ":")).encode()
     public.verify(base64.urlsafe_b64decode(proof["sig"] + "=="), payload)
     assert denials is not None
+    for changed, answer in ((None, {"valid": True}), ("X", {"valid": False, "reason": "SIGNATURE_MISMATCH"})):
+        if changed:
+            proof["payload"]["block_reason"] = changed
+        asked = urllib.request.Request(
+            f"http://{door.address}/v1/verify-denial", json.dumps(proof).encode(), {"Content-Type": "application/json"}
+        )
+        assert json.loads(urllib.request.urlopen(asked).read()) == answer
 
 
 def test_the_asynchronous_client(door, site):

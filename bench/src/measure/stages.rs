@@ -104,6 +104,7 @@ pub fn run(time: Duration) -> anyhow::Result<(Vec<(&'static str, f64)>, f64)> {
                     safety,
                     salt: "00112233445566778899aabbccddeeff",
                     signature: &signature,
+                    redirect: None,
                 };
                 answered.json()
             }),

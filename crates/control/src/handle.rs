@@ -88,7 +88,8 @@ pub(crate) async fn handle<D: Desk>(
         | RouteId::Mcp
         | RouteId::Net
         | RouteId::ErrorPage
-        | RouteId::DenialKey => Err(no_such_route()),
+        | RouteId::DenialKey
+        | RouteId::VerifyDenial => Err(no_such_route()),
     };
     answered.unwrap_or_else(|fault| answer::fault(&fault))
 }

@@ -19,8 +19,8 @@ pub enum Listener {
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Principal {
-    /// Anyone who reaches the socket. Health, and on the data listener what is printed in every refusal: such an answer tells
-    /// nothing else.
+    /// Anyone who reaches the socket. Health, and on the data listener what is printed in every refusal and whether it is
+    /// ours: such an answer tells nothing else.
     Nobody,
     /// An agent, by the token in its path, or by what it signs its calls with.
     Agent,
@@ -47,6 +47,8 @@ pub enum RouteId {
     ErrorPage,
     /// The key by which proofs of refusals are checked.
     DenialKey,
+    /// Whether a proof of a refusal is ours.
+    VerifyDenial,
     /// The process is alive.
     Health,
     /// The process can do its work: the ledger appends.
@@ -144,8 +146,9 @@ pub const ROUTES: &[Route] = &[
     data(RouteId::Openai, "/openai/{rest}"),
     data(RouteId::Gemini, "/gemini/{rest}"),
     data(RouteId::Upstream, "/upstreams/{name}/{rest}"),
-    calls(RouteId::Mcp, "/mcp"),
+    Route { methods: &["POST", "DELETE"], ..calls(RouteId::Mcp, "/mcp") },
     calls(RouteId::Net, "/v1/net"),
+    Route { principal: Principal::Nobody, ..calls(RouteId::VerifyDenial, "/v1/verify-denial") },
     printed(RouteId::ErrorPage, "/docs/errors/{name}"),
     printed(RouteId::DenialKey, "/.well-known/sphyr-signing-key.json"),
     control(RouteId::Health, Principal::Nobody, &["GET"], "/healthz"),
@@ -372,7 +375,9 @@ mod tests {
                     assert!(matches!(line.id, RouteId::Health | RouteId::Ready), "{}", line.pattern);
                 }
                 (Listener::Data, Principal::Nobody) => {
-                    assert!(matches!(line.id, RouteId::ErrorPage | RouteId::DenialKey), "{}", line.pattern);
+                    let printed =
+                        matches!(line.id, RouteId::ErrorPage | RouteId::DenialKey | RouteId::VerifyDenial);
+                    assert!(printed, "{}", line.pattern);
                 }
                 _ => panic!("{} on {:?} for {:?}", line.pattern, line.listener, line.principal),
             }

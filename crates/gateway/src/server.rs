@@ -66,6 +66,8 @@ enum Way {
     Calls(Arc<Egress>),
     /// Through the egress door, as one request.
     Net(Arc<Egress>),
+    /// To the egress door, as a question whether a proof is its own.
+    Verify(Arc<Egress>),
     /// Nowhere: this is printed, with its content type.
     Printed(&'static str, Vec<u8>),
 }
@@ -134,8 +136,9 @@ impl Server {
         match self.route(&head) {
             // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
             Ok(Way::Model(crossing)) => Box::pin(crossing.handle(head, body)).await,
-            Ok(Way::Calls(egress)) => Box::pin(egress.mcp(body, Caller { ip: peer })).await,
+            Ok(Way::Calls(egress)) => Box::pin(egress.mcp(&head, body, Caller { ip: peer })).await,
             Ok(Way::Net(egress)) => Box::pin(egress.plain(&head, body, Caller { ip: peer })).await,
+            Ok(Way::Verify(egress)) => Box::pin(egress.verify_denial(body)).await,
             Ok(Way::Printed(content_type, text)) => {
                 let mut response = Response::new(answer::whole(text.into()));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -210,7 +213,8 @@ impl Server {
             | RouteId::Mcp
             | RouteId::Net
             | RouteId::ErrorPage
-            | RouteId::DenialKey => {
+            | RouteId::DenialKey
+            | RouteId::VerifyDenial => {
                 return refuse(StatusCode::NOT_FOUND, "no_such_path", "this is not served here".to_owned());
             }
         };
@@ -242,6 +246,7 @@ impl Server {
         match found.route.id {
             RouteId::Mcp => Some(egress.map(|egress| Way::Calls(Arc::clone(egress)))),
             RouteId::Net => Some(egress.map(|egress| Way::Net(Arc::clone(egress)))),
+            RouteId::VerifyDenial => Some(egress.map(|egress| Way::Verify(Arc::clone(egress)))),
             RouteId::ErrorPage => {
                 let page = found.name.and_then(Egress::page);
                 Some(page.map(|page| Way::Printed("text/markdown; charset=utf-8", page.into_bytes())))

@@ -12,12 +12,14 @@ mod address;
 mod host;
 mod mask;
 mod path;
+mod resolve;
 mod special;
 
 pub use address::Reach;
 pub use host::{Host, covers, host_of, reach_of};
 pub use mask::{masked, masked_host};
 pub use path::{Path, Reading};
+pub use resolve::resolve;
 
 /// The longest URL that is read, in bytes.
 const LONGEST: usize = 8192;

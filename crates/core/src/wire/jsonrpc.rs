@@ -11,6 +11,11 @@ pub const METHOD_NOT_FOUND: i32 = -32601;
 /// A message whose parameters are wrong.
 pub const INVALID_PARAMS: i32 = -32602;
 
+/// What the headers of a message say is not what it says (Model Context Protocol, 2026-07-28).
+pub const HEADER_MISMATCH: i32 = -32020;
+/// A version of the Model Context Protocol that is not spoken here.
+pub const UNSUPPORTED_VERSION: i32 = -32022;
+
 /// The longest id that is kept, in bytes as sent.
 const LONGEST_ID: usize = 256;
 
@@ -101,8 +106,18 @@ pub fn result(id: &[u8], result: &[u8]) -> Vec<u8> {
 /// The refusal of the request of this id; of `null` if nobody knows which it was.
 #[must_use]
 pub fn error(id: Option<&[u8]>, code: i32, message: &str) -> Vec<u8> {
-    let error = Object::new().raw("code", code.to_string().as_bytes()).text("message", message).end();
-    Object::new().text("jsonrpc", "2.0").raw("id", id.unwrap_or(b"null")).raw("error", &error).end()
+    failed(id, Object::new().raw("code", code.to_string().as_bytes()).text("message", message))
+}
+
+/// The same with what programs read about it; `data` is JSON.
+#[must_use]
+pub fn error_with(id: Option<&[u8]>, code: i32, message: &str, data: &[u8]) -> Vec<u8> {
+    let error = Object::new().raw("code", code.to_string().as_bytes()).text("message", message);
+    failed(id, error.raw("data", data))
+}
+
+fn failed(id: Option<&[u8]>, error: Object) -> Vec<u8> {
+    Object::new().text("jsonrpc", "2.0").raw("id", id.unwrap_or(b"null")).raw("error", &error.end()).end()
 }
 
 #[cfg(test)]

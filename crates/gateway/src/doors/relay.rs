@@ -421,16 +421,37 @@ impl Run {
     }
 }
 
-/// Relays a reply that is not looked into further: errors, lists of models, files.
-pub fn opaque<B>(
+/// Looks at what is passed on, without holding it up.
+pub trait Watch: Send + 'static {
+    /// This goes to the client.
+    fn take(&mut self, piece: &Bytes);
+
+    /// Nothing more comes; `whole` if that is all of it. Says what was looked at.
+    fn end(self, permit: &StreamPermit, whole: bool) -> impl Future<Output = Coverage> + Send;
+}
+
+/// Nobody looks.
+pub struct Unseen;
+
+impl Watch for Unseen {
+    fn take(&mut self, _: &Bytes) {}
+
+    async fn end(self, permit: &StreamPermit, _: bool) -> Coverage {
+        permit.decision().coverage.clone()
+    }
+}
+
+/// Relays a reply byte for byte: errors, lists of models, files, what sites answer. `watch` looks at it as it goes.
+pub fn opaque<B, W>(
     gateway: Arc<Gateway>,
     permit: StreamPermit,
     head: Parts,
     mut body: B,
-    patience: Patience,
+    (patience, mut watch): (Patience, W),
 ) -> Response<Body>
 where
     B: hyper::body::Body<Data = Bytes, Error: Send> + Send + Unpin + 'static,
+    W: Watch,
 {
     let receipt = Arc::clone(permit.receipt());
     let (mut reply, client) = Reply::new(permit);
@@ -441,7 +462,7 @@ where
         let result = tokio::select! {
             biased;
             () = killed(&gateway, &session) => "revoked",
-            result = pass_on(&mut reply, &mut body, patience.idle) => result,
+            result = pass_on(&mut reply, &mut body, patience.idle, &mut watch) => result,
             () = tokio::time::sleep(patience.total) => "aborted",
         };
         if matches!(result, "revoked" | "aborted") {
@@ -450,17 +471,20 @@ where
         }
         drop(body);
         let bytes = reply.sent();
-        let outcome = Outcome { coverage: reply.permit().decision().coverage.clone(), ..Outcome::default() };
+        let permit = reply.finish().await;
+        let coverage = watch.end(&permit, result == "completed").await;
+        let outcome = Outcome { coverage, ..Outcome::default() };
         let closing = Closing { result, outcome, status, bytes, millis: millis(started) };
-        gateway.recorder().close(reply.finish().await, closing).await;
+        gateway.recorder().close(permit, closing).await;
     };
     respond(head, Body::Relayed(Box::new(client.of(relay))), &receipt)
 }
 
 /// Passes a body on, piece by piece; says how it ended.
-async fn pass_on<B>(reply: &mut Reply, body: &mut B, idle: Duration) -> &'static str
+async fn pass_on<B, W>(reply: &mut Reply, body: &mut B, idle: Duration, watch: &mut W) -> &'static str
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
+    W: Watch,
 {
     loop {
         let frame = tokio::select! {
@@ -471,6 +495,7 @@ where
         match frame {
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
+                watch.take(&data);
                 match tokio::time::timeout(idle, reply.send(data)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) | Err(_) => return "client_gone",

@@ -20,6 +20,14 @@ use tokio::sync::watch;
 
 use crate::support::{Door, Reply, answer_all, send};
 
+mod answers;
+
+mod clients;
+
+mod redirects;
+
+mod repeats;
+
 /// What a test allows: one place inside, by name.
 const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: never.example } }]\n\
                       destinations: { allow: [up.example] }\n";
@@ -55,12 +63,17 @@ pub struct Scene {
 impl Scene {
     /// A door whose key has these settings and 1000 credits.
     pub async fn with(set: &[(&str, &str)], settings: egress::Settings, answer: &str) -> Self {
+        Self::under(POLICY, set, settings, answer).await
+    }
+
+    /// The same under another policy.
+    async fn under(policy: &str, set: &[(&str, &str)], settings: egress::Settings, answer: &str) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let up = format!("http://up.example:{}", upstream.local_addr().unwrap().port());
         let asked = Arc::new(Mutex::new(Vec::new()));
         tokio::spawn(answer_all(upstream, answer.as_bytes().to_vec(), Arc::clone(&asked)));
         let door =
-            Door::judging(POLICY, Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into())).await;
+            Door::judging(policy, Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into())).await;
         let names = Arc::new(Names::default());
         names.0.lock().unwrap().extend([
             ("up.example", "127.0.0.1"),
@@ -87,6 +100,12 @@ impl Scene {
 
     async fn new() -> Self {
         Self::with(&[("rate_agent", "1000")], egress::Settings::default(), OK).await
+    }
+
+    /// Sends a request with the key's credential.
+    async fn net(&self, asked: &Value) -> Reply {
+        let line = format!("authorization: Bearer {}\r\n", *self.key.credential());
+        send(self.address, "POST", "/v1/net", &line, &asked.to_string()).await
     }
 
     pub async fn post(&self, message: &Value) -> Reply {
@@ -514,6 +533,8 @@ async fn a_redirect_is_given_back_and_not_followed() {
     let answer = scene.tool("sphyr_net", session.call(&scene.up, now(), &json!({}))).await;
     assert_eq!((&answer["status"], &answer["ok"]), (&json!(302), &json!(false)));
     assert!(answer["upstream_response_headers"].to_string().contains("169.254.169.254"));
+    assert_eq!(answer["remediation"]["action"], "RETRY_WITH_URL");
+    assert_eq!(answer["remediation"]["parameters"]["redirect_location"], "http://169.254.169.254/");
     assert_eq!((scene.lookups(), scene.requests()), (1, 1));
 }
 
@@ -589,8 +610,8 @@ async fn one_request_with_a_credential() {
         "{}",
         reply.head
     );
-    assert!(opened["decision"]["coverage"].as_str().unwrap().starts_with("none("), "{opened}");
-    assert_eq!(outcome["outcome"]["result"], "completed");
+    assert!(opened["decision"]["coverage"].as_str().unwrap().starts_with("partial("), "{opened}");
+    assert_eq!((&outcome["outcome"]["result"], &outcome["coverage"]), (&json!("completed"), &json!("full")));
     assert_eq!(scene.credits(), 999);
     for (credential, body, status, code) in [
         ("sphyr_v1_key_x.y", json!({"url": "https://example.com/"}), 401, "AUTH_FAILED"),
@@ -627,7 +648,18 @@ async fn what_an_attacker_found() {
     packed.write_all(b"token ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7 in a page").unwrap();
     let packed = coded(&packed.finish().unwrap());
     let gzip = json!({"Content-Encoding": "gzip"});
+    let words = b"token ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7 in a page";
+    let mut framed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    framed.write_all(words).unwrap();
+    let framed = coded(&framed.finish().unwrap());
+    let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    bare.write_all(words).unwrap();
+    let bare = coded(&bare.finish().unwrap());
+    let base32 = "ORXWWZLOEBTWQ4C7OBFTO3KRGJ3FQOLTJQ2HIURYO5NDC3SCGVRVSM3IJI3GIRRQM5ATEZKVG4======";
     for (more, code) in [
+        (json!({"body_base64": framed}), "ENTROPY_BLOCKED"),
+        (json!({"body_base64": bare}), "ENTROPY_BLOCKED"),
+        (json!({"body": format!("{{\"note\": \"{base32}\"}}")}), "ENTROPY_BLOCKED"),
         // Compressed, said and unsaid; and what says it is and is not.
         (json!({"body_base64": packed, "headers": gzip}), "ENTROPY_BLOCKED"),
         (json!({"body_base64": packed}), "ENTROPY_BLOCKED"),
@@ -749,7 +781,7 @@ async fn it_is_a_tool_server_like_others() {
     assert_eq!((told.status, told.body.as_str()), (202, ""));
     assert_eq!(ask("ping", json!({})).await["result"], json!({}));
     let tools = ask("tools/list", json!({})).await;
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 5);
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 6);
     assert_eq!(ask("tools/call", json!({"name": "rm"})).await["error"]["code"], -32602);
     assert_eq!(ask("resources/list", json!({})).await["error"]["code"], -32601);
     assert_eq!(send(scene.address, "GET", "/mcp", "", "").await.status, 405);

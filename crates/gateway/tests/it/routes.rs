@@ -18,8 +18,7 @@ async fn no_route_of_the_table_opens_without_an_agents_token() {
             for method in route.methods {
                 let reply = door.send(method, &filled(token), "{}").await;
                 // The egress door is closed here, and is opened by signatures: tests/it/egress.rs.
-                let closed =
-                    matches!(route.id, RouteId::Mcp | RouteId::Net | RouteId::ErrorPage | RouteId::DenialKey);
+                let closed = printed(route.id) || matches!(route.id, RouteId::Mcp | RouteId::Net);
                 let refused = if closed { 404 } else { 401 };
                 assert_eq!(reply.status, refused, "{method} {} with {token:?}: {reply:?}", route.pattern);
             }
@@ -31,11 +30,15 @@ async fn no_route_of_the_table_opens_without_an_agents_token() {
                 assert_eq!(door.send("GET", &target, "").await.status, 404, "{target}");
             }
             Listener::Data => {
-                let printed = matches!(route.id, RouteId::ErrorPage | RouteId::DenialKey);
-                let principal = if printed { Principal::Nobody } else { Principal::Agent };
+                let principal = if printed(route.id) { Principal::Nobody } else { Principal::Agent };
                 assert_eq!(route.principal, principal, "{}", route.pattern);
             }
         }
     }
     assert!(door.asked.lock().unwrap().is_empty());
+}
+
+/// What anyone may ask of the egress door.
+const fn printed(route: RouteId) -> bool {
+    matches!(route, RouteId::ErrorPage | RouteId::DenialKey | RouteId::VerifyDenial)
 }

@@ -346,7 +346,7 @@ pub async fn answer_all(listener: TcpListener, answer: Vec<u8>, asked: Arc<Mutex
     }
 }
 
-fn whole(request: &[u8]) -> bool {
+pub fn whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());

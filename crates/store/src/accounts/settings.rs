@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use doorward_core::account::Rate;
+use doorward_core::wire::sphyr::call::MOST_REDIRECTS;
 
 /// How the tools of a server may change, as the client is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,6 +145,8 @@ pub struct Settings {
     pub agents: Option<u32>,
     /// How many agents that nobody issued are remembered.
     pub unissued: u16,
+    /// How many redirects are followed where a request does not say.
+    pub follow_redirects: u8,
     /// What a credit costs, in billionths.
     pub credit_price: u64,
     /// How much each of [`BUDGETS`] allows.
@@ -165,6 +168,7 @@ impl Default for Settings {
             bind_ip: None,
             agents: None,
             unissued: 64,
+            follow_redirects: 0,
             credit_price: 0,
             budgets: [None; BUDGETS.len()],
         }
@@ -241,6 +245,11 @@ impl Settings {
                 let number = value.parse().ok().filter(|number| *number <= MOST_UNISSUED);
                 self.unissued = number.ok_or_else(|| of("a number from 0 to 1024"))?;
             }
+            "follow_redirects" if is_default => self.follow_redirects = fresh.follow_redirects,
+            "follow_redirects" => {
+                let number = value.parse().ok().filter(|number| *number <= MOST_REDIRECTS);
+                self.follow_redirects = number.ok_or_else(|| of("a number from 0 to 10"))?;
+            }
             "credit_price" if is_default => self.credit_price = 0,
             "credit_price" => {
                 let price = fixed(value, 9).filter(|price| *price <= MOST / 1_000_000);
@@ -301,6 +310,7 @@ impl Settings {
             ("bind_ip", self.bind_ip.map_or_else(|| "default".into(), |bound| bound.to_string())),
             ("agents", self.agents.map_or_else(|| "default".into(), |most| most.to_string())),
             ("unissued_agents", self.unissued.to_string()),
+            ("follow_redirects", self.follow_redirects.to_string()),
             ("credit_price", written(self.credit_price, 9)),
         ];
         all.extend(BUDGETS.iter().zip(&self.budgets).map(|(budget, most)| {
@@ -368,6 +378,7 @@ mod tests {
             ("bind_ip", "false"),
             ("agents", "8"),
             ("unissued_agents", "0"),
+            ("follow_redirects", "3"),
             ("credit_price", "0.0002"),
             ("budget_key_calls_per_hour", "10"),
             ("budget_agent_money_per_day", "1.5"),
@@ -412,6 +423,7 @@ mod tests {
             ("rate_key", "none"),
             ("agents", "0"),
             ("unissued_agents", "1025"),
+            ("follow_redirects", "11"),
             ("credit_price", "0.0000000001"),
             ("budget_key_calls_per_hour", "0"),
             ("budget_key_calls_per_hour", "1.5"),

@@ -22,10 +22,41 @@ const FIRST: usize = 32;
 
 /// What `token` is the encoding of, if that is text.
 pub(super) fn decode(token: &str) -> Option<String> {
-    if !may_be_text(token) {
+    let usual = if may_be_text(token) { unpacked(token).and_then(text_of) } else { None };
+    usual.or_else(|| text_of(base32(token)?))
+}
+
+/// Whether `token` has nothing but the digits of base32 (RFC 4648, 6), in one case.
+pub(super) fn is_base32(token: &str) -> bool {
+    let digits = token.trim_end_matches('=');
+    let all =
+        |letter: fn(&u8) -> bool| digits.bytes().all(|byte| letter(&byte) || matches!(byte, b'2'..=b'7'));
+    token.len() <= LARGEST * 2 && (all(u8::is_ascii_uppercase) || all(u8::is_ascii_lowercase))
+}
+
+/// What base32 says; what is no text is left after its first bytes.
+fn base32(token: &str) -> Option<Vec<u8>> {
+    if !is_base32(token) {
         return None;
     }
-    text_of(unpacked(token)?)
+    let (mut bytes, mut held, mut bits) = (Vec::new(), 0u32, 0);
+    for byte in token.trim_end_matches('=').bytes() {
+        let digit = match byte {
+            b'2'..=b'7' => byte - b'2' + 26,
+            letter => letter.to_ascii_uppercase().checked_sub(b'A')?,
+        };
+        held = (held << 5 | u32::from(digit)) & 0xfff;
+        bits += 5;
+        if bits >= 8 {
+            bits -= 8;
+            let byte = u8::try_from(held >> bits & 0xff).ok()?;
+            if is_control(byte) {
+                return None;
+            }
+            bytes.push(byte);
+        }
+    }
+    (bytes.len() >= LEAST).then_some(bytes)
 }
 
 /// The same of bytes of any kind, such as an archive's, as far as they are text: what is known by its hashes is
@@ -195,6 +226,12 @@ mod tests {
         assert_eq!(decode("dG9rZW46IGFiYyAxMjM0NQ==").as_deref(), Some("token: abc 12345"));
         assert_eq!(decode("746f6b656e3a2061626320313233").as_deref(), Some("token: abc 123"));
         assert_eq!(decode("AAECAwQFBgcICQoLDA0ODw=="), None);
+        for token in
+            ["ORXWWZLOHIQGCYTDEAYTEMZUGU======", "ORXWWZLOHIQGCYTDEAYTEMZUGU", "orxwwzlohiqgcytdeaytemzugu"]
+        {
+            assert_eq!(decode(token).as_deref(), Some("token: abc 12345"));
+        }
+        assert_eq!(decode("AAAQEAYEAUDAOCAJBIFQYDIOB4"), None);
         assert_eq!(percent("a%3Db%20c%zz%4"), "a=b c%zz%4");
         assert_eq!(joined("x = \"gh\" + \"p_ab\"; y = 'a'\n  'b'"), "x = \"ghp_ab\"; y = 'ab'");
         assert_eq!(reversed("abc"), "cba");

@@ -650,8 +650,9 @@ impl<'a> Scan<'a> {
             if score > found.entropy {
                 (found.entropy, found.loudest) = (score, (start, end));
             }
-            // Encoded text is loud; hexadecimal digits are so only by their letters.
-            if token.len() >= 24 && (loud >= 3.8 || token.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            // Encoded text is loud; where the digits are few, it need not be.
+            let hexadecimal = || token.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if token.len() >= 24 && (loud >= 3.8 || hexadecimal() || decoded::is_base32(token)) {
                 let marked_only = self.among_ids;
                 if let Some(text) = decoded::decode(encoded(token)) {
                     found.layers.push(Layer { text, start, end, marked_only, known_only: false });

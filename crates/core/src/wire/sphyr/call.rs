@@ -69,6 +69,8 @@ pub struct Net {
     pub trace: String,
     /// Whether it is only checked and not sent.
     pub preflight: bool,
+    /// How many redirects are followed; as the key says if it is not said here. What is signed does not say it.
+    pub follow: Option<u8>,
 }
 
 /// A signed question about what was used.
@@ -148,6 +150,7 @@ fn net(arguments: &Node) -> Result<Net, Wrong> {
         headers: headers(arguments)?,
         trace: trace(arguments)?,
         preflight: preflight(arguments)?,
+        follow: None,
     })
 }
 
@@ -159,14 +162,15 @@ fn preflight(arguments: &Node) -> Result<bool, Wrong> {
 }
 
 /// Reads a request that is not signed: who sends it shows the key's credential. `url`, and if wanted `method` (`GET`),
-/// `headers`, `body` or `body_base64`, `preflight`; nothing else, so that a word with a letter wrong is not overlooked.
+/// `headers`, `body` or `body_base64`, `preflight`, `follow_redirects`; nothing else, so that a word with a letter wrong is not overlooked.
 ///
 /// # Errors
 /// [`Wrong`].
 pub fn plain(arguments: &Node) -> Result<Net, Wrong> {
-    const KNOWN: [&str; 6] = ["url", "method", "headers", "body", "body_base64", "preflight"];
+    const KNOWN: [&str; 7] =
+        ["url", "method", "headers", "body", "body_base64", "preflight", "follow_redirects"];
     if !arguments.is_object() {
-        return Err(argument("the body must be a JSON object with `url`"));
+        return Err(argument("a request must be a JSON object with `url`"));
     }
     if arguments.members().iter().any(|member| !KNOWN.contains(&member.key.as_str())) {
         return Err(argument(&format!("there is a member that is none of {}", KNOWN.join(", "))));
@@ -192,7 +196,19 @@ pub fn plain(arguments: &Node) -> Result<Net, Wrong> {
         headers: headers(arguments)?,
         trace: String::new(),
         preflight: preflight(arguments)?,
+        follow: follow(arguments)?,
     })
+}
+
+/// The most redirects that are followed, one after the other.
+pub const MOST_REDIRECTS: u8 = 10;
+
+fn follow(arguments: &Node) -> Result<Option<u8>, Wrong> {
+    let Some(value) = arguments.some("follow_redirects") else { return Ok(None) };
+    let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
+    let number = number.filter(|number| *number <= MOST_REDIRECTS);
+    let wrong = || argument(&format!("`follow_redirects` must be a number from 0 to {MOST_REDIRECTS}"));
+    number.map(Some).ok_or_else(wrong)
 }
 
 fn usage(arguments: &Node) -> Result<Usage, Wrong> {

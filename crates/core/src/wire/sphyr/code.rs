@@ -77,14 +77,14 @@ codes! {
         "The answer of the upstream holds what may not be passed on."
         "Do not repeat it; `doorward receipts show ID` says what was found.";
     REDIRECT_BLOCKED 403 never "RETRY_WITH_URL"
-        "The upstream answered with a redirect to a place that would be refused."
-        "If you want to follow it, call `redirect_location` yourself; it is judged as any other address.";
+        "The upstream answered with a redirect, and following it was refused or failed. What was sent before stays sent."
+        "The message says why. To go on, call `redirect_location` yourself; it is judged as any other address.";
     TOOL_SCHEMA_DRIFT 409 never "ABORT"
         "A tool's definition is not the one that was seen first."
         "Look at what changed before you go on.";
     FETCH_ERROR 502 later "BACKOFF"
         "The upstream could not be reached, or broke off."
-        "Repeat the call if it may be done twice: the upstream may have seen it.";
+        "Repeat the call if `retryable` says so: it does not where the upstream may have seen what must not be done twice (POST, PATCH, or an `Idempotency-Key`).";
     DB_OVERLOAD 503 later "BACKOFF"
         "More is waiting to be recorded than may wait, or nothing can be recorded at all."
         "Wait, then repeat the call. If it stays so, `doorward status` says what is wrong.";
@@ -134,8 +134,8 @@ codes! {
         "The name or the value of a header cannot stand in a request."
         "Names are of letters, digits and `-`; values have no line ends and no control characters.";
     IDEMPOTENCY_CONFLICT 409 never "RESIGN"
-        "The same idempotency key came with another request."
-        "Use a new key for another request.";
+        "The same `Idempotency-Key` came with another request, or with one that was answered before and whose answer is not kept."
+        "Use a new key for another request, or to do the same once more.";
     PROXY_NOT_READY 503 later "BACKOFF"
         "The local proxy of the SDK is starting. Doorward never says so itself."
         "Wait a moment, then repeat the call.";

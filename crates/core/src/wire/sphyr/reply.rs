@@ -56,6 +56,8 @@ pub struct Denied<'a> {
     pub request: &'a str,
     /// Where the page about the code is.
     pub docs: &'a str,
+    /// Whether the same call may pass later, and be done twice by that.
+    pub retryable: bool,
     /// How long to wait, in milliseconds.
     pub retry_after: Option<u64>,
     /// Where a redirect would have led.
@@ -73,7 +75,7 @@ impl Denied<'_> {
             .text("error", self.message)
             .text("message", self.message)
             .text("code", self.code.name)
-            .truth("retryable", self.code.retryable)
+            .truth("retryable", self.retryable)
             .text("request_id", self.request)
             .text("docs_url", self.docs);
         if let Some(wait) = self.retry_after {
@@ -108,7 +110,9 @@ pub struct Safety {
 }
 
 impl Safety {
-    fn object(self) -> Object {
+    /// As an object.
+    #[must_use]
+    pub fn object(self) -> Object {
         Object::new()
             .truth("html_body", self.html_body)
             .truth("injection_patterns_found", self.injection)
@@ -143,6 +147,8 @@ pub struct Answered<'a> {
     pub salt: &'a str,
     /// The signature of those flags.
     pub signature: &'a str,
+    /// Where it redirects to, whole.
+    pub redirect: Option<&'a str>,
 }
 
 impl Answered<'_> {
@@ -163,14 +169,27 @@ impl Answered<'_> {
         if let Some(base64) = self.base64 {
             object = object.text("upstream_response_body_base64", base64);
         }
-        object
+        let mut object = object
             .array("upstream_response_headers", lines)
             .raw("safety", &self.safety.object().end())
             .text("safety_salt", self.salt)
-            .text("safety_sig", self.signature)
-            .end()
+            .text("safety_sig", self.signature);
+        if let Some(place) = self.redirect {
+            let parameters = Object::new().text("redirect_location", place).end();
+            let remediation = Object::new()
+                .text("action", "RETRY_WITH_URL")
+                .text("description", REDIRECTED)
+                .raw("parameters", &parameters)
+                .end();
+            object = object.raw("remediation", &remediation);
+        }
+        object.end()
     }
 }
+
+/// What to do about an answer that leads elsewhere.
+const REDIRECTED: &str =
+    "If you want to follow it, call redirect_location yourself; it is judged as any other address.";
 
 /// The answer to a call that was only checked.
 #[must_use]
@@ -185,13 +204,14 @@ pub fn preflight(request: &str) -> Vec<u8> {
         .end()
 }
 
-/// The result of a tool: one text, as tools have it.
+/// The result of a tool: texts, as tools have them. To be ended.
 #[must_use]
-pub fn tool_result(text: &[u8], is_error: bool) -> Vec<u8> {
-    let text = String::from_utf8_lossy(text);
-    let part = Object::new().text("type", "text").text("text", &text).end();
-    let result = Object::new().array("content", [part]);
-    if is_error { result.truth("isError", true).end() } else { result.end() }
+pub fn tool_result(texts: &[&[u8]], is_error: bool) -> Object {
+    let parts = texts
+        .iter()
+        .map(|text| Object::new().text("type", "text").text("text", &String::from_utf8_lossy(text)).end());
+    let result = Object::new().array("content", parts);
+    if is_error { result.truth("isError", true) } else { result }
 }
 
 #[cfg(test)]
@@ -206,6 +226,7 @@ mod tests {
             message: "10 calls a second",
             request: "01J",
             docs: "http://127.0.0.1:7878/docs/errors/RATE_LIMITED",
+            retryable: true,
             retry_after: Some(8400),
             redirect: None,
             proof: None,
@@ -222,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_result_is_text_in_text() {
-        let result = tool_result(br#"{"ok":true}"#, false);
+        let result = tool_result(&[br#"{"ok":true}"#], false).end();
         let tree = json::parse(&result).unwrap();
         let text = tree.get("content").unwrap().elements()[0].text("text").unwrap();
         assert!(json::parse(text.as_bytes()).unwrap().get("ok").is_some());

@@ -10,12 +10,12 @@ use super::stages::freshness;
 use super::{Caller, Egress, keys};
 
 impl Egress {
-    /// Does what is asked for.
-    pub(super) async fn call(&self, call: Call, caller: Caller) -> Result<Said, Denial> {
+    /// Does what is asked for. `signed`: a handshake is, by the key that it names.
+    pub(super) async fn call(&self, call: Call, signed: bool, caller: Caller) -> Result<Said, Denial> {
         let json = match call {
             // Boxed: it holds a request and a reply, the others hold nothing.
             Call::Net(net) => return Box::pin(self.net(*net, caller)).await,
-            Call::Handshake(asked) => self.handshake(&asked, caller),
+            Call::Handshake(asked) => self.handshake(&asked, signed, caller),
             Call::Up { session } => self.up(&session, caller),
             Call::Balance { session } => self.balance(&session, caller),
             Call::Usage(usage) => self.usage(&usage, caller),

@@ -24,6 +24,10 @@ pub struct Denial {
     pub session: Option<Box<str>>,
     /// The decoy that it touched.
     pub touched: Option<Box<Touched>>,
+    /// Whether somebody may have seen the request, and done what must not be done twice: the same is not to be tried again.
+    pub seen: bool,
+    /// Where a redirect leads that was not followed.
+    pub redirect: Option<Box<str>>,
 }
 
 /// A decoy or honeytoken that a request touched.
@@ -50,12 +54,26 @@ impl Touched {
 impl Denial {
     /// One without a receipt.
     pub fn new(code: &'static Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, receipt: None, session: None, touched: None }
+        Self {
+            code,
+            message: message.into(),
+            retry_after: None,
+            receipt: None,
+            session: None,
+            touched: None,
+            seen: false,
+            redirect: None,
+        }
     }
 
     /// The same, recorded under `receipt`.
     pub fn under(self, receipt: impl Into<String>) -> Self {
         Self { receipt: Some(receipt.into()), ..self }
+    }
+
+    /// Whether the same may be tried again.
+    pub const fn retryable(&self) -> bool {
+        self.code.retryable && !self.seen
     }
 
     /// As a reason to be judged with.

@@ -1,5 +1,6 @@
-//! `POST /mcp`: tools over JSON-RPC. For the SDK a refusal is a result like any other, with status 200: it takes what comes
-//! with another status for a gateway that is down.
+//! `/mcp`: tools over JSON-RPC, for the SDK that signs its calls and for ordinary clients (streamable HTTP, versions 2024-11-05
+//! to 2026-07-28). For the SDK a refusal is a result like any other, with status 200: it takes what comes with another status
+//! for a gateway that is down.
 
 use doorward_core::account::gcra::Standing;
 use doorward_core::session::Millis;
@@ -9,20 +10,25 @@ use doorward_core::wire::sphyr::call::{self, Call, TOOLS};
 use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::{Denied, tool_result};
 use doorward_store::accounts::Key;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::calls::Said;
 use super::denied::Denial;
-use super::{Caller, Egress};
+use super::fetch::FETCH;
+use super::{Caller, Egress, plain};
 use crate::answer::{Answer, Body, whole};
 use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
 
+mod client;
+use client::{Client, Era};
+
+mod conversations;
+pub(super) use conversations::Conversations;
+
 /// The most bytes of a message: a body of 1 MiB, escaped.
 const LARGEST: usize = 4 << 20;
-
-/// The versions of the protocol that are spoken, the newest first.
-const VERSIONS: [&str; 3] = ["2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// Names the receipt of an answer, as the documents have it.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +37,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 struct Answered {
     status: StatusCode,
     body: Vec<u8>,
+    session: Option<HeaderValue>,
     receipt: Option<String>,
     retry_after: Option<u64>,
     left: Option<Left>,
@@ -38,7 +45,7 @@ struct Answered {
 
 impl Answered {
     const fn of(body: Vec<u8>) -> Self {
-        Self { status: StatusCode::OK, body, receipt: None, retry_after: None, left: None }
+        Self { status: StatusCode::OK, body, session: None, receipt: None, retry_after: None, left: None }
     }
 }
 
@@ -74,67 +81,46 @@ impl Left {
 }
 
 impl Egress {
-    /// Answers a message.
-    pub async fn mcp(&self, body: Incoming, caller: Caller) -> Response<Body> {
+    /// Answers a message, or ends a session.
+    pub async fn mcp(&self, head: &Parts, body: Incoming, caller: Caller) -> Response<Body> {
+        let client = match self.client(head).await {
+            Ok(client) => client,
+            Err(response) => return *response,
+        };
+        if head.method == Method::DELETE {
+            return self.ended(client);
+        }
         let bytes = match counted_body(body, LARGEST, &self.memory).await {
             Ok(bytes) => bytes,
-            Err(answer) => return plain(answer),
+            Err(answer) => return plain_answer(answer),
         };
         match jsonrpc::read(&bytes) {
             Ok(Message::Told) => status(StatusCode::ACCEPTED, Vec::new()),
             Ok(Message::Request(request)) => {
-                let answered = self.asked(&request, caller).await;
-                let mut response = status(answered.status, answered.body);
-                let headers = response.headers_mut();
-                if let Some(id) = answered.receipt.and_then(|id| HeaderValue::from_str(&id).ok()) {
-                    headers.insert(REQUEST_ID, id);
-                }
-                if let Some(wait) = answered.retry_after {
-                    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
-                }
-                if let Some(left) = answered.left {
-                    left.put(headers, self.now());
-                }
-                response
+                let era = match client::era(&head.headers, &request) {
+                    Ok(era) => era,
+                    Err(response) => return *response,
+                };
+                let asked = Asked { request: &request, head, client: &client, era, caller };
+                self.asked(&asked).await.response(client.wants_events, self.now())
             }
             Err(wrong) => refused(&wrong),
         }
     }
 
-    async fn asked(&self, request: &jsonrpc::Request, caller: Caller) -> Answered {
-        let result = |result: &[u8]| Answered::of(jsonrpc::result(&request.id, result));
-        let error = |code, message: &str| Answered::of(jsonrpc::error(Some(&request.id), code, message));
-        match &*request.method {
-            "initialize" => result(&initialized(&request.params)),
-            "ping" => result(b"{}"),
-            "tools/list" => result(&super::tools::list()),
-            "tools/call" => {
-                let Some(name) = request.params.text("name") else {
-                    return error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
-                };
-                let arguments = request.params.some("arguments");
-                let called = self.tool(name, arguments, caller).await;
-                let token = arguments.and_then(|arguments| arguments.text("sess_token"));
-                let left = token.and_then(|token| self.left(token, caller));
-                match called {
-                    Some(Ok(said)) => {
-                        let receipt = said.receipt;
-                        Answered { receipt, left, ..result(&tool_result(&said.json, false)) }
-                    }
-                    Some(Err(denial)) => Answered {
-                        status: self.status_of(&denial),
-                        body: jsonrpc::result(&request.id, &tool_result(&self.denied(&denial), true)),
-                        receipt: denial.receipt,
-                        retry_after: denial.retry_after,
-                        left,
-                    },
-                    None => {
-                        let message = format!("no such tool; there are {}", TOOLS.join(", "));
-                        error(jsonrpc::INVALID_PARAMS, &message)
-                    }
-                }
+    /// Ends a session that its client has done with.
+    fn ended(&self, client: Client) -> Response<Body> {
+        match client.conversation {
+            Some(conversation) => {
+                self.conversations.end(conversation);
+                let mut response = status(StatusCode::NO_CONTENT, Vec::new());
+                response.headers_mut().remove(header::CONTENT_TYPE);
+                response
             }
-            _ => error(jsonrpc::METHOD_NOT_FOUND, "this server offers tools and nothing else"),
+            None => {
+                let message = "`Mcp-Session-Id` is missing: there is no session to end";
+                status(StatusCode::BAD_REQUEST, jsonrpc::error(None, jsonrpc::INVALID_REQUEST, message))
+            }
         }
     }
 
@@ -144,6 +130,98 @@ impl Egress {
             return StatusCode::TOO_MANY_REQUESTS;
         }
         StatusCode::OK
+    }
+
+    async fn asked(&self, asked: &Asked<'_>) -> Answered {
+        match (&*asked.request.method, asked.era) {
+            ("initialize", Era::Greeted) => self.greeted(asked),
+            ("server/discover", Era::Alone) => asked.lasting(described()),
+            ("ping", Era::Greeted) => asked.result(Object::new()),
+            ("tools/list", _) => asked.lasting(super::tools::list(asked.client.key.is_some())),
+            ("tools/call", _) => self.called(asked).await,
+            _ => asked.error(jsonrpc::METHOD_NOT_FOUND, "this server offers tools and nothing else"),
+        }
+    }
+
+    /// The answer to the first message of an ordinary client. One that shows a key is given a session.
+    fn greeted(&self, asked: &Asked<'_>) -> Answered {
+        let version = client::agreed(asked.request.params.text("protocolVersion").unwrap_or_default());
+        let greeting = Object::new()
+            .text("protocolVersion", version)
+            .raw("capabilities", &capabilities())
+            .raw("serverInfo", &server())
+            .text("instructions", INSTRUCTIONS);
+        let begun = asked.client.key.as_ref().and_then(|key| self.conversations.begin(&key.id).ok());
+        let session = begun.and_then(|begun| HeaderValue::from_str(begun.id()).ok());
+        Answered { session, ..asked.result(greeting) }
+    }
+
+    /// Calls a tool.
+    async fn called(&self, asked: &Asked<'_>) -> Answered {
+        let params = &asked.request.params;
+        let Some(name) = params.text("name") else {
+            return asked.error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
+        };
+        let arguments = params.some("arguments");
+        if name == FETCH {
+            return self.fetched(asked, arguments).await;
+        }
+        let called = self.tool(name, arguments, asked.caller).await;
+        let token = arguments.and_then(|arguments| arguments.text("sess_token"));
+        let left = token.and_then(|token| self.left(token, asked.caller));
+        match called {
+            Some(Ok(said)) => {
+                let receipt = said.receipt;
+                Answered { receipt, left, ..asked.result(tool_result(&[&said.json], false)) }
+            }
+            Some(Err(denial)) => Answered { left, ..self.denied_call(asked, denial) },
+            None => {
+                let message = format!("no such tool; there are {FETCH}, {}", TOOLS.join(", "));
+                asked.error(jsonrpc::INVALID_PARAMS, &message)
+            }
+        }
+    }
+
+    /// Calls our own tool: the connection shows the key, in each message.
+    async fn fetched(&self, asked: &Asked<'_>, arguments: Option<&Node>) -> Answered {
+        let Some(key) = &asked.client.key else {
+            let denial = Denial::new(code::AUTH_FAILED, NO_KEY);
+            let denial = self.backstop().err().unwrap_or(denial);
+            return self.noted(asked, denial).await;
+        };
+        let unnamed = asked.client.conversation.as_ref().map_or_else(|| "mcp".to_owned(), |one| one.agent());
+        let session = match plain::session(key, asked.head, &unnamed, (asked.caller, self.now())) {
+            Ok(session) => session,
+            Err(denial) => return self.noted(asked, denial).await,
+        };
+        let nothing = nothing();
+        let fetched = self.fetch(arguments.unwrap_or(&nothing), key, &session, asked.caller).await;
+        let left = Some(self.left_of(key, &session.agent, asked.caller));
+        match fetched {
+            Ok(texts) => {
+                let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+                Answered { left, ..asked.result(tool_result(&texts, false)) }
+            }
+            Err(denial) => Answered { left, ..self.noted(asked, denial).await },
+        }
+    }
+
+    /// A refusal, put on record if it is not.
+    async fn noted(&self, asked: &Asked<'_>, denial: Denial) -> Answered {
+        if denial.receipt.is_none() {
+            self.unknown.note(&denial, self.ticks(), self.gateway.recorder()).await;
+        }
+        self.denied_call(asked, denial)
+    }
+
+    fn denied_call(&self, asked: &Asked<'_>, denial: Denial) -> Answered {
+        let result = asked.result(tool_result(&[&self.denied(&denial)], true));
+        Answered {
+            status: self.status_of(&denial),
+            receipt: denial.receipt,
+            retry_after: denial.retry_after,
+            ..result
+        }
     }
 
     /// What the key of this session has left, if it may be told.
@@ -165,12 +243,16 @@ impl Egress {
         arguments: Option<&Node>,
         caller: Caller,
     ) -> Option<Result<Said, Denial>> {
-        if !TOOLS.contains(&name) {
-            return None;
-        }
+        let read = call::read(name, arguments.unwrap_or(&nothing()))?;
+        let token = arguments.and_then(|arguments| arguments.text("sess_token"));
+        let signed = matches!(&read, Ok(Call::Handshake(asked)) if self.is_signed(asked));
         // Who is known has limits of their own, and is not kept out by a flood of others.
-        let answer = match if self.is_known(name, arguments, caller) { Ok(()) } else { self.backstop() } {
-            Ok(()) => self.read_and_called(name, arguments, caller).await?,
+        let known = signed || token.is_some_and(|token| self.session(token, caller).is_ok());
+        let answer = match if known { Ok(()) } else { self.backstop() } {
+            Ok(()) => match read {
+                Ok(call) => self.call(call, signed, caller).await,
+                Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
+            },
             Err(denial) => Err(denial),
         };
         if let Err(denial) = &answer
@@ -179,31 +261,6 @@ impl Egress {
             self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
         }
         Some(answer)
-    }
-
-    /// Whether a call is of a session that is there, or a key has signed it.
-    fn is_known(&self, name: &str, arguments: Option<&Node>, caller: Caller) -> bool {
-        let Some(arguments) = arguments else { return false };
-        match arguments.text("sess_token") {
-            Some(token) => self.session(token, caller).is_ok(),
-            None => match call::read(name, arguments) {
-                Some(Ok(Call::Handshake(asked))) => self.is_signed(&asked),
-                _ => false,
-            },
-        }
-    }
-
-    async fn read_and_called(
-        &self,
-        name: &str,
-        arguments: Option<&Node>,
-        caller: Caller,
-    ) -> Option<Result<Said, Denial>> {
-        let nothing = Node { kind: Kind::Object(Vec::new()), span: Span::default() };
-        Some(match call::read(name, arguments.unwrap_or(&nothing))? {
-            Ok(call) => self.call(call, caller).await,
-            Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
-        })
     }
 
     /// A refusal as JSON.
@@ -216,32 +273,117 @@ impl Egress {
             message: &denial.message,
             request: denial.receipt.as_deref().unwrap_or_default(),
             docs: &docs,
+            retryable: denial.retryable(),
             retry_after: denial.retry_after,
-            redirect: None,
+            redirect: denial.redirect.as_deref(),
             proof: proof.as_deref(),
         }
         .json()
     }
 }
 
-/// The answer to the first message of an ordinary client.
-fn initialized(params: &Node) -> Vec<u8> {
-    let asked = params.text("protocolVersion").unwrap_or_default();
-    let version = VERSIONS.into_iter().find(|version| *version == asked).unwrap_or("2025-06-18");
-    let tools = Object::new().raw("tools", b"{}").end();
-    let server = Object::new().text("name", "doorward").text("version", env!("CARGO_PKG_VERSION")).end();
-    Object::new()
-        .text("protocolVersion", version)
-        .raw("capabilities", &tools)
-        .raw("serverInfo", &server)
-        .end()
+/// A message that wants an answer, and what came with it.
+struct Asked<'a> {
+    request: &'a jsonrpc::Request,
+    head: &'a Parts,
+    client: &'a Client,
+    era: Era,
+    caller: Caller,
 }
+
+impl Asked<'_> {
+    fn result(&self, result: Object) -> Answered {
+        let result = match self.era {
+            Era::Greeted => result,
+            Era::Alone => result.text("resultType", "complete"),
+        };
+        Answered::of(jsonrpc::result(&self.request.id, &result.end()))
+    }
+
+    /// A result that clients may keep. Not here: what is listed depends on the key.
+    fn lasting(&self, result: Object) -> Answered {
+        self.result(match self.era {
+            Era::Greeted => result,
+            Era::Alone => result.number("ttlMs", 0).text("cacheScope", "private"),
+        })
+    }
+
+    fn error(&self, code: i32, message: &str) -> Answered {
+        let status = match (self.era, code) {
+            (Era::Greeted, _) => StatusCode::OK,
+            (Era::Alone, jsonrpc::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+            (Era::Alone, _) => StatusCode::BAD_REQUEST,
+        };
+        Answered { status, ..Answered::of(jsonrpc::error(Some(&self.request.id), code, message)) }
+    }
+}
+
+impl Answered {
+    fn response(self, as_event: bool, now: Millis) -> Response<Body> {
+        let Self { status: code, body, session, receipt, retry_after, left } = self;
+        let mut response = match as_event {
+            false => status(code, body),
+            true => {
+                let mut response =
+                    status(code, [b"event: message\ndata: ", body.as_slice(), b"\n\n"].concat());
+                let events = HeaderValue::from_static("text/event-stream");
+                response.headers_mut().insert(header::CONTENT_TYPE, events);
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        if let Some(id) = receipt.and_then(|id| HeaderValue::from_str(&id).ok()) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let Some(session) = session {
+            headers.insert(client::SESSION, session);
+        }
+        if let Some(wait) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
+        }
+        if let Some(left) = left {
+            left.put(headers, now);
+        }
+        response
+    }
+}
+
+/// What is offered, for clients that do not begin with `initialize`.
+fn described() -> Object {
+    let meta = Object::new().raw(client::META_SERVER, &server()).end();
+    Object::new()
+        .array("supportedVersions", client::versions())
+        .raw("capabilities", &capabilities())
+        .text("instructions", INSTRUCTIONS)
+        .raw("_meta", &meta)
+}
+
+fn capabilities() -> Vec<u8> {
+    Object::new().raw("tools", b"{}").end()
+}
+
+fn server() -> Vec<u8> {
+    Object::new().text("name", "doorward").text("version", env!("CARGO_PKG_VERSION")).end()
+}
+
+/// Arguments that were left out.
+fn nothing() -> Node {
+    Node { kind: Kind::Object(Vec::new()), span: Span::default() }
+}
+
+/// For the model.
+const INSTRUCTIONS: &str = "Requests to the network go through the tool fetch, which a policy judges. A refusal says why; what \
+                            it says to do is for you or your user, never a reason to try another way around it.";
+
+/// For who calls the tool without a key.
+const NO_KEY: &str = "show the credential of a key in every message: the header `Authorization: Bearer sphyr_v1_…`, in the \
+                      configuration of your client";
 
 fn refused(wrong: &NoMessage) -> Response<Body> {
     status(StatusCode::BAD_REQUEST, jsonrpc::error(None, wrong.code, &wrong.message))
 }
 
-fn plain(answer: Answer) -> Response<Body> {
+fn plain_answer(answer: Answer) -> Response<Body> {
     let body = jsonrpc::error(None, jsonrpc::INVALID_REQUEST, &answer.message);
     status(answer.status, body)
 }

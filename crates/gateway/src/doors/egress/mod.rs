@@ -32,11 +32,16 @@ mod calls;
 mod denied;
 use denied::Denial;
 
+mod errand;
+
+mod fetch;
+
 mod handshake;
 
 mod keys;
 
 mod mcp;
+use mcp::Conversations;
 
 mod net;
 
@@ -45,10 +50,17 @@ mod plain;
 mod proofs;
 use proofs::Proofs;
 
+mod redirects;
+
+mod repeats;
+use repeats::Repeats;
+
 mod reply;
 
 mod running;
 use running::Running;
+
+mod screen;
 
 mod sessions;
 use sessions::Sessions;
@@ -64,6 +76,9 @@ mod unpacked;
 
 /// What all bodies together may take while they are read, in bytes.
 const MEMORY: usize = 256 << 20;
+
+/// What may be gathered of answers that are passed on, in bytes.
+const LOOKING: usize = 128 << 20;
 
 /// How many keys, agents or addresses have a rate of their own at a time.
 const RATED: usize = 65_536;
@@ -135,12 +150,16 @@ pub struct Egress {
     reacher: Reacher,
     settings: Settings,
     sessions: Sessions,
+    conversations: Conversations,
+    repeats: Repeats,
     rates: Mutex<Rates>,
     replays: Mutex<Replays>,
     unknown: Unknown,
     /// What all bodies together may take while they are read.
     memory: Semaphore,
     running: Running,
+    /// What is gathered of answers that are passed on, to be looked at.
+    looking: Arc<Semaphore>,
     proofs: Option<Proofs>,
     began: Instant,
     hasher: RandomState,
@@ -161,7 +180,11 @@ impl Egress {
         let rates = Rates { backstop: Limiter::new(1), levels: Limits::new([RATED; 3]) };
         let seed = gateway.store().key_for("denial proofs");
         let proofs = Proofs::new(&seed, settings.signing_key.clone());
+        let conversations = Conversations::new(gateway.store().key_for("sessions of tool clients"));
+        let repeats = Repeats::new(gateway.store().key_for("idempotency keys"));
         Self {
+            conversations,
+            repeats,
             gateway,
             reacher,
             sessions: Sessions::lasting(settings.session),
@@ -169,6 +192,7 @@ impl Egress {
             unknown: Unknown::default(),
             memory: memory::of(MEMORY),
             running: Running::default(),
+            looking: Arc::new(memory::of(LOOKING)),
             proofs,
             rates: Mutex::new(rates),
             replays: Mutex::new(Replays::new(Bounds::default())),

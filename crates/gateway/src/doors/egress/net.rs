@@ -3,71 +3,87 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use doorward_core::Source;
 use doorward_core::account::replay::Reserved;
-use doorward_core::action::request::{Body, Header, Request, Unread};
-use doorward_core::action::{Action, Bill, KeyEntropy, Part, PartKind, alone};
+use doorward_core::action::{Action, Bill, KeyEntropy};
 use doorward_core::session::{Millis, name};
-use doorward_core::url::{Url, masked_host};
-use doorward_core::wire::sphyr::call::{self, Net};
+use doorward_core::wire::sphyr::call::Net;
 use doorward_core::wire::sphyr::reply::preflight;
 use doorward_core::wire::sphyr::{code, sign};
-use doorward_core::{Coverage, Door, Source};
 use doorward_store::Alert;
 use doorward_store::accounts::{Compromise, Identity, Key};
 use doorward_store::kill::DOORWARD;
-use http::{HeaderName, HeaderValue, header};
 
 use super::calls::{ALLOWED, Said};
 use super::denied::Denial;
+use super::errand::{action, errand};
+use super::repeats::{Claim, Claimed};
+use super::reply::Given;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
-use super::unpacked::{self, Unpacked};
-use super::{Caller, Egress, LARGEST_BODY, keys};
+use super::{Caller, Egress, LARGEST_BODY, keys, redirects, unpacked};
 use crate::forward::{self, Elsewhere, Errand};
 use crate::hold::Waits;
 use crate::record::Nothing;
-use crate::upstream::Place;
 use crate::webhooks::news;
 
 /// By what a request shows whose it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     /// A signature, which has its time and counts once.
     Signature,
     /// The key's credential.
     Credential,
+    /// It follows a redirect of one that has shown it.
+    Before,
 }
 
 /// What became of a request that may go.
 pub(super) enum Sent {
     /// It was only checked, under this receipt.
     Checked(String),
+    /// It was done before, and this is what was answered.
+    Again(Arc<Given>),
     /// It was sent and answered.
-    Answered(Box<Elsewhere>),
+    Answered(Box<Answered>),
 }
 
 /// What clients call a report that the tools of a server are not what they were.
 const DRIFT: &str = "tool-drift";
+
+/// What was answered, as far as its head.
+pub(super) struct Answered {
+    /// Head, and body to be read.
+    pub there: Elsewhere,
+    /// Where the request went that was answered.
+    pub url: String,
+    /// How many requests it took.
+    pub credits: u64,
+    /// Whether it must not be done twice.
+    pub once: bool,
+    /// To be told what comes of it.
+    pub claim: Option<Claim>,
+}
+
+/// A request that may be judged.
+struct Ready {
+    action: Action,
+    /// Its place among the calls that passed.
+    place: Option<Reserved>,
+    errand: Errand,
+}
 
 impl Egress {
     /// Sends a request for who has signed it, and gives back what was answered.
     pub(super) async fn net(&self, net: Net, caller: Caller) -> Result<Said, Denial> {
         let (session, key) = self.session(&net.session, caller)?;
         let sent = self.judged(net, &session, &key, caller).await;
-        self.told(&sent, &session, &key, caller).await;
+        self.told(sent.as_ref().err(), &session, &key, caller).await;
         sent.map_err(|denial| Denial { session: Some(session.token.clone()), ..denial })
     }
 
     /// Counts what came of a request, and suspends a key with which somebody touched a decoy.
-    pub(super) async fn told<T>(
-        &self,
-        sent: &Result<T, Denial>,
-        session: &Session,
-        key: &Key,
-        caller: Caller,
-    ) {
-        let refused = sent.as_ref().err();
+    pub(super) async fn told(&self, refused: Option<&Denial>, session: &Session, key: &Key, caller: Caller) {
         let outcome = refused.map_or(ALLOWED, |denial| denial.code.name);
         self.gateway.store().count_usage(&key.id, outcome, self.now());
         let Some((denial, touched)) = refused.and_then(|denial| Some((denial, denial.touched.as_deref()?)))
@@ -129,14 +145,18 @@ impl Egress {
     async fn judged(&self, net: Net, session: &Session, key: &Key, caller: Caller) -> Result<Said, Denial> {
         match self.send(net, session, key, (caller, Shown::Signature)).await? {
             Sent::Checked(receipt) => Ok(Said { json: preflight(&receipt), receipt: Some(receipt) }),
+            Sent::Again(given) => {
+                Ok(Said { json: given.for_sdk(&session.nonce), receipt: Some(given.receipt.to_string()) })
+            }
             Sent::Answered(answered) => {
-                let receipt = Some(answered.receipt.clone());
-                Ok(Said { json: self.reply(*answered, session, key).await?, receipt })
+                let receipt = Some(answered.there.receipt.clone());
+                Ok(Said { json: self.reply(*answered, session, key).await?.for_sdk(&session.nonce), receipt })
             }
         }
     }
 
-    /// Judges a request and sends it, if it may go and is not only to be checked.
+    /// Judges a request and sends it, if it may go and is not only to be checked; follows redirects as far as it is asked
+    /// to, each a request that is judged by itself.
     pub(super) async fn send(
         &self,
         net: Net,
@@ -149,21 +169,104 @@ impl Egress {
             Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
         };
         let _running = self.running.one_more(&key.id).ok_or_else(busy)?;
-        let unpacked = unpacked::of(&net);
-        let mut action = action(&net, key, session, unpacked.as_ref().ok().and_then(Option::as_ref));
-        action.bill = Some(self.bill(&net, key, session));
+        let ready = self.ready(&net, session, key, (caller, shown)).await?;
+        if checked_only(&net, key) {
+            return self.checked(ready, &net, session, key).await;
+        }
+        let mut claim = match self.repeats.claim(&net, session, || self.ticks()).await {
+            Ok(Some(Claimed::First(claim))) => Some(claim),
+            Ok(Some(Claimed::Again(given))) => return self.once_more(ready, given).await,
+            Ok(None) => None,
+            Err(denial) => {
+                self.forget(ready.place);
+                return Err(self.turned_away(ready.action, denial).await);
+            }
+        };
+        let once = claim.is_some() || !is_idempotent(&net.method);
+        match Box::pin(self.followed(net, ready, (session, key), caller, &mut claim)).await {
+            Ok(answered) => Ok(Sent::Answered(Box::new(Answered { claim, once, ..answered }))),
+            Err(denial) => {
+                let denial = Denial { seen: denial.seen && once, ..denial };
+                if let Some(claim) = claim {
+                    claim.refused(&denial);
+                }
+                Err(denial)
+            }
+        }
+    }
+
+    /// Sends a request, and what it is redirected to, as far as that is to be followed.
+    async fn followed(
+        &self,
+        mut net: Net,
+        ready: Ready,
+        (session, key): (&Session, &Key),
+        caller: Caller,
+        claim: &mut Option<Claim>,
+    ) -> Result<Answered, Denial> {
+        let mut there = self.go(ready, claim.as_mut()).await?;
+        let mut credits = 1;
+        for _ in 0..net.follow.unwrap_or(key.settings.follow_redirects) {
+            let status = there.reply.status();
+            let Some(url) = redirects::target(&net.url, status, there.reply.headers()) else { break };
+            self.passed_by(there, session, key).await?;
+            net = redirects::follow(&net, status, url);
+            let ready = self.ready(&net, session, key, (caller, Shown::Before));
+            let hop = async { self.go(ready.await?, None).await };
+            there = Box::pin(hop).await.map_err(|denial| redirects::refused(denial, &net.url))?;
+            credits += 1;
+        }
+        Ok(Answered { there, url: net.url, credits, once: true, claim: None })
+    }
+
+    /// Looks at what stands before judging, and makes what is judged and what is sent.
+    async fn ready(
+        &self,
+        net: &Net,
+        session: &Session,
+        key: &Key,
+        (caller, shown): (Caller, Shown),
+    ) -> Result<Ready, Denial> {
+        let unpacked = unpacked::of(net);
+        // Where a redirect leads, the site has chosen.
+        let source = if shown == Shown::Before { Source::Web } else { Source::Model };
+        let said = unpacked.as_ref().ok().and_then(Option::as_ref);
+        let mut action = action(net, (key, session), said, source);
+        action.bill = Some(self.bill(net, key, session));
         action.entropy = self.entropy(key);
-        let looked = self.look(&net, session, key, (caller, shown)).and_then(|looked| match unpacked {
+        let looked = self.look(net, session, key, (caller, shown)).and_then(|looked| match unpacked {
             Ok(_) => Ok(looked),
             Err(denial) => {
                 self.forget(looked.0);
                 Err(denial)
             }
         });
-        let (place, errand) = match looked {
-            Ok(looked) => looked,
-            Err(denial) => return Err(self.turned_away(action, denial).await),
+        match looked {
+            Ok((place, errand)) => Ok(Ready { action, place, errand }),
+            Err(denial) => Err(self.turned_away(action, denial).await),
+        }
+    }
+
+    /// Judges a request and sends it.
+    async fn go(&self, ready: Ready, claim: Option<&mut Claim>) -> Result<Elsewhere, Denial> {
+        let Ready { action, place, errand } = ready;
+        let permit = match self.gateway.pass(action, errand, &Waits::default()).await {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.forget(place);
+                return Err(refusal.into());
+            }
         };
+        // From here on it may have been seen: its place stays taken.
+        if let Some(claim) = claim {
+            claim.going();
+        }
+        Ok(forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await?)
+    }
+
+    /// Judges a request that is not sent.
+    async fn checked(&self, ready: Ready, net: &Net, session: &Session, key: &Key) -> Result<Sent, Denial> {
+        let Ready { action, place, errand } = ready;
         let passed = self.gateway.pass(action, errand, &Waits::default()).await;
         if net.preflight && net.category == DRIFT {
             let receipt =
@@ -171,23 +274,28 @@ impl Egress {
             let whose = (key.agent.as_str(), &*session_of(key, session), &*key.id);
             news::drifted(self.gateway.store(), whose, &net.body, receipt.unwrap_or_default(), self.now());
         }
-        let permit = match passed {
-            Ok(permit) => permit,
+        // Only checked, it may be checked again.
+        self.forget(place);
+        let permit = passed?;
+        let receipt = permit.receipt().to_owned();
+        self.gateway.recorder().ended(permit, "preflight", None).await;
+        Ok(Sent::Checked(receipt))
+    }
+
+    /// Judges a request that was done before: it is not done again, and costs nothing.
+    async fn once_more(&self, ready: Ready, given: Arc<Given>) -> Result<Sent, Denial> {
+        let Ready { mut action, place, errand } = ready;
+        action.bill = action.bill.map(|bill| Bill { credits: 0, ..bill });
+        match self.gateway.pass(action, errand, &Waits::default()).await {
+            Ok(permit) => {
+                self.gateway.recorder().ended(permit, "answered_before", None).await;
+                Ok(Sent::Again(given))
+            }
             Err(refusal) => {
                 self.forget(place);
-                return Err(refusal.into());
+                Err(refusal.into())
             }
-        };
-        if checked_only(&net, key) {
-            let receipt = permit.receipt().to_owned();
-            self.gateway.recorder().ended(permit, "preflight", None).await;
-            // Only checked, it may be checked again.
-            self.forget(place);
-            return Ok(Sent::Checked(receipt));
         }
-        // From here on it may have been seen: its place stays taken.
-        let sent = forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await;
-        Ok(Sent::Answered(Box::new(sent?)))
     }
 
     fn forget(&self, place: Option<Reserved>) {
@@ -228,7 +336,7 @@ impl Egress {
                 freshness::check(&net.time, now)?;
                 Some(self.first(net, session, now)?)
             }
-            Shown::Credential => None,
+            Shown::Credential | Shown::Before => None,
         };
         let rest = self.rated(key, &session.agent, caller.ip).and_then(|()| {
             self.payable(net, key, now)?;
@@ -302,128 +410,7 @@ pub(super) fn session_of(key: &Key, session: &Session) -> Arc<str> {
     name::name(key.agent.as_str(), &session.agent)
 }
 
-/// What the engine judges: the request as it will be sent.
-fn action(net: &Net, key: &Key, session: &Session, unpacked: Option<&Unpacked>) -> Action {
-    let lines = net
-        .headers
-        .iter()
-        .map(|(name, value)| Header { name: name.as_str().into(), value: value.as_bytes().into() });
-    // As the server reads it.
-    let body = match unpacked {
-        Some(Unpacked { said: true, whole: false, .. }) => Body::Unknown(Unread::Oversize),
-        Some(Unpacked { said: true, bytes, .. }) => Body::Whole(bytes.clone()),
-        _ => Body::Whole(net.body.clone().into()),
-    };
-    let request = Request::new(&net.method, &net.url, lines.collect(), body);
-    let peer = Url::parse(&net.url).map(|url| masked_host(&url.host.to_string())).unwrap_or_default();
-    let said = unpacked.map(|unpacked| Part {
-        kind: PartKind::Outbound,
-        text: String::from_utf8_lossy(&unpacked.bytes).into(),
-    });
-    let plain = alone::request(request);
-    Action {
-        parts: plain.parts.iter().cloned().chain(said).collect(),
-        coverage: match unpacked {
-            Some(Unpacked { whole: false, .. }) => Coverage::Partial("packed body beyond 1 MiB".to_owned()),
-            _ => Coverage::Full,
-        },
-        door: Door::Egress,
-        source: Source::Model,
-        agent: key.agent.shared(),
-        session: session_of(key, session),
-        peer: peer.into(),
-        ..plain
-    }
-}
-
-/// Headers that are not the client's to set: they say where a request ends, where it goes, or what becomes of the connection.
-const OURS: [&str; 10] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "upgrade",
-    "te",
-    "trailer",
-    "expect",
-    "http2-settings",
-];
-
-/// The request as it will be sent.
-fn errand(net: &Net, most: usize) -> Result<Errand, Denial> {
-    let url = Url::parse(&net.url)
-        .map_err(|fault| Denial::new(code::INVALID_URL, format!("the URL cannot be read: {fault}")))?;
-    let place = Place::of(&url)
-        .ok_or_else(|| Denial::new(code::INVALID_URL, "the URL is of neither https nor http"))?;
-    let host = match url.host {
-        doorward_core::url::Host::Ip(std::net::IpAddr::V6(ip)) => format!("[{ip}]"),
-        ref host => host.to_string(),
-    };
-    if net.body.len() > most {
-        let message = format!("the body has more than {most} bytes");
-        return Err(Denial::new(code::ARGUMENTS_INVALID, message));
-    }
-    let unsendable =
-        || Denial::new(code::INVALID_URL, "the URL has characters in it that have to be escaped");
-    let scheme = if place.is_secure() { "https" } else { "http" };
-    let port = match (url.port, place.is_secure()) {
-        (Some(443), true) | (Some(80), false) | (None, _) => String::new(),
-        (Some(port), _) => format!(":{port}"),
-    };
-    let (path, query) = target(&net.url);
-    if !path.is_ascii() || !query.is_ascii() {
-        return Err(unsendable());
-    }
-    let uri = format!("{scheme}://{host}{port}{path}{query}");
-    let request = http::Request::builder().method(net.method.as_str()).uri(uri).body(());
-    let (mut head, ()) = request.map_err(|_| unsendable())?.into_parts();
-    call::sendable(&net.headers).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
-    for (name, value) in &net.headers {
-        let name = HeaderName::from_bytes(name.as_bytes());
-        let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
-            return Err(Denial::new(code::HEADER_INVALID, "a header cannot stand in a request"));
-        };
-        // Some servers take `_` for `-`.
-        let read = name.as_str().replace('_', "-");
-        let ours = |prefix: &&str| read.starts_with(prefix);
-        if OURS.contains(&read.as_str()) || ["doorward-", "proxy-"].iter().any(ours) {
-            let message = "a header is given that only Doorward sets, or that belongs to the connection";
-            return Err(Denial::new(code::HEADER_COLLISION, message));
-        }
-        head.headers.insert(name, value);
-    }
-    if !head.headers.contains_key(header::ACCEPT_ENCODING) {
-        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    Ok(Errand { place, head, body: Bytes::from(net.body.clone()) })
-}
-
-/// Path and query of a URL that was read, as they were written.
-fn target(url: &str) -> (&str, &str) {
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/");
-    match rest.find('?') {
-        Some(0) => ("/", rest),
-        Some(at) => rest.split_at_checked(at).unwrap_or((rest, "")),
-        None => (rest, ""),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_and_query_go_as_they_were_written() {
-        for (url, sent) in [
-            ("https://a.example", ("/", "")),
-            ("https://a.example?x=/y", ("/", "?x=/y")),
-            ("https://a.example/b/../c?d#e", ("/b/../c", "?d")),
-            ("https://a.example/%2e%2E//", ("/%2e%2E//", "")),
-        ] {
-            assert_eq!(target(url), sent, "{url}");
-        }
-    }
+/// Whether doing it twice is as good as once (RFC 9110, 9.2.2).
+fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "PUT" | "DELETE")
 }

@@ -3,21 +3,22 @@
 
 use std::sync::Arc;
 
-use doorward_core::action::{Action, ActionKind};
+use doorward_core::Coverage;
 use doorward_core::session::Millis;
 use doorward_core::syntax::json;
 use doorward_core::wire::sphyr::{call, code, reply, sign};
-use doorward_core::{Coverage, Door, Source};
 use doorward_store::accounts::{Key, parse_credential};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::denied::Denial;
 use super::mcp::{REQUEST_ID, status};
-use super::net::{Sent, Shown, session_of};
+use super::net::{Answered, Sent, Shown};
+use super::reply::Given;
+use super::screen::Looking;
 use super::sessions::Session;
 use super::{Caller, Egress};
-use crate::answer::Body;
+use crate::answer::{Body, whole};
 use crate::doors::body::counted_body;
 use crate::doors::relay;
 use crate::forward::Elsewhere;
@@ -69,7 +70,7 @@ impl Egress {
             Ok(key) => key,
             Err(unknown) => return Err(self.backstop().err().unwrap_or(unknown)),
         };
-        let session = session(&key, head, caller, self.now())?;
+        let session = session(&key, head, "net", (caller, self.now()))?;
         *known = Some((Arc::clone(&key), session.agent.clone()));
         let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
         if self.is_secret(&session.agent) {
@@ -81,43 +82,48 @@ impl Egress {
             json::parse(&bytes).map_err(|fault| wrong(format!("the body is not strict JSON: {fault}")))?;
         let net = call::plain(&tree).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
         let sent = self.send(net, &session, &key, (caller, Shown::Credential)).await;
-        self.told(&sent, &session, &key, caller).await;
-        match sent? {
-            Sent::Checked(receipt) => {
+        let answer = match sent {
+            Ok(Sent::Checked(receipt)) => {
                 let mut response = status(StatusCode::OK, reply::preflight(&receipt));
                 name_receipt(response.headers_mut(), Some(&receipt));
                 Ok(response)
             }
-            Sent::Answered(answered) => self.relayed(*answered, &session, &key).await,
-        }
+            Ok(Sent::Again(given)) => Ok(given.response()),
+            Ok(Sent::Answered(answered)) if self.holds_answers() => {
+                self.reply(*answered, &session, &key).await.map(|given| given.response())
+            }
+            Ok(Sent::Answered(answered)) => self.relayed(*answered, &session, &key).await,
+            Err(denial) => Err(denial),
+        };
+        self.told(answer.as_ref().err(), &session, &key, caller).await;
+        answer
     }
 
-    /// Passes an answer on under a receipt of its own, which says that nobody has looked into it.
+    /// Passes an answer on as it comes, under a receipt of its own. What it says is looked at beside it; what is found
+    /// stands in a receipt, since nothing can be said any more to who has the bytes.
     async fn relayed(
         &self,
-        answered: Elsewhere,
+        answered: Answered,
         session: &Session,
         key: &Key,
     ) -> Result<Response<Body>, Denial> {
-        let Elsewhere { reply, used, receipt, peer } = answered;
-        let mut action = Action::new(
-            Door::Egress,
-            ActionKind::ModelResponse,
-            key.agent.shared(),
-            session_of(key, session),
-        );
-        (action.peer, action.source) = (peer, Source::Web);
-        action.coverage = Coverage::None("the answer is passed on as it comes".to_owned());
-        let permit = self.gateway.open_after(action, used, Some(receipt.as_str().into())).await?;
+        let Answered { there, url, credits, claim, .. } = answered;
+        let Elsewhere { reply, used, receipt, peer } = there;
+        let coverage = Coverage::Partial("looked at while it is passed on".to_owned());
+        let permit = self.opened((used, &receipt, peer), session, key, coverage).await?;
         let (mut head, body) = reply.into_parts();
+        let given = Given::of(&head, &url, &receipt, credits);
+        let gateway = Arc::clone(&self.gateway);
+        let bounds = (self.settings.largest_reply, Arc::clone(&self.looking));
+        let looking = Looking::new(Arc::clone(&gateway), &head.headers, (given, claim), bounds);
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         name_receipt(&mut head.headers, Some(&receipt));
-        Ok(relay::opaque(Arc::clone(&self.gateway), permit, head, body, self.settings.patience))
+        Ok(relay::opaque(gateway, permit, head, body, (self.settings.patience, looking)))
     }
 
     /// The key whose credential is shown.
-    fn shown(&self, head: &Parts) -> Result<Arc<Key>, Denial> {
+    pub(super) fn shown(&self, head: &Parts) -> Result<Arc<Key>, Denial> {
         let unknown = || {
             let message = "show the credential of a key: `Authorization: Bearer sphyr_v1_…`";
             Denial::new(code::AUTH_FAILED, message)
@@ -130,16 +136,22 @@ impl Egress {
         // Compared by digests under a key that nobody has, so that time tells nothing.
         let salt = self.gateway.store().key_for("credentials shown");
         let digest = sign::sign(salt.expose(), secret.as_bytes());
-        let fits = key.secrets(self.now()).filter(|own| sign::verifies(salt.expose(), own.as_bytes(), &digest));
+        let fits =
+            key.secrets(self.now()).filter(|own| sign::verifies(salt.expose(), own.as_bytes(), &digest));
         if fits.count() > 0 { Ok(key) } else { Err(unknown()) }
     }
 }
 
-/// What stands for a session where there was no handshake.
-fn session(key: &Key, head: &Parts, caller: Caller, now: Millis) -> Result<Session, Denial> {
+/// What stands for a session where there was no handshake; `unnamed` is the agent that does not say who it is.
+pub(super) fn session(
+    key: &Key,
+    head: &Parts,
+    unnamed: &str,
+    (caller, now): (Caller, Millis),
+) -> Result<Session, Denial> {
     let mut lines = head.headers.get_all(AGENT).iter();
     let agent = match (lines.next().map(HeaderValue::to_str), lines.next()) {
-        (None, _) => "net",
+        (None, _) => unnamed,
         (Some(Ok(agent)), None) if doorward_store::accounts::is_agent_id(agent) => agent,
         _ => {
             let message = "`Doorward-Agent` must be 1 to 64 letters, digits, `_` and `-`";
@@ -155,6 +167,17 @@ fn session(key: &Key, head: &Parts, caller: Caller, now: Millis) -> Result<Sessi
         issued: now,
         expires: now,
     })
+}
+
+impl Given {
+    /// As it was answered, decoded.
+    fn response(&self) -> Response<Body> {
+        let mut response = Response::new(whole(self.bytes.clone()));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        *response.headers_mut() = forwarded_headers(&self.headers);
+        name_receipt(response.headers_mut(), Some(&self.receipt));
+        response
+    }
 }
 
 fn name_receipt(headers: &mut http::HeaderMap, receipt: Option<&str>) {

@@ -1,41 +1,63 @@
 //! What a place has answered, read whole, looked at, and given back.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use doorward_core::action::{Action, ActionKind, PartKind};
+use doorward_core::action::{Action, ActionKind};
 use doorward_core::policy::Profile;
 use doorward_core::stream::Outcome;
 use doorward_core::wire::Fault;
-use doorward_core::wire::sphyr::reply::{Answered, Safety};
+use doorward_core::wire::sphyr::reply::{self, Safety};
 use doorward_core::wire::sphyr::{code, sign};
-use doorward_core::{Door, Reason, Source, Verdict};
+use doorward_core::{Coverage, Door, Source};
 use doorward_store::accounts::Key;
 use doorward_store::fill_random;
 use http::{HeaderMap, header};
 
-use super::Egress;
 use super::denied::Denial;
-use super::net::session_of;
+use super::net::{Answered, session_of};
 use super::sessions::Session;
+use super::{Egress, redirects, screen};
+use crate::budgets::Used;
 use crate::doors::body::small_body;
 use crate::encoding::{Coding, Decoder};
 use crate::forward::{Elsewhere, NotThere};
 use crate::record::{Closing, StreamPermit};
-use crate::upstream::Unreached;
+use crate::upstream::{Unreached, UpstreamBody};
+
+/// An answer, whole: decoded and looked at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    /// The status.
+    pub status: u16,
+    /// Its header lines, without those that are about its bytes.
+    pub headers: HeaderMap,
+    /// What it says.
+    pub bytes: Bytes,
+    /// What was seen in it.
+    pub safety: Safety,
+    /// The receipt of the request.
+    pub receipt: Box<str>,
+    /// How many requests it took.
+    pub credits: u64,
+    /// Where it redirects to.
+    pub redirect: Option<Box<str>>,
+}
 
 impl From<NotThere> for Denial {
     fn from(not: NotThere) -> Self {
         match not {
             NotThere::Refused(refusal) => refusal.into(),
             NotThere::Unreached(why, receipt) => {
+                let seen = matches!(why, Unreached::Exchange(_));
                 let code = match why {
                     Unreached::Forbidden(_) | Unreached::Ourselves => code::SSRF_BLOCKED,
                     Unreached::NoName(_) => code::DNS_FAILED,
                     Unreached::Connect(_) | Unreached::Exchange(_) => code::FETCH_ERROR,
                 };
-                Self::new(code, why.to_string()).under(receipt)
+                Self { seen, ..Self::new(code, why.to_string()) }.under(receipt)
             }
         }
     }
@@ -45,44 +67,71 @@ impl Egress {
     /// Reads the reply and gives it back under a receipt of its own.
     pub(super) async fn reply(
         &self,
-        sent: Elsewhere,
+        answered: Answered,
         session: &Session,
         key: &Key,
-    ) -> Result<Vec<u8>, Denial> {
-        let Elsewhere { reply, used, receipt, peer } = sent;
+    ) -> Result<Arc<Given>, Denial> {
+        let Answered { there, url, credits, once, claim } = answered;
+        let Elsewhere { reply, used, receipt, peer } = there;
         let began = Instant::now();
-        let mut action = Action::new(
-            Door::Egress,
-            ActionKind::ModelResponse,
-            key.agent.shared(),
-            session_of(key, session),
-        );
-        (action.peer, action.source) = (peer, Source::Web);
-        let permit = self.gateway.open_after(action, used, Some(receipt.as_str().into())).await?;
+        let permit = self.opened((used, &receipt, peer), session, key, Coverage::Full).await?;
         let (head, body) = reply.into_parts();
-        let read = self.read(&head.headers, body).await;
-        let status = head.status.as_u16();
-        let judged = match read {
-            Ok(bytes) => self.screen(&permit, &head.headers, bytes).await,
+        let given = Given::of(&head, &url, &receipt, credits);
+        let judged = match self.read(&head.headers, body).await {
+            Ok(bytes) => self.screen(&permit, Given { bytes, ..given }).await,
             Err(denial) => Err(denial),
         };
-        let given = judged.map(|(bytes, safety)| {
-            (given_back(&head, &bytes, safety, session, &receipt), bytes.len() as u64)
-        });
-        let fault = given.as_ref().err().map(|denial| Fault::new("egress.reply", denial.message.clone()));
+        let fault = judged.as_ref().err().map(|denial| Fault::new("egress.reply", denial.message.clone()));
         let closing = Closing {
-            result: if given.is_ok() { "completed" } else { "failed" },
-            outcome: Outcome { fault, whole: given.is_ok(), ..Outcome::default() },
-            status,
-            bytes: given.as_ref().map_or(0, |(_, bytes)| *bytes),
+            result: if judged.is_ok() { "completed" } else { "failed" },
+            outcome: Outcome { fault, whole: judged.is_ok(), ..Outcome::default() },
+            status: head.status.as_u16(),
+            bytes: judged.as_ref().map_or(0, |given| given.bytes.len() as u64),
             millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         self.gateway.recorder().close(permit, closing).await;
-        given.map(|(given, _)| given).map_err(|denial| denial.under(receipt))
+        let judged = judged.map(Arc::new).map_err(|denial| Denial { seen: once, ..denial }.under(receipt));
+        match (claim, &judged) {
+            (Some(claim), Ok(given)) => claim.answered(Some(Arc::clone(given))),
+            (Some(claim), Err(denial)) => claim.refused(denial),
+            (None, _) => {}
+        }
+        judged
+    }
+
+    /// The permit under which an answer is given back.
+    pub(super) async fn opened(
+        &self,
+        (used, receipt, peer): (Option<Used>, &str, Arc<str>),
+        session: &Session,
+        key: &Key,
+        coverage: Coverage,
+    ) -> Result<StreamPermit, Denial> {
+        let (agent, session) = (key.agent.shared(), session_of(key, session));
+        let mut action = Action::new(Door::Egress, ActionKind::ModelResponse, agent, session);
+        (action.peer, action.source, action.coverage) = (peer, Source::Web, coverage);
+        Ok(self.gateway.open_after(action, used, Some(receipt.into())).await?)
+    }
+
+    /// Puts an answer on record that is not given back because its redirect is followed.
+    pub(super) async fn passed_by(
+        &self,
+        there: Elsewhere,
+        session: &Session,
+        key: &Key,
+    ) -> Result<(), Denial> {
+        let Elsewhere { reply, used, receipt, peer } = there;
+        let coverage = Coverage::None("a redirect that is followed; its body is not read".to_owned());
+        let permit = self.opened((used, &receipt, peer), session, key, coverage.clone()).await?;
+        let outcome = Outcome { coverage, whole: true, ..Outcome::default() };
+        let closing =
+            Closing { result: "redirected", outcome, status: reply.status().as_u16(), ..Closing::default() };
+        self.gateway.recorder().close(permit, closing).await;
+        Ok(())
     }
 
     /// All of a reply, decoded.
-    async fn read(&self, headers: &HeaderMap, body: crate::upstream::UpstreamBody) -> Result<Bytes, Denial> {
+    async fn read(&self, headers: &HeaderMap, body: UpstreamBody) -> Result<Bytes, Denial> {
         let unsafe_one = |message: String| Denial::new(code::INBOUND_SAFETY_BLOCKED, message);
         let coding = Coding::of(headers).and_then(|coding| coding.map(Decoder::new).transpose());
         let decoder = coding.map_err(|fault| unsafe_one(fault.message))?;
@@ -102,82 +151,74 @@ impl Egress {
     }
 
     /// What is seen in a reply: flags for the client, a note for people. Under `strict` what speaks to the model does not pass.
-    async fn screen(
-        &self,
-        permit: &StreamPermit,
-        headers: &HeaderMap,
-        bytes: Bytes,
-    ) -> Result<(Bytes, Safety), Denial> {
-        let in_force = self.gateway.in_force();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let engine = &in_force.engine;
-        let reasons = if text.len() > crate::judge::LARGE {
-            tokio::task::block_in_place(|| engine.audit_text(PartKind::ToolResult, &text))
-        } else {
-            engine.audit_text(PartKind::ToolResult, &text)
-        };
-        let of = |prefix: &str| reasons.iter().any(|reason: &Reason| reason.rule.starts_with(prefix));
-        let safety =
-            Safety { html_body: is_html(headers, &text), injection: of("inject."), secret: of("secret.") };
-        let grave = reasons.iter().any(|reason| reason.rule.starts_with("inject.") && reason.severity >= 60);
-        if reasons.iter().any(|reason| reason.verdict >= Verdict::Audit) {
-            self.gateway.audit(permit, reasons, &text, &in_force).await;
-        }
-        if grave && engine.policy().profile() == Profile::Strict {
+    async fn screen(&self, permit: &StreamPermit, given: Given) -> Result<Given, Denial> {
+        let seen = screen::look(&self.gateway, permit, &given.headers, &given.bytes).await;
+        if seen.grave && self.holds_answers() {
             let message = "the answer speaks to the model as only the user or the system may";
             return Err(Denial::new(code::INBOUND_SAFETY_BLOCKED, message));
         }
-        Ok((bytes, safety))
+        Ok(Given { safety: seen.safety, ..given })
+    }
+
+    /// Whether answers are looked at before they are given back, and some are not.
+    pub(super) fn holds_answers(&self) -> bool {
+        self.gateway.in_force().engine.policy().profile() == Profile::Strict
     }
 }
 
-/// The answer as the SDK reads it, with what it has no place for beside it.
-fn given_back(
-    head: &http::response::Parts,
-    bytes: &Bytes,
-    safety: Safety,
-    session: &Session,
-    receipt: &str,
-) -> Vec<u8> {
-    let mut salt = [0; 16];
-    // Without random bytes the salt is empty, and the signature of the flags holds all the same.
-    let salt = fill_random(&mut salt).map(|()| hex(&salt)).unwrap_or_default();
-    let signature = sign::sign(session.nonce.as_bytes(), &safety.signed(&salt));
-    let text = std::str::from_utf8(bytes);
-    let base64 = text.is_err().then(|| base64::engine::general_purpose::STANDARD.encode(bytes));
-    // What is given back is decoded, and whole.
-    let framing = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
-    let headers: Vec<(&str, String)> = head
-        .headers
-        .iter()
-        .filter(|(name, _)| !framing.contains(name))
-        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect();
-    let answered = Answered {
-        status: head.status.as_u16(),
-        body: &String::from_utf8_lossy(bytes),
-        base64: base64.as_deref(),
-        headers: &headers,
-        request: receipt,
-        credits: 1,
-        safety,
-        salt: &salt,
-        signature: &signature,
-    };
-    answered.json()
+impl Given {
+    /// The answer to a request of `url`, without its bytes.
+    pub(super) fn of(head: &http::response::Parts, url: &str, receipt: &str, credits: u64) -> Self {
+        let mut headers = head.headers.clone();
+        // What is given back is decoded, and whole.
+        for name in [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            headers.remove(name);
+        }
+        Self {
+            status: head.status.as_u16(),
+            redirect: redirects::target(url, head.status, &headers).map(Into::into),
+            headers,
+            receipt: receipt.into(),
+            credits,
+            ..Self::default()
+        }
+    }
+
+    /// Its header lines as text.
+    pub(super) fn lines(&self) -> Vec<(&str, String)> {
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        self.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect()
+    }
+
+    /// Its bytes in base64, if they are no text.
+    pub(super) fn base64(&self) -> Option<String> {
+        let is_text = std::str::from_utf8(&self.bytes).is_ok();
+        (!is_text).then(|| base64::engine::general_purpose::STANDARD.encode(&self.bytes))
+    }
+
+    /// As the SDK reads it, with what it has no place for beside it.
+    pub(super) fn for_sdk(&self, nonce: &str) -> Vec<u8> {
+        let mut salt = [0; 16];
+        // Without random bytes the salt is empty, and the signature of the flags holds all the same.
+        let salt = fill_random(&mut salt).map(|()| hex(&salt)).unwrap_or_default();
+        let signature = sign::sign(nonce.as_bytes(), &self.safety.signed(&salt));
+        let (base64, lines) = (self.base64(), self.lines());
+        let answered = reply::Answered {
+            status: self.status,
+            body: &String::from_utf8_lossy(&self.bytes),
+            base64: base64.as_deref(),
+            headers: &lines,
+            request: &self.receipt,
+            credits: self.credits,
+            safety: self.safety,
+            salt: &salt,
+            signature: &signature,
+            redirect: self.redirect.as_deref(),
+        };
+        answered.json()
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Whether a browser would take it for a page.
-fn is_html(headers: &HeaderMap, text: &str) -> bool {
-    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let named = named.is_some_and(|value| {
-        let value = value.to_ascii_lowercase();
-        value.contains("html")
-    });
-    let begin: String = text.trim_start().chars().take(15).collect::<String>().to_ascii_lowercase();
-    named || begin.starts_with("<!doctype html") || begin.starts_with("<html")
 }

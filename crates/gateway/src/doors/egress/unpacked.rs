@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use doorward_core::wire::sphyr::call::Net;
 use doorward_core::wire::sphyr::code;
+use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::denied::Denial;
@@ -47,7 +48,7 @@ pub fn of(net: &Net) -> Result<Option<Unpacked>, Denial> {
     let packed = MAGIC.iter().find(|(magic, _)| net.body.starts_with(magic));
     // What only begins like a packed file is what it is.
     let unpacked = packed.and_then(|(_, coding)| unpack(*coding, &net.body).ok());
-    Ok(unpacked.map(|(bytes, whole)| Unpacked { bytes, said: false, whole }))
+    Ok(unpacked.or_else(|| inflated(&net.body)).map(|(bytes, whole)| Unpacked { bytes, said: false, whole }))
 }
 
 fn unpack(coding: Coding, bytes: &[u8]) -> Result<(Bytes, bool), doorward_core::wire::Fault> {
@@ -63,4 +64,73 @@ fn unpack(coding: Coding, bytes: &[u8]) -> Result<(Bytes, bool), doorward_core::
         }
     }
     Ok((out.into(), false))
+}
+
+/// What deflated data says (RFC 1951), in zlib's frame (RFC 1950) or bare, as far as it is looked at. Bare data begins like
+/// anything: it is some if it is no text and ends where its data ends.
+fn inflated(bytes: &[u8]) -> Option<(Bytes, bool)> {
+    let framed = zlib(bytes);
+    if !framed && (bytes.len() < 16 || std::str::from_utf8(bytes).is_ok()) {
+        return None;
+    }
+    let (mut inflate, mut out) = (Decompress::new(framed), vec![0; STEP]);
+    let mut filled = 0;
+    loop {
+        let taken = usize::try_from(inflate.total_in()).ok()?;
+        let input = bytes.get(taken..)?;
+        let status = inflate.decompress(input, out.get_mut(filled..)?, FlushDecompress::None).ok()?;
+        let before = filled;
+        filled = usize::try_from(inflate.total_out()).ok()?;
+        let ended = status == Status::StreamEnd;
+        if ended && inflate.total_in() != bytes.len() as u64 {
+            return None;
+        }
+        if ended || filled >= LARGEST {
+            out.truncate(filled);
+            return Some((out.into(), ended));
+        }
+        // It wants more than there is.
+        if filled == before && inflate.total_in() == taken as u64 {
+            return None;
+        }
+        out.resize((out.len() * 2).min(LARGEST + STEP), 0);
+    }
+}
+
+/// Whether it begins as zlib's frame does (RFC 1950, 2.2).
+fn zlib(bytes: &[u8]) -> bool {
+    let Some([method, flags]) = bytes.first_chunk::<2>() else { return false };
+    method & 0x0f == 8 && method >> 4 <= 7 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, ZlibEncoder};
+
+    use super::*;
+
+    #[test]
+    fn deflated_data_is_known_without_its_name() {
+        let text = "a sentence that is written again and again. ".repeat(100);
+        let mut framed = ZlibEncoder::new(Vec::new(), Compression::default());
+        framed.write_all(text.as_bytes()).unwrap();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
+        bare.write_all(text.as_bytes()).unwrap();
+        for mut packed in [framed.finish().unwrap(), bare.finish().unwrap()] {
+            assert_eq!(inflated(&packed), Some((text.clone().into(), true)));
+            assert_eq!(inflated(&packed[..packed.len() - 1]), None);
+            packed.push(0);
+            assert_eq!(inflated(&packed), None);
+        }
+        let mut large = DeflateEncoder::new(Vec::new(), Compression::default());
+        large.write_all(&vec![b'x'; 3 * LARGEST]).unwrap();
+        let (bytes, whole) = inflated(&large.finish().unwrap()).unwrap();
+        assert!(bytes.len() >= LARGEST && bytes.len() <= LARGEST + 2 * STEP && !whole);
+        for other in [&b"x="[..], b"x\x9c", b"a text that is no more than a text", &[0xff; 64]] {
+            assert_eq!(inflated(other), None);
+        }
+    }
 }

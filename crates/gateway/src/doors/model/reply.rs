@@ -95,7 +95,7 @@ impl Crossing {
         head.version = Version::HTTP_11;
         match reading {
             Reading::Opaque(_) | Reading::Error => {
-                Ok(relay::opaque(self.gateway, permit, head, body, self.patience))
+                Ok(relay::opaque(self.gateway, permit, head, body, (self.patience, relay::Unseen)))
             }
             Reading::Judged(framing) => {
                 let Either::Left(body) = body else {

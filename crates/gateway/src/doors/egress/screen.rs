@@ -1,0 +1,237 @@
+//! What is seen in answers: of those that are given back whole, and of those that are passed on as they come.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_core::action::PartKind;
+use doorward_core::wire::Fault;
+use doorward_core::wire::sphyr::reply::Safety;
+use doorward_core::{Coverage, Reason, Verdict};
+use http::{HeaderMap, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::repeats::Claim;
+use super::reply::Given;
+use crate::doors::relay::Watch;
+use crate::encoding::{Coding, Decoder, Progress, STEP};
+use crate::judge::Gateway;
+use crate::memory::UNIT;
+use crate::record::StreamPermit;
+
+/// What an answer has shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// The flags for the client.
+    pub safety: Safety,
+    /// Whether something in it speaks to the model so that `strict` holds it back.
+    pub grave: bool,
+}
+
+/// Looks into what an answer says, and puts what is found on record.
+pub(super) async fn look(
+    gateway: &Gateway,
+    permit: &StreamPermit,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Seen {
+    let in_force = gateway.in_force();
+    let text = String::from_utf8_lossy(bytes);
+    let engine = &in_force.engine;
+    let reasons = if text.len() > crate::judge::LARGE {
+        tokio::task::block_in_place(|| engine.audit_text(PartKind::ToolResult, &text))
+    } else {
+        engine.audit_text(PartKind::ToolResult, &text)
+    };
+    let of = |prefix: &str| reasons.iter().any(|reason: &Reason| reason.rule.starts_with(prefix));
+    let safety =
+        Safety { html_body: is_html(headers, &text), injection: of("inject."), secret: of("secret.") };
+    let grave = reasons.iter().any(|reason| reason.rule.starts_with("inject.") && reason.severity >= 60);
+    if reasons.iter().any(|reason| reason.verdict >= Verdict::Audit) {
+        gateway.audit(permit, reasons, &text, &in_force).await;
+    }
+    Seen { safety, grave }
+}
+
+/// Whether a browser would take it for a page.
+fn is_html(headers: &HeaderMap, text: &str) -> bool {
+    let named = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let named = named.is_some_and(|value| value.to_ascii_lowercase().contains("html"));
+    let begin: String = text.trim_start().chars().take(15).collect::<String>().to_ascii_lowercase();
+    named || begin.starts_with("<!doctype html") || begin.starts_with("<html")
+}
+
+/// What an answer says that is passed on as it comes, gathered beside it: holds nothing up, changes nothing.
+#[derive(Debug)]
+struct Beside {
+    decoder: Option<Decoder>,
+    text: Vec<u8>,
+    most: usize,
+    /// What all that is gathered together may take, and this part of it.
+    memory: Arc<Semaphore>,
+    held: Vec<OwnedSemaphorePermit>,
+    /// Why the rest is not looked at.
+    unread: Option<String>,
+}
+
+impl Beside {
+    fn new(headers: &HeaderMap, most: usize, memory: Arc<Semaphore>) -> Self {
+        let decoder = Coding::of(headers).and_then(|coding| coding.map(Decoder::new).transpose());
+        let (decoder, unread) = match decoder {
+            Ok(decoder) => (decoder, None),
+            Err(fault) => (None, Some(fault.message)),
+        };
+        Self { decoder, text: Vec::new(), most, memory, held: Vec::new(), unread }
+    }
+
+    fn take(&mut self, piece: &[u8]) {
+        if self.unread.is_some() {
+            return;
+        }
+        if let Err(fault) = self.decode(piece) {
+            self.unread = Some(fault.message);
+        }
+        if self.text.len() > self.most {
+            self.text.truncate(self.most);
+            self.unread = Some(format!("more than {} bytes", self.most));
+        }
+        if !self.is_covered() {
+            self.unread = Some("too many answers are looked at at once".to_owned());
+        }
+        if self.unread.is_some() {
+            self.decoder = None;
+        }
+    }
+
+    /// Takes its part of the memory. Less than a unit is not counted: the number of connections bounds those.
+    fn is_covered(&mut self) -> bool {
+        let needed = self.text.len() + self.decoder.as_ref().map_or(0, Decoder::memory);
+        while needed / UNIT > self.held.len() {
+            let Ok(permit) = Arc::clone(&self.memory).try_acquire_owned() else { return false };
+            self.held.push(permit);
+        }
+        true
+    }
+
+    fn decode(&mut self, mut piece: &[u8]) -> Result<(), Fault> {
+        let Some(decoder) = &mut self.decoder else {
+            let room = self.most.saturating_add(1).saturating_sub(self.text.len());
+            self.text.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+            return Ok(());
+        };
+        while self.text.len() <= self.most {
+            match decoder.step(&mut piece, &mut self.text, STEP)? {
+                Progress::Starved => break,
+                Progress::More => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What was looked at of an answer that came to its end, or did not.
+    fn coverage(&self, whole: bool) -> Coverage {
+        let broken = (!whole).then(|| "the answer did not come to its end".to_owned());
+        let unended =
+            || self.decoder.as_ref().and_then(|decoder| decoder.end().err()).map(|fault| fault.message);
+        match self.unread.clone().or(broken).or_else(unended) {
+            None => Coverage::Full,
+            Some(why) if self.text.is_empty() => Coverage::None(why),
+            Some(why) => Coverage::Partial(why),
+        }
+    }
+}
+
+/// Looks into an answer while it is passed on, and keeps it if the same is to be answered again.
+#[derive(Debug)]
+pub(super) struct Looking {
+    gateway: Arc<Gateway>,
+    beside: Beside,
+    /// The answer without its bytes.
+    given: Given,
+    claim: Option<Claim>,
+}
+
+impl Looking {
+    /// Looks at no more than `most` bytes, as far as there is `memory` for them.
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        headers: &HeaderMap,
+        (given, claim): (Given, Option<Claim>),
+        (most, memory): (usize, Arc<Semaphore>),
+    ) -> Self {
+        Self { gateway, beside: Beside::new(headers, most, memory), given, claim }
+    }
+}
+
+impl Watch for Looking {
+    fn take(&mut self, piece: &Bytes) {
+        self.beside.take(piece);
+    }
+
+    async fn end(self, permit: &StreamPermit, whole: bool) -> Coverage {
+        let Self { gateway, beside, mut given, claim } = self;
+        let seen = look(&gateway, permit, &given.headers, &beside.text).await;
+        let coverage = beside.coverage(whole);
+        if let Some(claim) = claim {
+            (given.safety, given.bytes) = (seen.safety, beside.text.into());
+            claim.answered((coverage == Coverage::Full).then(|| Arc::new(given)));
+        }
+        coverage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn headers(coding: &str) -> HeaderMap {
+        [(header::CONTENT_ENCODING, coding.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn what_is_looked_at_is_said() {
+        let text = "a sentence, and another one. ".repeat(20);
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(text.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        let plain = HeaderMap::new();
+        for (headers, bytes, most, whole, looked, coverage) in [
+            (&plain, text.as_bytes(), 1000, true, 580, "full"),
+            (&plain, text.as_bytes(), 580, true, 580, "full"),
+            (&plain, text.as_bytes(), 579, true, 579, "partial(more than 579 bytes)"),
+            (&plain, text.as_bytes(), 1000, false, 580, "partial(the answer did not come to its end)"),
+            (&plain, b"", 1000, true, 0, "full"),
+            (&headers("gzip"), &packed, 1000, true, 580, "full"),
+            (&headers("gzip"), &packed, 100, true, 100, "partial(more than 100 bytes)"),
+            (&headers("gzip"), packed.split_last().unwrap().1, 1000, true, 580, "partial("),
+            (&headers("gzip"), b"plain text", 1000, true, 0, "none("),
+            (&headers("rot13"), text.as_bytes(), 1000, true, 0, "none("),
+        ] {
+            for size in [1, 7, 10_000] {
+                let mut beside = Beside::new(headers, most, Arc::new(crate::memory::of(UNIT)));
+                bytes.chunks(size).for_each(|piece| beside.take(piece));
+                assert_eq!(beside.text.len(), looked, "{coverage} {size}");
+                let said = beside.coverage(whole).to_string();
+                assert!(said.starts_with(coverage), "{said} {coverage} {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_gathered_is_bounded() {
+        let memory = Arc::new(crate::memory::of(3 * UNIT));
+        let plain = HeaderMap::new();
+        let piece = vec![b'x'; 2 * UNIT];
+        let beside = || Beside::new(&plain, 1 << 20, Arc::clone(&memory));
+        let (mut one, mut other, mut small) = (beside(), beside(), beside());
+        one.take(&piece);
+        other.take(&piece);
+        small.take(b"less than is counted");
+        assert_eq!(one.coverage(true), Coverage::Full);
+        assert_eq!(other.coverage(true).to_string(), "partial(too many answers are looked at at once)");
+        assert_eq!(small.coverage(true), Coverage::Full);
+        drop((one, other));
+        assert_eq!(memory.available_permits(), 3);
+    }
+}
