@@ -50,9 +50,9 @@ fn broken(edge: &Edge<'_>) -> Option<String> {
 }
 
 pub fn metadata() -> Metadata {
-    // `--offline`: the lock file is there, and a check must not wait for a network.
+    // Not `--offline`: crates of other platforms are in the lock file and not on a machine that only built.
     let mut command = MetadataCommand::new();
-    command.manifest_path(root().join("Cargo.toml")).other_options(["--offline".to_owned()]).exec().unwrap()
+    command.manifest_path(root().join("Cargo.toml")).other_options(["--locked".to_owned()]).exec().unwrap()
 }
 
 /// Everything a crate links in a shipped build, by name, with one way to it.

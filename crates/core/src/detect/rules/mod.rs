@@ -280,7 +280,11 @@ impl RuleSet {
         let terms = self.texts.terms(&action.agent, action.entropy.as_deref());
         let mut highest = 0f32;
         for field in secrets::fields::of(action) {
-            let (mut seen, score) = self.texts.credentials(&field.text, field.marked_only, terms);
+            let (mut seen, mut score) = self.texts.credentials(&field.text, field.marked_only, terms);
+            if field.place == secrets::fields::PATH && score < secrets::CERTAIN {
+                // Two names with a slash between them (`o-wner/html5lib`) are no token; base64 with one is denser.
+                score = self.texts.credentials(&field.text.replace('/', "\n"), field.marked_only, terms).1;
+            }
             if !leaves {
                 seen.retain(|seen| seen.counts_in(PartKind::UserText));
             }

@@ -15,6 +15,9 @@ const LARGEST: usize = 1 << 20;
 const CREDENTIALS: [&str; 5] =
     ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
+/// How a message names the path of a URL.
+pub(crate) const PATH: &str = "the path";
+
 /// One kind of field.
 pub(crate) struct Field<'a> {
     /// How a message says where it is. Never what a request calls it: a name can be the secret.
@@ -39,7 +42,7 @@ pub(crate) fn of(action: &Action) -> Vec<Field<'_>> {
     };
     let (path, query) = target(request.url());
     let mut fields = vec![
-        field("the path", decoded::percent(path)),
+        field(PATH, decoded::percent(path)),
         field("the query", pairs(query, to_model)),
         field("a header", headers(request, false)),
     ];
