@@ -11,7 +11,8 @@ const LONGEST_WORD: usize = 20;
 /// The most digits in a word: years and versions are shown, numbers of people and orders are not.
 const MOST_DIGITS: usize = 4;
 
-/// How often a word may go from letters to digits or from small to large letters; words do so rarely, random text often.
+/// How often a word may go from letters to digits, from small to large letters, or on from one large letter to the next beside
+/// small ones; words do so rarely, random text often.
 const MOST_TURNS: usize = 3;
 
 /// The most segments of a path and the most parameters that are shown.
@@ -96,8 +97,10 @@ fn is_shown(text: &str) -> bool {
 fn is_word(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     let pairs = word.bytes().zip(word.bytes().skip(1));
+    let mixed = word.bytes().any(|byte| byte.is_ascii_lowercase());
     let turn = |(a, b): &(u8, u8)| {
-        a.is_ascii_digit() != b.is_ascii_digit() || a.is_ascii_lowercase() && b.is_ascii_uppercase()
+        a.is_ascii_digit() != b.is_ascii_digit()
+            || b.is_ascii_uppercase() && (a.is_ascii_lowercase() || mixed && a.is_ascii_uppercase())
     };
     word.len() <= LONGEST_WORD && digits <= MOST_DIGITS && pairs.filter(turn).count() <= MOST_TURNS
 }
