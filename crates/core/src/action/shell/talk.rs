@@ -5,7 +5,7 @@
 //! effect, is not read completely, or searches for credentials or outside of the project is looked at as ever.
 
 use super::{Reading, SimpleCommand, Word, table};
-use crate::action::{AssetClass, Capability, Effect, Target};
+use crate::action::{AssetClass, Capability, Effect, Target, asset};
 use crate::decision::Coverage;
 
 /// Programs that search texts.
@@ -110,7 +110,8 @@ fn is_quiet(effect: &Effect) -> bool {
         (Capability::Execute, Target::Program(_)) => effect.asset == AssetClass::Project,
         (Capability::NetworkPost, Target::Other(what)) => what == "code forge",
         (Capability::WriteFile, Target::Path { path, .. }) => {
-            effect.asset == AssetClass::Project && DOCUMENTS.iter().any(|ending| path.ends_with(ending))
+            let here = effect.asset == AssetClass::Project && asset::is_relative(path);
+            here && DOCUMENTS.iter().any(|ending| path.ends_with(ending))
         }
         _ => false,
     }
@@ -140,6 +141,7 @@ mod tests {
             "grep -rn mimikatz /etc",
             "echo 'rm -rf /' >> run.sh",
             "echo 'rm -rf /' | sh",
+            "echo 'your files are encrypted' > ~/Desktop/README.txt",
             "echo x > ~/.bashrc",
             "a=1 git log",
             "git push --force",
