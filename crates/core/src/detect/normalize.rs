@@ -157,7 +157,7 @@ fn word(text: &str, floor: usize, at: usize) -> (usize, bool) {
     for c in rest.chars().take_while(inside) {
         end += c.len_utf8();
         latin |= letter(c);
-        like |= !c.is_ascii() && LOOK_ALIKES.iter().any(|(alike, _)| *alike == c);
+        like |= !c.is_ascii() && look_alike(plain(c, false)).is_some();
     }
     (end, latin && like)
 }
@@ -177,10 +177,18 @@ fn plain(c: char, mixed: bool) -> char {
         | '\u{2460}'..='\u{24ff}'
         | '\u{1d400}'..='\u{1d7ff}'
         | '\u{1f100}'..='\u{1f1ff}'
-        | '\u{ff61}'..='\u{ffee}' => folded(c),
-        _ if mixed => LOOK_ALIKES.iter().find(|(like, _)| *like == c).map_or(c, |(_, plain)| *plain),
+        | '\u{ff61}'..='\u{ffee}' => {
+            // Greek ones are among them, which look like Latin ones in turn.
+            let plain = folded(c);
+            if mixed { look_alike(plain).unwrap_or(plain) } else { plain }
+        }
+        _ if mixed => look_alike(c).unwrap_or(c),
         _ => c,
     }
+}
+
+fn look_alike(c: char) -> Option<char> {
+    LOOK_ALIKES.iter().find(|(like, _)| *like == c).map(|(_, plain)| *plain)
 }
 
 /// Mathematical, circled and squared letters as plain ones (NFKC), if that is one character.
@@ -218,6 +226,13 @@ mod tests {
         assert_eq!(seen.original(0, 6).of(text.as_bytes()), "ig\u{200b}nore".as_bytes());
         assert_eq!(seen.original(7, 10).of(text.as_bytes()), "\u{0430}ll".as_bytes());
         assert_eq!(seen.original(11, 12).of(text.as_bytes()), "\u{ff21}".as_bytes());
+    }
+
+    #[test]
+    fn a_drawn_letter_of_another_alphabet_is_read_at_once() {
+        let seen = normalize("A\u{1d72f}");
+        assert_eq!(seen.text, "AT");
+        assert_eq!(normalize("\u{1d6c0}\u{1d72f}").text, "\u{3a9}\u{3a4}");
     }
 
     #[test]
