@@ -23,9 +23,12 @@ const MOST_OUTCOMES: usize = 64;
 /// Outcomes by name.
 type Outcomes = BTreeMap<Arc<str>, u64>;
 
+/// The slots of one key, the oldest first.
+type Slots = VecDeque<(u64, Outcomes)>;
+
 /// What came of the calls of all keys.
 #[derive(Debug, Default)]
-pub struct Usage(Mutex<HashMap<Arc<str>, VecDeque<(u64, Outcomes)>>>);
+pub struct Usage(Mutex<HashMap<Arc<str>, Slots>>);
 
 /// One more call, on its way to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ impl Usage {
     pub(crate) fn read(connection: &Connection, now: Millis) -> Result<Self, rusqlite::Error> {
         let slot = now / SLOT;
         sweep(connection, now)?;
-        let mut all: HashMap<Arc<str>, VecDeque<(u64, Outcomes)>> = HashMap::new();
+        let mut all: HashMap<Arc<str>, Slots> = HashMap::new();
         let mut statement =
             connection.prepare("SELECT key, slot, outcome, count FROM usage ORDER BY key, slot")?;
         let rows = statement.query_map([], |row| {
@@ -101,7 +104,7 @@ impl Usage {
         Ok(Self(Mutex::new(all)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, VecDeque<(u64, Outcomes)>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Slots>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
