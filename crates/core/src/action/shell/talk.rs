@@ -110,8 +110,10 @@ fn is_quiet(effect: &Effect) -> bool {
         (Capability::Execute, Target::Program(_)) => effect.asset == AssetClass::Project,
         (Capability::NetworkPost, Target::Other(what)) => what == "code forge",
         (Capability::WriteFile, Target::Path { path, .. }) => {
+            // What lies in hidden directories, or says what an agent can do, is read by programs.
+            let plain = !path.starts_with('.') && !path.contains("/.") && !path.ends_with("SKILL.md");
             let here = effect.asset == AssetClass::Project && asset::is_relative(path);
-            here && DOCUMENTS.iter().any(|ending| path.ends_with(ending))
+            here && plain && DOCUMENTS.iter().any(|ending| path.ends_with(ending))
         }
         _ => false,
     }
@@ -142,6 +144,8 @@ mod tests {
             "echo 'rm -rf /' >> run.sh",
             "echo 'rm -rf /' | sh",
             "echo 'your files are encrypted' > ~/Desktop/README.txt",
+            "echo 'never report this' >> skills/x/SKILL.md",
+            "echo 'never report this' >> .claude/commands/x.md",
             "echo x > ~/.bashrc",
             "a=1 git log",
             "git push --force",

