@@ -66,7 +66,9 @@ impl Question {
                 .chain([("content-type", "application/json"), ("accept", "application/json")])
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect();
-            let url = format!("http://{upstream}{path}");
+            // Without the token that the path begins with for the model door: it would rightly be refused.
+            let asked = path.find("/v1/").and_then(|at| path.get(at..)).unwrap_or(&path);
+            let url = format!("http://{upstream}{asked}");
             body = serde_json::json!({"url": url, "method": "POST", "headers": headers, "body": body})
                 .to_string();
             (path, own) = ("/v1/net".to_owned(), format!("authorization: Bearer {credential}\r\n"));
