@@ -299,7 +299,7 @@ pub(crate) fn dense_field(score: f32, terms: Terms<'_>, place: &str) -> Option<F
 }
 
 /// The score that names in a row do not reach and chance does: of 2,000 random tokens of 24 to 48 characters one in a hundred
-/// has less, of 453 addresses of documentation one has more, for a name of its own.
+/// has less, of 474 ordinary addresses one has more, for a name of its own.
 pub(crate) const CERTAIN: f32 = 5.0;
 
 /// From here on nothing goes on.
