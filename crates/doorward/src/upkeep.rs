@@ -334,7 +334,8 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         let message = format!("{} destroyed, {} held", done.total(), done.held);
         record(recorder, "scrub", by, &format!("{what} {digest}"), &message).await?;
     }
-    let Scrubbed { actions, forensics, memos, alerts, sessions, quarantine, compromises, held } = done;
+    let Scrubbed { actions, forensics, memos, alerts, sessions, quarantine, compromises, answers, held } =
+        done;
     let object = Object::new()
         .number("actions", actions)
         .number("forensics", forensics)
@@ -343,6 +344,7 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         .number("sessions", sessions)
         .number("quarantine", quarantine)
         .number("compromises", compromises)
+        .number("answers", answers)
         .number("held", held);
     Ok(object.truth("more", more).end())
 }

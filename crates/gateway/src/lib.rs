@@ -34,6 +34,8 @@ mod opinion;
 
 mod kept;
 
+mod fields;
+
 mod issued;
 
 mod alarm;

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use crate::StoreError;
 use crate::accounts::{self, CreditChange, UsedOnce};
 use crate::counted::{self, Recount};
+use crate::once::{self, Once};
 use crate::seal::{Column, Sealer};
 use crate::sessions::{self, SessionRecord};
 use crate::stories::{self, MAX_WHOLE, Tale};
@@ -62,6 +63,8 @@ pub(crate) enum Change {
     ForgetSession(u64),
     /// What sessions remember.
     Tale(Tale),
+    /// What must not happen twice.
+    Once(Once),
 }
 
 impl Change {
@@ -74,6 +77,7 @@ impl Change {
             Self::Recount(recount) => recount.size(),
             Self::Credits(_) => 256,
             Self::Tale(tale) => tale.size(),
+            Self::Once(once) => once.size(),
         }
     }
 }
@@ -164,6 +168,7 @@ pub(crate) fn write(
             Change::Session(session) => sessions::write(transaction, sealer, session)?,
             Change::ForgetSession(id) => sessions::forget(transaction, *id)?,
             Change::Tale(tale) => stories::write(transaction, sealer, tale)?,
+            Change::Once(once) => once::write(transaction, sealer, once)?,
             Change::Credits(change) => accounts::write(transaction, change)?,
             Change::Usage(used) => accounts::usage::write(transaction, used)?,
             Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,

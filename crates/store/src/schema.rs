@@ -127,6 +127,24 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     "ALTER TABLE actions ADD COLUMN url BLOB;",
     // What people keep from being destroyed: see retention.
     "CREATE TABLE holds (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;",
+    // What must not happen twice: see once.rs.
+    "
+    CREATE TABLE handshakes (
+        digest BLOB PRIMARY KEY,
+        key    TEXT NOT NULL,
+        second INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX handshakes_second ON handshakes (second);
+    CREATE TABLE once (
+        tag     TEXT PRIMARY KEY,
+        key     TEXT NOT NULL,
+        request TEXT NOT NULL,
+        until   INTEGER NOT NULL,
+        done    INTEGER NOT NULL,
+        answer  BLOB
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX once_until ON once (until);
+",
 ];
 
 /// What the key check says once it is decrypted.

@@ -40,6 +40,7 @@ pub(crate) enum Column {
     Delivery,
     DeliveryTold,
     Hold,
+    OnceAnswer,
 }
 
 impl Column {
@@ -68,6 +69,7 @@ impl Column {
             Self::Delivery => "deliveries.body",
             Self::DeliveryTold => "deliveries.told",
             Self::Hold => "holds.body",
+            Self::OnceAnswer => "once.answer",
         }
     }
 }

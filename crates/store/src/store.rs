@@ -1,7 +1,7 @@
 //! The handle: cheap to clone, never waits on SQLite but for what asks it a question.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::forensics::{self, Archive, Forensics};
 use crate::home::{Home, HomeLock};
 use crate::kill::{KillSet, Scope, Stop};
 use crate::memo::{self, Change, Memo, Outbox, Put};
+use crate::once::{self, OnceKept};
 use crate::quarantine::{self, Quarantine};
 use crate::record::RecordedAction;
 use crate::retention::{self, Hold};
@@ -98,6 +99,8 @@ struct Shared {
     lying: Mutex<HashMap<u64, Lying>>,
     /// What further keys are made of.
     purposes: Secret32,
+    /// What must not happen twice, until somebody takes it.
+    once: Mutex<OnceKept>,
     /// What people have allowed earlier processes, until somebody takes it.
     grants: Mutex<Vec<Grant>>,
     agents: Agents,
@@ -137,7 +140,10 @@ impl Store {
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let sessions = sessions::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })??;
-        let grants = approvals::read(&connection, &sealer, crate::kill::millis(std::time::SystemTime::now()))
+        let now = crate::kill::millis(std::time::SystemTime::now());
+        let grants = approvals::read(&connection, &sealer, now)
+            .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
+        let once = once::read(&connection, &sealer, now)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
         let alerts = alert::read(&connection, &sealer)
             .map_err(|error| StoreError::Database { db: home.store_db(), error })?;
@@ -190,6 +196,7 @@ impl Store {
             stories: Mutex::new(stories),
             lying: Mutex::new(lying),
             purposes,
+            once: Mutex::new(once),
             grants: Mutex::new(grants),
             agents,
             accounts,
@@ -476,6 +483,10 @@ impl Store {
         &self.shared.webhooks
     }
 
+    pub(crate) fn shared_once(&self) -> MutexGuard<'_, OnceKept> {
+        self.shared.once.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn shared_alerts(&self) -> &Alerts {
         &self.shared.alerts
     }
@@ -498,7 +509,7 @@ impl Store {
     }
 
     /// Gives a change to the store's thread; `false` if too many wait.
-    fn change(&self, change: Change) -> bool {
+    pub(crate) fn change(&self, change: Change) -> bool {
         let put = self.shared.outbox.put(change);
         if put == Put::First {
             // If the queue is full, the thread has a batch to end, and looks into the outbox then.

@@ -24,6 +24,7 @@ use crate::home::Home;
 use crate::judged::Judged;
 use crate::kill::{Stop, Stops};
 use crate::memo::{self, Change, Outbox};
+use crate::once;
 use crate::record::{MAX_CONTENT, RecordedAction};
 use crate::seal::{Column, Sealer};
 use crate::secret::Secret32;
@@ -195,6 +196,9 @@ impl Worker {
             }
             if let Err(error) = accounts::usage::sweep(&self.connection, now) {
                 tracing::warn!(%error, "what came of calls long ago could not be forgotten");
+            }
+            if let Err(error) = once::sweep(&self.connection, now) {
+                tracing::warn!(%error, "requests that were done long ago could not be forgotten");
             }
         }
     }

@@ -29,7 +29,7 @@ const MOST_WAITING: usize = 10_000;
 
 /// For how many seconds to come something is remembered: who set the clock right must not have to keep what passed while
 /// it was years ahead.
-const AHEAD: Seconds = 86_400;
+pub const AHEAD: Seconds = 86_400;
 
 /// Seconds that are forgotten belong to one span if they are no further apart.
 const APART: Seconds = 10;

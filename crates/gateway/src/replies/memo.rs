@@ -6,8 +6,7 @@
 //! 3  agent  (empty)   digest    rule  severity  notice         a block of a request that was replaced
 //! ```
 //!
-//! One byte says what it is, then fields: four bytes of length (little-endian), and that many bytes.
-//! Doorward alone reads it; a memo of another shape is forgotten.
+//! One byte says what it is, then [fields](crate::fields). A memo of another shape is forgotten.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use doorward_core::wire::openai_responses::restore::Suppressed;
 use doorward_core::wire::request::Declared;
 
 use super::Whose;
+use crate::fields::{Fields, push};
 
 const CALL: u8 = 1;
 const TOOLS: u8 = 2;
@@ -100,12 +100,6 @@ impl Block {
     }
 }
 
-fn push(out: &mut Vec<u8>, field: &[u8]) {
-    // What is longer than 4 GiB was refused long before.
-    out.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend_from_slice(field);
-}
-
 /// What was written, and whose it is; `None` if it is something else.
 pub(super) fn read(memo: &[u8]) -> Option<(Whose, Said)> {
     let (kind, rest) = memo.split_first()?;
@@ -127,7 +121,7 @@ pub(super) fn read(memo: &[u8]) -> Option<(Whose, Said)> {
                 _ => return None,
             };
             let mut tools = HashSet::new();
-            while !fields.0.is_empty() {
+            while !fields.is_empty() {
                 tools.insert(fields.text()?.to_owned());
             }
             let choices = u64::from_le_bytes(*choices);
@@ -142,23 +136,7 @@ pub(super) fn read(memo: &[u8]) -> Option<(Whose, Said)> {
         }
         _ => return None,
     };
-    fields.0.is_empty().then_some((whose, said))
-}
-
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let (length, rest) = self.0.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let (field, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some(field)
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.next()?).ok()
-    }
+    fields.is_empty().then_some((whose, said))
 }
 
 #[cfg(test)]

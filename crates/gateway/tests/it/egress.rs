@@ -28,6 +28,8 @@ mod redirects;
 
 mod repeats;
 
+mod restarts;
+
 /// What a test allows: one place inside, by name.
 const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: never.example } }]\n\
                       destinations: { allow: [up.example] }\n";
@@ -57,7 +59,9 @@ pub struct Scene {
     pub up: String,
     pub key: Arc<Key>,
     next: AtomicU64,
-    _stop: watch::Sender<bool>,
+    settings: egress::Settings,
+    stop: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
 }
 
 impl Scene {
@@ -81,21 +85,25 @@ impl Scene {
             ("mixed.example", "93.184.215.14"),
             ("mixed.example", "192.168.0.1"),
         ]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let reacher = Reacher::new(Arc::clone(&names) as Arc<dyn Lookup>, &[address, door.address]).unwrap();
         let mut own = doorward_store::accounts::Settings::default();
         set.iter().for_each(|(name, value)| own.set(name, value).unwrap());
         let key = Key::new(AgentName::new("tester").unwrap(), own, now() * 1000).unwrap();
         let key = door.store.add_key(key).await.unwrap();
         let recorder = door.gateway.recorder();
         accounts::grant(recorder, &door.store, &key.id, (1000, 12), "test", now() * 1000).await.unwrap();
-        let egress = Egress::new(Arc::clone(&door.gateway), reacher, settings);
-        let server =
-            Server::new(Arc::clone(&door.gateway), [], Settings::default(), address).with_egress(egress);
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
-        Self { door, address, names, asked, up, key, next: AtomicU64::new(1), _stop: stop }
+        let (address, stop, serving) = opened(&door, &names, settings.clone()).await;
+        Self { door, address, names, asked, up, key, next: AtomicU64::new(1), settings, stop, serving }
+    }
+
+    /// The same after the process has ended and begun again, on what its home has kept.
+    pub async fn restart(self) -> Self {
+        let Self { door, names, asked, up, key, next, settings, stop, serving, .. } = self;
+        stop.send_replace(true);
+        serving.await.unwrap();
+        let upstream = Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into());
+        let door = door.restart(upstream, Mode::Block).await;
+        let (address, stop, serving) = opened(&door, &names, settings.clone()).await;
+        Self { door, address, names, asked, up, key, next, settings, stop, serving }
     }
 
     async fn new() -> Self {
@@ -169,6 +177,22 @@ impl Scene {
     }
 }
 
+/// An egress door beside `door`: where it listens, what stops it, and what it runs as.
+async fn opened(
+    door: &Door,
+    names: &Arc<Names>,
+    settings: egress::Settings,
+) -> (SocketAddr, watch::Sender<bool>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let reacher = Reacher::new(Arc::clone(names) as Arc<dyn Lookup>, &[address, door.address]).unwrap();
+    let egress = Egress::new(Arc::clone(&door.gateway), reacher, settings);
+    let server = Server::new(Arc::clone(&door.gateway), [], Settings::default(), address).with_egress(egress);
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
+    (address, stop, serving)
+}
+
 /// Posts `body` through an egress door beside `door`, with a key of its agent, as the session of this id.
 pub async fn post_as(door: &Door, session: &str, url: &str, body: &str) -> Reply {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -224,9 +248,10 @@ impl Session {
             category: &category,
             trace: &trace,
         };
-        let sig = sign::sign(self.secret.as_bytes(), &signed.payload(Form::Lengths));
+        let form = if more["colons"] == true { Form::Colons } else { Form::Lengths };
+        let sig = sign::sign(self.secret.as_bytes(), &signed.payload(form));
         let mut call = json!({"url": url, "mthd": method, "cat": category, "ts": ts, "sig": sig, "sess_token": self.token});
-        for (name, value) in more.as_object().unwrap() {
+        for (name, value) in more.as_object().unwrap().iter().filter(|(name, _)| *name != "colons") {
             call[name] = value.clone();
         }
         call

@@ -9,6 +9,7 @@ use super::sweep::agent_of_memo;
 use super::{Hold, Progress, Whose};
 use crate::accounts::NotDone;
 use crate::forensics::Archive;
+use crate::once;
 use crate::record::RecordedAction;
 use crate::seal::Column;
 use crate::worker::Worker;
@@ -65,6 +66,8 @@ pub struct Scrubbed {
     pub quarantine: u64,
     /// Records of how keys were compromised.
     pub compromises: u64,
+    /// Answers to requests that had an `Idempotency-Key`.
+    pub answers: u64,
     /// What stayed because a person holds it.
     pub held: u64,
 }
@@ -79,6 +82,7 @@ impl Scrubbed {
         self.sessions += other.sessions;
         self.quarantine += other.quarantine;
         self.compromises += other.compromises;
+        self.answers += other.answers;
         self.held += other.held;
     }
 
@@ -92,6 +96,7 @@ impl Scrubbed {
             + self.sessions
             + self.quarantine
             + self.compromises
+            + self.answers
     }
 }
 
@@ -146,8 +151,21 @@ impl Store {
         let (gone, held) = self.scrub_compromises(subject).await?;
         done.compromises += gone;
         done.held += held;
+        done.answers += self.scrub_answers(subject).await?;
         self.ask(|worker| worker.take_over()).await?;
         Ok((done, Progress::Done))
+    }
+
+    /// Answers are kept for minutes: those of a key that is held stay for as long.
+    async fn scrub_answers(&self, subject: &Subject) -> Result<u64, StoreError> {
+        let (holds, time) = (self.holds(), crate::kill::millis(std::time::SystemTime::now()));
+        let mut keys = self.accounts().keys();
+        keys.retain(|key| {
+            let (agent, key) = (key.agent.as_str(), Some(&*key.id));
+            let whose = Whose { time, agent: Some(agent), session: None, key };
+            subject.is(agent, key) && !holds.iter().any(|hold| hold.covers(&whose))
+        });
+        self.ask(move |worker| worker.transact(|transaction, _| Ok(once::scrub(transaction, &keys)?))).await
     }
 
     async fn scrub_compromises(&self, subject: &Subject) -> Result<(u64, u64), StoreError> {

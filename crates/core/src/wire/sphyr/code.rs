@@ -134,8 +134,8 @@ codes! {
         "The name or the value of a header cannot stand in a request."
         "Names are of letters, digits and `-`; values have no line ends and no control characters.";
     IDEMPOTENCY_CONFLICT 409 never "RESIGN"
-        "The same `Idempotency-Key` came with another request, or with one that was answered before and whose answer is not kept."
-        "Use a new key for another request, or to do the same once more.";
+        "The same `Idempotency-Key` came with another request, or with one that was answered before and whose answer is not kept, or that may have been done when Doorward was stopped."
+        "Use a new key for another request, or to do the same once more. If it may have been done, look there first.";
     PROXY_NOT_READY 503 later "BACKOFF"
         "The local proxy of the SDK is starting. Doorward never says so itself."
         "Wait a moment, then repeat the call.";

@@ -15,7 +15,7 @@ impl Egress {
         let json = match call {
             // Boxed: it holds a request and a reply, the others hold nothing.
             Call::Net(net) => return Box::pin(self.net(*net, caller)).await,
-            Call::Handshake(asked) => self.handshake(&asked, signed, caller),
+            Call::Handshake(asked) => self.handshake(&asked, signed, caller).await,
             Call::Up { session } => self.up(&session, caller),
             Call::Balance { session } => self.balance(&session, caller),
             Call::Usage(usage) => self.usage(&usage, caller),

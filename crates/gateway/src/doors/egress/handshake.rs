@@ -13,7 +13,7 @@ use super::{Caller, Egress, keys};
 impl Egress {
     /// Opens a session for who has `signed` by a key. Which part was wrong is not told: a key's id is no secret, and need not be
     /// confirmed.
-    pub(super) fn handshake(
+    pub(super) async fn handshake(
         &self,
         asked: &Handshake,
         signed: bool,
@@ -30,7 +30,7 @@ impl Egress {
             let message = "`agent_id` looks like a secret; ids stand in receipts for everybody to read";
             return Err(Denial::new(code::ARGUMENTS_INVALID, message));
         }
-        self.first_wish(asked, now)?;
+        self.first_wish(asked, now).await?;
         if let Some(why) = keys::stopped(&key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }

@@ -10,6 +10,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -53,7 +54,7 @@ use proofs::Proofs;
 mod redirects;
 
 mod repeats;
-use repeats::Repeats;
+use repeats::{At, Repeats};
 
 mod reply;
 
@@ -163,6 +164,8 @@ pub struct Egress {
     proofs: Option<Proofs>,
     began: Instant,
     hasher: RandomState,
+    /// When handshakes that hold no more were last forgotten on the disk, in ticks.
+    swept: AtomicU64,
 }
 
 /// What is limited, each level by itself.
@@ -181,8 +184,11 @@ impl Egress {
         let seed = gateway.store().key_for("denial proofs");
         let proofs = Proofs::new(&seed, settings.signing_key.clone());
         let conversations = Conversations::new(gateway.store().key_for("sessions of tool clients"));
-        let repeats = Repeats::new(gateway.store().key_for("idempotency keys"));
-        Self {
+        let kept = gateway.store().take_once();
+        let now = At { ticks: 0, millis: gateway.now() };
+        let secret = gateway.store().key_for("idempotency keys");
+        let repeats = Repeats::new(secret, gateway.store().clone(), kept.requests, now);
+        let egress = Self {
             conversations,
             repeats,
             gateway,
@@ -198,7 +204,10 @@ impl Egress {
             replays: Mutex::new(Replays::new(Bounds::default())),
             began: Instant::now(),
             hasher: RandomState::new(),
-        }
+            swept: AtomicU64::new(0),
+        };
+        egress.remember(kept.handshakes, &kept.forgotten);
+        egress
     }
 
     /// The keys, and what they have left.
@@ -241,6 +250,11 @@ impl Egress {
     /// What stands for `text` in limits. Nobody outside can find two that are alike.
     fn digest(&self, text: &[&str]) -> u64 {
         self.hasher.hash_one(text)
+    }
+
+    /// Both clocks.
+    fn at(&self) -> At {
+        At { ticks: self.ticks(), millis: self.now() }
     }
 
     fn rates(&self) -> MutexGuard<'_, Rates> {

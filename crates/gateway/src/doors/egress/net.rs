@@ -173,7 +173,7 @@ impl Egress {
         if checked_only(&net, key) {
             return self.checked(ready, &net, session, key).await;
         }
-        let mut claim = match self.repeats.claim(&net, session, || self.ticks()).await {
+        let mut claim = match self.repeats.claim(&net, session, || self.at()).await {
             Ok(Some(Claimed::First(claim))) => Some(claim),
             Ok(Some(Claimed::Again(given))) => return self.once_more(ready, given).await,
             Ok(None) => None,
@@ -257,9 +257,14 @@ impl Egress {
                 return Err(refusal.into());
             }
         };
-        // From here on it may have been seen: its place stays taken.
-        if let Some(claim) = claim {
-            claim.going();
+        // From here on it may be seen: its place stays taken, and stands in the store.
+        if let Some(claim) = claim
+            && let Err(denial) = claim.going().await
+        {
+            let receipt = permit.receipt().to_owned();
+            self.gateway.recorder().ended(permit, "not_sent", None).await;
+            self.forget(place);
+            return Err(denial.under(receipt));
         }
         Ok(forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await?)
     }

@@ -1,19 +1,23 @@
 //! That a request with an `Idempotency-Key` is done once: the same again gets the answer of the first, or is told that it
-//! was done; another request under the same key is refused. Kept in memory, for some minutes after the answer.
+//! was done; another request under the same key is refused. Kept for some minutes after the answer, in memory and with a copy in
+//! the store: before anything is sent it stands there that it may be done, so that no restart does it again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorward_core::account::gcra::Ticks;
+use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::call::Net;
 use doorward_core::wire::sphyr::{code, sign};
-use doorward_store::Secret32;
+use doorward_store::{Came, OnceOnly, Secret32, Store};
 use tokio::sync::watch;
 
 use super::denied::Denial;
 use super::reply::Given;
 use super::sessions::Session;
+
+mod lasting;
 
 /// How long the same key means the same request after its answer, in milliseconds: as long as a signature holds.
 const LASTS: Ticks = 300_000;
@@ -37,6 +41,14 @@ const LONGEST: usize = 256;
 pub struct Repeats {
     known: Arc<Mutex<Known>>,
     secret: Secret32,
+    store: Store,
+}
+
+/// A time: by the clock that nobody sets, and by that which a restart goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub ticks: Ticks,
+    pub millis: Millis,
 }
 
 #[derive(Debug, Default)]
@@ -53,8 +65,8 @@ struct Entry {
     /// A digest of what is to be done.
     request: Box<str>,
     state: State,
-    /// When it was answered; it is on its way until then.
-    ended: Option<Ticks>,
+    /// Until when it is remembered; it is on its way if nobody knows.
+    until: Option<Ticks>,
 }
 
 /// How it stands with a request.
@@ -80,19 +92,29 @@ pub(super) enum Claimed {
 #[derive(Debug)]
 pub(super) struct Claim {
     known: Arc<Mutex<Known>>,
-    key: Box<str>,
+    store: Store,
+    /// What it is known by, and whose it is.
+    tag: Box<str>,
+    owner: Arc<str>,
+    request: Box<str>,
+    /// Whether it may stand in the store.
+    written: bool,
     going: bool,
     /// Dropped with it: wakes who waits.
     _running: watch::Sender<()>,
-    now: Ticks,
+    now: At,
     began: std::time::Instant,
     told: bool,
 }
 
 impl Repeats {
-    /// None yet. Keys are remembered by digests under `secret`.
-    pub fn new(secret: Secret32) -> Self {
-        Self { known: Arc::default(), secret }
+    /// What earlier processes have `kept`. Keys are remembered by digests under `secret`.
+    pub fn new(secret: Secret32, store: Store, kept: Vec<OnceOnly>, now: At) -> Self {
+        let mut known = Known::default();
+        for one in kept {
+            known.restore(one, &store, now);
+        }
+        Self { known: Arc::new(Mutex::new(known)), secret, store }
     }
 
     /// What `net` is, if it has a key: waits if the first is on its way.
@@ -103,14 +125,14 @@ impl Repeats {
         &self,
         net: &Net,
         session: &Session,
-        now: impl Fn() -> Ticks,
+        now: impl Fn() -> At,
     ) -> Result<Option<Claimed>, Denial> {
         let Some(key) = key(net)? else { return Ok(None) };
         let key = self.digest(&[session.key.as_bytes(), session.agent.as_bytes(), key.as_bytes()]);
         let request = self.request(net);
         let until = tokio::time::Instant::now() + WAITS;
         loop {
-            let state = lock(&self.known).look(&key, &request, now());
+            let state = lock(&self.known).look(&key, &request, now().ticks);
             let mut running = match state {
                 Some(State::Running(running)) => running,
                 Some(State::Answered(Some(given))) => return Ok(Some(Claimed::Again(given))),
@@ -126,16 +148,10 @@ impl Repeats {
         }
     }
 
-    fn first(
-        &self,
-        key: Box<str>,
-        request: Box<str>,
-        session: &Session,
-        now: Ticks,
-    ) -> Result<Claimed, Denial> {
+    fn first(&self, tag: Box<str>, request: Box<str>, session: &Session, now: At) -> Result<Claimed, Denial> {
         let mut known = lock(&self.known);
         let of_owner = known.of_owner.get(&session.key).copied().unwrap_or_default();
-        if known.by_key.contains_key(&key) {
+        if known.by_key.contains_key(&tag) {
             return Err(again_shortly("the first request with this `Idempotency-Key` has just begun"));
         }
         if known.by_key.len() >= MOST || of_owner >= MOST_OF_KEY {
@@ -143,12 +159,27 @@ impl Repeats {
         }
         let (running, waits) = watch::channel(());
         let owner = Arc::clone(&session.key);
-        *known.of_owner.entry(Arc::clone(&owner)).or_default() += 1;
-        known.by_key.insert(key.clone(), Entry { owner, request, state: State::Running(waits), ended: None });
+        let entry = Entry {
+            owner: Arc::clone(&owner),
+            request: request.clone(),
+            state: State::Running(waits),
+            until: None,
+        };
+        known.put(tag.clone(), entry);
         drop(known);
-        let began = std::time::Instant::now();
-        let known = Arc::clone(&self.known);
-        Ok(Claimed::First(Claim { known, key, going: false, _running: running, now, began, told: false }))
+        Ok(Claimed::First(Claim {
+            known: Arc::clone(&self.known),
+            store: self.store.clone(),
+            tag,
+            owner,
+            request,
+            written: false,
+            going: false,
+            _running: running,
+            now,
+            began: std::time::Instant::now(),
+            told: false,
+        }))
     }
 
     /// What stands for all that is to be done: the lines in any order, names in any case.
@@ -191,7 +222,7 @@ impl Known {
         }
         *swept = now;
         by_key.retain(|_, entry| {
-            let stays = entry.ended.is_none_or(|ended| now < ended.saturating_add(LASTS));
+            let stays = entry.until.is_none_or(|until| now < until);
             if !stays {
                 *bytes = bytes.saturating_sub(entry.size());
                 count_off(of_owner, &entry.owner);
@@ -200,15 +231,29 @@ impl Known {
         });
     }
 
-    fn end(&mut self, key: &str, state: State, now: Ticks) {
+    fn put(&mut self, tag: Box<str>, entry: Entry) {
+        *self.of_owner.entry(Arc::clone(&entry.owner)).or_default() += 1;
+        self.bytes += entry.size();
+        self.by_key.insert(tag, entry);
+    }
+
+    /// Notes how it ended, and returns what is kept of that.
+    fn end(&mut self, key: &str, state: State, until: Ticks) -> State {
+        let state = self.bounded(state);
+        if let Some(entry) = self.by_key.get_mut(key) {
+            (entry.state, entry.until) = (state.clone(), Some(until));
+            self.bytes += entry.size();
+        }
+        state
+    }
+
+    /// What of it there is room for.
+    fn bounded(&self, state: State) -> State {
         let room = ALL.saturating_sub(self.bytes);
-        let Some(entry) = self.by_key.get_mut(key) else { return };
-        entry.state = match state {
+        match state {
             State::Answered(Some(given)) if given.bytes.len() > LARGEST.min(room) => State::Answered(None),
             state => state,
-        };
-        entry.ended = Some(now);
-        self.bytes += entry.size();
+        }
     }
 
     fn remove(&mut self, key: &str) {
@@ -237,9 +282,18 @@ impl Entry {
 }
 
 impl Claim {
-    /// From here on it may be seen.
-    pub(super) const fn going(&mut self) {
+    /// From here on it may be seen. It stands in the store before.
+    ///
+    /// # Errors
+    /// If it does not: then nothing may be sent.
+    pub(super) async fn going(&mut self) -> Result<(), Denial> {
+        self.written = true;
+        self.store.begin_once(self.once(Came::Unknown, None)).await.map_err(|error| {
+            let message = format!("nothing was sent: it cannot be kept that it must be sent once: {error}");
+            Denial { retry_after: Some(1000), ..Denial::new(code::DB_OVERLOAD, message) }
+        })?;
         self.going = true;
+        Ok(())
     }
 
     /// It was answered; with `None` by something that is not kept.
@@ -258,11 +312,24 @@ impl Claim {
 
     fn end(mut self, state: State) {
         self.told = true;
-        lock(&self.known).end(&self.key, state, self.ticks());
+        self.ended(state);
     }
 
-    fn ticks(&self) -> Ticks {
-        self.now.saturating_add(Ticks::try_from(self.began.elapsed().as_millis()).unwrap_or(Ticks::MAX))
+    fn ended(&self, state: State) {
+        let passed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let after = |begin: u64| begin.saturating_add(passed).saturating_add(LASTS);
+        let state = lock(&self.known).end(&self.tag, state, after(self.now.ticks));
+        let came = match state {
+            State::Answered(Some(given)) => Came::Answered(given.written()),
+            State::Answered(None) => Came::Done,
+            State::Refused(_) | State::Running(_) => Came::Unknown,
+        };
+        self.store.end_once(self.once(came, Some(after(self.now.millis))));
+    }
+
+    fn once(&self, came: Came, until: Option<Millis>) -> OnceOnly {
+        let (tag, key, request) = (self.tag.clone(), Arc::clone(&self.owner), self.request.clone());
+        OnceOnly { tag, key, request, came, until }
     }
 }
 
@@ -271,12 +338,13 @@ impl Drop for Claim {
         if self.told {
             return;
         }
-        let mut known = lock(&self.known);
         if self.going {
             let denial = Denial { seen: true, ..Denial::new(code::FETCH_ERROR, UNKNOWN) };
-            known.end(&self.key, State::Refused(Box::new(denial)), self.ticks());
-        } else {
-            known.remove(&self.key);
+            return self.ended(State::Refused(Box::new(denial)));
+        }
+        lock(&self.known).remove(&self.tag);
+        if self.written {
+            self.store.forget_once(self.tag.clone());
         }
     }
 }
@@ -284,6 +352,8 @@ impl Drop for Claim {
 const OTHER: &str = "this `Idempotency-Key` came with another request within the last minutes";
 const DONE: &str =
     "the request with this `Idempotency-Key` was done, and its answer was too large to be kept";
+const STOPPED: &str = "the request with this `Idempotency-Key` was on its way when Doorward was stopped, and may have been done: look \
+                       there first; if it was not, send it with another key";
 const UNKNOWN: &str = "the request with this `Idempotency-Key` was sent before and broke off: nobody here knows whether it was done";
 
 fn conflict(message: &str) -> Denial {
@@ -313,128 +383,4 @@ fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use bytes::Bytes;
-    use doorward_core::wire::sphyr::call::Time;
-
-    use super::*;
-
-    fn session(agent: &str) -> Session {
-        Session {
-            token: "".into(),
-            nonce: "".into(),
-            key: "k".into(),
-            agent: agent.into(),
-            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            issued: 0,
-            expires: 0,
-        }
-    }
-
-    fn net(key: &str, body: &str) -> Net {
-        Net {
-            session: String::new(),
-            url: "https://a.example/".into(),
-            method: "POST".into(),
-            category: String::new(),
-            signature: String::new(),
-            time: Time { text: String::new(), seconds: 0 },
-            body: body.into(),
-            headers: vec![("Idempotency-Key".into(), key.into()), ("X".into(), "1".into())],
-            trace: String::new(),
-            preflight: false,
-            follow: None,
-        }
-    }
-
-    fn given(length: usize) -> Arc<Given> {
-        Arc::new(Given { bytes: Bytes::from(vec![b'x'; length]), ..Given::default() })
-    }
-
-    async fn at(repeats: &Repeats, net: &Net, agent: &str, now: Ticks) -> Result<Option<Claimed>, Denial> {
-        repeats.claim(net, &session(agent), || now).await
-    }
-
-    async fn first(repeats: &Repeats, net: &Net, now: Ticks) -> Claim {
-        match at(repeats, net, "a", now).await {
-            Ok(Some(Claimed::First(mut claim))) => {
-                claim.going();
-                claim
-            }
-            _ => panic!("not the first"),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_key_stands_for_one_request_of_one_agent() {
-        let repeats = Repeats::new(Secret32::new([7; 32]));
-        let post = net("k1", "x");
-        first(&repeats, &post, 0).await.answered(Some(given(3)));
-        let mut shuffled = post.clone();
-        shuffled.headers.reverse();
-        shuffled.headers[0].0 = "x".into();
-        for same in [&post, &shuffled] {
-            let again = at(&repeats, same, "a", 1000).await;
-            assert!(matches!(again, Ok(Some(Claimed::Again(given))) if given.bytes.len() == 3));
-        }
-        let mut other = post.clone();
-        other.url.push('y');
-        for other in [net("k1", "y"), other] {
-            let refused = at(&repeats, &other, "a", 1000).await.err().unwrap();
-            assert_eq!(refused.code, code::IDEMPOTENCY_CONFLICT);
-        }
-        assert!(matches!(at(&repeats, &post, "b", 1000).await, Ok(Some(Claimed::First(_)))));
-        assert!(matches!(at(&repeats, &net("k2", "x"), "a", 1000).await, Ok(Some(Claimed::First(_)))));
-        // Some minutes after its answer it may be done again.
-        assert!(matches!(at(&repeats, &post, "a", LASTS + 100_000).await, Ok(Some(Claimed::First(_)))));
-        let get = Net { method: "GET".into(), ..post };
-        assert!(matches!(at(&repeats, &get, "a", 0).await, Ok(None)));
-    }
-
-    #[tokio::test]
-    async fn what_may_have_been_done_is_not_done_again() {
-        let repeats = Repeats::new(Secret32::new([7; 32]));
-        let post = net("k1", "x");
-        drop(first(&repeats, &post, 0).await);
-        let refused = at(&repeats, &post, "a", 1000).await.err().unwrap();
-        assert!(refused.code == code::FETCH_ERROR && !refused.retryable());
-        let post = net("k2", "x");
-        first(&repeats, &post, 0).await.answered(Some(given(LARGEST + 1)));
-        let refused = at(&repeats, &post, "a", 1000).await.err().unwrap();
-        assert_eq!(refused.code, code::IDEMPOTENCY_CONFLICT);
-        // Nothing of these went.
-        let post = net("k3", "x");
-        drop(at(&repeats, &post, "a", 0).await);
-        first(&repeats, &post, 0).await.refused(&Denial::new(code::DNS_FAILED, "no"));
-        drop(first(&repeats, &post, 0).await);
-    }
-
-    #[tokio::test]
-    async fn who_comes_meanwhile_waits() {
-        let repeats = Repeats::new(Secret32::new([7; 32]));
-        let post = net("k1", "x");
-        let claim = first(&repeats, &post, 0).await;
-        let waiting = async {
-            tokio::task::yield_now().await;
-            claim.answered(Some(given(5)));
-        };
-        let (again, ()) = tokio::join!(at(&repeats, &post, "a", 0), waiting);
-        assert!(matches!(again, Ok(Some(Claimed::Again(given))) if given.bytes.len() == 5));
-    }
-
-    #[tokio::test]
-    async fn one_key_does_not_fill_it() {
-        let repeats = Repeats::new(Secret32::new([7; 32]));
-        for count in 0..MOST_OF_KEY {
-            first(&repeats, &net(&format!("k{count}"), "x"), 0).await.answered(None);
-        }
-        let refused = at(&repeats, &net("more", "x"), "a", 0).await.err().unwrap();
-        assert_eq!(refused.code, code::RATE_LIMITED);
-        assert!(matches!(
-            at(&repeats, &net("more", "x"), "a", LASTS + 60_000).await,
-            Ok(Some(Claimed::First(_)))
-        ));
-    }
-}
+mod tests;

@@ -1,27 +1,65 @@
 //! Whether a call was here before.
 
-use doorward_core::account::replay::{Call, Refused, Reserved};
+use std::sync::atomic::Ordering;
+
+use doorward_core::account::gcra::Ticks;
+use doorward_core::account::replay::{self, AHEAD, Call, Refused, Reserved, WINDOW};
 use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::call::{Handshake, Net};
 use doorward_core::wire::sphyr::code;
+use doorward_store::Handshake as Kept;
 use sha2::{Digest as _, Sha256};
 
 use super::super::Egress;
 use super::super::denied::Denial;
 use super::super::sessions::Session;
 
+/// How often handshakes that hold no more are forgotten on the disk, in milliseconds.
+const SWEEP: Ticks = 60_000;
+
 impl Egress {
-    /// Whether a handshake was here before: whoever saw one go by must not fill the key's room for sessions with it.
-    pub(in super::super) fn first_wish(&self, asked: &Handshake, now: Millis) -> Result<(), Denial> {
+    /// Whether a handshake was here before: whoever saw one go by must not fill the key's room for sessions with it, nor open one
+    /// after a restart. It is on disk before it is answered.
+    pub(in super::super) async fn first_wish(&self, asked: &Handshake, now: Millis) -> Result<(), Denial> {
         let of = ["audit_sess", &asked.key, &asked.agent, &asked.nonce, &asked.signature];
         let digest = digest(&of.map(str::as_bytes));
-        let owner = self.digest(&["handshakes of", &asked.key]);
+        let owner = self.of_handshakes(&asked.key);
         let call = Call { digest, alike: digest, owner, second: asked.time.seconds };
-        match self.replays().reserve(&call, now) {
-            // It stays taken.
-            Ok(_place) => Ok(()),
-            Err(_) => Err(Denial::new(code::AUTH_FAILED, "this handshake was here before; sign another")),
+        // It stays taken.
+        let taken = self.replays().reserve(&call, now).map(|_place| ());
+        taken.map_err(|_| Denial::new(code::AUTH_FAILED, "this handshake was here before; sign another"))?;
+        let kept = Kept { digest, key: asked.key.as_str().into(), second: asked.time.seconds };
+        self.gateway.store().keep_handshake(kept).await.map_err(|error| {
+            let message =
+                format!("no session is opened: it cannot be kept that this handshake was here: {error}");
+            Denial { retry_after: Some(1000), ..Denial::new(code::DB_OVERLOAD, message) }
+        })?;
+        self.sweep_handshakes(now / 1000);
+        Ok(())
+    }
+
+    /// Knows handshakes again that earlier processes took, and the seconds of which they have forgotten any.
+    pub(in super::super) fn remember(&self, kept: Vec<Kept>, forgotten: &[(u64, u64)]) {
+        let mut replays = self.replays();
+        forgotten.iter().for_each(|(first, last)| replays.forget_between(*first, *last));
+        for Kept { digest, key, second } in kept {
+            replays.restore(replay::Kept { digest, owner: self.of_handshakes(&key), second });
         }
+    }
+
+    /// Forgets on disk what has just been forgotten in memory, now and then.
+    fn sweep_handshakes(&self, second: u64) {
+        let (ticks, swept) = (self.ticks(), self.swept.load(Ordering::Relaxed));
+        if ticks >= swept.saturating_add(SWEEP) || swept == 0 {
+            self.swept.store(ticks.max(1), Ordering::Relaxed);
+            let spans = self.replays().forgotten().to_vec();
+            let within = (second.saturating_sub(WINDOW), second.saturating_add(AHEAD));
+            self.gateway.store().forget_handshakes(within, spans);
+        }
+    }
+
+    fn of_handshakes(&self, key: &str) -> u64 {
+        self.digest(&["handshakes of", key])
     }
 
     /// The place of `net` among the calls that passed, or what is wrong with it.
