@@ -16,7 +16,7 @@ use crate::answer::Answer;
 use crate::budgets::Used;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit, Recorder, Whose};
-use crate::upstream::{Place, Reacher, SendError, Unreached, Upstream, UpstreamBody};
+use crate::upstream::{Keep, Place, Reacher, SendError, Terms, Unreached, Upstream, UpstreamBody};
 
 mod reply;
 pub use reply::{Begun, Broken, ClientGone, Reading, Reply};
@@ -208,11 +208,13 @@ pub(crate) async fn elsewhere(
     let permit = gateway.renew(permit).await.map_err(NotThere::Refused)?;
     let named =
         permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED));
-    let (receipt, told) = (permit.receipt().to_owned(), permit.told());
+    let (receipt, told, epoch) = (permit.receipt().to_owned(), permit.told(), permit.epoch());
     // Whoever asked may go before there is an answer; the future ends where it is then.
     let mut gone = Gone(Some((gateway.recorder().clone(), told.clone(), receipt.clone())));
     let (Errand { place, head, body }, mut used) = permit.open(Key(()));
-    let sending = reacher.send(&place, named, (&head, &body), Key(()));
+    let still = || gateway.epoch() == epoch;
+    let keep = Some(Keep { whose: &told.session, still: &still });
+    let sending = reacher.send(&place, Terms { anywhere: named, keep }, (&head, &body), Key(()));
     let late = || Unreached::Exchange(format!("no answer came in {} s", patience.idle.as_secs()));
     let sent = tokio::time::timeout(patience.idle, sending).await.unwrap_or_else(|_| Err(late()));
     gone.0 = None;
@@ -257,7 +259,7 @@ pub(crate) async fn notify(
     local: bool,
     (head, message): (&http::request::Parts, &Bytes),
 ) -> Result<http::Response<UpstreamBody>, Unreached> {
-    reacher.send(place, local, (head, message), Key(())).await
+    reacher.send(place, Terms { anywhere: local, keep: None }, (head, message), Key(())).await
 }
 
 /// The innermost cause of an error: the one that says something.

@@ -246,7 +246,8 @@ impl Gateway {
         before
     }
 
-    fn epoch(&self) -> Epoch {
+    /// What is in force.
+    pub(crate) fn epoch(&self) -> Epoch {
         Epoch { policy: self.in_force.load().number, ..self.store.signals().epoch() }
     }
 }

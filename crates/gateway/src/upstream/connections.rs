@@ -52,7 +52,7 @@ impl Connections {
         head: &http::request::Parts,
         body: &Bytes,
     ) -> Result<http::Response<UpstreamBody>, SendError> {
-        if let Some(connection) = self.first.take() {
+        if let Some(connection) = self.first.take(h1::IDLE, |_| true) {
             return self.over_first(connection, head, body).await;
         }
         if !self.dialer.negotiates() {
@@ -71,7 +71,7 @@ impl Connections {
     ) -> Result<http::Response<UpstreamBody>, SendError> {
         let bodyless = head.method == http::Method::HEAD;
         let head = h1::request_head(head, body.len());
-        let reply = connection.exchange(&head, body, bodyless, &self.first).await;
+        let reply = connection.exchange(&head, body, bodyless, Some(&self.first)).await;
         Ok(reply.map_err(|error| SendError::Exchange(error.into()))?.map(UpstreamBody::H1))
     }
 

@@ -16,12 +16,13 @@ mod h2;
 mod connections;
 
 use connections::Connections;
-pub(crate) use connections::{ExchangeError, SendError, UpstreamBody};
+pub(crate) use connections::{SendError, UpstreamBody};
 
 mod lookup;
 pub use lookup::{Answer as Addresses, Lookup, System};
 
 mod reach;
+pub(crate) use reach::{Keep, Terms};
 pub use reach::{Place, Reacher, Unreached};
 
 mod tls;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::dial::Stream;
 use super::lookup::Lookup;
-use super::{ExchangeError, UpstreamBody, h1, tls};
+use super::{UpstreamBody, h1, tls};
 use crate::forward::Key;
 
 /// How long finding the addresses of a name may take.
@@ -29,6 +29,11 @@ const CONNECTING: Duration = Duration::from_secs(10);
 /// The most addresses of one name that are looked at, and the most that are tried.
 const MOST: usize = 64;
 const TRIED: usize = 4;
+
+/// How long a connection may have waited over which a request goes that must not be sent twice. Should the other side close it at that
+/// moment, nobody could tell whether the request was seen; few servers close what they have used within a second (gunicorn waits 2 s,
+/// Node and uvicorn 5).
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +90,24 @@ pub enum Unreached {
     Exchange(String),
 }
 
+/// Under which terms a request goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    /// A rule of the operator allows this place by name, so that its addresses need not be public.
+    pub anywhere: bool,
+    /// Over which connections; without it, over one of its own.
+    pub keep: Option<Keep<'a>>,
+}
+
+/// Whose connections may be used, and kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep<'a> {
+    /// The session.
+    pub whose: &'a Arc<str>,
+    /// Whether what allowed the request still does. Asked before it is sent once more.
+    pub still: &'a (dyn Fn() -> bool + Send + Sync),
+}
+
 /// Connects to places.
 #[derive(Clone)]
 pub struct Reacher {
@@ -92,6 +115,8 @@ pub struct Reacher {
     /// Our own listeners.
     own: Arc<[SocketAddr]>,
     tls: TlsConnector,
+    /// Connections that wait for another request of those they are of.
+    kept: Arc<h1::Pool<Stream>>,
 }
 
 impl std::fmt::Debug for Reacher {
@@ -111,37 +136,71 @@ impl Reacher {
 
     /// One with a TLS of its own.
     pub(crate) fn trusting(names: Arc<dyn Lookup>, own: &[SocketAddr], tls: TlsConnector) -> Self {
-        Self { names, own: own.into(), tls }
+        Self { names, own: own.into(), tls, kept: Arc::default() }
     }
 
-    /// Sends a request to `place` and waits for the head of its reply. `anywhere`: a rule of the operator allows this
-    /// place by name, so that its addresses need not be public.
+    /// Sends a request to `place` and waits for the head of its reply.
+    ///
+    /// A kept connection changes nothing of who is asked and looked at: it is used if it leads to one of the addresses that the
+    /// name has now. If it turns out to have ended, the request goes over a new one, once, unless it may have been seen and must
+    /// not be sent twice.
     ///
     /// # Errors
     /// [`Unreached`].
     pub(crate) async fn send(
         &self,
         place: &Place,
-        anywhere: bool,
+        Terms { anywhere, keep }: Terms<'_>,
         (head, body): (&http::request::Parts, &Bytes),
         _: Key,
     ) -> Result<http::Response<UpstreamBody>, Unreached> {
-        let stream = self.connect(place, anywhere).await?;
-        let bodyless = head.method == http::Method::HEAD;
-        let head = h1::request_head(head, body.len());
-        let pool = Arc::default();
-        let reply = h1::Connection::new(stream).exchange(&head, body, bodyless, &pool).await;
-        let reply = reply.map_err(|error| Unreached::Exchange(error.to_string()))?;
-        Ok(reply.map(UpstreamBody::H1))
-    }
-
-    async fn connect(&self, place: &Place, anywhere: bool) -> Result<Stream, Unreached> {
         let addresses = self.addresses(&place.host).await?;
         self.check(&addresses, place.port, anywhere)?;
+        let (bodyless, repeatable) = (head.method == http::Method::HEAD, is_repeatable(head));
+        let head = h1::request_head(head, body.len());
+        let pool = keep.map(|_| &self.kept);
+        if let Some(keep) = keep
+            && let Some(connection) = self.kept(place, keep.whose, &addresses, repeatable)
+        {
+            match connection.exchange(&head, body, bodyless, pool).await {
+                Err(error) if error.may_be_sent_again(repeatable) && (keep.still)() => {}
+                reply => return answered(reply),
+            }
+        }
+        // Boxed: rarer than the other, and larger.
+        let (stream, address) = Box::pin(self.connect(place, addresses)).await?;
+        let connection = match keep {
+            Some(Keep { whose, .. }) => {
+                let lane = h1::Lane { whose: Arc::clone(whose), place: place.clone(), address };
+                h1::Connection::on(stream, lane)
+            }
+            None => h1::Connection::new(stream),
+        };
+        answered(connection.exchange(&head, body, bodyless, pool).await)
+    }
+
+    /// A connection to one of `addresses` that waits for a request like this.
+    fn kept(
+        &self,
+        place: &Place,
+        whose: &Arc<str>,
+        addresses: &[IpAddr],
+        repeatable: bool,
+    ) -> Option<h1::Connection<Stream>> {
+        let longest = if repeatable { h1::IDLE } else { FRESH };
+        self.kept.take(longest, |lane| {
+            lane.is_some_and(|lane| {
+                lane.whose == *whose && lane.place == *place && addresses.contains(&lane.address)
+            })
+        })
+    }
+
+    /// A connection to one of `addresses`, and to which.
+    async fn connect(&self, place: &Place, addresses: Vec<IpAddr>) -> Result<(Stream, IpAddr), Unreached> {
         let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses.into_iter().take(TRIED) {
             match tokio::time::timeout(CONNECTING, self.dial(place, address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => return Ok((stream, address)),
                 Ok(Err(Unreached::Connect(error))) => failed = error,
                 Ok(Err(other)) => return Err(other),
                 Err(_) => failed = io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"),
@@ -212,10 +271,16 @@ impl Reacher {
     }
 }
 
-impl From<ExchangeError> for Unreached {
-    fn from(error: ExchangeError) -> Self {
-        Self::Exchange(error.to_string())
-    }
+/// Whether doing it twice is as good as once (RFC 9110, 9.2.2), and nobody asked that it be done at most once.
+fn is_repeatable(head: &http::request::Parts) -> bool {
+    head.method.is_idempotent() && !head.headers.contains_key("idempotency-key")
+}
+
+fn answered(
+    reply: Result<http::Response<h1::Body<Stream>>, h1::Error>,
+) -> Result<http::Response<UpstreamBody>, Unreached> {
+    let reply = reply.map_err(|error| Unreached::Exchange(error.to_string()))?;
+    Ok(reply.map(UpstreamBody::H1))
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ mod answers;
 
 mod clients;
 
+mod kept;
+
 mod redirects;
 
 mod repeats;

@@ -68,6 +68,11 @@ pub(super) struct HeadReader {
 }
 
 impl HeadReader {
+    /// Whether anything has come.
+    pub const fn has_begun(&self) -> bool {
+        self.interim > 0 || !self.buffer.is_empty()
+    }
+
     /// Takes the next bytes; the head and what came behind it once it is there. `bodyless`: the request was a
     /// `HEAD`.
     ///

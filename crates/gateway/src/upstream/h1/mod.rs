@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use crate::http1::{Chunked, Framing, Misframed, read};
 
@@ -20,7 +21,7 @@ pub(super) use head::request_head;
 use head::{Head, HeadReader, Length};
 
 mod pool;
-pub(super) use pool::Pool;
+pub(super) use pool::{IDLE, Lane, Pool};
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,14 @@ pub(crate) enum Error {
     /// The connection broke.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The connection ended before anything of the reply came.
+    #[error("{why}")]
+    Unheard {
+        /// Whether anything of the request was written.
+        sent: bool,
+        /// How it ended.
+        why: io::Error,
+    },
     /// The reply ended before it was whole.
     #[error("the connection closed before the reply was whole")]
     Truncated,
@@ -36,15 +45,34 @@ pub(crate) enum Error {
     Framing(#[from] Misframed),
 }
 
+impl Error {
+    /// Whether the request may be sent on another connection: nothing of the reply came, and either nothing of the request was
+    /// written, or doing it twice is as good as once (RFC 9112, 9.3.1).
+    pub const fn may_be_sent_again(&self, idempotent: bool) -> bool {
+        match self {
+            Self::Unheard { sent, .. } => idempotent || !*sent,
+            Self::Io(_) | Self::Truncated | Self::Framing(_) => false,
+        }
+    }
+}
+
 /// A connection that may carry one exchange at a time.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     stream: S,
+    /// Whose it is and where it leads, if more than one place is reached from where it is kept.
+    lane: Option<Lane>,
+    made: Instant,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub const fn new(stream: S) -> Self {
-        Self { stream }
+    pub fn new(stream: S) -> Self {
+        Self { stream, lane: None, made: Instant::now() }
+    }
+
+    /// The same, for one lane only.
+    pub fn on(stream: S, lane: Lane) -> Self {
+        Self { lane: Some(lane), ..Self::new(stream) }
     }
 
     /// Whether it can carry another exchange: the other side has neither closed nor said anything unasked.
@@ -56,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Sends a request and reads the head of its reply. Once the reply has begun, what is left of the request
-    /// is not sent any more.
+    /// is not sent any more. Afterwards the connection waits in `pool` for another, if there is one.
     ///
     /// # Errors
     /// [`Error`].
@@ -65,8 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         head: &[u8],
         body: &Bytes,
         bodyless: bool,
-        pool: &Arc<Pool<S>>,
-    ) -> Result<http::Response<Body<S>>, Error> {
+        pool: Option<&Arc<Pool<S>>>,
+    ) -> Result<http::Response<Body<S>>, Error>
+    where
+        S: Send + 'static,
+    {
         let mut sending = Sending { head, body, sent: 0, flushed: false };
         let mut reader = HeadReader::default();
         let (Head { parts, length, reusable }, rest) = std::future::poll_fn(|cx| {
@@ -81,9 +112,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     (Poll::Ready(Ok(Some(Ok(None)))), _) => {}
                     (Poll::Ready(Ok(Some(Err(error)))), _) => return Poll::Ready(Err(error)),
                     // Writing says better what is wrong than reading.
-                    (_, Some(error)) => return Poll::Ready(Err(io::Error::from(error.kind()).into())),
-                    (Poll::Ready(Ok(None)), _) => return Poll::Ready(Err(Error::Truncated)),
-                    (Poll::Ready(Err(error)), _) => return Poll::Ready(Err(error.into())),
+                    (_, Some(error)) => {
+                        return Poll::Ready(Err(sending.failed(error.kind().into(), &reader)));
+                    }
+                    (Poll::Ready(Ok(None)), _) => {
+                        let why = io::Error::new(io::ErrorKind::UnexpectedEof, Error::Truncated);
+                        return Poll::Ready(Err(sending.failed(why, &reader)));
+                    }
+                    (Poll::Ready(Err(error)), _) => return Poll::Ready(Err(sending.failed(error, &reader))),
                     (Poll::Pending, _) => return Poll::Pending,
                 }
             }
@@ -96,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Length::Chunked => Framing::Chunked(Chunked::default()),
             Length::UntilClose => Framing::UntilClose,
         };
-        let mut body = Body { connection: Some(self), framing, rest, reusable, pool: Arc::clone(pool) };
+        let mut body = Body { connection: Some(self), framing, rest, reusable, pool: pool.cloned() };
         if matches!(body.framing, Framing::Done) {
             body.finish();
         }
@@ -115,6 +151,11 @@ struct Sending<'a> {
 impl Sending<'_> {
     const fn is_done(&self) -> bool {
         self.flushed
+    }
+
+    /// The connection has ended by `why`, when `reader` had come so far.
+    fn failed(&self, why: io::Error, reader: &HeadReader) -> Error {
+        if reader.has_begun() { why.into() } else { Error::Unheard { sent: self.sent > 0, why } }
     }
 
     fn poll<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -144,10 +185,10 @@ pub(crate) struct Body<S> {
     /// What came along with the head.
     rest: Bytes,
     reusable: bool,
-    pool: Arc<Pool<S>>,
+    pool: Option<Arc<Pool<S>>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Body<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Body<S> {
     /// The next piece: all that has arrived, up to [`READ`](crate::http1::READ); `None` at the end.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
@@ -194,8 +235,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body<S> {
 
     /// The reply has come to its end: the connection is free for another.
     fn finish(&mut self) {
-        if let Some(connection) = self.connection.take().filter(|_| self.reusable && self.rest.is_empty()) {
-            self.pool.put(connection);
+        let connection = self.connection.take().filter(|_| self.reusable && self.rest.is_empty());
+        if let (Some(connection), Some(pool)) = (connection, &self.pool) {
+            pool.put(connection);
         }
     }
 

@@ -25,14 +25,15 @@ async fn exchange(reply: &'static [u8]) -> (Result<Vec<u8>, Error>, bool) {
         theirs.shutdown().await.unwrap();
         theirs
     });
-    let answer = Connection::new(ours).exchange(REQUEST, &Bytes::from_static(b"hi"), false, &pool).await;
+    let answer =
+        Connection::new(ours).exchange(REQUEST, &Bytes::from_static(b"hi"), false, Some(&pool)).await;
     let kept = peer.await.unwrap();
     let said = match answer {
         Ok(response) => whole(response.into_body()).await,
         Err(error) => Err(error),
     };
     drop(kept);
-    let pooled = !format!("{pool:?}").contains("Pool(Mutex { data: []");
+    let pooled = !format!("{pool:?}").contains("idle: []");
     (said, pooled)
 }
 
@@ -79,26 +80,26 @@ async fn an_early_answer_is_heard() {
         theirs
     });
     let body = Bytes::from(vec![b'x'; 1 << 20]);
-    let answer = Connection::new(ours).exchange(REQUEST, &body, false, &pool).await.unwrap();
+    let answer = Connection::new(ours).exchange(REQUEST, &body, false, Some(&pool)).await.unwrap();
     assert_eq!(answer.status(), 413);
     assert_eq!(whole(answer.into_body()).await.unwrap(), b"no");
-    assert!(pool.take().is_none(), "half a request was sent on it");
+    assert!(pool.take(IDLE, |_| true).is_none(), "half a request was sent on it");
     drop(peer);
 }
 
 #[tokio::test]
 async fn a_connection_that_closed_or_spoke_meanwhile_is_not_used_again() {
-    let pool = Pool::default();
+    let pool = Arc::new(Pool::default());
     let (ours, theirs) = duplex(64);
     pool.put(Connection::new(ours));
-    assert!(pool.take().is_some());
+    assert!(pool.take(IDLE, |_| true).is_some());
     let (ours, mut theirs_too) = duplex(64);
     pool.put(Connection::new(ours));
     theirs_too.write_all(b"H").await.unwrap();
-    assert!(pool.take().is_none());
+    assert!(pool.take(IDLE, |_| true).is_none());
     let (ours, theirs_gone) = duplex(64);
     pool.put(Connection::new(ours));
     drop(theirs_gone);
-    assert!(pool.take().is_none());
+    assert!(pool.take(IDLE, |_| true).is_none());
     drop(theirs);
 }

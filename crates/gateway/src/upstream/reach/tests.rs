@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use super::super::lookup::Answer;
 use super::*;
 
+mod kept;
+
 /// Says for each question what is next in its list, the last one for ever.
 #[derive(Debug)]
 struct Scripted {
@@ -40,8 +42,8 @@ fn place(url: &str) -> Place {
 
 async fn get(reacher: &Reacher, url: &str, anywhere: bool) -> Result<u16, Unreached> {
     let (head, ()) = http::Request::get(url).body(()).unwrap().into_parts();
-    let sent =
-        reacher.send(&place(url), anywhere, (&head, &Bytes::new()), crate::forward::key_of_tests()).await;
+    let terms = Terms { anywhere, keep: None };
+    let sent = reacher.send(&place(url), terms, (&head, &Bytes::new()), crate::forward::key_of_tests()).await;
     sent.map(|reply| reply.status().as_u16())
 }
 
