@@ -485,6 +485,13 @@ impl Recorder {
         Ok((id.into(), goes_on))
     }
 
+    /// Keeps what came back from elsewhere, under the receipt of the answer that brought it.
+    pub(crate) async fn told(&self, seen: Seen, result: &Action, receipt: &str) {
+        let time = seen.facts.now;
+        let alerts = seen.end(result, &Decision::default(), Ending::Forwarded);
+        self.tell_shared(result, receipt, time, &alerts).await;
+    }
+
     /// Tells a person what this agent has met that another one had met before. Where it came from is content, and stays
     /// out of the ledger.
     async fn tell_shared(&self, action: &Action, receipt: &str, time: u64, alerts: &[story::Alert]) {

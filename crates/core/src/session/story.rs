@@ -270,7 +270,7 @@ pub(super) fn begin(
         fetched: Vec::new(),
     };
     match action.kind {
-        ActionKind::ModelRequest => {
+        ActionKind::ModelRequest | ActionKind::ToolResult => {
             told::read(&mut draft, parts);
             (Story::default(), None, None, draft.left)
         }
@@ -278,7 +278,7 @@ pub(super) fn begin(
             let (story, source, tainted) = acted::judge(&mut draft);
             (story, source, tainted, draft.left)
         }
-        ActionKind::ModelResponse | ActionKind::ToolResult | ActionKind::Unknown | ActionKind::Opaque => {
+        ActionKind::ModelResponse | ActionKind::Unknown | ActionKind::Opaque => {
             (Story::default(), None, None, draft.left)
         }
     }

@@ -57,6 +57,17 @@ impl Gateway {
         self.judge(action).await
     }
 
+    /// Tells the session of `result` what came back from elsewhere, for which nobody vouches. Nothing is decided: what matters
+    /// is what is done with it.
+    pub(crate) async fn came_back(&self, result: &Action, receipt: &str) {
+        match self.begin(result).await {
+            Ok(seen) => self.recorder.told(seen, result, receipt).await,
+            Err(Refusal { why, .. }) => {
+                tracing::error!(receipt, ?why, "what an answer brought could not be noted");
+            }
+        }
+    }
+
     async fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
         let unavailable =
             |why| Refusal { decision: Box::default(), receipt: None, why: Why::LedgerUnavailable(why) };
@@ -75,7 +86,8 @@ impl Gateway {
         let kill = kill.for_session(&action.session, session.began());
         let now = Now { millis, epoch, mode: in_force.mode, standing: session.standing(millis), kill };
         let strict = in_force.engine.policy().profile() == Profile::Strict;
-        let mut seen = self.sessions.begin(session, action, now, in_force);
+        let begin = || self.sessions.begin(session, action, now, in_force);
+        let mut seen = if is_large(action) { tokio::task::block_in_place(begin) } else { begin() };
         seen.facts.held = self.shelf.held(self.store.quarantine(), &seen.in_force.engine);
         if strict {
             seen.facts.replaced = self.replies.blocks().known(action);
@@ -86,12 +98,15 @@ impl Gateway {
 
 fn decide(action: &Action, seen: &Seen) -> Decision {
     let engine = &seen.in_force.engine;
-    let size: usize = action.parts.iter().map(|part| part.text.len()).sum();
-    if size > LARGE {
+    if is_large(action) {
         tokio::task::block_in_place(|| engine.decide(action, &seen.facts))
     } else {
         engine.decide(action, &seen.facts)
     }
+}
+
+fn is_large(action: &Action) -> bool {
+    action.parts.iter().map(|part| part.text.len()).sum::<usize>() > LARGE
 }
 
 /// More bytes than this take long enough to judge that other connections would notice.

@@ -33,7 +33,7 @@ mod repeats;
 mod restarts;
 
 /// What a test allows: one place inside, by name.
-const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: never.example } }]\n\
+pub const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: never.example } }]\n\
                       destinations: { allow: [up.example] }\n";
 
 /// Says of each name where it leads, and counts who asks.
@@ -197,9 +197,25 @@ async fn opened(
 
 /// Posts `body` through an egress door beside `door`, with a key of its agent, as the session of this id.
 pub async fn post_as(door: &Door, session: &str, url: &str, body: &str) -> Reply {
+    ask_as(door, session, &json!({"url": url, "method": "POST", "body": body}), Names::default()).await
+}
+
+/// Fetches a page from `up.example`, which says this, in the same way.
+pub async fn fetch_as(door: &Door, session: &str, page: &str) -> Reply {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://up.example:{}/page", upstream.local_addr().unwrap().port());
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", page.len());
+    tokio::spawn(answer_all(upstream, format!("{head}{page}").into_bytes(), Arc::default()));
+    let names = Names::default();
+    names.0.lock().unwrap().push(("up.example", "127.0.0.1"));
+    ask_as(door, session, &json!({"url": url}), names).await
+}
+
+async fn ask_as(door: &Door, session: &str, asked: &Value, names: Names) -> Reply {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let reacher = Reacher::new(Arc::new(Names::default()), &[address, door.address]).unwrap();
+    let reacher = Reacher::new(Arc::new(names), &[address, door.address]).unwrap();
     let settings = doorward_store::accounts::Settings::default();
     let key = Key::new(AgentName::new("tester").unwrap(), settings, now() * 1000).unwrap();
     let key = door.store.add_key(key).await.unwrap();
@@ -210,8 +226,11 @@ pub async fn post_as(door: &Door, session: &str, url: &str, body: &str) -> Reply
     let (_stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server.serve(listener, stopped, Duration::from_secs(1)));
     let lines = format!("authorization: Bearer {}\r\ndoorward-agent: {session}\r\n", *key.credential());
-    let asked = json!({"url": url, "method": "POST", "body": body}).to_string();
-    let reply = send(address, "POST", "/v1/net", &lines, &asked).await;
+    let reply = send(address, "POST", "/v1/net", &lines, &asked.to_string()).await;
+    // What was passed on is looked at when it has passed.
+    while reply.status == 200 && !door.receipts_since(0).iter().any(|one| one["kind"] == "outcome") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     serving.abort();
     reply
 }

@@ -1,5 +1,5 @@
-//! What a request tells: what people typed, and what tools gave back. Clients send the whole conversation each turn; a
-//! part is counted once.
+//! What a request tells: what people typed, and what tools gave back; and what came back from elsewhere, before any request
+//! tells of it. Clients send the whole conversation each turn; a part is counted once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -39,16 +39,17 @@ pub(super) struct Read {
     pub parents: Vec<Mark>,
 }
 
-/// Reads the parts that were not counted before.
+/// Reads the parts that were not counted before: of a request, as `digests` say. What comes back from elsewhere is news.
 pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
     let action = draft.action;
     let mut returned = action.returned.iter().peekable();
-    let (mut counted, mut left) = (Vec::new(), MOST_OF_REQUEST);
-    let mut seen = HashSet::new();
-    for (index, (part, digest)) in action.parts.iter().zip(digests).enumerate() {
+    let (mut counted, mut left) = (Vec::<Mark>::new(), MOST_OF_REQUEST);
+    let mut seen: HashSet<Mark> = HashSet::new();
+    for (index, part) in action.parts.iter().enumerate() {
         while returned.next_if(|one| one.part < index).is_some() {}
         let answer = returned.next_if(|one| one.part == index);
-        if draft.journal.has(Set::Counted, *digest) || seen.contains(digest) {
+        let digest = digests.get(index);
+        if digest.is_some_and(|digest| draft.journal.has(Set::Counted, *digest) || seen.contains(digest)) {
             continue;
         }
         match part.kind {
@@ -56,8 +57,8 @@ pub(super) fn read(draft: &mut Draft<'_>, digests: &[Mark]) {
             PartKind::ToolResult => given(draft, part, answer, &mut left),
             _ => continue,
         }
-        seen.insert(*digest);
-        counted.push(*digest);
+        seen.extend(digest);
+        counted.extend(digest);
     }
     if !counted.is_empty() {
         let some = counted.chunks(journal::MOST_AT_ONCE);

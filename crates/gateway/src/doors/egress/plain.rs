@@ -15,7 +15,7 @@ use super::denied::Denial;
 use super::mcp::{REQUEST_ID, status};
 use super::net::{Answered, Sent, Shown};
 use super::reply::Given;
-use super::screen::Looking;
+use super::screen::{Came, Looking};
 use super::sessions::Session;
 use super::{Caller, Egress};
 use crate::answer::{Body, whole};
@@ -115,7 +115,9 @@ impl Egress {
         let given = Given::of(&head, &url, &receipt, credits);
         let gateway = Arc::clone(&self.gateway);
         let bounds = (self.settings.largest_reply, Arc::clone(&self.looking));
-        let looking = Looking::new(Arc::clone(&gateway), &head.headers, (given, claim), bounds);
+        // Before its first byte: what it says is told when it has passed.
+        Came { url: &url, headers: &head.headers, bytes: &[] }.tell(&gateway, &permit).await;
+        let looking = Looking::new(Arc::clone(&gateway), (url, &head.headers), (given, claim), bounds);
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         name_receipt(&mut head.headers, Some(&receipt));

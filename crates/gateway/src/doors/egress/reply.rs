@@ -18,8 +18,9 @@ use http::{HeaderMap, header};
 
 use super::denied::Denial;
 use super::net::{Answered, session_of};
+use super::screen::{self, Came};
 use super::sessions::Session;
-use super::{Egress, redirects, screen};
+use super::{Egress, redirects};
 use crate::budgets::Used;
 use crate::doors::body::small_body;
 use crate::encoding::{Coding, Decoder};
@@ -78,7 +79,7 @@ impl Egress {
         let (head, body) = reply.into_parts();
         let given = Given::of(&head, &url, &receipt, credits);
         let judged = match self.read(&head.headers, body).await {
-            Ok(bytes) => self.screen(&permit, Given { bytes, ..given }).await,
+            Ok(bytes) => self.screen(&permit, &url, Given { bytes, ..given }).await,
             Err(denial) => Err(denial),
         };
         let fault = judged.as_ref().err().map(|denial| Fault::new("egress.reply", denial.message.clone()));
@@ -151,12 +152,14 @@ impl Egress {
     }
 
     /// What is seen in a reply: flags for the client, a note for people. Under `strict` what speaks to the model does not pass.
-    async fn screen(&self, permit: &StreamPermit, given: Given) -> Result<Given, Denial> {
-        let seen = screen::look(&self.gateway, permit, &given.headers, &given.bytes).await;
+    async fn screen(&self, permit: &StreamPermit, url: &str, given: Given) -> Result<Given, Denial> {
+        let came = Came { url, headers: &given.headers, bytes: &given.bytes };
+        let seen = screen::look(&self.gateway, permit, came).await;
         if seen.grave && self.holds_answers() {
             let message = "the answer speaks to the model as only the user or the system may";
             return Err(Denial::new(code::INBOUND_SAFETY_BLOCKED, message));
         }
+        came.tell(&self.gateway, permit).await;
         Ok(Given { safety: seen.safety, ..given })
     }
 

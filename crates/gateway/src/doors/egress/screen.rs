@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_core::action::PartKind;
+use doorward_core::action::{Action, ActionKind, Called, Part, PartKind, Returned};
+use doorward_core::syntax::Object;
 use doorward_core::wire::Fault;
 use doorward_core::wire::sphyr::reply::Safety;
-use doorward_core::{Coverage, Reason, Verdict};
+use doorward_core::{Coverage, Reason, Source, Verdict};
 use http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,15 +28,42 @@ pub(super) struct Seen {
     pub grave: bool,
 }
 
+/// An answer, and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came<'a> {
+    pub url: &'a str,
+    pub headers: &'a HeaderMap,
+    pub bytes: &'a [u8],
+}
+
+impl Came<'_> {
+    /// Tells the session that this answer is given to the agent: what it names, nobody vouches for.
+    pub async fn tell(&self, gateway: &Gateway, permit: &StreamPermit) {
+        let of = permit.action();
+        let arguments = Object::new().text("url", self.url).end();
+        let calls = vec![Arc::new(Called {
+            id: "".into(),
+            name: "fetch".into(),
+            arguments: String::from_utf8_lossy(&arguments).into(),
+            free: false,
+        })];
+        // What is no text names nothing.
+        let text = std::str::from_utf8(self.bytes).unwrap_or_default();
+        let result = Action {
+            parts: vec![Part { kind: PartKind::ToolResult, text: text.into() }],
+            returned: vec![Returned { part: 0, calls, call_id: "".into() }],
+            peer: Arc::clone(&of.peer),
+            source: Source::Web,
+            ..Action::new(of.door, ActionKind::ToolResult, Arc::clone(&of.agent), Arc::clone(&of.session))
+        };
+        gateway.came_back(&result, permit.receipt()).await;
+    }
+}
+
 /// Looks into what an answer says, and puts what is found on record.
-pub(super) async fn look(
-    gateway: &Gateway,
-    permit: &StreamPermit,
-    headers: &HeaderMap,
-    bytes: &[u8],
-) -> Seen {
+pub(super) async fn look(gateway: &Gateway, permit: &StreamPermit, came: Came<'_>) -> Seen {
     let in_force = gateway.in_force();
-    let text = String::from_utf8_lossy(bytes);
+    let text = String::from_utf8_lossy(came.bytes);
     let engine = &in_force.engine;
     let reasons = if text.len() > crate::judge::LARGE {
         tokio::task::block_in_place(|| engine.audit_text(PartKind::ToolResult, &text))
@@ -44,7 +72,7 @@ pub(super) async fn look(
     };
     let of = |prefix: &str| reasons.iter().any(|reason: &Reason| reason.rule.starts_with(prefix));
     let safety =
-        Safety { html_body: is_html(headers, &text), injection: of("inject."), secret: of("secret.") };
+        Safety { html_body: is_html(came.headers, &text), injection: of("inject."), secret: of("secret.") };
     let grave = reasons.iter().any(|reason| reason.rule.starts_with("inject.") && reason.severity >= 60);
     if reasons.iter().any(|reason| reason.verdict >= Verdict::Audit) {
         gateway.audit(permit, reasons, &text, &in_force).await;
@@ -145,20 +173,21 @@ impl Beside {
 pub(super) struct Looking {
     gateway: Arc<Gateway>,
     beside: Beside,
+    url: String,
     /// The answer without its bytes.
     given: Given,
     claim: Option<Claim>,
 }
 
 impl Looking {
-    /// Looks at no more than `most` bytes, as far as there is `memory` for them.
+    /// Looks at no more than `most` bytes of the answer to a request of `url`, as far as there is `memory` for them.
     pub(super) fn new(
         gateway: Arc<Gateway>,
-        headers: &HeaderMap,
+        (url, headers): (String, &HeaderMap),
         (given, claim): (Given, Option<Claim>),
         (most, memory): (usize, Arc<Semaphore>),
     ) -> Self {
-        Self { gateway, beside: Beside::new(headers, most, memory), given, claim }
+        Self { gateway, beside: Beside::new(headers, most, memory), url, given, claim }
     }
 }
 
@@ -168,8 +197,10 @@ impl Watch for Looking {
     }
 
     async fn end(self, permit: &StreamPermit, whole: bool) -> Coverage {
-        let Self { gateway, beside, mut given, claim } = self;
-        let seen = look(&gateway, permit, &given.headers, &beside.text).await;
+        let Self { gateway, beside, url, mut given, claim } = self;
+        let came = Came { url: &url, headers: &given.headers, bytes: &beside.text };
+        came.tell(&gateway, permit).await;
+        let seen = look(&gateway, permit, came).await;
         let coverage = beside.coverage(whole);
         if let Some(claim) = claim {
             (given.safety, given.bytes) = (seen.safety, beside.text.into());
