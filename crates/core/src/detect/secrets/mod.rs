@@ -92,6 +92,29 @@ const VALUE_FREEZES: &str = "honeytoken-freezes";
 const DOMAIN: &str = "honeytoken-domain";
 const DOMAIN_FREEZES: &str = "honeytoken-domain-freezes";
 
+/// Values that are known by their hashes, and what is said of one that is seen.
+#[derive(Clone, Copy)]
+struct Table<'a> {
+    known: &'a Registered,
+    id: &'static str,
+    severity: u8,
+    says: fn(&str) -> String,
+}
+
+impl Table<'_> {
+    fn seen(&self, name: &str, at: std::ops::Range<usize>) -> Seen {
+        let description = Cow::Owned((self.says)(name));
+        Seen {
+            id: self.id,
+            description,
+            severity: self.severity,
+            checked: false,
+            start: at.start,
+            end: at.end,
+        }
+    }
+}
+
 /// The rule that such an id is told by; `None` for what is no decoy.
 fn touch(id: &str) -> Option<&'static str> {
     match id {
@@ -362,28 +385,28 @@ impl Secrets {
     /// What `text` holds of what is known by its hashes alone: the first piece of a decoy, the first honeytoken of each kind,
     /// the first registered secret.
     pub(crate) fn known(&self, text: &str) -> impl Iterator<Item = Seen> {
-        let seen = |id, description, severity, hit: Hit| {
-            let (start, end) = (hit.start, hit.end);
-            Seen { id, description, severity, checked: false, start, end }
-        };
-        let planted = self.canaries.contents().find(text).map(|hit| {
-            let description = format!("the content of the decoy `{}`", hit.name);
-            seen(CANARY, Cow::Owned(description), 100, hit)
-        });
-        let values = [(Response::Suspend, VALUE), (Response::Freeze, VALUE_FREEZES)];
-        let values = values.into_iter().filter_map(move |(response, id)| {
-            let hit = self.canaries.values(response).find(text)?;
-            Some(seen(id, Cow::Owned(format!("the honeytoken `{}`", hit.name)), 100, hit))
-        });
+        let values = self.tables().into_iter();
+        let values = values
+            .filter_map(|table| table.known.find(text).map(|hit| table.seen(&hit.name, hit.start..hit.end)));
         let domain = self.canaries.encoded_domain(text).map(|(domain, hit)| {
             let (id, description) = domain_seen(domain);
-            seen(id, description, 100, hit)
+            Seen { id, description, severity: 100, checked: false, start: hit.start, end: hit.end }
         });
-        let registered = self
-            .registered
-            .find(text)
-            .map(|hit| seen(REGISTERED, registered::description(&hit.name), 95, hit));
-        planted.into_iter().chain(values).chain(domain).chain(registered)
+        values.chain(domain)
+    }
+
+    /// The values that are known by their hashes.
+    fn tables(&self) -> [Table<'_>; 4] {
+        let decoy = |name: &str| format!("the content of the decoy `{name}`");
+        let honeytoken = |name: &str| format!("the honeytoken `{name}`");
+        let secret = |name: &str| registered::description(name).into_owned();
+        let values = |response| self.canaries.values(response);
+        [
+            Table { known: self.canaries.contents(), id: CANARY, severity: 100, says: decoy },
+            Table { known: values(Response::Suspend), id: VALUE, severity: 100, says: honeytoken },
+            Table { known: values(Response::Freeze), id: VALUE_FREEZES, severity: 100, says: honeytoken },
+            Table { known: &self.registered, id: REGISTERED, severity: 95, says: secret },
+        ]
     }
 
     /// Whether anything is known by its hashes.

@@ -3,10 +3,8 @@
 //!
 //! Of long parts only both ends matter: what stands between them is found in the part itself.
 
-use std::borrow::Cow;
-
 use super::registered::Registered;
-use super::{CANARY, REGISTERED, Secrets, Seen, is_looked_into, registered};
+use super::{Secrets, Seen, Table, is_looked_into};
 use crate::action::{Action, ActionKind, Part, PartKind};
 
 /// Who speaks in parts that are put together although others speak between them.
@@ -54,19 +52,8 @@ impl Secrets {
         if action.kind != ActionKind::ModelRequest || action.parts.len() < 2 {
             return Vec::new();
         }
-        let seen = |id, description: Cow<'static, str>, severity| Seen {
-            id,
-            description,
-            severity,
-            checked: false,
-            start: 0,
-            end: 0,
-        };
-        let planted = over_parts(self.canaries.contents(), action)
-            .map(|name| seen(CANARY, Cow::Owned(format!("the content of the decoy `{name}`")), 100));
-        let secret = over_parts(&self.registered, action)
-            .map(|name| seen(REGISTERED, registered::description(&name).into_owned().into(), 95));
-        planted.into_iter().chain(secret).collect()
+        let found = |table: &Table<'_>| over_parts(table.known, action).map(|name| table.seen(&name, 0..0));
+        self.tables().iter().filter_map(found).collect()
     }
 }
 
@@ -84,8 +71,10 @@ fn over_parts(known: &Registered, action: &Action) -> Option<std::sync::Arc<str>
 
 #[cfg(test)]
 mod tests {
+    use super::super::{CANARY, REGISTERED, VALUE_FREEZES};
     use super::*;
     use crate::action::Door;
+    use crate::detect::canary::{Canaries, Response};
 
     fn request(parts: &[(PartKind, &str)]) -> Action {
         let mut action = Action::new(Door::Model, ActionKind::ModelRequest, "a".into(), "s".into());
@@ -117,5 +106,19 @@ mod tests {
             let seen = secrets.over_parts(&request(parts));
             assert_eq!(seen.iter().any(|seen| seen.id == REGISTERED), found, "{parts:?}");
         }
+    }
+
+    #[test]
+    fn each_kind_of_value_is_found_over_a_seam() {
+        use PartKind::UserText;
+        let mut canaries = Canaries::new(&[7; 32]);
+        let value = "kd83hf72ksl20dm3x9qpw4";
+        let registration = Registered::new(&[7; 32]).registration(value).unwrap();
+        canaries.add_value("trap", registration, Response::Freeze);
+        let secrets = Secrets::shipped().with_canaries(canaries);
+        let (first, second) = value.split_at(9);
+        let seen = secrets.over_parts(&request(&[(UserText, first), (UserText, second)]));
+        assert_eq!(seen.iter().map(|seen| seen.id).collect::<Vec<_>>(), [VALUE_FREEZES], "{seen:?}");
+        assert_eq!(secrets.over_parts(&request(&[(UserText, value), (UserText, second)])), []);
     }
 }
