@@ -33,7 +33,7 @@ mod phrase;
 
 pub mod registered;
 mod seams;
-use registered::{Hit, Registered};
+use registered::Registered;
 
 mod table;
 use table::Place;
