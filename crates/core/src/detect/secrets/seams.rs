@@ -71,7 +71,7 @@ fn over_parts(known: &Registered, action: &Action) -> Option<std::sync::Arc<str>
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CANARY, REGISTERED, VALUE_FREEZES};
+    use super::super::{REGISTERED, VALUE_FREEZES};
     use super::*;
     use crate::action::Door;
     use crate::detect::canary::{Canaries, Response};

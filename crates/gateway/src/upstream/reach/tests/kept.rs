@@ -275,11 +275,12 @@ async fn an_answer_that_nobody_reads_to_its_end_takes_its_connection_along() {
 /// is not allowed any more by then, is not.
 #[tokio::test]
 async fn what_may_have_been_seen_is_sent_again_only_if_that_does_no_harm() {
+    type Makes = fn(String) -> http::request::Builder;
     let get = |url: String| http::Request::get(url);
     let put = |url: String| http::Request::put(url);
     let post = |url: String| http::Request::post(url);
     let once = |url: String| http::Request::get(url).header("idempotency-key", "k");
-    let requests: [(fn(String) -> http::request::Builder, bool, bool); 5] =
+    let requests: [(Makes, bool, bool); 5] =
         [(get, true, true), (put, true, true), (post, true, false), (once, true, false), (get, false, false)];
     for (request, still, again) in requests {
         let script = [Does::Answer(NO_CONTENT), Does::Drop, Does::Answer(NO_CONTENT)];
