@@ -187,6 +187,85 @@ pub(super) fn percent(text: &str) -> String {
     String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
+/// `text` with entities of HTML and escapes of JSON and JavaScript resolved, as far as they say ASCII: `&#95;`, `&#x5f;`,
+/// `&lowbar;`, `\u005f`, `\u{5f}`, `\x5f`. An ampersand that is one itself is resolved before.
+pub(super) fn unescaped(text: &str) -> String {
+    let text = text.replace("&amp;", "&");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['&', '\\']) {
+        let (before, from) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        out.push_str(before);
+        let read = if from.starts_with('&') { entity(from) } else { escape(from) };
+        let mut chars = from.chars();
+        let first = chars.next();
+        match read {
+            Some((said, length)) => {
+                out.push(said);
+                rest = from.get(length..).unwrap_or_default();
+            }
+            None => {
+                out.extend(first);
+                rest = chars.as_str();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The longest entity or escape, in bytes.
+const LONGEST_ESCAPE: usize = 16;
+
+/// The ASCII character that an entity at the beginning of `text` says, and its length.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let end = text.bytes().take(LONGEST_ESCAPE).position(|byte| byte == b';')?;
+    let name = text.get(1..end)?;
+    let said = match name.strip_prefix('#') {
+        Some(number) => match number.strip_prefix(['x', 'X']) {
+            Some(digits) => ascii(digits, 16)?,
+            None => ascii(number, 10)?,
+        },
+        None => ENTITIES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?.1,
+    };
+    Some((said, end + 1))
+}
+
+/// The same of an escape.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let digits = |from: usize, to: usize| Some((ascii(text.get(from..to)?, 16)?, to));
+    match text.as_bytes().get(1..3)? {
+        b"u{" => {
+            let end = text.bytes().take(LONGEST_ESCAPE).position(|byte| byte == b'}')?;
+            Some((digits(3, end)?.0, end + 1))
+        }
+        [b'u', _] => digits(2, 6),
+        [b'x', _] => digits(2, 4),
+        _ => None,
+    }
+}
+
+fn ascii(digits: &str, radix: u32) -> Option<char> {
+    let number = u8::from_str_radix(digits, radix).ok().filter(u8::is_ascii)?;
+    Some(char::from(number))
+}
+
+/// Names that HTML has for what stands in credentials.
+const ENTITIES: [(&str, char); 12] = [
+    ("lowbar", '_'),
+    ("underbar", '_'),
+    ("period", '.'),
+    ("sol", '/'),
+    ("plus", '+'),
+    ("equals", '='),
+    ("colon", ':'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("num", '#'),
+    ("commat", '@'),
+    ("dollar", '$'),
+];
+
 /// `text` with literals that are put together put together: `"gh" + "p_…"`, and what is cut over lines.
 pub(super) fn joined(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -233,6 +312,14 @@ mod tests {
         }
         assert_eq!(decode("AAAQEAYEAUDAOCAJBIFQYDIOB4"), None);
         assert_eq!(percent("a%3Db%20c%zz%4"), "a=b c%zz%4");
+        for text in
+            ["a_b", "a&#95;b", "a&#x5F;b", "a&LowBar;b", "a\\u005fb", "a\\u{5f}b", "a\\x5fb", "a&amp;#0095;b"]
+        {
+            assert_eq!(unescaped(text), "a_b");
+        }
+        for text in ["é & b; \\", "\\u00", "\\x", "&#", "&#;", "&#300;", "&nbsp;", "\\u00e9", "\\u{}", "\\d+\\é"] {
+            assert_eq!(unescaped(text), text);
+        }
         assert_eq!(joined("x = \"gh\" + \"p_ab\"; y = 'a'\n  'b'"), "x = \"ghp_ab\"; y = 'ab'");
         assert_eq!(reversed("abc"), "cba");
     }

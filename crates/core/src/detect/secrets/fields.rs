@@ -146,6 +146,10 @@ mod tests {
     /// The same without its mark.
     const REST: &str = "pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7";
 
+    /// The token in Ascii85, and in the base85 of RFC 1924.
+    const A85: &str = "<~B4u6kE(`-,;)3;s3HIkNFAb)B=tsn]2.KcFBM(0n7PJI@11aHE~>";
+    const B85: &str = "XJ~L=a7#CBQ8IQ|Ide=jbW%8XS}|@yHDg&bXi7F@MlfeVGG$da";
+
     fn action(door: Door, kind: ActionKind, url: &str, header: (&str, &str), body: &str) -> Action {
         let mut action = Action::new(door, kind, "a".into(), "s".into());
         let line = |(name, value): (&str, &str)| Header { name: name.into(), value: value.as_bytes().into() };
@@ -179,7 +183,15 @@ mod tests {
             ("the query", format!("{PLAIN}?q={TOKEN}"), NONE, String::new()),
             ("the query", format!("{PLAIN}?a=1&q={coded}"), NONE, String::new()),
             ("the query", format!("{PLAIN}?{TOKEN}"), NONE, String::new()),
+            ("the query", format!("{PLAIN}?q=%26%23103%3Bhp_{REST}"), NONE, String::new()),
+            ("the query", format!("{PLAIN}?q=%5Cu0067hp_{REST}"), NONE, String::new()),
+            ("the path", format!("{PLAIN}/ghp&lowbar;{REST}"), NONE, String::new()),
             ("a header", PLAIN.to_owned(), ("x-note", TOKEN), String::new()),
+            ("a header", PLAIN.to_owned(), ("x-note", &format!("\\u0067hp\\u005F{REST}")), String::new()),
+            ("a header", PLAIN.to_owned(), ("x-note", A85), String::new()),
+            ("the query", format!("{PLAIN}?q=XJ~L%3Da7%23CBQ8IQ%7CIde%3DjbW%258XS%7D%7C%40yHDg%26bXi7F%40MlfeVGG%24da"), NONE, String::new()),
+            ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["{B85}"]}}"#)),
+            ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["&#x67;hp&#95;{REST}"]}}"#)),
             ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["{TOKEN}"]}}"#)),
             ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":"\u0067hp_{REST}"}}"#)),
             ("the body", PLAIN.to_owned(), NONE, format!("a=1&b={coded}")),

@@ -14,6 +14,8 @@ use crate::detect::canary::{self, Canaries, Response};
 use crate::detect::rules::MOST_AUDITED;
 use crate::syntax::Span;
 
+mod base85;
+
 mod checks;
 
 mod decoded;
@@ -136,6 +138,8 @@ pub(crate) enum Owner {
     Reversed(usize),
     /// A character behind a percent sign.
     Percent,
+    /// An entity of HTML, or an escape.
+    Escape,
     /// Literals put together.
     Joint,
     /// An account number may follow.
@@ -209,6 +213,22 @@ const JOINTS: [&str; 6] = ["\" + \"", "' + '", "\"+\"", "'+'", "\" . \"", "' . '
 
 /// Characters that matter to a secret, behind a percent sign.
 const PERCENT: [&str; 6] = ["%3d", "%3a", "%22", "%2b", "%2f", "%5f"];
+
+/// What begins an entity of HTML or an escape that may say a character of a secret.
+const ESCAPES: [&str; 12] = [
+    "&#",
+    "&amp;#",
+    "&lowbar;",
+    "&underbar;",
+    "&period;",
+    "&sol;",
+    "&plus;",
+    "&equals;",
+    "&colon;",
+    "\\u00",
+    "\\u{",
+    "\\x",
+];
 
 /// Words before a wallet's phrase.
 const PHRASES: [&str; 7] = [
@@ -464,7 +484,12 @@ impl Secrets {
             literals.extend(back.map(|literal| (decoded::reversed(literal), Owner::Reversed(index))));
         }
         for (words, owner) in
-            [(&JOINTS[..], Owner::Joint), (&PERCENT, Owner::Percent), (&PHRASES, Owner::Phrase)]
+            [
+            (&JOINTS[..], Owner::Joint),
+            (&PERCENT, Owner::Percent),
+            (&ESCAPES, Owner::Escape),
+            (&PHRASES, Owner::Phrase),
+        ]
         {
             literals.extend(words.iter().map(|word| ((*word).to_owned(), owner)));
         }
@@ -516,6 +541,7 @@ impl Secrets {
             among_ids: false,
             layers: Vec::new(),
             percent_until: 0,
+            escape_until: 0,
             joint_until: 0,
             phrase: None,
         }
@@ -592,6 +618,7 @@ pub(crate) struct Scan<'a> {
     /// Parts around percent signs and around what puts literals together, and up to where they go.
     layers: Vec<Layer>,
     percent_until: usize,
+    escape_until: usize,
     joint_until: usize,
     /// Where a phrase is announced.
     phrase: Option<usize>,
@@ -613,7 +640,7 @@ impl<'a> Scan<'a> {
         if let Owner::Domain(index) = owner {
             return self.domain(index, start, end);
         }
-        if self.seen.len() >= MOST || self.marked_only && !matches!(owner, Owner::Type(_)) {
+        if self.seen.len() >= MOST || self.marked_only && !matches!(owner, Owner::Type(_) | Owner::Escape) {
             return;
         }
         match owner {
@@ -622,6 +649,7 @@ impl<'a> Scan<'a> {
             Owner::Word(class, glued) => self.named(class, glued, start, end),
             Owner::Reversed(index) => self.reversed(index, end),
             Owner::Percent => self.percent(start),
+            Owner::Escape => self.escape(start),
             Owner::Joint => self.joint(start),
             Owner::Iban => self.account(end),
             Owner::Phrase => self.phrase = self.phrase.or(Some(end)),
@@ -632,6 +660,7 @@ impl<'a> Scan<'a> {
     pub(crate) fn finish(mut self) -> Found {
         let mut found = Found::default();
         self.tokens(&mut found);
+        self.base85(&mut found);
         if !self.among_ids {
             self.cards();
             self.phrase();
@@ -649,6 +678,14 @@ impl<'a> Scan<'a> {
             }
         }
         found
+    }
+
+    /// What base85 says.
+    fn base85(&self, found: &mut Found) {
+        let runs = base85::runs(self.text)
+            .filter_map(|(start, run)| Some((start, start + run.len(), base85::decode(run)?)));
+        let layer = |(start, end, text)| Layer { text, start, end, marked_only: true, known_only: false };
+        found.layers.extend(base85::marked(self.text).chain(runs).take(MOST).map(layer));
     }
 
     /// Long runs of characters: their entropy, what they encode, and account numbers.
@@ -759,10 +796,29 @@ impl<'a> Scan<'a> {
 
     /// The run without spaces around a percent sign, decoded.
     fn percent(&mut self, at: usize) {
-        if at < self.percent_until {
-            return;
+        let Some((start, end)) = self.run_around(at, self.percent_until) else { return };
+        self.percent_until = end;
+        let text = decoded::percent(self.text.get(start..end).unwrap_or_default());
+        self.layers.push(Layer { text, start, end, marked_only: false, known_only: false });
+    }
+
+    /// The same around an entity or an escape. Texts are full of these, so only what has a mark counts.
+    fn escape(&mut self, at: usize) {
+        let Some((start, end)) = self.run_around(at, self.escape_until) else { return };
+        self.escape_until = end;
+        let run = self.text.get(start..end).unwrap_or_default();
+        let text = decoded::unescaped(run);
+        if text != run {
+            self.layers.push(Layer { text, start, end, marked_only: true, known_only: false });
         }
-        let mut from = at.saturating_sub(AHEAD).max(self.percent_until);
+    }
+
+    /// The run without spaces around `at`, but for what was looked at up to `until`.
+    fn run_around(&self, at: usize, until: usize) -> Option<(usize, usize)> {
+        if at < until {
+            return None;
+        }
+        let mut from = at.saturating_sub(AHEAD).max(until);
         while !self.text.is_char_boundary(from) {
             from += 1;
         }
@@ -773,10 +829,7 @@ impl<'a> Scan<'a> {
             .and_then(|before| before.rfind(space))
             .map_or(from, |space| from + space + 1);
         let window = self.window(at, at + 4 * AHEAD);
-        let end = at + window.find(space).unwrap_or(window.len());
-        self.percent_until = end;
-        let text = decoded::percent(self.text.get(start..end).unwrap_or_default());
-        self.layers.push(Layer { text, start, end, marked_only: false, known_only: false });
+        Some((start, at + window.find(space).unwrap_or(window.len())))
     }
 
     /// The text around literals that are put together, as one.

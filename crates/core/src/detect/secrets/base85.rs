@@ -1,0 +1,177 @@
+//! Base85 in the three ways in which it is written: Ascii85 (`<~…~>`, or without these marks), Z85 (ZeroMQ RFC 32) and the digits of
+//! RFC 1924, which Python and git write. Only what says text counts: of twelve bytes of chance one in a hundred thousand does.
+
+use std::sync::LazyLock;
+
+/// The shortest run that is looked at: 20 bytes of text.
+const SHORTEST: usize = 25;
+
+/// The longest that is decoded, in bytes.
+const LONGEST: usize = 80 << 10;
+
+/// The least text that counts, in bytes.
+const LEAST: usize = 16;
+
+/// How many groups tell whether the rest is worth decoding.
+const FIRST: usize = 3;
+
+/// The digits of each, by value.
+const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+const RFC1924: &[u8; 85] =
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+
+/// What is no digit.
+const NONE: u8 = u8::MAX;
+
+/// The value of each byte, in each.
+static VALUES: LazyLock<[[u8; 256]; 3]> = LazyLock::new(|| {
+    let mut ascii = [0; 85];
+    ascii.iter_mut().zip(b'!'..).for_each(|(digit, byte)| *digit = byte);
+    [&ascii, Z85, RFC1924].map(|digits| {
+        let mut values = [NONE; 256];
+        for (value, digit) in (0u8..).zip(digits) {
+            values.get_mut(usize::from(*digit)).into_iter().for_each(|slot| *slot = value);
+        }
+        values
+    })
+});
+
+/// Runs of characters without spaces that may be base85, with where they begin. Only every so many characters of what lies
+/// between are looked at.
+pub(super) fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
+    let (mut at, mut after) = (SHORTEST - 1, 0);
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            if !byte.is_ascii_graphic() {
+                at += SHORTEST;
+                continue;
+            }
+            let mut start = at;
+            while start > after && bytes.get(start - 1).is_some_and(u8::is_ascii_graphic) {
+                start -= 1;
+            }
+            let mut end = at + 1;
+            while bytes.get(end).is_some_and(u8::is_ascii_graphic) {
+                end += 1;
+            }
+            (after, at) = (end, end + SHORTEST);
+            if end - start >= SHORTEST
+                && let Some(run) = text.get(start..end)
+            {
+                return Some((start, run));
+            }
+        }
+        None
+    })
+}
+
+/// What `run` or a part of it says: all of it, what stands behind a name and `=` or `:`, what is in quotes.
+pub(super) fn decode(run: &str) -> Option<String> {
+    let run = run.get(..LONGEST.min(run.len())).unwrap_or_default();
+    let behind = |sign: char| run.split_once(sign).map(|(_, rest)| rest);
+    let starts = [Some(run), behind('='), behind(':'), behind('"'), behind('\'')];
+    starts.into_iter().flatten().find_map(|part| VALUES.iter().find_map(|values| text_of(part, values)))
+}
+
+/// What stands between `<~` and `~>`, whatever lines it is broken into.
+pub(super) fn marked(text: &str) -> impl Iterator<Item = (usize, usize, String)> {
+    text.match_indices("<~").take(super::MOST).filter_map(|(start, _)| {
+        let rest = text.get(start + 2..)?;
+        let body = rest.get(..rest.find("~>")?).filter(|body| body.len() <= LONGEST)?;
+        let digits: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let said = VALUES.first().and_then(|values| text_of(&digits, values))?;
+        Some((start, start + 2 + body.len(), said))
+    })
+}
+
+/// The text that the digits at the beginning of `part` say. Most of what is asked about is out after its first group.
+fn text_of(part: &str, values: &[u8; 256]) -> Option<String> {
+    let part = part.strip_prefix("<~").unwrap_or(part).as_bytes();
+    let value = |byte: &u8| values.get(usize::from(*byte)).copied().filter(|value| *value != NONE);
+    let mut out = Vec::new();
+    for (at, group) in part.chunks(5).enumerate() {
+        let digits = group.iter().map_while(value);
+        let count = digits.clone().count();
+        // A group that is cut off is filled with the highest digit, of which the last bytes are dropped.
+        let filled = digits.chain(std::iter::repeat(84)).take(5);
+        let number = filled.fold(0u64, |number, value| number * 85 + u64::from(value));
+        // More than four bytes hold: it ended before.
+        let Ok(number) = u32::try_from(number) else { break };
+        let bytes = number.to_be_bytes();
+        let said = bytes.get(..count.saturating_sub(1)).unwrap_or_default();
+        if at < FIRST && !said.iter().all(|byte| byte.is_ascii_graphic() || b" \t\r\n".contains(byte)) {
+            return None;
+        }
+        out.extend_from_slice(said);
+        if count < 5 {
+            break;
+        }
+    }
+    // What is behind it may be of another kind: as far as it is text.
+    let text = String::from_utf8_lossy(&out);
+    let end = text.find(|c: char| c == '\u{fffd}' || c.is_control() && !c.is_whitespace());
+    text.get(..end.unwrap_or(text.len())).filter(|text| text.len() >= LEAST).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = "token: ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7";
+    /// By Python's `base64.a85encode` and `base64.b85encode`.
+    const BY_PYTHON: [&str; 2] = [
+        "FDkr+DE8nQBQ.<t9/g]b13Qb[F%eE4;E/l(0lB<8@p(U$8iC3L0P<[,AQ:Y",
+        "bZ={AZaN@mXmDR}OE+y%GIm%wb4)aJQaE>7F>XRNV_7q3N;YIhFlRwBWmPu",
+    ];
+
+    #[test]
+    fn each_way_of_writing_is_read() {
+        let encode = |text: &str, digits: &[u8]| {
+            let groups = text.as_bytes().chunks(4).flat_map(|group| {
+                let filled = group.iter().copied().chain(std::iter::repeat(0)).take(4);
+                let number = filled.fold(0u32, |number, byte| number << 8 | u32::from(byte));
+                let digit = |power: u32| char::from(digits[(number / 85u32.pow(power) % 85) as usize]);
+                (0..=group.len() as u32).map(|at| digit(4 - at)).collect::<Vec<char>>()
+            });
+            groups.collect::<String>()
+        };
+        let ascii: Vec<u8> = (b'!'..=b'u').collect();
+        for digits in [&ascii[..], Z85, RFC1924] {
+            for text in [SAID, &SAID[..46], &SAID[..45], &SAID[..44]] {
+                let coded = encode(text, digits);
+                assert_eq!(decode(&coded).as_deref(), Some(text), "{coded}");
+                assert_eq!(decode(&format!("name={coded}")).as_deref(), Some(text), "{coded}");
+            }
+        }
+        for coded in BY_PYTHON {
+            assert_eq!(decode(coded).as_deref(), Some(SAID));
+        }
+        let coded = encode(SAID, &ascii);
+        let (front, back) = coded.split_at(20);
+        let text = format!("before <~{front}\n  {back}~> after");
+        let (start, end, said) = marked(&text).next().unwrap();
+        assert_eq!((said.as_str(), &text[start..end]), (SAID, &text[7..text.len() - 8]));
+    }
+
+    #[test]
+    fn what_says_nothing_is_left_alone() {
+        for run in [
+            "https://example.com/a/b/c/d?query=of-some-length&and=more",
+            "0f6e8b1f-3c0b-4b6e-9d7c-000000000001-0f6e8b1f",
+            "SGVsbG8gd29ybGQsIHRoaXMgaXMgYmFzZTY0IGFuZCBub3QgODU=",
+            "fn(main){return(some_name.other_name(argument,1,2,3));}",
+            "ghp_pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7",
+            "éééééééééééééééééééééééééééééééééééééé",
+        ] {
+            assert_eq!(decode(run), None, "{run}");
+        }
+        assert_eq!(runs("short words only, nothing of that length").count(), 0);
+        let long = "x".repeat(30);
+        for before in 0..60 {
+            let text = format!("{}{long} y", "a ".repeat(before));
+            let found: Vec<&str> = runs(&text).map(|(_, run)| run).collect();
+            assert_eq!(found, [long.as_str()], "{before}");
+        }
+    }
+}
