@@ -12,7 +12,7 @@ use doorward_core::engine::Surroundings;
 use doorward_core::policy::Policy;
 use doorward_core::syntax::Source;
 use doorward_core::url::Url;
-use doorward_core::wire::jsonrpc::{self, Message};
+use doorward_core::wire::jsonrpc::{self, Message, Said};
 use doorward_core::wire::sphyr::call::{self, Call, Net};
 use doorward_core::wire::sphyr::reply::{Answered, Safety};
 use doorward_core::wire::sphyr::sign::{self, Form, Signed};
@@ -150,7 +150,7 @@ fn signed(body: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 fn read(message: &[u8]) -> anyhow::Result<Net> {
-    let Ok(Message::Request(request)) = jsonrpc::read(message) else { bail!("no request") };
+    let Ok(Said::One(Message::Request(request))) = jsonrpc::read(message) else { bail!("no request") };
     let arguments = request.params.get("arguments").context("no arguments")?;
     match call::read("sphyr_net", arguments) {
         Some(Ok(Call::Net(net))) => Ok(*net),

@@ -16,6 +16,9 @@ const LARGEST_ANSWER: u64 = 16 * 1024;
 /// Seconds that a session may last.
 const SESSION: RangeInclusive<u64> = 60..=86_400;
 
+/// Answers that one key may have passed on at once.
+const STREAMS: RangeInclusive<u64> = 1..=1024;
+
 /// What stands under `egress`.
 #[derive(Clone, Debug, Default)]
 pub struct EgressConfig {
@@ -43,6 +46,9 @@ impl EgressConfig {
         let agents = u64::from(set.agents_per_key);
         if let Some(number) = fields.maybe_whole("agents_per_key", 1..=agents) {
             set.agents_per_key = u32::try_from(number).unwrap_or(u32::MAX);
+        }
+        if let Some(number) = fields.maybe_whole("streams_per_key", STREAMS) {
+            set.streams_per_key = usize::try_from(number).unwrap_or(set.streams_per_key);
         }
         let whole = (LARGEST_BODY >> 10) as u64;
         for (name, most, size) in [
@@ -107,7 +113,7 @@ mod tests {
     #[test]
     fn what_is_set_is_in_force_and_all_else_as_by_default() {
         let text = "egress: { rate_agent: 5, backstop: 50, largest_body: 16, largest_answer: 4, session: 60, \
-                    bind_ip: false, mcp_429: true, agents_per_key: 3, entropy_action: audit, honeytoken_ip: plain, \
+                    bind_ip: false, mcp_429: true, agents_per_key: 3, streams_per_key: 7, entropy_action: audit, honeytoken_ip: plain, \
                     docs_url: 'https://docs.example/errors/' }";
         let (read, faults) = read(text);
         assert!(faults.is_empty(), "{faults:?}");
@@ -117,6 +123,7 @@ mod tests {
         assert_eq!((set.largest_body, set.largest_reply, set.session), (16 << 10, 4 << 10, 60_000));
         assert!(!set.bind_ip && set.mcp_429 && set.entropy_noted && set.plain_ip);
         assert_eq!((set.agents_per_key, set.docs.as_str()), (3, "https://docs.example/errors/"));
+        assert_eq!((set.streams_per_key, default.streams_per_key), (7, 64));
         assert!(set.signing_key.starts_with("http://127.0.0.1:7878/"));
     }
 
@@ -130,6 +137,7 @@ mod tests {
             "session: 59",
             "bind_ip: perhaps",
             "agents_per_key: 1025",
+            "streams_per_key: 0",
             "entropy_action: allow",
             "honeytoken_ip: none",
             "docs_url: docs.example",

@@ -144,7 +144,16 @@ impl Server {
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
                 response
             }
-            Err((answer, protocol)) => answer.into_response(protocol),
+            Err((answer, protocol)) => {
+                let mut response = answer.into_response(protocol);
+                // RFC 9110, 15.5.6 wants them named.
+                if response.status() == StatusCode::METHOD_NOT_ALLOWED
+                    && let Some(allowed) = allowed(&head)
+                {
+                    response.headers_mut().insert(header::ALLOW, allowed);
+                }
+                response
+            }
         }
     }
 
@@ -340,6 +349,14 @@ impl Server {
             None => format!("{anthropic} or {openai} or {gemini}"),
         };
         format!("the address has no valid agent token; use the line that `doorward run` printed: {line}")
+    }
+}
+
+/// The methods that are used where this request went.
+fn allowed(head: &http::request::Parts) -> Option<HeaderValue> {
+    match routes::find(Listener::Data, head.method.as_str(), head.uri.path()) {
+        Found::MethodNotAllowed(allowed) => HeaderValue::from_str(&allowed.join(", ")).ok(),
+        Found::Route(_) | Found::NotFound => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! JSON-RPC 2.0 as tool servers speak it: one message a body. What asks for an answer keeps its id byte for byte.
+//! JSON-RPC 2.0 as tool servers speak it: a message a body, or several where the version has that. What asks for an answer keeps
+//! its id byte for byte.
 
 use crate::syntax::{Kind, Node, Object, json};
 
@@ -16,6 +17,12 @@ pub const HEADER_MISMATCH: i32 = -32020;
 /// A version of the Model Context Protocol that is not spoken here.
 pub const UNSUPPORTED_VERSION: i32 = -32022;
 
+/// A message that comes too often (of the numbers that JSON-RPC 2.0, section 5.1, leaves to servers).
+pub const LIMITED: i32 = -32000;
+
+/// The most messages in one body.
+pub const MOST: usize = 16;
+
 /// The longest id that is kept, in bytes as sent.
 const LONGEST_ID: usize = 256;
 
@@ -26,6 +33,15 @@ pub enum Message {
     Request(Request),
     /// It wants none: a notification, or the answer to something it was asked.
     Told,
+}
+
+/// What a body is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// One message.
+    One(Message),
+    /// Several, each by itself: the Model Context Protocol has that in version 2025-03-26 and no other.
+    Many(Vec<Result<Message, NoMessage>>),
 }
 
 /// A message that wants an answer.
@@ -55,17 +71,29 @@ impl NoMessage {
     }
 }
 
-/// Reads `body` strictly: one object, each key once, `jsonrpc` as 2.0 has it. Batches are none (Model Context Protocol,
-/// 2025-06-18).
+/// Reads `body` strictly: one object, each key once, `jsonrpc` as 2.0 has it; or a list of 1 to [`MOST`] of these, of which one that
+/// is none does not spoil the others (JSON-RPC 2.0, section 6).
 ///
 /// # Errors
 /// [`NoMessage`].
-pub fn read(body: &[u8]) -> Result<Message, NoMessage> {
-    let wrong = |message: &str| NoMessage::new(INVALID_REQUEST, message);
+pub fn read(body: &[u8]) -> Result<Said, NoMessage> {
     let tree = json::parse(body)
         .map_err(|fault| NoMessage::new(PARSE_ERROR, format!("the body is not strict JSON: {fault}")))?;
+    match tree.kind {
+        Kind::Array(messages) if (1..=MOST).contains(&messages.len()) => {
+            Ok(Said::Many(messages.into_iter().map(|one| message(one, body)).collect()))
+        }
+        Kind::Array(_) => {
+            Err(NoMessage::new(INVALID_REQUEST, format!("a batch has 1 to {MOST} messages")))
+        }
+        _ => message(tree, body).map(Said::One),
+    }
+}
+
+fn message(tree: Node, body: &[u8]) -> Result<Message, NoMessage> {
+    let wrong = |message: &str| NoMessage::new(INVALID_REQUEST, message);
     let Kind::Object(members) = tree.kind else {
-        return Err(wrong("the body must be one JSON-RPC message, an object; batches are not taken"));
+        return Err(wrong("a JSON-RPC message is an object"));
     };
     let mut version = None;
     let (mut id, mut method, mut params, mut answers) = (None, None, None, false);
@@ -126,8 +154,8 @@ mod tests {
 
     fn asked(body: &str) -> Request {
         match read(body.as_bytes()).unwrap() {
-            Message::Request(request) => request,
-            Message::Told => panic!("{body}"),
+            Said::One(Message::Request(request)) => request,
+            Said::One(Message::Told) | Said::Many(_) => panic!("{body}"),
         }
     }
 
@@ -148,18 +176,29 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}"#,
         ] {
-            assert_eq!(read(body.as_bytes()), Ok(Message::Told), "{body}");
+            assert_eq!(read(body.as_bytes()), Ok(Said::One(Message::Told)), "{body}");
         }
+    }
+
+    #[test]
+    fn one_that_is_none_does_not_spoil_the_others() {
+        let body = r#"[{"jsonrpc":"2.0","id":"a","method":"ping"},1,[],{"jsonrpc":"2.0","method":"told"}]"#;
+        let Ok(Said::Many(messages)) = read(body.as_bytes()) else { panic!() };
+        let [Ok(Message::Request(first)), Err(one), Err(two), Ok(Message::Told)] = messages.as_slice() else {
+            panic!("{messages:?}")
+        };
+        assert_eq!((&*first.id, one.code, two.code), (&b"\"a\""[..], INVALID_REQUEST, INVALID_REQUEST));
     }
 
     #[test]
     fn what_readers_could_take_differently_is_no_message() {
         let long = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(LONGEST_ID));
+        let many = format!("[{}]", vec!["1"; MOST + 1].join(","));
         for (body, code) in [
             ("{", PARSE_ERROR),
             (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, PARSE_ERROR),
             ("[]", INVALID_REQUEST),
-            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, INVALID_REQUEST),
+            (&many, INVALID_REQUEST),
             (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, INVALID_REQUEST),
             (r#"{"id":1,"method":"ping"}"#, INVALID_REQUEST),
             (r#"{"jsonrpc":"2.0","id":1}"#, INVALID_REQUEST),

@@ -5,7 +5,7 @@
 use doorward_core::account::gcra::Standing;
 use doorward_core::session::Millis;
 use doorward_core::syntax::{Kind, Node, Object, Span};
-use doorward_core::wire::jsonrpc::{self, Message, NoMessage};
+use doorward_core::wire::jsonrpc::{self, Message, NoMessage, Said};
 use doorward_core::wire::sphyr::call::{self, Call, TOOLS};
 use doorward_core::wire::sphyr::code;
 use doorward_core::wire::sphyr::reply::{Denied, tool_result};
@@ -13,13 +13,15 @@ use doorward_store::accounts::Key;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use super::calls::Said;
+use super::calls;
 use super::denied::Denial;
 use super::fetch::FETCH;
 use super::{Caller, Egress, plain};
 use crate::answer::{Answer, Body, whole};
 use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
+
+mod batch;
 
 mod client;
 use client::{Client, Era};
@@ -94,18 +96,39 @@ impl Egress {
             Ok(bytes) => bytes,
             Err(answer) => return plain_answer(answer),
         };
-        match jsonrpc::read(&bytes) {
-            Ok(Message::Told) => status(StatusCode::ACCEPTED, Vec::new()),
-            Ok(Message::Request(request)) => {
-                let era = match client::era(&head.headers, &request) {
-                    Ok(era) => era,
-                    Err(response) => return *response,
-                };
+        let said = match jsonrpc::read(&bytes) {
+            Ok(Said::Many(messages)) => return self.batch(messages, head, &client, caller).await,
+            Ok(Said::One(message)) => Ok(message),
+            Err(wrong) => Err(wrong),
+        };
+        let Ok(Message::Request(request)) = said else {
+            if let Err(denial) = self.flooded(client.key.is_some()).await {
+                return limited(None, &denial).response(client.wants_events, self.now());
+            }
+            return match said {
+                Ok(_) => status(StatusCode::ACCEPTED, Vec::new()),
+                Err(wrong) => refused(&wrong),
+            };
+        };
+        match client::era(&head.headers, &request) {
+            Ok(era) => {
                 let asked = Asked { request: &request, head, client: &client, era, caller };
                 self.asked(&asked).await.response(client.wants_events, self.now())
             }
-            Err(wrong) => refused(&wrong),
+            Err(wrong) => match self.flooded(client.key.is_some()).await {
+                Ok(()) => status(wrong.status, wrong.body),
+                Err(denial) => limited(None, &denial).response(client.wants_events, self.now()),
+            },
         }
+    }
+
+    /// Whether one more message of whoever shows no key may be answered: those count together, whatever they ask for.
+    async fn flooded(&self, known: bool) -> Result<(), Denial> {
+        let counted = if known { Ok(()) } else { self.backstop() };
+        if let Err(denial) = &counted {
+            self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
+        }
+        counted
     }
 
     /// Ends a session that its client has done with.
@@ -133,6 +156,11 @@ impl Egress {
     }
 
     async fn asked(&self, asked: &Asked<'_>) -> Answered {
+        // Calls are counted where it is known whether they are signed.
+        let known = asked.client.key.is_some() || &*asked.request.method == "tools/call";
+        if let Err(denial) = self.flooded(known).await {
+            return limited(Some(&asked.request.id), &denial);
+        }
         match (&*asked.request.method, asked.era) {
             ("initialize", Era::Greeted) => self.greeted(asked),
             ("server/discover", Era::Alone) => asked.lasting(described()),
@@ -151,7 +179,7 @@ impl Egress {
             .raw("capabilities", &capabilities())
             .raw("serverInfo", &server())
             .text("instructions", INSTRUCTIONS);
-        let begun = asked.client.key.as_ref().and_then(|key| self.conversations.begin(&key.id).ok());
+        let begun = asked.client.key.as_ref().and_then(|key| self.conversations.begin(&key.id, version).ok());
         let session = begun.and_then(|begun| HeaderValue::from_str(begun.id()).ok());
         Answered { session, ..asked.result(greeting) }
     }
@@ -160,6 +188,9 @@ impl Egress {
     async fn called(&self, asked: &Asked<'_>) -> Answered {
         let params = &asked.request.params;
         let Some(name) = params.text("name") else {
+            if let Err(denial) = self.flooded(asked.client.key.is_some()).await {
+                return limited(Some(&asked.request.id), &denial);
+            }
             return asked.error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
         };
         let arguments = params.some("arguments");
@@ -176,6 +207,9 @@ impl Egress {
             }
             Some(Err(denial)) => Answered { left, ..self.denied_call(asked, denial) },
             None => {
+                if let Err(denial) = self.flooded(asked.client.key.is_some()).await {
+                    return limited(Some(&asked.request.id), &denial);
+                }
                 let message = format!("no such tool; there are {FETCH}, {}", TOOLS.join(", "));
                 asked.error(jsonrpc::INVALID_PARAMS, &message)
             }
@@ -242,7 +276,7 @@ impl Egress {
         name: &str,
         arguments: Option<&Node>,
         caller: Caller,
-    ) -> Option<Result<Said, Denial>> {
+    ) -> Option<Result<calls::Said, Denial>> {
         let read = call::read(name, arguments.unwrap_or(&nothing()))?;
         let token = arguments.and_then(|arguments| arguments.text("sess_token"));
         let signed = matches!(&read, Ok(Call::Handshake(asked)) if self.is_signed(asked));
@@ -378,6 +412,15 @@ const INSTRUCTIONS: &str = "Requests to the network go through the tool fetch, w
 /// For who calls the tool without a key.
 const NO_KEY: &str = "show the credential of a key in every message: the header `Authorization: Bearer sphyr_v1_…`, in the \
                       configuration of your client";
+
+/// Too often, to who shows no key: an error of the protocol, since nobody called a tool.
+fn limited(id: Option<&[u8]>, denial: &Denial) -> Answered {
+    Answered {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        retry_after: denial.retry_after,
+        ..Answered::of(jsonrpc::error(id, jsonrpc::LIMITED, &denial.message))
+    }
+}
 
 fn refused(wrong: &NoMessage) -> Response<Body> {
     status(StatusCode::BAD_REQUEST, jsonrpc::error(None, wrong.code, &wrong.message))

@@ -37,6 +37,8 @@ mod errand;
 
 mod fetch;
 
+mod first;
+
 mod handshake;
 
 mod keys;
@@ -59,7 +61,7 @@ use repeats::{At, Repeats};
 mod reply;
 
 mod running;
-use running::Running;
+use running::{Bounds as Places, Running};
 
 mod screen;
 
@@ -106,6 +108,8 @@ pub struct Settings {
     pub session: Millis,
     /// Whether a session holds for the address only that began it, where its key says nothing of that.
     pub bind_ip: bool,
+    /// How many answers that are passed on as they come one key may have at once; one agent of it half of that.
+    pub streams_per_key: usize,
     /// How many agents of one key may have a session at once, where the key says nothing of that.
     pub agents_per_key: u32,
     /// Whether text of high entropy is noted and goes on, where its key says nothing of that.
@@ -133,6 +137,7 @@ impl Default for Settings {
             largest_reply: 1 << 20,
             session: 30 * 60 * 1000,
             bind_ip: true,
+            streams_per_key: 64,
             agents_per_key: MOST_AGENTS,
             entropy_noted: false,
             plain_ip: false,
@@ -159,6 +164,8 @@ pub struct Egress {
     /// What all bodies together may take while they are read.
     memory: Semaphore,
     running: Running,
+    /// Answers that are passed on as they come.
+    passed_on: Running,
     /// What is gathered of answers that are passed on, to be looked at.
     looking: Arc<Semaphore>,
     proofs: Option<Proofs>,
@@ -194,10 +201,10 @@ impl Egress {
             gateway,
             reacher,
             sessions: Sessions::lasting(settings.session),
-            settings,
             unknown: Unknown::default(),
             memory: memory::of(MEMORY),
-            running: Running::default(),
+            running: Running::new(Places::REQUESTS),
+            passed_on: Running::new(Places::answers(settings.streams_per_key)),
             looking: Arc::new(memory::of(LOOKING)),
             proofs,
             rates: Mutex::new(rates),
@@ -205,6 +212,7 @@ impl Egress {
             began: Instant::now(),
             hasher: RandomState::new(),
             swept: AtomicU64::new(0),
+            settings,
         };
         egress.remember(kept.handshakes, &kept.forgotten);
         egress

@@ -19,6 +19,7 @@ use super::denied::Denial;
 use super::errand::{action, errand};
 use super::repeats::{Claim, Claimed};
 use super::reply::Given;
+use super::running::OnItsWay;
 use super::sessions::Session;
 use super::stages::{freshness, signature};
 use super::{Caller, Egress, LARGEST_BODY, keys, redirects, unpacked};
@@ -63,6 +64,8 @@ pub(super) struct Answered {
     pub once: bool,
     /// To be told what comes of it.
     pub claim: Option<Claim>,
+    /// Its place among those that are on their way, until it is read.
+    pub place: Option<OnItsWay>,
 }
 
 /// A request that may be judged.
@@ -164,11 +167,8 @@ impl Egress {
         key: &Key,
         (caller, shown): (Caller, Shown),
     ) -> Result<Sent, Denial> {
-        let busy = || {
-            let message = "as many requests are on their way as may be";
-            Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
-        };
-        let _running = self.running.one_more(&key.id).ok_or_else(busy)?;
+        let busy = || busy("as many requests are on their way as may be");
+        let place = Some(self.running.one_more(&key.id, &session.agent).ok_or_else(busy)?);
         let ready = self.ready(&net, session, key, (caller, shown)).await?;
         if checked_only(&net, key) {
             return self.checked(ready, &net, session, key).await;
@@ -184,7 +184,7 @@ impl Egress {
         };
         let once = claim.is_some() || !is_idempotent(&net.method);
         match Box::pin(self.followed(net, ready, (session, key), caller, &mut claim)).await {
-            Ok(answered) => Ok(Sent::Answered(Box::new(Answered { claim, once, ..answered }))),
+            Ok(answered) => Ok(Sent::Answered(Box::new(Answered { claim, once, place, ..answered }))),
             Err(denial) => {
                 let denial = Denial { seen: denial.seen && once, ..denial };
                 if let Some(claim) = claim {
@@ -216,7 +216,7 @@ impl Egress {
             there = Box::pin(hop).await.map_err(|denial| redirects::refused(denial, &net.url))?;
             credits += 1;
         }
-        Ok(Answered { there, url: net.url, credits, once: true, claim: None })
+        Ok(Answered { there, url: net.url, credits, once: true, claim: None, place: None })
     }
 
     /// Looks at what stands before judging, and makes what is judged and what is sent.
@@ -403,6 +403,11 @@ fn own_secret(net: &Net, key: &Key, now: Millis) -> Result<(), Denial> {
         true => Err(Denial::new(code::ENTROPY_BLOCKED, "the request carries the secret of its own key")),
         false => Ok(()),
     }
+}
+
+/// There is no room now, and will be soon.
+pub(super) fn busy(message: &str) -> Denial {
+    Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
 }
 
 /// Whether nothing is to be sent, and nothing spent.

@@ -2,10 +2,13 @@
 //! `Authorization`; the answer comes back as it is, byte for byte, as it comes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use doorward_core::Coverage;
 use doorward_core::session::Millis;
+use doorward_core::stream::Outcome;
 use doorward_core::syntax::json;
+use doorward_core::wire::Fault;
 use doorward_core::wire::sphyr::{call, code, reply, sign};
 use doorward_store::accounts::{Key, parse_credential};
 use http::request::Parts;
@@ -13,16 +16,23 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::denied::Denial;
 use super::mcp::{REQUEST_ID, status};
-use super::net::{Answered, Sent, Shown};
+use super::net::{Answered, Sent, Shown, busy};
+use super::repeats::Claim;
 use super::reply::Given;
+<<<<<<< HEAD
 use super::screen::{Came, Looking};
+=======
+use super::running::OnItsWay;
+use super::screen::Looking;
+>>>>>>> 1312d99 (wip)
 use super::sessions::Session;
-use super::{Caller, Egress};
+use super::{Caller, Egress, first};
 use crate::answer::{Body, whole};
 use crate::doors::body::counted_body;
 use crate::doors::relay;
 use crate::forward::Elsewhere;
 use crate::incoming::Incoming;
+use crate::record::{Closing, StreamPermit};
 use crate::upstream::forwarded_headers;
 
 /// The most bytes of what is asked for: a body of 1 MiB, escaped or in base64.
@@ -81,6 +91,9 @@ impl Egress {
         let tree =
             json::parse(&bytes).map_err(|fault| wrong(format!("the body is not strict JSON: {fault}")))?;
         let net = call::plain(&tree).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
+        // Taken before anything is sent: what is answered must find its place.
+        let busy = || busy("as many answers are being passed on as may be for this key or agent (`streams_per_key`)");
+        let place = self.passed_on.one_more(&key.id, &session.agent).ok_or_else(busy)?;
         let sent = self.send(net, &session, &key, (caller, Shown::Credential)).await;
         let answer = match sent {
             Ok(Sent::Checked(receipt)) => {
@@ -92,7 +105,7 @@ impl Egress {
             Ok(Sent::Answered(answered)) if self.holds_answers() => {
                 self.reply(*answered, &session, &key).await.map(|given| given.response())
             }
-            Ok(Sent::Answered(answered)) => self.relayed(*answered, &session, &key).await,
+            Ok(Sent::Answered(answered)) => self.relayed(*answered, &session, &key, place).await,
             Err(denial) => Err(denial),
         };
         self.told(answer.as_ref().err(), &session, &key, caller).await;
@@ -106,22 +119,55 @@ impl Egress {
         answered: Answered,
         session: &Session,
         key: &Key,
+        place: OnItsWay,
     ) -> Result<Response<Body>, Denial> {
-        let Answered { there, url, credits, claim, .. } = answered;
+        let Answered { there, url, credits, claim, once, .. } = answered;
         let Elsewhere { reply, used, receipt, peer } = there;
+        let began = Instant::now();
         let coverage = Coverage::Partial("looked at while it is passed on".to_owned());
         let permit = self.opened((used, &receipt, peer), session, key, coverage).await?;
         let (mut head, body) = reply.into_parts();
+        let body = match first::begun(&head.headers, body).await {
+            Ok(body) => body,
+            Err(_) => return Err(self.broke_off((permit, began), head.status, (claim, once)).await.under(receipt)),
+        };
         let given = Given::of(&head, &url, &receipt, credits);
         let gateway = Arc::clone(&self.gateway);
         let bounds = (self.settings.largest_reply, Arc::clone(&self.looking));
+<<<<<<< HEAD
         // Before its first byte: what it says is told when it has passed.
         Came { url: &url, headers: &head.headers, bytes: &[] }.tell(&gateway, &permit).await;
         let looking = Looking::new(Arc::clone(&gateway), (url, &head.headers), (given, claim), bounds);
+=======
+        let looking = Looking::new(Arc::clone(&gateway), &head.headers, (given, claim), (bounds, place));
+>>>>>>> 1312d99 (wip)
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         name_receipt(&mut head.headers, Some(&receipt));
         Ok(relay::opaque(gateway, permit, head, body, (self.settings.patience, looking)))
+    }
+
+    /// Records that an answer broke off before its first byte, so that nothing of it was passed on.
+    async fn broke_off(
+        &self,
+        (permit, began): (StreamPermit, Instant),
+        status: StatusCode,
+        (claim, once): (Option<Claim>, bool),
+    ) -> Denial {
+        let message = "the answer broke off before its first byte";
+        let denial = Denial { seen: once, ..Denial::new(code::FETCH_ERROR, message) };
+        let closing = Closing {
+            result: "failed",
+            outcome: Outcome { fault: Some(Fault::new("egress.reply", message)), ..Outcome::default() },
+            status: status.as_u16(),
+            millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..Closing::default()
+        };
+        self.gateway.recorder().close(permit, closing).await;
+        if let Some(claim) = claim {
+            claim.refused(&denial);
+        }
+        denial
     }
 
     /// The key whose credential is shown.

@@ -72,7 +72,7 @@ impl Egress {
         session: &Session,
         key: &Key,
     ) -> Result<Arc<Given>, Denial> {
-        let Answered { there, url, credits, once, claim } = answered;
+        let Answered { there, url, credits, once, claim, place: _place } = answered;
         let Elsewhere { reply, used, receipt, peer } = there;
         let began = Instant::now();
         let permit = self.opened((used, &receipt, peer), session, key, Coverage::Full).await?;

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::repeats::Claim;
 use super::reply::Given;
+use super::running::OnItsWay;
 use crate::doors::relay::Watch;
 use crate::encoding::{Coding, Decoder, Progress, STEP};
 use crate::judge::Gateway;
@@ -177,6 +178,8 @@ pub(super) struct Looking {
     /// The answer without its bytes.
     given: Given,
     claim: Option<Claim>,
+    /// Its place among those that are passed on, until it has ended.
+    _place: OnItsWay,
 }
 
 impl Looking {
@@ -185,9 +188,13 @@ impl Looking {
         gateway: Arc<Gateway>,
         (url, headers): (String, &HeaderMap),
         (given, claim): (Given, Option<Claim>),
-        (most, memory): (usize, Arc<Semaphore>),
+        ((most, memory), place): ((usize, Arc<Semaphore>), OnItsWay),
     ) -> Self {
+<<<<<<< HEAD
         Self { gateway, beside: Beside::new(headers, most, memory), url, given, claim }
+=======
+        Self { gateway, beside: Beside::new(headers, most, memory), given, claim, _place: place }
+>>>>>>> 1312d99 (wip)
     }
 }
 
@@ -197,10 +204,15 @@ impl Watch for Looking {
     }
 
     async fn end(self, permit: &StreamPermit, whole: bool) -> Coverage {
+<<<<<<< HEAD
         let Self { gateway, beside, url, mut given, claim } = self;
         let came = Came { url: &url, headers: &given.headers, bytes: &beside.text };
         came.tell(&gateway, permit).await;
         let seen = look(&gateway, permit, came).await;
+=======
+        let Self { gateway, beside, mut given, claim, _place } = self;
+        let seen = look(&gateway, permit, &given.headers, &beside.text).await;
+>>>>>>> 1312d99 (wip)
         let coverage = beside.coverage(whole);
         if let Some(claim) = claim {
             (given.safety, given.bytes) = (seen.safety, beside.text.into());

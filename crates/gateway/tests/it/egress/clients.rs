@@ -186,3 +186,108 @@ async fn messages_that_stand_alone() {
     assert_eq!((ping.status, &value(&ping)["error"]["code"]), (404, &json!(-32601)));
     assert_eq!(scene.requests(), 2);
 }
+
+/// Several messages at once: in the version that has them, each judged, paid and answered by itself; in no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_its_messages() {
+    let scene = Scene::new().await;
+    let bearer = bearer(&scene);
+    let fetch = |id: u64, url: &str| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "fetch", "arguments": {"url": url}}})
+    };
+    let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    let greeting = message("initialize", json!({"protocolVersion": "2025-03-26", "capabilities": {}}));
+    let session = header(&said(&scene, &bearer, &greeting).await, "mcp-session-id").unwrap();
+    let batch = json!([fetch(1, &scene.up), told, fetch(2, "https://never.example/"), 5, greeting,
+                       {"jsonrpc": "2.0", "id": "p", "method": "ping"}, fetch(3, &scene.up)]);
+    for version in ["", "mcp-protocol-version: 2025-03-26\r\n"] {
+        let (requests, credits) = (scene.requests(), scene.credits());
+        let lines = format!("{bearer}mcp-session-id: {session}\r\n{version}");
+        let reply = said(&scene, &lines, &batch).await;
+        let answers = value(&reply);
+        let [one, two, none, begun, ping, three] = answers.as_array().unwrap().as_slice() else {
+            panic!("{answers}")
+        };
+        assert_eq!([&one["id"], &two["id"], &ping["id"], &three["id"]], [&json!(1), &json!(2), &json!("p"), &json!(3)]);
+        assert!(one["result"]["isError"] == false && three["result"]["isError"] == false, "{answers}");
+        assert!(two["result"]["content"][0]["text"].as_str().unwrap().contains("DOMAIN_BANNED"), "{two}");
+        assert_eq!((&none["id"], &none["error"]["code"]), (&Value::Null, &json!(-32600)));
+        assert_eq!(begun["error"]["code"], -32600, "initialize stands alone");
+        assert_eq!((scene.requests(), scene.credits()), (requests + 2, credits - 2));
+    }
+    let all_told = said(&scene, &bearer, &json!([told, told])).await;
+    assert_eq!((all_told.status, all_told.body.as_str()), (202, ""));
+    // Other versions: by the header, and by what was agreed on.
+    let other = message("initialize", json!({"protocolVersion": "2025-06-18", "capabilities": {}}));
+    let other = header(&said(&scene, &bearer, &other).await, "mcp-session-id").unwrap();
+    let requests = scene.requests();
+    for lines in [
+        format!("{bearer}mcp-protocol-version: 2025-06-18\r\n"),
+        format!("{bearer}mcp-protocol-version: 2025-11-25\r\nmcp-session-id: {session}\r\n"),
+        format!("{bearer}mcp-protocol-version: 2024-11-05\r\n"),
+        format!("{bearer}mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n"),
+        format!("{bearer}mcp-session-id: {other}\r\n"),
+        format!("{bearer}mcp-protocol-version: 2025-03-26\r\nmcp-session-id: {other}\r\n"),
+    ] {
+        let refused = said(&scene, &lines, &json!([fetch(1, &scene.up)])).await;
+        assert_eq!((refused.status, &value(&refused)["error"]["code"]), (400, &json!(-32600)), "{lines}");
+        assert!(value(&refused)["error"]["message"].as_str().unwrap().contains("2025-03-26"));
+    }
+    for wrong in [json!([]), json!(vec![told; 17])] {
+        assert_eq!(said(&scene, &bearer, &wrong).await.status, 400);
+    }
+    // One that says it stands alone is none of a batch.
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let alone = json!([message("server/discover", json!({"_meta": meta}))]);
+    let refused = value(&said(&scene, &bearer, &alone).await);
+    assert_eq!(refused[0]["error"]["code"], -32020, "{refused}");
+    assert_eq!(scene.requests(), requests);
+}
+
+/// Each message of a batch counts, for its key's rates and, without a key, for the backstop.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_no_way_around_a_rate() {
+    let scene = Scene::with(&[("rate_agent", "3")], egress::Settings::default(), OK).await;
+    let calls: Vec<Value> = (0..12)
+        .map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+                         "params": {"name": "fetch", "arguments": {"url": "https://never.example/"}}}))
+        .collect();
+    let answers = value(&said(&scene, &bearer(&scene), &json!(calls)).await).to_string();
+    assert!(answers.contains("DOMAIN_BANNED") && answers.contains("RATE_LIMITED"), "{answers}");
+    let settings = egress::Settings { backstop: 5, ..egress::Settings::default() };
+    let scene = Scene::with(&[], settings, OK).await;
+    let pings: Vec<Value> = (0..16).map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "ping"})).collect();
+    let answers = value(&said(&scene, "", &json!(pings)).await).to_string();
+    assert!(answers.contains("-32000") && answers.contains("\"result\":{}"), "{answers}");
+}
+
+/// Whoever shows no key counts before anything is done for them, whatever they ask for.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_count_together_whatever_they_ask_for() {
+    let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    for asked in [
+        message("initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {}})),
+        message("tools/list", json!({})),
+        message("ping", json!({})),
+        message("tools/call", json!({"name": "no such tool"})),
+        message("tools/call", json!({})),
+        told,
+        json!("no message"),
+    ] {
+        let settings = egress::Settings { backstop: 5, ..egress::Settings::default() };
+        let scene = Scene::with(&[], settings, OK).await;
+        let mut replies = Vec::new();
+        for _ in 0..40 {
+            replies.push(said(&scene, "", &asked).await);
+        }
+        let limited = replies.iter().filter(|reply| reply.status == 429).count();
+        assert!((10..=35).contains(&limited), "{asked}: {limited}");
+        let last = replies.iter().find(|reply| reply.status == 429).unwrap();
+        assert!(header(last, "retry-after").is_some() && value(last)["error"]["code"] == -32000);
+        let refused = |receipt: &&Value| receipt["control"]["event"] == "egress_refused";
+        assert!(scene.door.receipts().iter().filter(refused).count() >= 1);
+        // Who shows one is not kept out.
+        let known = said(&scene, &bearer(&scene), &message("ping", json!({}))).await;
+        assert_eq!(known.status, 200);
+    }
+}

@@ -17,12 +17,12 @@ use super::status;
 use crate::answer::Body;
 
 /// The versions of the protocol that begin with `initialize`, the newest first.
-const GREETED: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
+pub(super) const GREETED: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// The version in which each message says all of itself.
 const ALONE: &str = "2026-07-28";
 
-const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
@@ -85,11 +85,18 @@ impl Egress {
     }
 }
 
+/// What is answered instead.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub status: StatusCode,
+    pub body: Vec<u8>,
+}
+
 /// How a request is to be answered.
 ///
 /// # Errors
 /// The answer, if it is in no version that is spoken here, or its headers say something else than it does.
-pub(super) fn era(headers: &HeaderMap, request: &Request) -> Result<Era, Box<Response<Body>>> {
+pub(super) fn era(headers: &HeaderMap, request: &Request) -> Result<Era, Box<Wrong>> {
     let mismatch = |what: &HeaderName| {
         let message = format!("the header `{what}` is not what the message says, or stands there twice");
         error(StatusCode::BAD_REQUEST, Some(&request.id), jsonrpc::HEADER_MISMATCH, &message)
@@ -165,20 +172,20 @@ fn wants_events(headers: &HeaderMap) -> bool {
     takes(&["text/event-stream"]) && !takes(&["application/json", "application/*", "*/*"])
 }
 
-fn unsupported(request: &Request, asked: &str) -> Box<Response<Body>> {
+fn unsupported(request: &Request, asked: &str) -> Box<Wrong> {
     let asked: String = asked.chars().take(40).collect();
     let data = Object::new().array("supported", versions()).text("requested", &asked).end();
     let message = "this version of the protocol is not spoken here";
     let body = jsonrpc::error_with(Some(&request.id), jsonrpc::UNSUPPORTED_VERSION, message, &data);
-    Box::new(status(StatusCode::BAD_REQUEST, body))
+    Box::new(Wrong { status: StatusCode::BAD_REQUEST, body })
 }
 
 fn refused(code: StatusCode, number: i32, message: &str) -> Box<Response<Body>> {
-    error(code, None, number, message)
+    Box::new(status(code, jsonrpc::error(None, number, message)))
 }
 
-fn error(code: StatusCode, id: Option<&[u8]>, number: i32, message: &str) -> Box<Response<Body>> {
-    Box::new(status(code, jsonrpc::error(id, number, message)))
+fn error(status: StatusCode, id: Option<&[u8]>, number: i32, message: &str) -> Box<Wrong> {
+    Box::new(Wrong { status, body: jsonrpc::error(id, number, message) })
 }
 
 const ENDED: &str = "this session is unknown or has ended; begin another with `initialize`";

@@ -7,10 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use doorward_core::wire::sphyr::sign;
 use doorward_store::{Secret32, StoreError, fill_random};
 
+use super::client::GREETED;
+
 /// The most that are remembered as ended; one that is forgotten goes on, for who has its key.
 const MOST: usize = 16_384;
 
-/// How many digits are random.
+/// The digit of a version that is none of those.
+const UNSAID: usize = 15;
+
+/// How many digits are random, but for the first, which says the version.
 const RANDOM: usize = 32;
 
 /// All that were begun.
@@ -37,6 +42,12 @@ impl Conversation {
         &self.0
     }
 
+    /// The version that was agreed on, which its first digit says.
+    pub(super) fn version(&self) -> Option<&'static str> {
+        let digit = self.0.chars().next().and_then(|digit| digit.to_digit(16))?;
+        GREETED.get(usize::try_from(digit).ok()?).copied()
+    }
+
     /// What an agent is called that does not say who it is.
     pub(super) fn agent(&self) -> String {
         format!("mcp-{}", self.0.chars().take(12).collect::<String>())
@@ -49,11 +60,13 @@ impl Conversations {
         Self { secret, ended: Mutex::default() }
     }
 
-    /// Begins one for this key.
-    pub(super) fn begin(&self, key: &str) -> Result<Conversation, StoreError> {
+    /// Begins one for this key, in this version.
+    pub(super) fn begin(&self, key: &str, version: &str) -> Result<Conversation, StoreError> {
         let mut bytes = [0; RANDOM / 2];
         fill_random(&mut bytes)?;
         let random: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let number = GREETED.iter().position(|known| *known == version).unwrap_or(UNSAID);
+        let random = format!("{number:x}{}", random.get(1..).unwrap_or_default());
         let signature = self.signature(&random, key);
         Ok(Conversation(format!("{random}{signature}").into()))
     }
@@ -97,8 +110,10 @@ mod tests {
     #[test]
     fn a_session_is_of_its_key_until_it_ends() {
         let conversations = Conversations::new(Secret32::new([3; 32]));
-        let one = conversations.begin("key_1").unwrap();
+        let one = conversations.begin("key_1", "2025-03-26").unwrap();
         let id = one.id().to_owned();
+        assert_eq!(one.version(), Some("2025-03-26"));
+        assert_eq!(conversations.begin("key_1", "other").unwrap().version(), None);
         assert!(id.len() == 96 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
         assert!(conversations.find(&id, "key_1").is_some());
         assert!(conversations.find(&id, "key_2").is_none());
