@@ -9,6 +9,7 @@ use doorward_control::{
     Settlement, Status, TaintFound, TaintWish, done_json, items_json,
 };
 use doorward_core::session::{Millis, Terms};
+use doorward_core::syntax::json;
 use doorward_gateway::Gateway;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_gateway::webhooks::Post;
@@ -122,6 +123,12 @@ pub fn statuses(known: &sessions::Sessions, kill: &KillSet) -> Sessions {
     let (views, dropped) = known.views();
     let sessions = views.into_iter().map(|view| session_status(view, kill)).collect();
     Sessions { sessions, dropped }
+}
+
+/// The agent that an act of upkeep scrubs.
+fn scrubbed_agent(wish: &[u8]) -> Option<String> {
+    let node = json::parse(wish).ok()?;
+    node.text("agent").filter(|_| node.text("act") == Some("scrub")).map(str::to_owned)
 }
 
 /// What there is to tell of a session.
@@ -314,7 +321,12 @@ impl doorward_control::Desk for Desk {
 
     async fn upkeep(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
         let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
-        self.upkeep.act(recorder, store, &wish, approver.as_str(), now()).await
+        let done = self.upkeep.act(recorder, store, &wish, approver.as_str(), now()).await?;
+        // What lies in the store is gone; this process knows it still.
+        if let Some(agent) = scrubbed_agent(&wish) {
+            self.gateway.forget(&agent);
+        }
+        Ok(done)
     }
 
     async fn receipts(&self, limit: usize, before: Option<String>) -> Result<Vec<Bytes>, Fault> {

@@ -220,7 +220,7 @@ impl Upkeep {
 
 impl Done {
     fn json(&self) -> Object {
-        let Swept { actions, memos, alerts, sessions, lots, compromises, held } = self.swept;
+        let Swept { actions, memos, alerts, sessions, lots, compromises, deliveries, held } = self.swept;
         Object::new()
             .number("actions", actions)
             .number("memos", memos)
@@ -228,6 +228,7 @@ impl Done {
             .number("sessions", sessions)
             .number("lots", lots)
             .number("compromises", compromises)
+            .number("deliveries", deliveries)
             .number("forensics", self.forensics)
             .number("quarantine", self.quarantine)
             .number("held", held)
@@ -334,8 +335,18 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         let message = format!("{} destroyed, {} held", done.total(), done.held);
         record(recorder, "scrub", by, &format!("{what} {digest}"), &message).await?;
     }
-    let Scrubbed { actions, forensics, memos, alerts, sessions, quarantine, compromises, answers, held } =
-        done;
+    let Scrubbed {
+        actions,
+        forensics,
+        memos,
+        alerts,
+        sessions,
+        quarantine,
+        compromises,
+        deliveries,
+        answers,
+        held,
+    } = done;
     let object = Object::new()
         .number("actions", actions)
         .number("forensics", forensics)
@@ -344,6 +355,7 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         .number("sessions", sessions)
         .number("quarantine", quarantine)
         .number("compromises", compromises)
+        .number("deliveries", deliveries)
         .number("answers", answers)
         .number("held", held);
     Ok(object.truth("more", more).end())

@@ -65,6 +65,11 @@ impl Conversations {
         }
     }
 
+    /// Forgets what replies to an agent have left.
+    pub fn forget(&self, agent: &str) {
+        lock(&self.replies).forget(|(own, ..)| &**own == agent);
+    }
+
     /// What was left there, if that is known.
     pub fn of(&self, agent: &Arc<str>, upstream: &Arc<str>, id: &str) -> Option<State> {
         let whose = (Arc::clone(agent), Arc::clone(upstream), Arc::from(id));
@@ -98,6 +103,20 @@ impl<N: Clone + Eq + std::hash::Hash> Kept<N> {
             self.order.retain(|kept| *kept != name);
         }
         self.order.push_back(name);
+        self.bound();
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&N) -> bool) {
+        let Self { states, order, bytes } = self;
+        order.retain(|name| !is_gone(name));
+        states.retain(|name, state| {
+            let stays = !is_gone(name);
+            *bytes = bytes.saturating_sub(if stays { 0 } else { state.size() });
+            stays
+        });
+    }
+
+    fn bound(&mut self) {
         while self.order.len() > MOST || self.bytes > MOST_BYTES {
             let Some(oldest) = self.order.pop_front() else { break };
             let gone = self.states.remove(&oldest);

@@ -47,6 +47,11 @@ impl Issued {
         self.lock().of.get(&whose).map(|own| Arc::clone(&own.placeholders)).unwrap_or_default()
     }
 
+    /// Forgets those of an agent.
+    pub fn forget(&self, agent: &str) {
+        self.lock().of.retain(|(own, _), _| &**own != agent);
+    }
+
     /// Remembers what was issued in a request; those that were issued longest ago go for them.
     pub fn remember(&self, action: &Action, redacted: &Redacted) {
         if redacted.issued.is_empty() {

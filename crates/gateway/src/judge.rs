@@ -7,6 +7,8 @@ mod carry_out;
 mod divert;
 use divert::Shelf;
 
+mod forget;
+
 mod judged;
 pub(crate) use judged::{Judged, LARGE};
 

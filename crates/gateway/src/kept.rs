@@ -191,6 +191,11 @@ impl Kept {
         table.remove(at).map(|(_, tape)| tape)
     }
 
+    /// Forgets the replies to an agent.
+    pub fn forget_agent(&self, agent: &str) {
+        self.table().retain(|(_, kept)| &*kept.agent != agent);
+    }
+
     /// Forgets a reply.
     pub fn forget(&self, tape: &Arc<Tape>) {
         self.table().retain(|(_, kept)| !Arc::ptr_eq(kept, tape));

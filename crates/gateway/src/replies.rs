@@ -85,6 +85,12 @@ impl Replies {
         Remembered { book, whose, store: self.store.clone() }
     }
 
+    /// Forgets all of an agent. What the store has of it is not touched.
+    pub fn forget(&self, agent: &str) {
+        self.books().retain(|(own, _), _| &**own != agent);
+        self.blocks.forget(agent);
+    }
+
     /// Which blocks of requests were replaced.
     pub const fn blocks(&self) -> &Blocks {
         &self.blocks

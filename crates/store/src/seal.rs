@@ -41,6 +41,7 @@ pub(crate) enum Column {
     DeliveryTold,
     Hold,
     OnceAnswer,
+    KillTold,
 }
 
 impl Column {
@@ -70,6 +71,7 @@ impl Column {
             Self::DeliveryTold => "deliveries.told",
             Self::Hold => "holds.body",
             Self::OnceAnswer => "once.answer",
+            Self::KillTold => "meta.kill_told",
         }
     }
 }

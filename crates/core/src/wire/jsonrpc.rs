@@ -83,9 +83,7 @@ pub fn read(body: &[u8]) -> Result<Said, NoMessage> {
         Kind::Array(messages) if (1..=MOST).contains(&messages.len()) => {
             Ok(Said::Many(messages.into_iter().map(|one| message(one, body)).collect()))
         }
-        Kind::Array(_) => {
-            Err(NoMessage::new(INVALID_REQUEST, format!("a batch has 1 to {MOST} messages")))
-        }
+        Kind::Array(_) => Err(NoMessage::new(INVALID_REQUEST, format!("a batch has 1 to {MOST} messages"))),
         _ => message(tree, body).map(Said::One),
     }
 }

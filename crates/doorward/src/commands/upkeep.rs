@@ -16,13 +16,15 @@ use crate::upkeep::Upkeep;
 use crate::{accounts, alone, client, config, when};
 
 /// What is counted, by the names of its members.
-const COUNTED: [(&str, &str); 9] = [
+const COUNTED: [(&str, &str); 11] = [
     ("actions", "action"),
     ("memos", "memo"),
     ("alerts", "alert"),
     ("sessions", "session"),
     ("lots", "lot of credits"),
     ("compromises", "record of a compromised key"),
+    ("deliveries", "message to a webhook"),
+    ("answers", "kept answer"),
     ("forensics", "blocked content"),
     ("quarantine", "place of the quarantine"),
     ("held", "held back"),

@@ -46,6 +46,11 @@ impl std::fmt::Debug for Blocks {
 }
 
 impl Blocks {
+    /// Forgets all of an agent.
+    pub fn forget(&self, agent: &str) {
+        self.lock().remove(agent);
+    }
+
     pub fn new(store: Store) -> Self {
         Self { salt: Salt::new(store.blocks_key().expose()), of: Mutex::default(), store }
     }

@@ -35,6 +35,22 @@ impl Sessions {
         }
     }
 
+    /// Forgets the sessions of `agent`, and what it usually does, but for sessions that are held, by name and last use. What is in
+    /// flight ends in what it has begun in, and is not found again. Returns how many were forgotten.
+    pub fn forget(&self, agent: &str, is_held: impl Fn(&str, Millis) -> bool) -> usize {
+        let mut known = lock(&self.known);
+        let of_agent = known.by_name.values().filter(|session| session.name.agent() == agent);
+        let (held, gone): (Vec<_>, Vec<_>) =
+            of_agent.cloned().partition(|session| is_held(session.name.as_str(), used(session)));
+        let count = gone.len();
+        self.drop_all(&mut known, gone);
+        drop(known);
+        if held.is_empty() {
+            self.common.forget_agent(agent);
+        }
+        count
+    }
+
     fn drop_all(&self, known: &mut Known, sessions: Vec<Arc<Session>>) {
         if sessions.is_empty() {
             return;

@@ -173,6 +173,11 @@ impl Common {
         look(&self.workspace.read().unwrap_or_else(PoisonError::into_inner).value)
     }
 
+    /// Forgets what an agent usually does.
+    pub fn forget_agent(&self, agent: &str) {
+        lock(&self.baselines).remove(agent);
+    }
+
     /// Forgets these artefacts.
     pub fn forget(&self, store: &Store, marks: &[Mark]) {
         let mut workspace = self.workspace.write().unwrap_or_else(PoisonError::into_inner);

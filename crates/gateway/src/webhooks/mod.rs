@@ -107,14 +107,15 @@ impl Courier {
         let Some(mut news) = self.store.webhooks().take_news() else { return };
         let store = self.store.clone();
         let mut moved = store.signals().subscribe(Signal::Kill);
-        let mut stops = store.signals().kill_set();
+        let mut stops = self.told_before().await;
+        self.tell_killed(&mut stops, &mut news).await;
         let mut work = JoinSet::new();
         loop {
             let nap = self.start_due(&mut work).await;
             tokio::select! {
                 Some(event) = news.recv() => self.write(gathered(event, &mut news)).await,
                 Some(done) = work.join_next_with_id() => self.ended(done).await,
-                Ok(()) = moved.changed() => self.tell_killed(&mut stops),
+                Ok(()) = moved.changed() => self.tell_killed(&mut stops, &mut news).await,
                 () = store.webhooks().moved() => {}
                 () = tokio::time::sleep(nap) => {}
                 () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
@@ -122,17 +123,45 @@ impl Courier {
             self.write(store.webhooks().summaries(now())).await;
             self.sweep().await;
         }
-        self.tell_killed(&mut stops);
+        self.tell_killed(&mut stops, &mut news).await;
         while let Ok(event) = news.try_recv() {
             self.write(gathered(event, &mut news)).await;
         }
         self.write(store.webhooks().summaries(Millis::MAX)).await;
     }
 
-    fn tell_killed(&self, stops: &mut Arc<KillSet>) {
+    /// The kill switch as people were last told of it: what was done while no process ran is still to be told. At the very first
+    /// start it is as it is.
+    async fn told_before(&self) -> Arc<KillSet> {
+        match self.store.kill_told().await {
+            Ok(Some(told)) => return Arc::new(told),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be read what webhooks were told of the kill switch");
+            }
+        }
         let set = self.store.signals().kill_set();
-        news::killed(&self.store, stops, &set, now());
+        self.note_told(&set).await;
+        set
+    }
+
+    /// Tells what of the kill switch is different. That it was told is noted once it is in the outbox.
+    async fn tell_killed(&self, stops: &mut Arc<KillSet>, news: &mut mpsc::Receiver<Event>) {
+        let set = self.store.signals().kill_set();
+        if set.acts != stops.acts || set.file != stops.file {
+            news::killed(&self.store, stops, &set, now());
+            while let Ok(event) = news.try_recv() {
+                self.write(gathered(event, news)).await;
+            }
+            self.note_told(&set).await;
+        }
         *stops = set;
+    }
+
+    async fn note_told(&self, set: &KillSet) {
+        if let Err(error) = self.store.note_kill_told(set).await {
+            tracing::warn!(%error, "webhooks will be told of the kill switch again after a restart");
+        }
     }
 
     /// Writes events to the outbox of everybody who wants them.

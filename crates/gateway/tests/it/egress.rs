@@ -108,6 +108,15 @@ impl Scene {
         Self { door, address, names, asked, up, key, next, settings, stop, serving }
     }
 
+    /// The same after the process was killed at this moment.
+    pub async fn crash(self) -> Self {
+        let Self { door, names, asked, up, key, next, settings, .. } = self;
+        let upstream = Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into());
+        let door = door.crash(upstream).await;
+        let (address, stop, serving) = opened(&door, &names, settings.clone()).await;
+        Self { door, address, names, asked, up, key, next, settings, stop, serving }
+    }
+
     async fn new() -> Self {
         Self::with(&[("rate_agent", "1000")], egress::Settings::default(), OK).await
     }

@@ -417,3 +417,68 @@ async fn a_flood_of_blocks_is_no_flood_of_messages_and_none_is_forgotten() {
     assert_eq!(single + counted, BLOCKS, "{told:?}");
     assert!(counted > 0, "{single} of {BLOCKS} one by one");
 }
+
+/// Who stops an agent while no process runs has people told by the next one, once.
+#[tokio::test]
+async fn what_was_stopped_while_nobody_ran_is_told_at_the_next_start() {
+    let mut door = dangerous().await;
+    let receiver = Receiver::doing(&[OK]).await;
+    let hook = hook(&door.store, &receiver.url, &[EventKind::Kill, EventKind::Blocked]).await;
+    let scope = || Scope::Agent(AgentName::new("other").unwrap());
+    let before = || Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into());
+    for round in 0..4 {
+        let (stop, task) = courier(&door, &[]);
+        while door.store.kill_told().await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        put(&door.store, &hook, 1).await;
+        // What was done is told before anything else is, and is not told again.
+        let told: Vec<Value> = receiver.got([1, 3, 5, 6][round]).await.iter().map(Came::json).collect();
+        let told: Vec<&Value> = told.iter().filter(|one| one["type"] == "kill.changed").collect();
+        assert_eq!(told.len(), [0, 1, 2, 2][round], "{told:?}");
+        let last = told.last().map(|one| &one["data"]);
+        match round {
+            1 => assert_eq!(last.unwrap()["stopped"][0]["reason"], "at night"),
+            2 => assert_eq!(last.unwrap()["resumed"][0]["name"], "other"),
+            _ => {}
+        }
+        stop.send_replace(true);
+        task.await.unwrap();
+        let stop = Stop { by: "test".into(), reason: "at night".into(), since: now() };
+        match round {
+            0 => drop(door.store.kill(scope(), stop).await.unwrap()),
+            1 => drop(door.store.resume(scope()).await.unwrap()),
+            _ => {}
+        }
+        door = door.restart(before(), doorward_core::session::Mode::Block).await;
+    }
+}
+
+/// What a person has scrubbed, the running process forgets too.
+#[tokio::test]
+async fn a_scrubbed_agent_is_forgotten_without_a_restart() {
+    use doorward_store::retention::{Hold, Subject};
+
+    let door = dangerous().await;
+    let receiver = Receiver::doing(&[BROKEN]).await;
+    let hook = hook(&door.store, &receiver.url, &[EventKind::Blocked]).await;
+    let (_stop, _task) = courier(&door, &[600_000]);
+    block(&door).await;
+    receiver.got(1).await;
+    settled(&door.store, Stage::Waiting, 1).await;
+    let known = || door.gateway.sessions().views().0.len();
+    let tester = Subject::Agent("tester".into());
+    assert_eq!((known(), door.gateway.forget("other")), (1, 0));
+    let held = Hold { id: "hold-1".into(), agent: Some("tester".into()), ..Hold::default() };
+    door.store.hold(held).await.unwrap();
+    assert_eq!((door.gateway.forget("tester"), known()), (0, 1));
+    door.store.release_hold("hold-1").await.unwrap();
+    let (done, _) = door.store.scrub(&tester, Duration::MAX).await.unwrap();
+    assert_eq!(done.deliveries, 1);
+    assert_eq!((door.gateway.forget("tester"), known()), (1, 0));
+    let tally = door.store.delivery_tallies(vec![hook.id.to_string()]).await.unwrap();
+    assert_eq!((tally[0].waiting, tally[0].lost), (0, 1));
+    // It begins anew, and nothing of before comes back.
+    block(&door).await;
+    assert_eq!(known(), 1);
+}

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use doorward_core::session::Millis;
 
 use self::sweep::Cursor;
+use crate::webhooks::{Gone, slice};
 use crate::{Store, StoreError};
 
 /// How far work got in its time.
@@ -123,11 +124,31 @@ impl Store {
         let rest = self.ask(move |worker| worker.sweep_rest(before, &holds, dry)).await?;
         swept.add(&rest);
         swept.compromises = self.sweep_compromises(before, dry).await?;
+        let (gone, held) = self.forget_deliveries(&Gone::Before(before), dry).await?;
+        swept.deliveries += gone;
+        swept.held += held;
         if !dry {
             // Also if nothing went: an earlier sweep may have been killed before this.
             self.ask(|worker| worker.take_over()).await?;
         }
         Ok((swept, Progress::Done))
+    }
+
+    /// Messages to webhooks, also those that wait still.
+    async fn forget_deliveries(&self, gone: &Gone, dry: bool) -> Result<(u64, u64), StoreError> {
+        let (mut count, mut held, mut from) = (0, 0, String::new());
+        loop {
+            let (holds, gone, at) = (self.holds(), gone.clone(), from);
+            let done = self
+                .ask(move |worker| {
+                    worker.in_one(|connection, sealer| slice(connection, sealer, (&gone, &at), &holds, dry))
+                })
+                .await?;
+            count += done.gone;
+            held += done.held;
+            let Some(next) = done.next else { return Ok((count, held)) };
+            from = next;
+        }
     }
 
     /// How keys were compromised long ago, of keys that are used again.

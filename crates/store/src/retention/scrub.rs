@@ -12,6 +12,7 @@ use crate::forensics::Archive;
 use crate::once;
 use crate::record::RecordedAction;
 use crate::seal::Column;
+use crate::webhooks::Gone;
 use crate::worker::Worker;
 use crate::{Alert, Store, StoreError, alert};
 
@@ -66,6 +67,8 @@ pub struct Scrubbed {
     pub quarantine: u64,
     /// Records of how keys were compromised.
     pub compromises: u64,
+    /// Messages to webhooks that named it.
+    pub deliveries: u64,
     /// Answers to requests that had an `Idempotency-Key`.
     pub answers: u64,
     /// What stayed because a person holds it.
@@ -82,6 +85,7 @@ impl Scrubbed {
         self.sessions += other.sessions;
         self.quarantine += other.quarantine;
         self.compromises += other.compromises;
+        self.deliveries += other.deliveries;
         self.answers += other.answers;
         self.held += other.held;
     }
@@ -96,6 +100,7 @@ impl Scrubbed {
             + self.sessions
             + self.quarantine
             + self.compromises
+            + self.deliveries
             + self.answers
     }
 }
@@ -152,6 +157,12 @@ impl Store {
         done.compromises += gone;
         done.held += held;
         done.answers += self.scrub_answers(subject).await?;
+        if let Subject::Agent(agent) = subject {
+            self.webhooks().forget(agent);
+        }
+        let (gone, held) = self.forget_deliveries(&Gone::Of(subject.clone()), false).await?;
+        done.deliveries += gone;
+        done.held += held;
         self.ask(|worker| worker.take_over()).await?;
         Ok((done, Progress::Done))
     }

@@ -27,6 +27,8 @@ pub struct Swept {
     pub lots: u64,
     /// Records of how keys were compromised.
     pub compromises: u64,
+    /// Messages to webhooks.
+    pub deliveries: u64,
     /// What was old enough and stayed because a person holds it.
     pub held: u64,
 }
@@ -40,13 +42,20 @@ impl Swept {
         self.sessions += other.sessions;
         self.lots += other.lots;
         self.compromises += other.compromises;
+        self.deliveries += other.deliveries;
         self.held += other.held;
     }
 
     /// How much that is.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.actions + self.memos + self.alerts + self.sessions + self.lots + self.compromises
+        self.actions
+            + self.memos
+            + self.alerts
+            + self.sessions
+            + self.lots
+            + self.compromises
+            + self.deliveries
     }
 }
 

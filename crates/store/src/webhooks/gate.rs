@@ -87,6 +87,15 @@ impl Gate {
         unsaid.count == 1
     }
 
+    /// Forgets the name of an agent; what was counted of it stays counted.
+    pub fn forget(&mut self, agent: &str) {
+        if let Some(unsaid) = &mut self.unsaid
+            && let Some(count) = unsaid.agents.remove(agent)
+        {
+            unsaid.others += count;
+        }
+    }
+
     /// When the number of those that were counted is to be told; `None` if there are none.
     pub fn due(&self) -> Option<Millis> {
         self.unsaid.as_ref().map(|unsaid| unsaid.first.saturating_add(GATHERED))

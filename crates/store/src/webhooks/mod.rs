@@ -6,6 +6,9 @@
 mod event;
 pub use event::{Event, EventKind};
 
+mod forget;
+pub(crate) use forget::{Gone, slice};
+
 mod gate;
 use gate::Gate;
 
@@ -14,6 +17,8 @@ pub use hook::{Hook, HookState, Signatures};
 
 mod outbox;
 pub use outbox::{Delivery, KEPT, LARGEST, MOST_WAITING, Settled, Stage, Tally, Which};
+
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -147,6 +152,11 @@ impl Webhooks {
     #[must_use]
     pub fn next_summary(&self) -> Option<Millis> {
         lock(&self.gates).values().filter_map(Gate::due).min()
+    }
+
+    /// Counts what was not told of `agent` as that of nobody in particular.
+    pub(crate) fn forget(&self, agent: &str) {
+        lock(&self.gates).values_mut().for_each(|gate| gate.forget(agent));
     }
 
     /// Returns when a webhook, what waits, or what was counted is different.

@@ -51,7 +51,7 @@ impl Stage {
         }
     }
 
-    const fn number(self) -> i64 {
+    pub(super) const fn number(self) -> i64 {
         match self {
             Self::Waiting => 0,
             Self::Failed => 1,
@@ -306,22 +306,22 @@ fn sums(connection: &Connection, hook: &str, stage: Stage) -> Result<(u64, u64),
         .query_row(params![hook, stage.number()], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))
 }
 
-const SELECT: &str = "SELECT id, hook, stage, due, created, tries, body, told FROM deliveries";
+pub(super) const SELECT: &str = "SELECT id, hook, stage, due, created, tries, body, told FROM deliveries";
 
 /// A row as it lies there.
-struct Raw {
-    id: String,
-    hook: String,
-    stage: i64,
+pub(super) struct Raw {
+    pub(super) id: String,
+    pub(super) hook: String,
+    pub(super) stage: i64,
     due: i64,
-    created: i64,
+    pub(super) created: i64,
     tries: u32,
     body: Vec<u8>,
     told: Vec<u8>,
 }
 
 impl Raw {
-    fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
             id: row.get(0)?,
             hook: row.get(1)?,
@@ -334,7 +334,7 @@ impl Raw {
         })
     }
 
-    fn open(self, sealer: &Sealer) -> Result<Delivery, StoreError> {
+    pub(super) fn open(self, sealer: &Sealer) -> Result<Delivery, StoreError> {
         let body = sealer.open(Column::Delivery, &self.id, &self.body)?;
         let told = sealer.open(Column::DeliveryTold, &self.id, &self.told)?;
         let damaged = || StoreError::Damaged { what: Column::Delivery.as_str(), row: self.id.clone() };
@@ -354,11 +354,11 @@ impl Raw {
     }
 }
 
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 

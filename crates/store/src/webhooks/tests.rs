@@ -139,3 +139,66 @@ async fn nothing_is_asked_for_that_nobody_wants_and_floods_are_counted() {
     assert!(String::from_utf8_lossy(&summaries[0].data).contains("\"count\":490"));
     scene.end().await;
 }
+
+#[tokio::test]
+async fn what_is_too_old_or_about_who_is_scrubbed_goes_whether_it_waits_or_not() {
+    use crate::retention::{Hold, Subject};
+    use std::time::Duration;
+
+    let scene = Scene::new("forgotten");
+    let (store, hook) = (&scene.store, scene.hook().await);
+    let about = |number: u64, data: &str| {
+        let payload = format!("{{\"type\":\"x\",\"data\":{data}}}").into_bytes();
+        Delivery { payload, ..message(&hook, number, 1) }
+    };
+    let all = vec![
+        about(1, r#"{"agent":"alice","session":"alice/s","key":"key_a"}"#),
+        about(2, r#"{"agent":"bob","session":"bob/s","key":null}"#),
+        about(3, r#"{"stopped":[{"scope":"session","name":"alice/s"}],"resumed":[]}"#),
+        about(4, r#"{"agents":[{"agent":"alicent","count":1}]}"#),
+        about(5, r#"{"key":"key_a"}"#),
+        message(&hook, 6, 10),
+    ];
+    assert!(store.put_deliveries(all).await.unwrap().is_empty());
+    let left = async || -> Vec<u64> {
+        let all = store.deliveries(Which::All(None), 100).await.unwrap();
+        let mut numbers: Vec<u64> = all.iter().map(|one| one.created).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let alice = Subject::Agent("alice".into());
+    let held = Hold { id: "hold-1".into(), session: Some("alice/s".into()), ..Hold::default() };
+    store.hold(held).await.unwrap();
+    let (done, _) = store.scrub(&alice, Duration::MAX).await.unwrap();
+    assert_eq!((done.deliveries, done.held, left().await), (0, 2, vec![1, 2, 3, 4, 5, 6]));
+    store.release_hold("hold-1").await.unwrap();
+    let (done, _) = store.scrub(&alice, Duration::MAX).await.unwrap();
+    assert_eq!((done.deliveries, left().await), (2, vec![2, 4, 5, 6]));
+    let (done, _) = store.scrub(&Subject::Key("key_a".into()), Duration::MAX).await.unwrap();
+    assert_eq!((done.deliveries, left().await), (1, vec![2, 4, 6]));
+    for dry in [true, false] {
+        let (swept, _) = store.sweep(5, dry, Duration::MAX).await.unwrap();
+        assert_eq!(swept.deliveries, 2);
+    }
+    assert_eq!(left().await, [6]);
+    let tally = store.delivery_tallies(vec![hook.id.to_string()]).await.unwrap();
+    assert_eq!((tally[0].waiting, tally[0].lost), (1, 5));
+    // Beyond one slice.
+    let many: Vec<Delivery> = (100..600).map(|number| about(number, r#"{"agent":"alice"}"#)).collect();
+    assert!(store.put_deliveries(many).await.unwrap().is_empty());
+    let (done, _) = store.scrub(&alice, Duration::MAX).await.unwrap();
+    assert_eq!((done.deliveries, left().await), (500, vec![6]));
+    scene.end().await;
+}
+
+#[test]
+fn an_agent_that_is_forgotten_stays_counted() {
+    let mut gate = gate::Gate::default();
+    for agent in ["alice", "bob", "alice"] {
+        gate.count(agent, 1);
+    }
+    gate.forget("alice");
+    let told = String::from_utf8(gate.summary(EventKind::Blocked).unwrap().data).unwrap();
+    assert!(told.contains("\"count\":3") && told.contains("\"others\":2"), "{told}");
+    assert!(!told.contains("alice") && told.contains("bob"), "{told}");
+}

@@ -317,7 +317,9 @@ mod tests {
         {
             assert_eq!(unescaped(text), "a_b");
         }
-        for text in ["é & b; \\", "\\u00", "\\x", "&#", "&#;", "&#300;", "&nbsp;", "\\u00e9", "\\u{}", "\\d+\\é"] {
+        for text in
+            ["é & b; \\", "\\u00", "\\x", "&#", "&#;", "&#300;", "&nbsp;", "\\u00e9", "\\u{}", "\\d+\\é"]
+        {
             assert_eq!(unescaped(text), text);
         }
         assert_eq!(joined("x = \"gh\" + \"p_ab\"; y = 'a'\n  'b'"), "x = \"ghp_ab\"; y = 'ab'");

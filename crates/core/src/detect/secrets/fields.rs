@@ -189,7 +189,12 @@ mod tests {
             ("a header", PLAIN.to_owned(), ("x-note", TOKEN), String::new()),
             ("a header", PLAIN.to_owned(), ("x-note", &format!("\\u0067hp\\u005F{REST}")), String::new()),
             ("a header", PLAIN.to_owned(), ("x-note", A85), String::new()),
-            ("the query", format!("{PLAIN}?q=XJ~L%3Da7%23CBQ8IQ%7CIde%3DjbW%258XS%7D%7C%40yHDg%26bXi7F%40MlfeVGG%24da"), NONE, String::new()),
+            (
+                "the query",
+                format!("{PLAIN}?q=XJ~L%3Da7%23CBQ8IQ%7CIde%3DjbW%258XS%7D%7C%40yHDg%26bXi7F%40MlfeVGG%24da"),
+                NONE,
+                String::new(),
+            ),
             ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["{B85}"]}}"#)),
             ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["&#x67;hp&#95;{REST}"]}}"#)),
             ("the body", PLAIN.to_owned(), NONE, format!(r#"{{"a":["{TOKEN}"]}}"#)),

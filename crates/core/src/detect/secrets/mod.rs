@@ -483,14 +483,12 @@ impl Secrets {
                 .filter(|literal| one.place == Place::Start && REVERSIBLE.contains(literal));
             literals.extend(back.map(|literal| (decoded::reversed(literal), Owner::Reversed(index))));
         }
-        for (words, owner) in
-            [
+        for (words, owner) in [
             (&JOINTS[..], Owner::Joint),
             (&PERCENT, Owner::Percent),
             (&ESCAPES, Owner::Escape),
             (&PHRASES, Owner::Phrase),
-        ]
-        {
+        ] {
             literals.extend(words.iter().map(|word| ((*word).to_owned(), owner)));
         }
         literals.push(("iban".to_owned(), Owner::Iban));

@@ -7,28 +7,37 @@ const fn in_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
 }
 
-/// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order. Only every sixteenth character of
-/// what lies between is looked at.
+/// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    runs(text, SHORTEST, in_token)
+}
+
+/// Every run of at least `shortest` bytes that belong to one, in order. Only every so many bytes of what lies between are
+/// looked at.
+pub(super) fn runs(
+    text: &str,
+    shortest: usize,
+    belongs: impl Fn(u8) -> bool,
+) -> impl Iterator<Item = (usize, &str)> {
     let bytes = text.as_bytes();
-    let mut at = SHORTEST - 1;
+    let mut at = shortest - 1;
     let mut after = 0;
     std::iter::from_fn(move || {
         while let Some(byte) = bytes.get(at) {
-            if !in_token(*byte) {
-                at += SHORTEST;
+            if !belongs(*byte) {
+                at += shortest;
                 continue;
             }
             let mut start = at;
-            while start > after && bytes.get(start - 1).is_some_and(|byte| in_token(*byte)) {
+            while start > after && bytes.get(start - 1).is_some_and(|byte| belongs(*byte)) {
                 start -= 1;
             }
             let mut end = at + 1;
-            while bytes.get(end).is_some_and(|byte| in_token(*byte)) {
+            while bytes.get(end).is_some_and(|byte| belongs(*byte)) {
                 end += 1;
             }
-            (after, at) = (end, end + SHORTEST);
-            if end - start >= SHORTEST
+            (after, at) = (end, end + shortest);
+            if end - start >= shortest
                 && let Some(token) = text.get(start..end)
             {
                 return Some((start, token));

@@ -19,12 +19,8 @@ use super::mcp::{REQUEST_ID, status};
 use super::net::{Answered, Sent, Shown, busy};
 use super::repeats::Claim;
 use super::reply::Given;
-<<<<<<< HEAD
-use super::screen::{Came, Looking};
-=======
 use super::running::OnItsWay;
-use super::screen::Looking;
->>>>>>> 1312d99 (wip)
+use super::screen::{Came, Looking};
 use super::sessions::Session;
 use super::{Caller, Egress, first};
 use crate::answer::{Body, whole};
@@ -92,7 +88,9 @@ impl Egress {
             json::parse(&bytes).map_err(|fault| wrong(format!("the body is not strict JSON: {fault}")))?;
         let net = call::plain(&tree).map_err(|wrong| Denial::new(wrong.code, wrong.message))?;
         // Taken before anything is sent: what is answered must find its place.
-        let busy = || busy("as many answers are being passed on as may be for this key or agent (`streams_per_key`)");
+        let busy = || {
+            busy("as many answers are being passed on as may be for this key or agent (`streams_per_key`)")
+        };
         let place = self.passed_on.one_more(&key.id, &session.agent).ok_or_else(busy)?;
         let sent = self.send(net, &session, &key, (caller, Shown::Credential)).await;
         let answer = match sent {
@@ -127,20 +125,18 @@ impl Egress {
         let coverage = Coverage::Partial("looked at while it is passed on".to_owned());
         let permit = self.opened((used, &receipt, peer), session, key, coverage).await?;
         let (mut head, body) = reply.into_parts();
-        let body = match first::begun(&head.headers, body).await {
-            Ok(body) => body,
-            Err(_) => return Err(self.broke_off((permit, began), head.status, (claim, once)).await.under(receipt)),
+        let begun = first::begun(&head.headers, body);
+        let (permit, begun) = self.unless_gone((permit, head.status.as_u16(), began), begun).await?;
+        let Ok(body) = begun else {
+            return Err(self.broke_off((permit, began), head.status, (claim, once)).await.under(receipt));
         };
         let given = Given::of(&head, &url, &receipt, credits);
         let gateway = Arc::clone(&self.gateway);
         let bounds = (self.settings.largest_reply, Arc::clone(&self.looking));
-<<<<<<< HEAD
         // Before its first byte: what it says is told when it has passed.
         Came { url: &url, headers: &head.headers, bytes: &[] }.tell(&gateway, &permit).await;
-        let looking = Looking::new(Arc::clone(&gateway), (url, &head.headers), (given, claim), bounds);
-=======
-        let looking = Looking::new(Arc::clone(&gateway), &head.headers, (given, claim), (bounds, place));
->>>>>>> 1312d99 (wip)
+        let looking =
+            Looking::new(Arc::clone(&gateway), (url, &head.headers), (given, claim), (bounds, place));
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         name_receipt(&mut head.headers, Some(&receipt));

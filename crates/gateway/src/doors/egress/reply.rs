@@ -25,7 +25,7 @@ use crate::budgets::Used;
 use crate::doors::body::small_body;
 use crate::encoding::{Coding, Decoder};
 use crate::forward::{Elsewhere, NotThere};
-use crate::record::{Closing, StreamPermit};
+use crate::record::{Closing, Recorder, StreamPermit};
 use crate::upstream::{Unreached, UpstreamBody};
 
 /// An answer, whole: decoded and looked at.
@@ -45,6 +45,28 @@ pub(super) struct Given {
     pub credits: u64,
     /// Where it redirects to.
     pub redirect: Option<Box<str>>,
+}
+
+/// The permit of an answer that is still to come: dropped with it, because whoever waits for it has gone, it leaves that as its
+/// outcome.
+struct Awaited {
+    recorder: Recorder,
+    permit: Option<StreamPermit>,
+    status: u16,
+    began: Instant,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (recorder, status) = (self.recorder.clone(), self.status);
+            let closing = Closing { result: "client_gone", status, millis, ..Closing::default() };
+            runtime.spawn(async move { recorder.close(permit, closing).await });
+        }
+    }
 }
 
 impl From<NotThere> for Denial {
@@ -78,7 +100,9 @@ impl Egress {
         let permit = self.opened((used, &receipt, peer), session, key, Coverage::Full).await?;
         let (head, body) = reply.into_parts();
         let given = Given::of(&head, &url, &receipt, credits);
-        let judged = match self.read(&head.headers, body).await {
+        let read = self.read(&head.headers, body);
+        let (permit, read) = self.unless_gone((permit, head.status.as_u16(), began), read).await?;
+        let judged = match read {
             Ok(bytes) => self.screen(&permit, &url, Given { bytes, ..given }).await,
             Err(denial) => Err(denial),
         };
@@ -98,6 +122,22 @@ impl Egress {
             (None, _) => {}
         }
         judged
+    }
+
+    /// Waits for `work` on an answer. Whoever waits for that may go; then this is dropped, and it is the answer's outcome.
+    ///
+    /// # Errors
+    /// Never: the permit is there until this has ended.
+    pub(super) async fn unless_gone<T>(
+        &self,
+        (permit, status, began): (StreamPermit, u16, Instant),
+        work: impl Future<Output = T>,
+    ) -> Result<(StreamPermit, T), Denial> {
+        let recorder = self.gateway.recorder().clone();
+        let mut awaited = Awaited { recorder, permit: Some(permit), status, began };
+        let done = work.await;
+        let nobody = || Denial::new(code::FETCH_ERROR, "nobody waits for this answer any more");
+        awaited.permit.take().map(|permit| (permit, done)).ok_or_else(nobody)
     }
 
     /// The permit under which an answer is given back.

@@ -190,11 +190,7 @@ impl Looking {
         (given, claim): (Given, Option<Claim>),
         ((most, memory), place): ((usize, Arc<Semaphore>), OnItsWay),
     ) -> Self {
-<<<<<<< HEAD
-        Self { gateway, beside: Beside::new(headers, most, memory), url, given, claim }
-=======
-        Self { gateway, beside: Beside::new(headers, most, memory), given, claim, _place: place }
->>>>>>> 1312d99 (wip)
+        Self { gateway, beside: Beside::new(headers, most, memory), url, given, claim, _place: place }
     }
 }
 
@@ -204,15 +200,10 @@ impl Watch for Looking {
     }
 
     async fn end(self, permit: &StreamPermit, whole: bool) -> Coverage {
-<<<<<<< HEAD
-        let Self { gateway, beside, url, mut given, claim } = self;
+        let Self { gateway, beside, url, mut given, claim, _place } = self;
         let came = Came { url: &url, headers: &given.headers, bytes: &beside.text };
         came.tell(&gateway, permit).await;
         let seen = look(&gateway, permit, came).await;
-=======
-        let Self { gateway, beside, mut given, claim, _place } = self;
-        let seen = look(&gateway, permit, &given.headers, &beside.text).await;
->>>>>>> 1312d99 (wip)
         let coverage = beside.coverage(whole);
         if let Some(claim) = claim {
             (given.safety, given.bytes) = (seen.safety, beside.text.into());

@@ -192,9 +192,7 @@ async fn messages_that_stand_alone() {
 async fn a_batch_is_its_messages() {
     let scene = Scene::new().await;
     let bearer = bearer(&scene);
-    let fetch = |id: u64, url: &str| {
-        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "fetch", "arguments": {"url": url}}})
-    };
+    let fetch = |id: u64, url: &str| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "fetch", "arguments": {"url": url}}});
     let told = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let greeting = message("initialize", json!({"protocolVersion": "2025-03-26", "capabilities": {}}));
     let session = header(&said(&scene, &bearer, &greeting).await, "mcp-session-id").unwrap();
@@ -208,8 +206,12 @@ async fn a_batch_is_its_messages() {
         let [one, two, none, begun, ping, three] = answers.as_array().unwrap().as_slice() else {
             panic!("{answers}")
         };
-        assert_eq!([&one["id"], &two["id"], &ping["id"], &three["id"]], [&json!(1), &json!(2), &json!("p"), &json!(3)]);
-        assert!(one["result"]["isError"] == false && three["result"]["isError"] == false, "{answers}");
+        assert_eq!(
+            [&one["id"], &two["id"], &ping["id"], &three["id"]],
+            [&json!(1), &json!(2), &json!("p"), &json!(3)]
+        );
+        assert_eq!((&one["result"]["isError"], &two["result"]["isError"]), (&Value::Null, &json!(true)));
+        assert_eq!(three["result"]["content"][1]["text"], "{\"ok\":true}");
         assert!(two["result"]["content"][0]["text"].as_str().unwrap().contains("DOMAIN_BANNED"), "{two}");
         assert_eq!((&none["id"], &none["error"]["code"]), (&Value::Null, &json!(-32600)));
         assert_eq!(begun["error"]["code"], -32600, "initialize stands alone");
@@ -249,8 +251,10 @@ async fn a_batch_is_its_messages() {
 async fn a_batch_is_no_way_around_a_rate() {
     let scene = Scene::with(&[("rate_agent", "3")], egress::Settings::default(), OK).await;
     let calls: Vec<Value> = (0..12)
-        .map(|id| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
-                         "params": {"name": "fetch", "arguments": {"url": "https://never.example/"}}}))
+        .map(|id| {
+            json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+                         "params": {"name": "fetch", "arguments": {"url": "https://never.example/"}}})
+        })
         .collect();
     let answers = value(&said(&scene, &bearer(&scene), &json!(calls)).await).to_string();
     assert!(answers.contains("DOMAIN_BANNED") && answers.contains("RATE_LIMITED"), "{answers}");

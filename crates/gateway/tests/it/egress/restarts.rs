@@ -21,8 +21,8 @@ async fn a_handshake_counts_once_over_restarts() {
     let paused = scene.wish("a-2");
     assert_eq!(outcome(&scene.tool("audit_sess", paused.clone()).await), "KEY_PAUSED");
     scene.door.store.change_key(&scene.key.id, |key| Ok(key.in_state(KeyState::Active, 0))).await.unwrap();
-    for _ in 0..2 {
-        scene = scene.restart().await;
+    for killed in [true, false] {
+        scene = if killed { scene.crash().await } else { scene.restart().await };
         for spent in [&wish, &paused] {
             let answer = scene.tool("audit_sess", spent.clone()).await;
             assert_eq!(outcome(&answer), "AUTH_FAILED", "{answer}");
@@ -116,4 +116,33 @@ async fn what_was_asked_for_once_is_done_once_over_a_restart() {
     }
     assert_eq!((site.requests().len(), scene.credits()), (requests, credits));
     assert_eq!(scene.net(&post("orders", "k-3", "a")).await.status, 201);
+}
+
+/// A process that is killed with a request on its way leaves behind that it may have been done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_on_its_way_when_the_process_was_killed_is_not_done_again() {
+    let scene = Scene::new().await;
+    let slow = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://up.example:{}/", slow.local_addr().unwrap().port());
+    let asked = json!({"url": url, "method": "POST", "body": "x", "headers": {"Idempotency-Key": "k-1"}});
+    let line = format!("authorization: Bearer {}\r\n", *scene.key.credential());
+    let (address, body) = (scene.address, asked.to_string());
+    let sent = tokio::spawn(async move { send(address, "POST", "/v1/net", &line, &body).await });
+    // It has reached the other side, who says nothing.
+    let (reached, _) = slow.accept().await.unwrap();
+    let mut scene = scene.crash().await;
+    for _ in 0..2 {
+        let refused = scene.net(&asked).await;
+        let said: Value = serde_json::from_str(&refused.body).unwrap();
+        assert_eq!((refused.status, outcome(&said).as_str()), (409, "IDEMPOTENCY_CONFLICT"), "{said}");
+        assert_eq!(said["retryable"], false);
+        assert!(said["message"].as_str().unwrap().contains("may have been done"), "{said}");
+        scene = scene.restart().await;
+    }
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), slow.accept()).await.is_err(),
+        "it was sent again"
+    );
+    drop(reached);
+    sent.abort();
 }
