@@ -1,9 +1,10 @@
 //! Which clauses are worth reading. The pass over all literals knows the key words of a clause; with these, and a look at
 //! which signs stand in it, most clauses are known to be such that no signal can hold in them, whatever else they say.
 
-use super::lexicon::{Lexicon, Set};
+use super::lexicon::Lexicon;
 use super::marks::Mark;
 use super::phrase::Sign;
+use super::set::Set;
 use super::signal::Signal;
 
 /// Says so.
@@ -55,7 +56,7 @@ impl Features {
     /// The marks that may be there, but those of what was decoded or called.
     pub(super) fn marks(self) -> Set {
         let without = |bit: u8, marks: &[Mark]| {
-            if self.0 & bit != 0 { 0 } else { marks.iter().fold(0, |set, mark| set | mark.bit()) }
+            if self.0 & bit != 0 { Set::EMPTY } else { marks.iter().map(|mark| mark.bit()).collect() }
         };
         let never = Mark::DECODED
             | Mark::Called.bit()
@@ -103,9 +104,8 @@ impl Gate {
         let mut forms: Vec<Vec<Set>> = signals.iter().flat_map(Signal::needs).map(<[Set]>::to_vec).collect();
         forms.push(vec![lexicon.calls]);
         let mut gate = Self { forms, alone: Vec::new() };
-        let keys = || (0..Set::BITS).map(|bit| 1 << bit & lexicon.key_concepts()).filter(|key| *key != 0);
-        let suffice =
-            |features| keys().filter(|key| gate.hold(lexicon, *key, features)).fold(0, |set, key| set | key);
+        let keys = || lexicon.key_concepts().each();
+        let suffice = |features| keys().filter(|key| gate.hold(lexicon, *key, features)).collect();
         let alone = (0..Features::SETS).map(|features| suffice(Features(features))).collect();
         gate.alone = alone;
         gate
@@ -117,13 +117,13 @@ impl Gate {
         if features.0 & Features::WIDE != 0 {
             return true;
         }
-        let alone = self.alone.get(usize::from(features.0)).copied().unwrap_or(Set::MAX);
-        keys & alone != 0 || keys & (keys.wrapping_sub(1)) != 0 && self.hold(lexicon, keys, features)
+        let alone = self.alone.get(usize::from(features.0)).copied().unwrap_or(Set::FULL);
+        keys.meets(alone) || keys.is_many() && self.hold(lexicon, keys, features)
     }
 
     fn hold(&self, lexicon: &Lexicon, keys: Set, features: Features) -> bool {
         let set = lexicon.with_phrases(keys | features.marks() | lexicon.unsought(), features);
-        self.forms.iter().any(|form| form.iter().all(|wanted| wanted & set != 0))
+        self.forms.iter().any(|form| form.iter().all(|wanted| wanted.meets(set)))
     }
 }
 
@@ -136,8 +136,8 @@ mod tests {
     fn opens(words: &str, features: Features) -> bool {
         let rules = detector();
         let injection = rules.injection().unwrap();
-        let keys = injection.see(words).keys.iter().fold(0, |set, key| set | key.set);
-        assert_ne!(keys, 0, "{words}");
+        let keys = injection.see(words).keys.iter().map(|key| key.set).collect::<Set>();
+        assert_ne!(keys, Set::EMPTY, "{words}");
         injection.gate.opens(&injection.lexicon, keys, features.with(words.as_bytes()))
     }
 

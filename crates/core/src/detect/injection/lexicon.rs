@@ -8,17 +8,15 @@ use super::gate::Features;
 use super::marks::Mark;
 use super::names::{is_another, is_joined, is_named};
 use super::phrase::Phrase;
+use super::set::Set;
 use super::sight::{Owner, Wanted};
 use crate::detect::normalize::normalize;
 use crate::detect::spot::{Literal, Spotter};
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
 
-/// A set of concepts and marks, one bit each.
-pub(super) type Set = u128;
-
 /// The most concepts a lexicon may have: the rest of the bits are marks.
-const MOST_CONCEPTS: usize = 128 - Mark::COUNT;
+const MOST_CONCEPTS: usize = Set::BITS - Mark::COUNT;
 
 /// Languages whose verb stands where the sentence ends, or that do not separate words: there an order
 /// cannot be told by its place.
@@ -73,7 +71,7 @@ impl Draft {
             return faults.push(Diagnostic::error(node.span, message));
         };
         if key {
-            self.keys |= 1 << concept;
+            self.keys.add(concept);
         }
         self.written.extend(phrases.into_iter().map(|(text, span)| (concept, text.to_owned(), span)));
         let Some(words) = words else { return };
@@ -114,17 +112,17 @@ impl Draft {
 
     /// The set that `names` stands for: `a|b` is one of two, `@x` a mark.
     pub(super) fn set(&self, names: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Set {
-        names.split('|').map(str::trim).fold(0, |set, name| {
+        names.split('|').map(str::trim).fold(Set::EMPTY, |set, name| {
             let bit = match name.strip_prefix('@') {
                 Some(mark) => Mark::named(mark).map(Mark::bit),
-                None => self.names.iter().position(|known| known == name).map(|at| 1 << at),
+                None => self.names.iter().position(|known| known == name).map(Set::of),
             };
             if bit.is_none() {
                 let known = self.names.iter().map(String::as_str);
                 let advice = crate::syntax::decode::suggestion(name, known).unwrap_or_default();
                 faults.push(Diagnostic::error(span, format!("no concept is called `{name}`")).advise(advice));
             }
-            set | bit.unwrap_or(0)
+            set | bit.unwrap_or_default()
         })
     }
 
@@ -134,8 +132,8 @@ impl Draft {
         for (concept, text, span) in std::mem::take(&mut self.written) {
             let Some(phrase) = Phrase::read(concept, &text, span, self, faults) else { continue };
             if phrase.is_reached(self.reached) {
-                self.reached |= 1 << concept;
-            } else if self.keys & 1 << concept == 0 {
+                self.reached.add(concept);
+            } else if !self.keys.has(concept) {
                 faults.push(
                     Diagnostic::error(span, "no concept of this phrase is a key")
                         .advise("the first pass looks for words of concepts with `key: true` only"),
@@ -153,22 +151,22 @@ impl Draft {
     pub(super) fn compile(self) -> Result<Lexicon, Diagnostic> {
         // Each spelling once, with whether letters may stand before and after it, and what it stands for.
         let mut spellings: BTreeMap<String, (bool, bool, Set)> = BTreeMap::new();
-        for word in self.words.iter().filter(|word| self.keys & (1 << word.concept) != 0) {
+        for word in self.words.iter().filter(|word| self.keys.has(word.concept)) {
             for spelling in word.spellings() {
                 let known = spellings.entry(spelling).or_default();
-                let set = known.2 | 1 << word.concept;
+                let set = known.2 | Set::of(word.concept);
                 *known = (known.0 || word.open_left, known.1 || word.open_right, set);
             }
         }
         let key = |(text, (within, open, set))| (Wanted { text, within, open, words: true }, Owner::Key(set));
-        let with_words = self.words.iter().fold(0, |set, word| set | 1 << word.concept);
+        let with_words: Set = self.words.iter().map(|word| word.concept).collect();
         let folded: Vec<String> =
             self.words.iter().map(|word| fold::folded(&normalize(&word.text).text)).collect();
         let matcher = Spotter::new(folded.iter().zip(&self.words).map(|(text, word)| word.literal(text)))
             .map_err(|error| Diagnostic::error(Span::default(), error))?;
         let named = |name: &str| self.names.iter().position(|known| known == name);
         let set =
-            |names: &[&str]| names.iter().filter_map(|name| named(name)).fold(0, |set, at| set | 1 << at);
+            |names: &[&str]| names.iter().filter_map(|name| named(name)).collect::<Set>();
         Ok(Lexicon {
             literals: spellings.into_iter().map(key).collect(),
             keys: self.keys,
@@ -194,9 +192,9 @@ impl Draft {
             ]),
             vocative: named("vocative").unwrap_or(usize::MAX),
             readers: set(&["ai", "machine"]),
-            reporting: named("reporting").map_or(0, |at| 1 << at),
-            talk: named("talk").map_or(0, |at| 1 << at),
-            tokens: named("chat-token").map_or(0, |at| 1 << at),
+            reporting: set(&["reporting"]),
+            talk: set(&["talk"]),
+            tokens: set(&["chat-token"]),
             calls: set(&["addressed", "vocative", "bidden", "frame", "turn", "chat-token"]),
             words: self.words,
             phrases: self.phrases,
@@ -342,11 +340,11 @@ impl Lexicon {
             };
             let before = folded.get(..start).and_then(|text| text.chars().next_back());
             let after = folded.get(end..).and_then(|text| text.chars().next());
-            let concept: Set = 1 << word.concept;
-            let named = concept & self.readers != 0
+            let concept = word.concept;
+            let named = self.readers.has(concept)
                 && (goes_on(folded, end) || is_another(folded, start, end))
-                || word.concept == self.user && folded.get(end..).is_some_and(|rest| rest.starts_with(':'))
-                || concept & self.talk != 0 && is_in_address(folded, start, end);
+                || concept == self.user && folded.get(end..).is_some_and(|rest| rest.starts_with(':'))
+                || self.talk.has(concept) && is_in_address(folded, start, end);
             if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {
                 out.push(Hit {
                     concept: word.concept,
@@ -359,7 +357,7 @@ impl Lexicon {
             }
         });
         out.sort_unstable_by_key(|hit| (hit.start, hit.end));
-        let mut set = out.iter().fold(0, |set, hit| set | 1 << hit.concept);
+        let mut set: Set = out.iter().map(|hit| hit.concept).collect();
         for phrase in &self.phrases {
             phrase.find(folded, &mut set, out);
         }
@@ -368,29 +366,29 @@ impl Lexicon {
     /// Finds out of each of `hits` whether it stands where an order may begin; the concepts of those that do.
     pub(super) fn opened(&self, folded: &str, hits: &mut [Hit]) -> Set {
         // Where somebody was addressed who is told what follows, and whether an order was given already.
-        let told = hits.iter().filter(|hit| self.callings & 1 << hit.concept != 0).map(|hit| hit.end).min();
+        let told = hits.iter().filter(|hit| self.callings.has(hit.concept)).map(|hit| hit.end).min();
         // In a language other than English, by the words of the address.
-        let foreign = hits.iter().any(|hit| hit.marked && self.speech & 1 << hit.concept != 0);
+        let foreign = hits.iter().any(|hit| hit.marked && self.speech.has(hit.concept));
         let mut ordered = false;
         // After a `do not` one more in a row is forbidden as well.
         let mut forbidden = false;
         let mut last = (usize::MAX, false);
-        let mut opened = 0;
+        let mut opened = Set::EMPTY;
         for index in 0..hits.len() {
             let Some(hit) = hits.get(index).copied() else { break };
             forbidden |= hit.concept == self.forbids;
             // Several words may begin at one place.
-            if last.0 != hit.start || self.callings & 1 << hit.concept != 0 {
+            if last.0 != hit.start || self.callings.has(hit.concept) {
                 let after = told.is_some_and(|end| end <= hit.start && hit.start - end <= REACH);
                 let goes_on = (ordered && !forbidden || after) && is_joined(folded, hit.start);
-                let name = self.callings & 1 << hit.concept != 0
+                let name = self.callings.has(hit.concept)
                     && is_named(folded, hit.start, hit.concept == self.vocative);
                 last = (hit.start, goes_on || name || self.opens(folded, hits, hit.start));
             }
             let told = hit.marked && foreign && told.is_some_and(|end| end <= hit.start);
             if hit.free || last.1 || told {
-                opened |= 1 << hit.concept;
-                ordered |= self.orders & 1 << hit.concept != 0 && !hit.free;
+                opened.add(hit.concept);
+                ordered |= self.orders.has(hit.concept) && !hit.free;
                 if let Some(hit) = hits.get_mut(index) {
                     hit.opens = true;
                 }

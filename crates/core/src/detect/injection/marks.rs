@@ -1,6 +1,6 @@
 //! Marks: what can be told about a clause from its letters and its place, without a lexicon.
 
-use super::lexicon::Set;
+use super::set::Set;
 
 macro_rules! marks {
     ($($(#[doc = $doc:literal])+ $name:ident = $word:literal,)+) => {
@@ -15,7 +15,7 @@ macro_rules! marks {
             pub(super) const COUNT: usize = Self::ALL.len();
 
             /// All of them.
-            pub(super) const ALL_BITS: Set = $(Self::$name.bit())|+;
+            pub(super) const ALL_BITS: Set = Set::EMPTY$(.or(Self::$name.bit()))+;
         }
     };
 }
@@ -98,19 +98,20 @@ marks! {
 impl Mark {
     /// Marks that say where something stands.
     pub(super) const PLACES: Set =
-        Self::Comment.bit() | Self::Attribute.bit() | Self::Unseen.bit() | Self::CodeComment.bit();
+        Self::Comment.bit().or(Self::Attribute.bit()).or(Self::Unseen.bit()).or(Self::CodeComment.bit());
 
     /// Marks that say what a layer was decoded from.
-    pub(super) const DECODED: Set = Self::Encoded.bit()
-        | Self::Base64.bit()
-        | Self::Hex.bit()
-        | Self::Binary.bit()
-        | Self::Morse.bit()
-        | Self::Shifted.bit()
-        | Self::Reversed.bit()
-        | Self::Leet.bit()
-        | Self::Spaced.bit()
-        | Self::Escaped.bit();
+    pub(super) const DECODED: Set = Self::Encoded
+        .bit()
+        .or(Self::Base64.bit())
+        .or(Self::Hex.bit())
+        .or(Self::Binary.bit())
+        .or(Self::Morse.bit())
+        .or(Self::Shifted.bit())
+        .or(Self::Reversed.bit())
+        .or(Self::Leet.bit())
+        .or(Self::Spaced.bit())
+        .or(Self::Escaped.bit());
 
     /// The mark called `word`, written without its `@`.
     pub(super) fn named(word: &str) -> Option<Self> {
@@ -119,14 +120,14 @@ impl Mark {
 
     /// Its bit; concepts have the lower ones.
     pub(super) const fn bit(self) -> Set {
-        1 << (127 - self as u32)
+        Set::of(Set::BITS - 1 - self as usize)
     }
 }
 
 /// What the letters of a folded clause show.
 pub(super) fn of_letters(folded: &str) -> Set {
     let bytes = folded.as_bytes();
-    let mut set = 0;
+    let mut set = Set::EMPTY;
     for (at, byte) in bytes.iter().enumerate() {
         let next = |n: usize| bytes.get(at + n).copied().unwrap_or(b' ');
         let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
@@ -203,7 +204,7 @@ fn account_number(bytes: &[u8]) -> Set {
             run = 0;
         }
     }
-    0
+    Set::EMPTY
 }
 
 /// Whether the name of a currency begins `rest`, after a space or none.

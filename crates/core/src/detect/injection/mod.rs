@@ -34,7 +34,7 @@ use gate::{Features, Gate};
 mod layers;
 
 mod lexicon;
-use lexicon::{Draft, Hit, Lexicon, Set};
+use lexicon::{Draft, Hit, Lexicon};
 
 mod marks;
 use marks::Mark;
@@ -42,6 +42,9 @@ use marks::Mark;
 mod names;
 
 mod phrase;
+
+mod set;
+use set::Set;
 
 mod shape;
 use shape::Shape;
@@ -339,7 +342,7 @@ impl Injection {
     fn collect(&self, kind: PartKind, plain: &Normalized<'_>, sight: Sight) -> Evidence {
         let mut evidence = Evidence::new();
         let sight = sight.sorted();
-        let view = View { kind, text: plain, sight: &sight, shape: OnceCell::new(), layer: None, marks: 0 };
+        let view = View { kind, text: plain, sight: &sight, shape: OnceCell::new(), layer: None, marks: Set::EMPTY };
         self.scan(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
         evidence
@@ -361,7 +364,7 @@ impl Injection {
             let clause = Clause {
                 kind: view.kind,
                 set: marks,
-                opened: 0,
+                opened: Set::EMPTY,
                 hits: &[],
                 lexicon: &self.lexicon,
                 cited: None,
@@ -408,18 +411,18 @@ impl Injection {
             let set = standing(keys, next, stop);
             let clause = plain.as_bytes().get(start..stop).unwrap_or_default();
             let features = features.with(clause);
-            if !primed && view.marks == 0 && !self.gate.opens(&self.lexicon, set, features) {
+            if !primed && view.marks.is_empty() && !self.gate.opens(&self.lexicon, set, features) {
                 let talk = |key: &&Key| {
-                    key.set & self.lexicon.talk != 0 && !lexicon::is_in_address(plain, key.start, key.end)
+                    key.set.meets(self.lexicon.talk) && !lexicon::is_in_address(plain, key.start, key.end)
                 };
                 let mut here = keys.iter().skip(next).take_while(|key| key.start < stop);
-                if set & self.lexicon.talk != 0 && here.any(|key| talk(&key)) && !shape.is_fenced(at) {
+                if set.meets(self.lexicon.talk) && here.any(|key| talk(&key)) && !shape.is_fenced(at) {
                     let span = view.text.original(start, stop);
                     evidence.entry(span.start / BLOCK).or_default().talk += 1;
                 }
                 continue;
             }
-            let called_marks = if primed { Mark::Called.bit() } else { 0 };
+            let called_marks = if primed { Mark::Called.bit() } else { Set::EMPTY };
             let marks = features.marks() | view.marks | called_marks;
             let place = Place { start, at, stop, primed, marks };
             if self.read(view, place, &mut reading, evidence) {
@@ -437,11 +440,11 @@ impl Injection {
         folded.clear();
         fold::fold_into(clause, folded);
         self.lexicon.hits(folded, hits);
-        let words = hits.iter().fold(0, |set, hit| set | 1 << hit.concept);
+        let words: Set = hits.iter().map(|hit| hit.concept).collect();
         let opened = self.lexicon.opened(folded, hits);
-        let calls = words & self.lexicon.calls & opened != 0;
+        let calls = (words & self.lexicon.calls).meets(opened);
         let may_hold = |signal: &Signal| signal.may_hold(words | marks, opened | marks);
-        if words & self.lexicon.talk == 0 && !calls && !self.signals.iter().any(may_hold) {
+        if !words.meets(self.lexicon.talk) && !calls && !self.signals.iter().any(may_hold) {
             return false;
         }
         let mut set = words | view.marks | self.shape(view).marks(plain, start, at, stop);
@@ -458,8 +461,8 @@ impl Injection {
         if marks::has_slot(plain, start, stop) {
             set |= Mark::Slot.bit();
         }
-        let reports = words & (self.lexicon.reporting | self.lexicon.talk) != 0;
-        let cited = if set & Mark::Value.bit() == 0 { signal::cited(folded, reports) } else { None };
+        let reports = words.meets(self.lexicon.reporting | self.lexicon.talk);
+        let cited = if set.meets(Mark::Value.bit()) { None } else { signal::cited(folded, reports) };
         let span = view.layer.unwrap_or_else(|| view.text.original(start, stop));
         if self.talks(set) {
             evidence.entry(span.start / BLOCK).or_default().talk += 1;
@@ -471,7 +474,7 @@ impl Injection {
 
     /// Whether a clause speaks about attacks. Code does not speak: its names are its author's.
     const fn talks(&self, set: Set) -> bool {
-        set & self.lexicon.talk != 0 && set & Mark::Fence.bit() == 0
+        set.meets(self.lexicon.talk) && !set.meets(Mark::Fence.bit())
     }
 
     fn weigh(&self, clause: &Clause<'_>, span: Span, evidence: &mut Evidence) {
@@ -489,7 +492,7 @@ impl Injection {
 /// The concepts of the keys from the one with number `first` on that begin before `stop`.
 fn standing(keys: &[Key], first: usize, stop: usize) -> Set {
     let rest = keys.get(first..).unwrap_or_default().iter();
-    rest.take_while(|key| key.start < stop).fold(0, |set, key| set | key.set)
+    rest.take_while(|key| key.start < stop).map(|key| key.set).collect()
 }
 
 /// Adds a sight; of two of one signal the stronger stays.

@@ -2,7 +2,8 @@
 //! make many turns: `note` `to` `agents`, `your` `earlier` `task`.
 
 use super::gate::Features;
-use super::lexicon::{Draft, Hit, Set};
+use super::lexicon::{Draft, Hit};
+use super::set::Set;
 use crate::syntax::{Diagnostic, Span};
 
 /// How many bytes may stand between two steps: three or four words.
@@ -75,26 +76,26 @@ impl Phrase {
 
     /// Whether one of its steps consists of `keys` only.
     pub(super) fn is_reached(&self, keys: Set) -> bool {
-        self.steps.iter().any(|step| step.set & !keys == 0)
+        self.steps.iter().any(|step| step.set.is_within(keys))
     }
 
     /// Its concept, if all its steps are in `set` and the `features` of a clause allow it.
     pub(super) fn may_make(&self, set: Set, features: Features) -> Set {
         let may = self.closed.is_none_or(|sign| features.may_close(sign))
-            && self.steps.iter().all(|step| step.set & set != 0);
-        if may { 1 << self.concept } else { 0 }
+            && self.steps.iter().all(|step| step.set.meets(set));
+        if may { Set::of(self.concept) } else { Set::EMPTY }
     }
 
     /// Adds where it stands to `hits`, which are in the order of their beginnings, and its concept to `set`.
     pub(super) fn find(&self, folded: &str, set: &mut Set, hits: &mut Vec<Hit>) {
-        if !self.steps.iter().all(|step| step.set & *set != 0) {
+        if !self.steps.iter().all(|step| step.set.meets(*set)) {
             return;
         }
         // Where the steps up to here began and end, in the order of their ends.
         let mut open: Vec<(usize, usize)> = Vec::new();
         for (index, step) in self.steps.iter().enumerate() {
             let mut next = Vec::new();
-            for hit in hits.iter().filter(|hit| step.set & 1 << hit.concept != 0) {
+            for hit in hits.iter().filter(|hit| step.set.has(hit.concept)) {
                 if index == 0 {
                     next.push((hit.end, hit.start));
                     continue;
@@ -125,7 +126,7 @@ impl Phrase {
             })
             .collect();
         if !found.is_empty() {
-            *set |= 1 << self.concept;
+            set.add(self.concept);
             hits.extend(found);
             hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
         }

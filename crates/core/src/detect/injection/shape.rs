@@ -1,8 +1,8 @@
 //! The shape of a text: which parts of it are comments, attributes, hidden, fenced, rows of a table or
 //! values of a record. Looked at once, and only if a key word stands somewhere.
 
-use super::lexicon::Set;
 use super::marks::Mark;
+use super::set::Set;
 use super::sight::{Owner, Wanted};
 use crate::detect::spot::Spot;
 

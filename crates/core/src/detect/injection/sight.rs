@@ -1,7 +1,7 @@
 //! What the one pass over all literals finds of this detector's own: key words, what opens regions of a page, and words
 //! that give a moved alphabet away.
 
-use super::lexicon::Set;
+use super::set::Set;
 use crate::detect::spot::Spot;
 
 /// A literal that this detector wants to be found.

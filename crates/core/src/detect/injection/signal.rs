@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::lexicon::{Draft, Hit, Lexicon, Set};
+use super::lexicon::{Draft, Hit, Lexicon};
 use super::marks::Mark;
+use super::set::Set;
 use crate::action::PartKind;
 use crate::syntax::decode::Fields;
 use crate::syntax::{Diagnostic, Node, Span};
@@ -88,7 +89,7 @@ impl Signal {
     /// Whether it may hold in a clause that has of `words` at most these, and where an order begins of `opened`.
     pub(super) fn may_hold(&self, words: Set, opened: Set) -> bool {
         self.forms.iter().any(|form| {
-            form.starts.iter().all(|set| set & opened != 0) && form.all.iter().all(|set| set & words != 0)
+            form.starts.iter().all(|set| set.meets(opened)) && form.all.iter().all(|set| set.meets(words))
         })
     }
 
@@ -117,13 +118,13 @@ impl Form {
         };
         let starts = each(start);
         let mut sets = each(all);
-        let none = each(none).into_iter().fold(0, |all, set| all | set);
+        let none = each(none).into_iter().collect();
         sets.extend(&starts);
         // Marks of decoded layers are tried on their own, what follows a call is read without one; everything
         // else is reached by a key word.
-        let concepts = sets.iter().any(|set| set & !Mark::ALL_BITS != 0);
+        let concepts = sets.iter().any(|set| !set.is_within(Mark::ALL_BITS));
         let reached = draft.reached() | Mark::Called.bit();
-        if concepts && !sets.iter().any(|set| set & !reached == 0) {
+        if concepts && !sets.iter().any(|set| set.is_within(reached)) {
             faults.push(
                 Diagnostic::error(node.span, "no concept of this form is a key")
                     .advise("the first pass looks for words of concepts with `key: true` only"),
@@ -134,10 +135,10 @@ impl Form {
 
     /// Its weight in `clause`. What is cited is not said: an order in quotation marks weighs half.
     fn weigh(&self, clause: &Clause<'_>) -> u8 {
-        if !self.all.iter().all(|set| set & clause.set != 0) || self.none & clause.set != 0 {
+        if !self.all.iter().all(|set| set.meets(clause.set)) || self.none.meets(clause.set) {
             return 0;
         }
-        if !self.starts.iter().all(|start| start & clause.opened != 0) {
+        if !self.starts.iter().all(|start| start.meets(clause.opened)) {
             return 0;
         }
         if self.starts.iter().all(|start| clause.begins(*start, false)) {
@@ -168,15 +169,15 @@ impl Clause<'_> {
     /// Whether it calls the model or pretends to be the system, so that what follows is said to the one who was
     /// called.
     pub(super) fn calls(&self) -> bool {
-        let source = self.set & Mark::Source.bit() != 0;
+        let source = self.set.meets(Mark::Source.bit());
         let calls = self.set & if source { self.lexicon.tokens } else { self.lexicon.calls };
-        calls != 0 && self.begins(calls, false)
+        !calls.is_empty() && self.begins(calls, false)
     }
 
     /// Whether a word of one of `concepts` stands where an order begins, be it one that is cited.
     fn begins(&self, concepts: Set, even_cited: bool) -> bool {
         let cited = |at: &usize| self.cited.as_ref().is_some_and(|span| span.contains(at));
-        let mut orders = self.hits.iter().filter(|hit| concepts & (1 << hit.concept) != 0);
+        let mut orders = self.hits.iter().filter(|hit| concepts.has(hit.concept));
         orders.any(|hit| hit.opens && (even_cited || !cited(&hit.start)))
     }
 }
