@@ -12,6 +12,7 @@ use crate::detect::canary;
 use crate::detect::destination::Crossing;
 use crate::detect::native;
 use crate::detect::rules::{MOST_AUDITED, RuleSet};
+use crate::pace::Pace;
 use crate::policy::NOTHING_OUT;
 use crate::policy::{Explained, Given, Policy, Profile, SHIPPED};
 use crate::session::{Facts, Held, Kill, Remembered, SessionMode};
@@ -133,6 +134,12 @@ impl Engine {
     /// Judges `action` with what is known. Pure: the same arguments give the same decision.
     #[must_use]
     pub fn decide(&self, action: &Action, facts: &Facts) -> Decision {
+        self.decide_in_steps(action, facts, &Pace::whole())
+    }
+
+    /// The same, in steps, between which others have their turns.
+    #[must_use]
+    pub fn decide_in_steps(&self, action: &Action, facts: &Facts, pace: &Pace<'_>) -> Decision {
         if facts.standing.mode == SessionMode::Off {
             return unjudged(action, facts);
         }
@@ -146,7 +153,7 @@ impl Engine {
             self.floor.judge(action, effects, &readings, (&self.planted, &facts.held), &mut reasons);
             reasons.extend(floor::led_to_bait(effects, self.rules.canaries()));
         }
-        let (mut findings, entropy) = self.findings(action, effects, &readings, facts);
+        let (mut findings, entropy) = self.findings(action, effects, &readings, facts, pace);
         replace::recall(action, facts, &mut findings);
         findings.extend(self.told(effects, facts));
         let (held, to_hold): (Vec<usize>, Vec<Finding>) =
@@ -218,7 +225,7 @@ impl Engine {
     pub fn explain(&self, action: &Action, facts: &Facts) -> Vec<Explained> {
         let effects = &*self.effects(action, facts);
         let readings = if acts(action.kind) { readings(action) } else { Vec::new() };
-        let (mut findings, _) = self.findings(action, effects, &readings, facts);
+        let (mut findings, _) = self.findings(action, effects, &readings, facts, &Pace::whole());
         findings.extend(self.told(effects, facts));
         findings
             .extend(self.to_hold(action, &readings, effects, facts).into_iter().map(|(_, finding)| finding));
@@ -230,7 +237,13 @@ impl Engine {
     /// What is seen in text that is already on its way and can only be audited.
     #[must_use]
     pub fn audit_text(&self, kind: PartKind, text: &str) -> Vec<Reason> {
-        let findings = self.rules.text_findings(kind, text);
+        self.audit_text_in_steps(kind, text, &Pace::whole())
+    }
+
+    /// The same, in steps, between which others have their turns.
+    #[must_use]
+    pub fn audit_text_in_steps(&self, kind: PartKind, text: &str, pace: &Pace<'_>) -> Vec<Reason> {
+        let findings = self.rules.text_findings_in_steps(kind, text, pace);
         let reasons =
             findings.iter().filter_map(|finding| floor::content(finding).or_else(|| self.reason(finding)));
         reasons.map(|reason| Reason { verdict: reason.verdict.min(Verdict::Audit), ..reason }).collect()
@@ -271,6 +284,7 @@ impl Engine {
         effects: &[Effect],
         readings: &[(usize, Reading)],
         facts: &Facts,
+        pace: &Pace<'_>,
     ) -> (Vec<Finding>, f32) {
         // Under `strict` what was found to speak to the model is looked at each time: it is replaced each time. And where
         // something is taken out, whatever had a finding.
@@ -289,7 +303,8 @@ impl Engine {
             .map(|(part, reading)| (*part, plainly(reading, text_of(action, *part))))
             .collect();
         let talks = |part: usize| readings.iter().any(|(of, reading)| *of == part && reading.only_talks());
-        let (mut findings, entropy) = self.rules.findings(action, effects, &spoken, &remembered, &talks);
+        let (mut findings, entropy) =
+            self.rules.findings(action, effects, &spoken, (&remembered, &talks), pace);
         let (of_request, dense) = self.rules.request_findings(action);
         findings.extend(of_request);
         findings.extend(self.destinations(action, effects, readings));

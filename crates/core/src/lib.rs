@@ -42,6 +42,8 @@ pub mod engine;
 
 pub mod inspect;
 
+pub mod pace;
+
 pub mod routes;
 
 pub use action::{Action, AssetClass, Capability, Door, Effect, Source};

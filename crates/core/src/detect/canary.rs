@@ -240,7 +240,8 @@ mod tests {
     }
 
     fn rules(set: &RuleSet, action: &Action) -> Vec<String> {
-        let (found, _) = set.findings(action, &[], &[], &|_| false, &|_| false);
+        let (found, _) =
+            set.findings(action, &[], &[], (&|_| false, &|_| false), &crate::pace::Pace::whole());
         let all = found.into_iter().chain(set.request_findings(action).0);
         all.map(|finding| finding.rule).filter(|rule| is_content(rule)).collect()
     }

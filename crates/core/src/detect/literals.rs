@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::spot::{Literal, Spot, Spotter};
 use super::{injection, secrets};
+use crate::pace::Pace;
 
 /// To whom a literal belongs.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +75,8 @@ pub(super) struct Literals {
 
 impl Literals {
     /// Gives `found` each literal in `text` with its owners.
-    pub(super) fn each(&self, text: &str, mut found: impl FnMut(&Owners, Spot)) {
-        self.all.each(text, |spot| {
+    pub(super) fn each(&self, text: &str, pace: &Pace<'_>, mut found: impl FnMut(&Owners, Spot)) {
+        self.all.each_in_steps(text, pace, |spot| {
             if let Some(owners) = self.owners.get(spot.literal) {
                 found(owners, spot);
             }
@@ -83,8 +84,8 @@ impl Literals {
     }
 
     /// Gives `found` those of rules and credentials.
-    pub(super) fn each_shared(&self, text: &str, mut found: impl FnMut(&Owners, Spot)) {
-        self.shared.each(text, |spot| {
+    pub(super) fn each_shared(&self, text: &str, pace: &Pace<'_>, mut found: impl FnMut(&Owners, Spot)) {
+        self.shared.each_in_steps(text, pace, |spot| {
             if let Some(owners) = self.owners.get(spot.literal) {
                 found(owners, spot);
             }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
+use crate::pace::Pace;
 use crate::syntax::Span;
 
 /// Characters that are there for no reader's sake.
@@ -48,6 +49,11 @@ impl Normalized<'_> {
 /// Normalises `text`.
 #[must_use]
 pub fn normalize(text: &str) -> Normalized<'_> {
+    normalize_in_steps(text, &Pace::whole())
+}
+
+/// The same, in steps.
+pub(super) fn normalize_in_steps<'a>(text: &'a str, pace: &Pace<'_>) -> Normalized<'a> {
     if text.is_ascii() {
         return Normalized { text: Cow::Borrowed(text), hidden: Hidden::default(), runs: Vec::new() };
     }
@@ -73,14 +79,16 @@ pub fn normalize(text: &str) -> Normalized<'_> {
             before = part.chars().next_back().unwrap_or(' ');
             flag = false;
             next += plain_part;
+            pace.went(plain_part);
             continue;
         }
         let mut chars = rest.chars();
         let Some(c) = chars.next() else { break };
         next += c.len_utf8();
+        pace.went(c.len_utf8());
         let after = chars.next().unwrap_or(' ');
         flag = c == '\u{1f3f4}' || flag && is_tag(c);
-        if at >= word_end && !c.is_ascii() && c.is_alphabetic() {
+        if at >= word_end && !c.is_ascii() && is_letter(c) {
             (word_end, mixed) = word(text, word_end, at);
         }
         let kept = match c {
@@ -141,6 +149,19 @@ const fn is_dropped(c: char) -> bool {
         )
 }
 
+/// [`char::is_alphabetic`], at once for the letters that texts are written in: the tables of all scripts are searched for
+/// the others.
+fn is_letter(c: char) -> bool {
+    LETTERS.iter().any(|(first, last)| (*first..=*last).contains(&c)) || c.is_alphabetic()
+}
+
+/// Cyrillic, Han, Hangul, Kana, Greek, Arabic, Hebrew, Devanagari.
+#[rustfmt::skip]
+const LETTERS: [(char, char); 10] = [
+    ('\u{410}', '\u{44f}'), ('\u{4e00}', '\u{9fff}'), ('\u{ac00}', '\u{d7a3}'), ('\u{3041}', '\u{3096}'), ('\u{30a1}', '\u{30fa}'),
+    ('\u{3b1}', '\u{3c9}'), ('\u{620}', '\u{64a}'), ('\u{5d0}', '\u{5ea}'), ('\u{904}', '\u{939}'), ('\u{e0}', '\u{f6}'),
+];
+
 const fn is_zero_width(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}' | '\u{180e}')
 }
@@ -150,7 +171,7 @@ const fn is_zero_width(c: char) -> bool {
 fn word(text: &str, floor: usize, at: usize) -> (usize, bool) {
     let rest = text.get(at..).unwrap_or_default();
     let letter = |c: char| tagged(c).unwrap_or_else(|| plain(c, false)).is_ascii_alphabetic();
-    let inside = |c: &char| c.is_alphabetic() || letter(*c) || is_dropped(*c) || is_tag(*c) || is_accent(*c);
+    let inside = |c: &char| is_letter(*c) || letter(*c) || is_dropped(*c) || is_tag(*c) || is_accent(*c);
     let before = text.get(floor..at).unwrap_or_default().chars().rev();
     let (mut end, mut like) = (at, false);
     let mut latin = before.take_while(inside).any(letter);
@@ -263,6 +284,13 @@ mod tests {
         assert_eq!(normalize("\u{441}at").text, "cat");
         let drawn = "\u{1d422}\u{1d420}\u{1d427}\u{1d428}\u{1d42b}\u{1d41e} \u{24d0}\u{24db}\u{24db}";
         assert_eq!(normalize(drawn).text, "ignore all");
+    }
+
+    #[test]
+    fn the_letters_that_are_known_at_once_are_letters() {
+        for (first, last) in LETTERS {
+            assert!((first..=last).all(char::is_alphabetic), "{first} {last}");
+        }
     }
 
     /// Letters, look-alikes, drawn letters and everything that is dropped.

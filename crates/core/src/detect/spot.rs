@@ -3,6 +3,7 @@
 //! fastest cache, and only where some literal begins like that are the few that do compared, eight bytes at once.
 
 use super::swar::{load, load_end, lower, with_spaces};
+use crate::pace::Pace;
 
 /// A literal to be found.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Literal<'a> {
 #[derive(Debug)]
 pub(super) struct Spotter {
     literals: Vec<Kept>,
+    /// By the first three bytes of their anchors, all of them: most places are left here.
+    first: Filter<3, 16>,
     /// By the first bytes of their anchors: those with six and more, with four and five, and with less.
     long: Filter<6, 17>,
     short: Filter<4, 15>,
@@ -67,6 +70,7 @@ impl Spotter {
         }
         Ok(Self {
             literals,
+            first: Filter::new(&[long.as_slice(), &short, &shortest].concat()),
             long: Filter::new(&long),
             short: Filter::new(&short),
             shortest: Filter::new(&shortest),
@@ -77,11 +81,17 @@ impl Spotter {
 
     /// Gives `found` each place where a literal stands, by where they begin; but literals of words by where the
     /// longest of these does.
-    pub(super) fn each(&self, text: &str, mut found: impl FnMut(Spot)) {
+    pub(super) fn each(&self, text: &str, found: impl FnMut(Spot)) {
+        self.each_in_steps(text, &Pace::whole(), found);
+    }
+
+    /// The same, in steps.
+    pub(super) fn each_in_steps(&self, text: &str, pace: &Pace<'_>, mut found: impl FnMut(Spot)) {
         let bytes = text.as_bytes();
         let mut word = false;
-        // Places are gathered before they are looked at: a branch at each would be taken wrongly too often.
-        let mut places = [0usize; STRETCH];
+        // Places are gathered before they are looked at, and once more before literals are: a branch at each would be taken
+        // wrongly too often.
+        let mut places = [(0usize, 0u8); STRETCH];
         let last = bytes.len().saturating_sub(7);
         let mut from = 0;
         while from < last {
@@ -90,19 +100,30 @@ impl Spotter {
             for (at, eight) in (from..).zip(stretch.windows(8)) {
                 let &[a, b, c, d, e, f, g, h] = eight else { break };
                 let head = head(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
-                let begins = self.long.has(head) | self.short.has(head) | self.shortest.has(head);
                 // The lower bit is for what begins anywhere, the other for what begins words.
                 let wanted = 3 >> u8::from(word);
                 word = a.is_ascii_alphanumeric();
                 if let Some(place) = places.get_mut(count) {
-                    *place = at;
+                    *place = (at, wanted);
+                }
+                count += usize::from(self.first.has(head) & wanted != 0);
+            }
+            let first = count;
+            count = 0;
+            for index in 0..first {
+                let Some((at, wanted)) = places.get(index).copied() else { break };
+                let head = head(load(bytes.get(at..).unwrap_or_default()));
+                let begins = self.long.has(head) | self.short.has(head) | self.shortest.has(head);
+                if let Some(place) = places.get_mut(count) {
+                    *place = (at, wanted);
                 }
                 count += usize::from(begins & wanted != 0);
             }
-            for at in places.iter().take(count) {
+            for (at, _) in places.iter().take(count) {
                 self.at(bytes, *at, head(load(bytes.get(*at..).unwrap_or_default())), &mut found);
             }
             from += STRETCH;
+            pace.went(STRETCH);
         }
         // What is left at the end is too short for a window.
         for at in bytes.len().saturating_sub(7)..bytes.len() {

@@ -7,6 +7,7 @@ use crate::action::{Action, alone};
 use crate::decision::{Decision, Verdict};
 use crate::detect::destination::{At, Class, Classes, Deed, Group, Lead, lead};
 use crate::detect::rules::{Example, Rule, RuleSet};
+use crate::pace::Pace;
 use crate::policy::{Policy, SHIPPED};
 use crate::session::Facts;
 use crate::syntax::{Diagnostic, Source};
@@ -111,7 +112,8 @@ impl Engine {
     fn finds(&self, example: &Example, rule: &str, category: &str) -> Result<bool, Diagnostic> {
         let action = read(example)?;
         let readings = super::readings(&action);
-        let (found, _) = self.findings(&action, &action.effects, &readings, &Facts::default());
+        let (found, _) =
+            self.findings(&action, &action.effects, &readings, &Facts::default(), &Pace::whole());
         Ok(found.iter().any(|finding| finding.rule == rule && finding.category == category))
     }
 

@@ -35,6 +35,7 @@ mod replace;
 mod rules;
 mod sessions;
 mod shell;
+mod steps;
 mod story;
 mod stream;
 mod yaml;

@@ -136,7 +136,8 @@ mod tests {
     fn opens(words: &str, features: Features) -> bool {
         let rules = detector();
         let injection = rules.injection().unwrap();
-        let keys = injection.see(words).keys.iter().map(|key| key.set).collect::<Set>();
+        let keys =
+            injection.see(words, &crate::pace::Pace::whole()).keys.iter().map(|key| key.set).collect::<Set>();
         assert_ne!(keys, Set::EMPTY, "{words}");
         injection.gate.opens(&injection.lexicon, keys, features.with(words.as_bytes()))
     }

@@ -192,23 +192,33 @@ impl<const KIND: u8, const LEAST: usize> Ahead<KIND, LEAST> {
         (start < usize::MAX).then_some(start)
     }
 
-    /// Looks from the end of where it could be to its beginning, so that most bytes are not looked at.
+    /// Looks at one block after another: a stretch of `LEAST` bytes has one in it from its beginning to its end.
     fn find(bytes: &[u8], from: usize) -> Option<usize> {
-        let fits = |at: usize| {
-            let kind = bytes.get(at).and_then(|byte| STRETCHES.get(usize::from(*byte)));
-            kind.is_some_and(|kind| kind & KIND != 0)
-        };
-        // From `start` to `after` everything fits.
-        let (mut start, mut after) = (from, from);
-        while start + LEAST <= bytes.len() {
-            let end = start + LEAST;
-            match (after..end).rev().find(|at| !fits(*at)) {
-                None => return Some(start),
-                Some(at) => (start, after) = (at + 1, end.max(at + 1)),
+        let mut at = from;
+        while let Some(block) = bytes.get(at..at + Self::BLOCK) {
+            if block.iter().fold(KIND, |all, byte| all & kind_of(*byte)) == 0 {
+                at += Self::BLOCK;
+                continue;
             }
+            let before = bytes.get(from..at).unwrap_or_default().iter().rev();
+            let start = at - before.take_while(|byte| kind_of(**byte) & KIND != 0).count();
+            let after = bytes.get(at..).unwrap_or_default().iter().take(start + LEAST - at);
+            let end = at + after.take_while(|byte| kind_of(**byte) & KIND != 0).count();
+            if end >= start + LEAST {
+                return Some(start);
+            }
+            at = end;
         }
         None
     }
+
+    /// How long a block is, so that one of them lies within whatever is to be found.
+    const BLOCK: usize = if LEAST >= 15 { 8 } else { 4 };
+}
+
+#[inline]
+fn kind_of(byte: u8) -> u8 {
+    STRETCHES.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Runs of base64, hexadecimal, binary, numbers and Morse code.

@@ -165,8 +165,7 @@ impl Draft {
         let matcher = Spotter::new(folded.iter().zip(&self.words).map(|(text, word)| word.literal(text)))
             .map_err(|error| Diagnostic::error(Span::default(), error))?;
         let named = |name: &str| self.names.iter().position(|known| known == name);
-        let set =
-            |names: &[&str]| names.iter().filter_map(|name| named(name)).collect::<Set>();
+        let set = |names: &[&str]| names.iter().filter_map(|name| named(name)).collect::<Set>();
         Ok(Lexicon {
             literals: spellings.into_iter().map(key).collect(),
             keys: self.keys,
@@ -341,8 +340,7 @@ impl Lexicon {
             let before = folded.get(..start).and_then(|text| text.chars().next_back());
             let after = folded.get(end..).and_then(|text| text.chars().next());
             let concept = word.concept;
-            let named = self.readers.has(concept)
-                && (goes_on(folded, end) || is_another(folded, start, end))
+            let named = self.readers.has(concept) && (goes_on(folded, end) || is_another(folded, start, end))
                 || concept == self.user && folded.get(end..).is_some_and(|rest| rest.starts_with(':'))
                 || self.talk.has(concept) && is_in_address(folded, start, end);
             if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {

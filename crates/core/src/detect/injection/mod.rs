@@ -21,6 +21,7 @@ use crate::detect::Finding;
 use crate::detect::literals::Literals;
 use crate::detect::normalize::{Normalized, normalize};
 use crate::detect::rules::MOST_AUDITED;
+use crate::pace::Pace;
 use crate::syntax::{Diagnostic, Node, Span};
 
 pub mod classifier;
@@ -183,6 +184,7 @@ struct View<'a> {
     layer: Option<Span>,
     /// Which layer that was.
     marks: Set,
+    pace: &'a Pace<'a>,
 }
 
 /// What is reused from clause to clause.
@@ -242,10 +244,10 @@ impl Injection {
     }
 
     /// What of its literals stands in `text`.
-    fn see(&self, text: &str) -> Sight {
+    fn see(&self, text: &str, pace: &Pace<'_>) -> Sight {
         let mut sight = Sight::default();
         if let Some(literals) = &self.literals {
-            literals.each(text, |owners, spot| {
+            literals.each(text, pace, |owners, spot| {
                 owners.injection.iter().for_each(|owner| sight.add(*owner, spot));
             });
         }
@@ -264,20 +266,21 @@ impl Injection {
             return None;
         }
         let plain = normalize(text);
-        let sight = self.see(&plain.text);
-        self.judge(kind, text, &plain, sight).map(|finding| Finding { part: Some(index), ..finding })
+        let pace = &Pace::whole();
+        let sight = self.see(&plain.text, pace);
+        self.judge((kind, text), &plain, sight, pace).map(|finding| Finding { part: Some(index), ..finding })
     }
 
     /// What `text`, normalised to `plain` in which all that stands in `sight` was found, says to the model, if that is worth
     /// a note.
     pub(super) fn judge(
         &self,
-        kind: PartKind,
-        text: &str,
+        (kind, text): (PartKind, &str),
         plain: &Normalized<'_>,
         sight: Sight,
+        pace: &Pace<'_>,
     ) -> Option<Finding> {
-        let (score, seen) = strongest(&self.collect(kind, plain, sight));
+        let (score, seen) = strongest(&self.collect(kind, plain, sight, pace));
         let asked = self.classifier.as_deref();
         let opinion = asked.map_or(0, |asked| classifier::weight(asked, score, &seen, text));
         let score = if opinion > 0 { classifier::raised(score, opinion) } else { score };
@@ -311,8 +314,9 @@ impl Injection {
     #[must_use]
     pub fn rate(&self, kind: PartKind, text: &str) -> Rating {
         let plain = normalize(text);
-        let sight = self.see(&plain.text);
-        let (score, seen) = strongest(&self.collect(kind, &plain, sight));
+        let pace = &Pace::whole();
+        let sight = self.see(&plain.text, pace);
+        let (score, seen) = strongest(&self.collect(kind, &plain, sight, pace));
         let named = |seen: &Seen| Some((self.signals.get(seen.signal)?.id.clone(), seen.weight));
         Rating { score, signals: seen.iter().filter_map(named).collect() }
     }
@@ -339,10 +343,11 @@ impl Injection {
         found
     }
 
-    fn collect(&self, kind: PartKind, plain: &Normalized<'_>, sight: Sight) -> Evidence {
+    fn collect(&self, kind: PartKind, plain: &Normalized<'_>, sight: Sight, pace: &Pace<'_>) -> Evidence {
         let mut evidence = Evidence::new();
         let sight = sight.sorted();
-        let view = View { kind, text: plain, sight: &sight, shape: OnceCell::new(), layer: None, marks: Set::EMPTY };
+        let (shape, marks) = (OnceCell::new(), Set::EMPTY);
+        let view = View { kind, text: plain, sight: &sight, shape, layer: None, marks, pace };
         self.scan(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
         evidence
@@ -354,7 +359,8 @@ impl Injection {
 
     /// Looks into the layers of a text.
     fn dig(&self, view: &View<'_>, depth: u32, evidence: &mut Evidence) {
-        let text = view.text;
+        let (text, pace) = (view.text, view.pace);
+        pace.went(text.text.len());
         for layer in layers::layers(&text.text, &view.sight.moved) {
             let span = view.layer.unwrap_or_else(|| text.original(layer.start, layer.end));
             let place =
@@ -372,8 +378,10 @@ impl Injection {
             };
             self.weigh(&clause, span, evidence);
             let shape = OnceCell::new();
-            let sight = self.see(&inner.text).sorted();
-            let view = View { kind: view.kind, text: &inner, sight: &sight, shape, layer: Some(span), marks };
+            let sight = self.see(&inner.text, pace).sorted();
+            let layered = Some(span);
+            let view =
+                View { kind: view.kind, text: &inner, sight: &sight, shape, layer: layered, marks, pace };
             self.scan(&view, evidence);
             if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
                 self.dig(&view, depth + 1, evidence);
@@ -407,6 +415,7 @@ impl Injection {
             let (start, stop) = fold::clause(plain, done, at, end, shape.record);
             let stop = stop.max(at + 1).min(plain.len());
             let primed = start < called;
+            view.pace.went(stop - done);
             done = stop;
             let set = standing(keys, next, stop);
             let clause = plain.as_bytes().get(start..stop).unwrap_or_default();

@@ -1,35 +1,42 @@
 //! Where the name of a reader stands, and where one that sounds like it does.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 /// Words before `agent` and the like that make a person of it.
-const PERSONS: &str = "estate travel customer research teaching shop store sales insurance letting personal medical dental \
+const BEFORE: &str = "estate travel customer research teaching shop store sales insurance letting personal medical dental \
     lab laboratory executive administrative fashion role business climate user secret double shipping literary ticket press \
     nursing flight booking cabin immobiliaria viagens immobiliare robot washing home";
 
 /// Words after `AI` and the like that make another thing of it.
-const THINGS: &str = "user users provider providers vendor vendors settings file files policy policies features feature \
+const AFTER: &str = "user users provider providers vendor vendors settings file files policy policies features feature \
     company companies research researchers engineers developers experts team teams safety ethics act regulation server \
     servers library api handbook framework platform industry skills course number name id version manager weights arm \
     learning security operator operators owner owners etiquette generated assisted written card cards testing adoption \
     governance usage tooling art images";
 
 /// Words that stand before a name that is no call: `our assistant`.
-const SMALL: &str =
+const ARTICLES: &str =
     "the a an our your my this that of by with to for from and or as in on is der die le la el il";
 
 /// Words after which a row goes on.
-const JOINTS: &str = "and then also or und et y e en i и та dan";
+const ROWS: &str = "and then also or und et y e en i и та dan";
 
-fn is_one_of(word: &str, words: &str) -> bool {
-    words.split_ascii_whitespace().any(|known| known == word)
-}
+/// Words of a list, each by itself.
+type Words = LazyLock<HashSet<&'static str>>;
+
+static PERSONS: Words = LazyLock::new(|| BEFORE.split_ascii_whitespace().collect());
+static THINGS: Words = LazyLock::new(|| AFTER.split_ascii_whitespace().collect());
+static SMALL: Words = LazyLock::new(|| ARTICLES.split_ascii_whitespace().collect());
+static JOINTS: Words = LazyLock::new(|| ROWS.split_ascii_whitespace().collect());
 
 /// Whether the name of a reader at `start..end` is part of that of somebody or something else: an estate agent, AI users.
 pub(super) fn is_another(folded: &str, start: usize, end: usize) -> bool {
     let ends = |c: char| !c.is_alphanumeric();
     let before = folded.get(..start).unwrap_or_default().strip_suffix(' ');
     let after = folded.get(end..).unwrap_or_default().strip_prefix([' ', '-']);
-    before.and_then(|before| before.rsplit(ends).next()).is_some_and(|word| is_one_of(word, PERSONS))
-        || after.and_then(|after| after.split(ends).next()).is_some_and(|word| is_one_of(word, THINGS))
+    before.and_then(|before| before.rsplit(ends).next()).is_some_and(|word| PERSONS.contains(word))
+        || after.and_then(|after| after.split(ends).next()).is_some_and(|word| THINGS.contains(word))
 }
 
 /// Whether nothing but up to three words of a name stands before `at`: `control agent, shut …`. Who is `called` has no
@@ -47,7 +54,7 @@ pub(super) fn is_named(folded: &str, at: usize, called: bool) -> bool {
             Some(_) => {}
         }
         let word = text.rsplit(|c: char| !c.is_alphanumeric() && c != '-').next().unwrap_or_default();
-        if called && is_one_of(word, SMALL) {
+        if called && SMALL.contains(word) {
             return false;
         }
         before = text.strip_suffix(word).unwrap_or_default();
@@ -59,7 +66,7 @@ pub(super) fn is_named(folded: &str, at: usize, called: bool) -> bool {
 pub(super) fn is_joined(text: &str, at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default().trim_end_matches(' ');
     let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    before.ends_with(',') || is_one_of(word, JOINTS)
+    before.ends_with(',') || JOINTS.contains(word)
 }
 
 #[cfg(test)]

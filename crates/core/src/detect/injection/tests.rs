@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::detect::rules::{RuleSet, shipped};
+use crate::pace::Pace;
 
 pub(super) fn detector() -> RuleSet {
     RuleSet::compile(shipped()).unwrap()
@@ -189,7 +190,7 @@ fn work_grows_with_the_length_of_the_text() {
     let rules = detector();
     let injection = rules.injection().unwrap();
     let work = |text: &str| {
-        let sight = injection.see(text).sorted();
+        let sight = injection.see(text, &Pace::whole()).sorted();
         let (mut next, mut done, mut read) = (0, 0, 0);
         while let Some(key) = sight.keys.get(next) {
             let (start, stop) = fold::clause(text, done, key.start, key.end, false);

@@ -16,6 +16,7 @@ use crate::detect::injection::classifier::Classifier;
 use crate::detect::injection::{Builder, Injection};
 use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
+use crate::pace::Pace;
 use crate::syntax::{Diagnostic, Source, Span, digest};
 
 mod decode;
@@ -232,8 +233,8 @@ impl RuleSet {
         action: &Action,
         effects: &[Effect],
         spoken: &[(usize, String)],
-        skip: &dyn Fn(usize) -> bool,
-        talks: &dyn Fn(usize) -> bool,
+        (skip, talks): (&dyn Fn(usize) -> bool, &dyn Fn(usize) -> bool),
+        pace: &Pace<'_>,
     ) -> (Vec<Finding>, f32) {
         let mut findings = Vec::new();
         let mut entropy = 0.0f32;
@@ -243,12 +244,12 @@ impl RuleSet {
             if skip(index) {
                 continue;
             }
-            let mut seen = self.texts.look(part.kind, &part.text, terms);
+            let mut seen = self.texts.look(part.kind, &part.text, terms, pace);
             let (score, span) = seen.entropy();
             entropy = score.max(entropy);
             findings.extend(secrets::high_entropy(score, terms, part.kind, index, span));
             for (_, text) in spoken.iter().filter(|(of, _)| *of == index) {
-                self.texts.look_again(part.kind, text, &mut seen);
+                self.texts.look_again(part.kind, text, &mut seen, pace);
             }
             let only_spoken = talks(index);
             self.judge_part(part.kind, index, &seen, effects, only_spoken, &mut findings);
@@ -328,8 +329,12 @@ impl RuleSet {
     /// What the rules see in one piece of text.
     #[must_use]
     pub fn text_findings(&self, kind: PartKind, text: &str) -> Vec<Finding> {
+        self.text_findings_in_steps(kind, text, &Pace::whole())
+    }
+
+    pub(crate) fn text_findings_in_steps(&self, kind: PartKind, text: &str, pace: &Pace<'_>) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut seen = self.texts.look(kind, text, self.texts.terms("", None));
+        let mut seen = self.texts.look(kind, text, self.texts.terms("", None), pace);
         self.judge_part(kind, 0, &seen, &[], false, &mut findings);
         findings.extend(seen.injected(0));
         findings

@@ -9,11 +9,12 @@ use crate::detect::Finding;
 use crate::detect::canary::Canaries;
 use crate::detect::injection::{Injection, Sight};
 use crate::detect::literals::{self, Literals, Owners};
-use crate::detect::normalize::{Hidden, Normalized, normalize};
+use crate::detect::normalize::{Hidden, Normalized, normalize, normalize_in_steps};
 use crate::detect::secrets::entropy::{Limits, Terms};
 use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
 use crate::detect::spot::Spot;
+use crate::pace::Pace;
 use crate::syntax::{Diagnostic, Span, json};
 
 /// One condition.
@@ -149,9 +150,9 @@ impl Texts {
     }
 
     /// Which conditions hold in `text`.
-    pub(super) fn look(&self, kind: PartKind, text: &str, terms: Terms<'_>) -> Seen {
+    pub(super) fn look(&self, kind: PartKind, text: &str, terms: Terms<'_>, pace: &Pace<'_>) -> Seen {
         let mut seen = self.nothing_seen();
-        self.look_into(kind, text, terms, true, &mut seen);
+        self.look_into((kind, text), terms, true, &mut seen, pace);
         // JSON escapes hide letters from a literal (`\u007e/.ssh`); what the tool will see is decoded.
         if kind == PartKind::Arguments
             && text.contains('\\')
@@ -162,14 +163,14 @@ impl Texts {
                 decoded.push_str(string);
                 decoded.push('\n');
             });
-            self.look_into(kind, &decoded, terms, false, &mut seen);
+            self.look_into((kind, &decoded), terms, false, &mut seen, pace);
         }
         seen
     }
 
     /// Adds what holds in another reading of the same text; its places say nothing of the original.
-    pub(super) fn look_again(&self, kind: PartKind, text: &str, seen: &mut Seen) {
-        self.look_into(kind, text, self.terms("", None), false, seen);
+    pub(super) fn look_again(&self, kind: PartKind, text: &str, seen: &mut Seen, pace: &Pace<'_>) {
+        self.look_into((kind, text), self.terms("", None), false, seen, pace);
     }
 
     /// What is set about entropy for `agent`, and for the key that its action came with.
@@ -178,8 +179,15 @@ impl Texts {
         Terms::new(of_agent, key)
     }
 
-    fn look_into(&self, kind: PartKind, original: &str, terms: Terms<'_>, spans: bool, seen: &mut Seen) {
-        let text = normalize(original);
+    fn look_into(
+        &self,
+        (kind, original): (PartKind, &str),
+        terms: Terms<'_>,
+        spans: bool,
+        seen: &mut Seen,
+        pace: &Pace<'_>,
+    ) {
+        let text = normalize_in_steps(original, pace);
         for index in &self.hidden {
             let Some(condition) = self.conditions.get(*index) else { continue };
             let found = condition.hidden.iter().any(|hidden| hidden.is_in(text.hidden));
@@ -214,11 +222,11 @@ impl Texts {
             }
         };
         match injection {
-            Some(_) => self.literals.each(&text.text, &mut found),
-            None => self.literals.each_shared(&text.text, &mut found),
+            Some(_) => self.literals.each(&text.text, pace, &mut found),
+            None => self.literals.each_shared(&text.text, pace, &mut found),
         }
         if let (Some(injection), Some(sight)) = (injection, sight) {
-            seen.injected = injection.judge(kind, original, &text, sight);
+            seen.injected = injection.judge((kind, original), &text, sight, pace);
         }
         // What the operator registered is looked for wherever it may stand.
         let elsewhere = self.secrets.iter().filter(|_| all.is_none());
@@ -227,8 +235,8 @@ impl Texts {
             seen.put_secret(secret, span);
         }
         if let (Some(all), Some(scan)) = (all, scan) {
-            let mut found = scan.finish();
-            all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan));
+            let mut found = scan.finish(pace);
+            all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan, pace), pace);
             let span = |start, end| if spans { text.original(start, end) } else { Span::default() };
             if found.entropy > seen.entropy {
                 seen.entropy = found.entropy;
@@ -240,10 +248,11 @@ impl Texts {
             }
         }
         for (index, start, end) in candidates {
-            let Some(condition) = self.conditions.get(index) else { continue };
-            if condition.within.contains(&kind)
-                && let Some((start, end)) = condition.verify(&text, start, end)
-            {
+            let Some(condition) = self.conditions.get(index).filter(|one| one.within.contains(&kind)) else {
+                continue;
+            };
+            pace.went(text.text.len());
+            if let Some((start, end)) = condition.verify(&text, start, end) {
                 seen.put(index, if spans { text.original(start, end) } else { Span::default() });
             }
         }
@@ -262,16 +271,17 @@ impl Texts {
         let text = normalize(text);
         let mut scan = all.scan(&text.text, terms);
         scan.look_for_marked(marked_only);
-        self.feed(&mut scan);
-        let mut found = scan.finish();
-        all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan));
+        let pace = &Pace::whole();
+        self.feed(&mut scan, pace);
+        let mut found = scan.finish(pace);
+        all.look_deeper(&mut found, text.text.len(), &|scan| self.feed(scan, pace), pace);
         (found.seen, found.entropy)
     }
 
     /// Gives `scan` the literals of its text that stand for something among credentials.
-    fn feed(&self, scan: &mut secrets::Scan<'_>) {
+    fn feed(&self, scan: &mut secrets::Scan<'_>, pace: &Pace<'_>) {
         let text = scan.text();
-        self.literals.each_shared(text, |owners, spot| {
+        self.literals.each_shared(text, pace, |owners, spot| {
             owners.secrets.iter().for_each(|owner| scan.hit(*owner, spot.start, spot.end));
         });
     }

@@ -122,7 +122,8 @@ pub(super) fn score(token: &str, loud: f32, before: &str, terms: Terms<'_>) -> f
     }
     let hash =
         matches!(token.len(), 32 | 40 | 56 | 64 | 96 | 128) && token.bytes().all(|b| b.is_ascii_hexdigit());
-    let uuid = token.len() >= 36 && token.split(['/', '_', '=']).any(value::is_uuid);
+    let dashes = || token.bytes().filter(|byte| *byte == b'-').count();
+    let uuid = token.len() >= 36 && dashes() >= 4 && token.split(['/', '_', '=']).any(value::is_uuid);
     if token.len() < SHORTEST || hash || uuid || is_binary(token, before) {
         return 0.0;
     }

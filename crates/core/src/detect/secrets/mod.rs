@@ -12,6 +12,7 @@ use crate::action::PartKind;
 use crate::detect::Finding;
 use crate::detect::canary::{self, Canaries, Response};
 use crate::detect::rules::MOST_AUDITED;
+use crate::pace::Pace;
 use crate::syntax::Span;
 
 mod base85;
@@ -501,7 +502,13 @@ impl Secrets {
 
     /// Looks into what was found encoded, layer by layer, and adds what is there to `found`. `feed` gives a scan the
     /// literals of its text; `length` is that of the whole text.
-    pub(crate) fn look_deeper(&self, found: &mut Found, length: usize, feed: &dyn Fn(&mut Scan<'_>)) {
+    pub(crate) fn look_deeper(
+        &self,
+        found: &mut Found,
+        length: usize,
+        feed: &dyn Fn(&mut Scan<'_>),
+        pace: &Pace<'_>,
+    ) {
         let terms = Terms::new(&self.limits, None);
         let mut left = length + LAYERS;
         let mut layers = std::mem::take(&mut found.layers);
@@ -517,7 +524,7 @@ impl Secrets {
                 }
                 let mut scan = Scan { marked_only: layer.marked_only, ..self.scan(&layer.text, terms) };
                 feed(&mut scan);
-                let Found { seen, layers, .. } = scan.finish();
+                let Found { seen, layers, .. } = scan.finish(pace);
                 found.seen.extend(seen.into_iter().map(|seen| Seen { start, end, ..seen }));
                 deeper.extend(layers.into_iter().map(|layer| Layer { start, end, ..layer }));
             }
@@ -655,9 +662,10 @@ impl<'a> Scan<'a> {
     }
 
     /// The end of the text: what no literal announces is looked for.
-    pub(crate) fn finish(mut self) -> Found {
+    pub(crate) fn finish(mut self, pace: &Pace<'_>) -> Found {
         let mut found = Found::default();
-        self.tokens(&mut found);
+        self.tokens(&mut found, pace);
+        pace.went(self.text.len());
         self.base85(&mut found);
         if !self.among_ids {
             self.cards();
@@ -687,7 +695,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Long runs of characters: their entropy, what they encode, and account numbers.
-    fn tokens(&mut self, found: &mut Found) {
+    fn tokens(&mut self, found: &mut Found, pace: &Pace<'_>) {
         let text = self.text;
         if self.secrets.knows_any() {
             let lines = decoded::wrapped(text).into_iter();
@@ -700,6 +708,7 @@ impl<'a> Scan<'a> {
         let mut block = usize::MAX;
         for (start, token) in tokens::tokens(text) {
             let end = start + token.len();
+            pace.went(token.len());
             let goes_on = start.checked_sub(block).is_some_and(|gap| gap <= 2);
             block = if token.len() >= LINE { end } else { usize::MAX };
             let mut from = start.saturating_sub(16);

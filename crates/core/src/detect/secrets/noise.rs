@@ -35,29 +35,11 @@ fn pair(before: usize, after: u8) -> u32 {
 /// Bits per character of `text`, 0 for an empty one. Only its first 160 bytes are read.
 #[must_use]
 pub fn noise(text: &str) -> f32 {
-    let mut half_bits = 0u32;
-    let mut count = 0u32;
+    let (mut half_bits, mut count) = (0u32, 0u32);
     let (mut before, mut upper_run) = (b' ', 0u32);
     for byte in text.bytes().take(160) {
-        half_bits += match byte {
-            b'a'..=b'z' | b'A'..=b'Z' => {
-                let cost = letter(before, byte, upper_run);
-                upper_run = if byte.is_ascii_uppercase() { upper_run + 1 } else { 0 };
-                cost
-            }
-            b'0'..=b'9' => match before {
-                b'0'..=b'9' if byte == before || byte == before + 1 => 3,
-                b'0'..=b'9' => 7,
-                b'a'..=b'z' | b'A'..=b'Z' => 12,
-                _ => 8,
-            },
-            _ if byte == before => 1,
-            b'_' | b'-' | b'.' | b' ' | b'/' => 5,
-            _ => 11,
-        };
-        if !byte.is_ascii_alphabetic() {
-            upper_run = 0;
-        }
+        half_bits += u32::from(cost(before, byte, upper_run > 1));
+        upper_run = if byte.is_ascii_uppercase() { upper_run + 1 } else { 0 };
         count += 1;
         before = byte;
     }
@@ -68,7 +50,41 @@ pub fn noise(text: &str) -> f32 {
     }
 }
 
-fn letter(before: u8, byte: u8, upper_run: u32) -> u32 {
+/// Half bits for `byte` after `before`, which is the last of `several` capitals or is not.
+#[inline]
+fn cost(before: u8, byte: u8, several: bool) -> u8 {
+    // Beyond ASCII nearly everything costs the same.
+    if !before.is_ascii() || !byte.is_ascii() {
+        return u8::try_from(counted(before, byte, several)).unwrap_or(u8::MAX);
+    }
+    let at = usize::from(several) << 14 | usize::from(before) << 7 | usize::from(byte);
+    COSTS.get(at).copied().unwrap_or_default()
+}
+
+/// What [`cost`] gives, for each two bytes, and once more for them after several capitals.
+static COSTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let both = (0..2u8).flat_map(|several| (0..128u8).map(move |before| (several == 1, before)));
+    let all = both.flat_map(|(several, before)| (0..128u8).map(move |byte| (several, before, byte)));
+    all.map(|(several, before, byte)| u8::try_from(counted(before, byte, several)).unwrap_or(u8::MAX))
+        .collect()
+});
+
+fn counted(before: u8, byte: u8, several: bool) -> u32 {
+    match byte {
+        b'a'..=b'z' | b'A'..=b'Z' => letter(before, byte, several),
+        b'0'..=b'9' => match before {
+            b'0'..=b'9' if byte == before || byte == before + 1 => 3,
+            b'0'..=b'9' => 7,
+            b'a'..=b'z' | b'A'..=b'Z' => 12,
+            _ => 8,
+        },
+        _ if byte == before => 1,
+        b'_' | b'-' | b'.' | b' ' | b'/' => 5,
+        _ => 11,
+    }
+}
+
+fn letter(before: u8, byte: u8, several: bool) -> u32 {
     if !before.is_ascii_alphabetic() {
         return pair(START, byte) + if before.is_ascii_digit() { 5 } else { 0 };
     }
@@ -78,7 +94,7 @@ fn letter(before: u8, byte: u8, upper_run: u32) -> u32 {
     match (before.is_ascii_uppercase(), byte.is_ascii_uppercase()) {
         // A new word in camel case.
         (false, true) => pair(START, byte) + 5,
-        (true, false) if upper_run > 1 => pair(usize::from(before.to_ascii_lowercase() - b'a'), byte) + 4,
+        (true, false) if several => pair(usize::from(before.to_ascii_lowercase() - b'a'), byte) + 4,
         _ => pair(usize::from(before.to_ascii_lowercase() - b'a'), byte),
     }
 }

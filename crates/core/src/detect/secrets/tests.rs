@@ -1,6 +1,7 @@
 use super::*;
 use crate::detect::rules::RuleSet;
 use crate::detect::secrets::entropy::Limits;
+use crate::pace::Pace;
 
 fn rules() -> RuleSet {
     RuleSet::with(&[], Some(Secrets::shipped())).unwrap()
@@ -234,7 +235,7 @@ fn entropy_has_a_threshold_and_exceptions_for_all_and_for_one_agent() {
     let judge = |agent: &str, text: &str| {
         let mut action = Action::new(Door::Library, ActionKind::Outbound, agent.into(), "".into());
         action.parts = vec![Part { kind: PartKind::Outbound, text: text.into() }];
-        let (findings, entropy) = rules.findings(&action, &[], &[], &|_| false, &|_| false);
+        let (findings, entropy) = rules.findings(&action, &[], &[], (&|_| false, &|_| false), &Pace::whole());
         (findings.iter().any(|finding| finding.rule == "secret.high-entropy"), entropy)
     };
     let (noted, entropy) = judge("any", "see k3Jx9QbT0vLzW5pRn2Ys8Gd1 there");

@@ -3,8 +3,20 @@
 /// The shortest run that is looked at.
 pub(super) const SHORTEST: usize = 16;
 
-const fn in_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-')
+/// Which bytes belong to a run.
+const RUNS: [bool; 256] = {
+    let mut runs = [false; 256];
+    let (mut rest, mut byte) = (runs.as_mut_slice(), 0u8);
+    while let Some((first, others)) = rest.split_first_mut() {
+        *first = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-');
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    runs
+};
+
+#[inline]
+fn in_token(byte: u8) -> bool {
+    RUNS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order.
