@@ -91,36 +91,37 @@ impl Spotter {
         let mut word = false;
         // Places are gathered before they are looked at, and once more before literals are: a branch at each would be taken
         // wrongly too often.
-        let mut places = [(0usize, 0u8); STRETCH];
+        let mut places = [0u16; STRETCH];
         let last = bytes.len().saturating_sub(7);
         let mut from = 0;
         while from < last {
             let stretch = bytes.get(from..(from + STRETCH + 7).min(bytes.len())).unwrap_or_default();
             let mut count = 0;
-            for (at, eight) in (from..).zip(stretch.windows(8)) {
+            for (at, eight) in (0u16..).zip(stretch.windows(8)) {
                 let &[a, b, c, d, e, f, g, h] = eight else { break };
                 let head = head(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
                 // The lower bit is for what begins anywhere, the other for what begins words.
                 let wanted = 3 >> u8::from(word);
                 word = a.is_ascii_alphanumeric();
                 if let Some(place) = places.get_mut(count) {
-                    *place = (at, wanted);
+                    *place = at << 2 | u16::from(wanted);
                 }
                 count += usize::from(self.first.has(head) & wanted != 0);
             }
             let first = count;
             count = 0;
             for index in 0..first {
-                let Some((at, wanted)) = places.get(index).copied() else { break };
-                let head = head(load(bytes.get(at..).unwrap_or_default()));
+                let Some(kept) = places.get(index).copied() else { break };
+                let head = head(load(stretch.get(usize::from(kept >> 2)..).unwrap_or_default()));
                 let begins = self.long.has(head) | self.short.has(head) | self.shortest.has(head);
                 if let Some(place) = places.get_mut(count) {
-                    *place = (at, wanted);
+                    *place = kept;
                 }
-                count += usize::from(begins & wanted != 0);
+                count += usize::from(u16::from(begins) & kept & 3 != 0);
             }
-            for (at, _) in places.iter().take(count) {
-                self.at(bytes, *at, head(load(bytes.get(*at..).unwrap_or_default())), &mut found);
+            for kept in places.iter().take(count) {
+                let at = from + usize::from(kept >> 2);
+                self.at(bytes, at, head(load(bytes.get(at..).unwrap_or_default())), &mut found);
             }
             from += STRETCH;
             pace.went(STRETCH);

@@ -7,7 +7,7 @@
 use super::marks::Mark;
 use super::sight::{Owner, Wanted};
 use crate::detect::spot::Spot;
-use crate::detect::swar::{between, letters, load};
+use crate::detect::swar::{between, count, letters, load};
 use crate::syntax::base64;
 
 /// The most layers taken out of one text.
@@ -139,9 +139,10 @@ fn around(text: &str, start: usize, end: usize) -> (usize, usize) {
     (from, to)
 }
 
-/// What a run of characters may be made of.
-const fn is_run(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'_' | b'-' | b'=')
+/// Whether a run of characters may be made of it.
+#[inline]
+fn is_run(byte: u8) -> bool {
+    kind_of(byte) & 1 != 0
 }
 
 /// The shortest run of characters that is decoded, and the shortest stretch of groups: six, with a gap between each.
@@ -153,7 +154,8 @@ const STRETCHES: [u8; 256] = {
     let mut kinds = [0; 256];
     let (mut rest, mut byte) = (kinds.as_mut_slice(), 0u8);
     while let Some((first, others)) = rest.split_first_mut() {
-        let run = if is_run(byte) { 1 } else { 0 };
+        let run = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-' | b'=');
+        let run = if run { 1 } else { 0 };
         let group =
             byte.is_ascii_hexdigit() || matches!(byte, b' ' | b'/' | b'.' | b'-' | b',' | b'\\' | b'x');
         *first = if group { run | 2 } else { run };
@@ -463,7 +465,7 @@ fn sets_letters_apart(bytes: &[u8]) -> bool {
         let eight = load(eight);
         let letters = letters(eight);
         let either = letters | between(eight, b'0', b'9');
-        either & either << 8 == 0 && letters.count_ones() >= 2
+        either & either << 8 == 0 && letters & letters.wrapping_sub(1) != 0
     };
     let around = |at: usize| bytes.get(at.saturating_sub(32)..bytes.len().min(at + 40)).unwrap_or_default();
     (0..).step_by(8).zip(bytes.chunks(8)).any(|(at, eight)| apart(eight) && has_letters_apart(around(at)))
@@ -535,7 +537,7 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let end = start + line.len();
-        if swaps(line.as_bytes()) < 3 {
+        if swaps(line.as_bytes()) < 3 || !has_words(line) {
             start = end;
             continue;
         }
@@ -548,6 +550,11 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
     }
 }
 
+/// Whether there may be three words in a line.
+fn has_words(line: &str) -> bool {
+    line.bytes().filter(|byte| matches!(byte, 9..=13 | b' ' | 0x80..)).nth(1).is_some()
+}
+
 /// How often a letter and a digit or sign that may stand for one are beside each other.
 fn swaps(line: &[u8]) -> u32 {
     let pairs = |eight: &[u8]| {
@@ -555,7 +562,7 @@ fn swaps(line: &[u8]) -> u32 {
         let digits = between(eight, b'0', b'1') | between(eight, b'3', b'5') | between(eight, b'7', b'7');
         let swaps = digits | between(eight, b'@', b'@') | between(eight, b'$', b'$');
         let letters = letters(eight);
-        (letters & swaps << 8 | swaps & letters << 8).count_ones()
+        count(letters & swaps << 8 | swaps & letters << 8)
     };
     // Each time the last byte is the first of the next eight, so that every pair is seen once.
     (0..line.len()).step_by(7).map(|at| pairs(line.get(at..).unwrap_or_default())).sum()

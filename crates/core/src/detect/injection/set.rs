@@ -67,7 +67,8 @@ impl Set {
     /// Whether there are two bits in it or more.
     #[inline]
     pub(super) fn is_many(self) -> bool {
-        self.0.iter().map(|word| word.count_ones()).sum::<u32>() > 1
+        let several = |word: &u64| word & word.wrapping_sub(1) != 0;
+        self.0.iter().any(several) || self.0.iter().filter(|word| **word != 0).count() > 1
     }
 
     /// Each of its bits, as a set.
