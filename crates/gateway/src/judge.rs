@@ -10,7 +10,7 @@ use divert::Shelf;
 mod forget;
 
 mod judged;
-pub(crate) use judged::{Judged, LARGE};
+pub(crate) use judged::Judged;
 
 mod parts;
 
@@ -39,6 +39,7 @@ use crate::opinion::SecondOpinion;
 use crate::record::{Content, Permit, Recorder, StreamPermit};
 use crate::replies::Replies;
 use crate::sessions::Sessions;
+use crate::turns::Turns;
 
 /// What judges every crossing. One per process; doors share it.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub struct Gateway {
     text_tools: HashMap<String, TextTools>,
     clock: Clock,
     opinion: Option<Opinion>,
+    turns: Turns,
 }
 
 /// Why an action does not go on.
@@ -104,6 +106,7 @@ impl Gateway {
             text_tools: HashMap::new(),
             clock: Clock::default(),
             opinion: None,
+            turns: Turns::default(),
         }
     }
 

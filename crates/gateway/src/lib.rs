@@ -60,6 +60,8 @@ mod http1;
 
 mod memory;
 
+mod turns;
+
 mod encoding;
 
 pub mod answer;

@@ -18,10 +18,11 @@ use crate::answer::{Answer, Body, RECEIPT};
 use crate::encoding::{Broke, Decoding};
 use crate::forward::{Begun, ClientGone, Patience, Reply};
 use crate::hold::Waits;
-use crate::judge::{Gateway, LARGE};
+use crate::judge::Gateway;
 use crate::kept::{RequestKey, Tape};
 use crate::record::{Closing, Nothing, StreamPermit};
 use crate::replies::Remembering;
+use crate::turns::LARGE;
 use crate::upstream::UpstreamBody;
 
 /// How often the machine is told the time.
@@ -392,7 +393,8 @@ impl Run {
         match observation {
             Observation::Text(text) => {
                 let in_force = gateway.in_force();
-                let reasons = in_force.engine.audit_text(PartKind::AssistantText, &text);
+                let text: Arc<str> = text.into();
+                let reasons = gateway.noted(&in_force.engine, PartKind::AssistantText, &text).await;
                 if !reasons.is_empty() {
                     gateway.audit(self.reply.permit(), reasons, &text, &in_force).await;
                 }

@@ -1,12 +1,17 @@
 //! An action that has begun and been judged.
 
+use std::sync::Arc;
+
+use doorward_core::action::PartKind;
 use doorward_core::decision::Epoch;
+use doorward_core::pace::Pace;
 use doorward_core::policy::Profile;
 use doorward_core::session::{Mode, Now, Said};
-use doorward_core::{Action, Decision, Reason, Verdict};
+use doorward_core::{Action, Decision, Engine, Reason, Verdict};
 
 use super::{Gateway, Refusal, Why};
 use crate::sessions::Seen;
+use crate::turns::LARGE;
 
 /// An action, what was known when it was judged, and what was decided. It goes from step to step of
 /// [`Gateway::pass`]; dropped on the way, the action has never been.
@@ -45,8 +50,16 @@ impl Gateway {
     /// Begins `action` in its session, and judges it.
     pub(super) async fn judge(&self, action: Action) -> Result<Judged, Refusal> {
         let seen = self.begin(&action).await?;
-        let decision = decide(&action, &seen);
-        Ok(Judged { action, seen, decision })
+        if to_look_through(&action, &seen) <= LARGE {
+            let decision = seen.in_force.engine.decide(&action, &seen.facts);
+            return Ok(Judged { action, seen, decision });
+        }
+        let work = move |pace: &Pace<'_>| {
+            let decision = seen.in_force.engine.decide_in_steps(&action, &seen.facts, pace);
+            Judged { action, seen, decision }
+        };
+        let ends = || Refusal { decision: Box::default(), receipt: None, why: Why::Overloaded };
+        Box::pin(self.turns.take(work)).await.ok_or_else(ends)
     }
 
     /// Judges it again by what is in force and known now.
@@ -66,6 +79,16 @@ impl Gateway {
                 tracing::error!(receipt, ?why, "what an answer brought could not be noted");
             }
         }
+    }
+
+    /// What is seen in `text`, which has gone on or is about to and can only be noted.
+    pub(crate) async fn noted(&self, engine: &Arc<Engine>, kind: PartKind, text: &Arc<str>) -> Vec<Reason> {
+        if text.len() <= LARGE {
+            return engine.audit_text(kind, text);
+        }
+        let (engine, text) = (Arc::clone(engine), Arc::clone(text));
+        let work = move |pace: &Pace<'_>| engine.audit_text_in_steps(kind, &text, pace);
+        Box::pin(self.turns.take(work)).await.unwrap_or_default()
     }
 
     async fn begin(&self, action: &Action) -> Result<Seen, Refusal> {
@@ -96,18 +119,18 @@ impl Gateway {
     }
 }
 
-fn decide(action: &Action, seen: &Seen) -> Decision {
-    let engine = &seen.in_force.engine;
-    if is_large(action) {
-        tokio::task::block_in_place(|| engine.decide(action, &seen.facts))
-    } else {
-        engine.decide(action, &seen.facts)
-    }
-}
-
 fn is_large(action: &Action) -> bool {
     action.parts.iter().map(|part| part.text.len()).sum::<usize>() > LARGE
 }
 
-/// More bytes than this take long enough to judge that other connections would notice.
-pub(crate) const LARGE: usize = 64 * 1024;
+/// How many bytes of `action` are to be looked through: what was judged before and had nothing is not, unless a policy
+/// takes something out.
+fn to_look_through(action: &Action, seen: &Seen) -> usize {
+    let all = seen.in_force.engine.policy().redacts();
+    let known = |index: usize| {
+        let known = seen.facts.remembered.get(index).and_then(Option::as_ref);
+        known.is_some_and(|known| known.risk == 0) && !all
+    };
+    let parts = action.parts.iter().enumerate().filter(|(index, _)| !known(*index));
+    parts.map(|(_, part)| part.text.len()).sum()
+}

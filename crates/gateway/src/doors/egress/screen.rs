@@ -64,13 +64,8 @@ impl Came<'_> {
 /// Looks into what an answer says, and puts what is found on record.
 pub(super) async fn look(gateway: &Gateway, permit: &StreamPermit, came: Came<'_>) -> Seen {
     let in_force = gateway.in_force();
-    let text = String::from_utf8_lossy(came.bytes);
-    let engine = &in_force.engine;
-    let reasons = if text.len() > crate::judge::LARGE {
-        tokio::task::block_in_place(|| engine.audit_text(PartKind::ToolResult, &text))
-    } else {
-        engine.audit_text(PartKind::ToolResult, &text)
-    };
+    let text: Arc<str> = String::from_utf8_lossy(came.bytes).into();
+    let reasons = gateway.noted(&in_force.engine, PartKind::ToolResult, &text).await;
     let of = |prefix: &str| reasons.iter().any(|reason: &Reason| reason.rule.starts_with(prefix));
     let safety =
         Safety { html_body: is_html(came.headers, &text), injection: of("inject."), secret: of("secret.") };

@@ -18,8 +18,9 @@ use crate::answer::{Answer, Body};
 use crate::forward::{self, Outgoing, Patience, Unsent};
 use crate::hold::Waits;
 use crate::incoming::Incoming;
-use crate::judge::{Gateway, LARGE, Refusal, Why, now};
+use crate::judge::{Gateway, Refusal, Why, now};
 use crate::sessions::Session;
+use crate::turns::LARGE;
 use crate::upstream::Upstream;
 
 mod endpoint;

@@ -21,10 +21,10 @@ use crate::budgets::Used;
 use crate::doors::body::small_body;
 use crate::doors::relay;
 use crate::encoding::{Coding, Decoder, Decoding, Meter};
-use crate::judge::LARGE;
 use crate::kept::{RequestKey, Tape};
 use crate::record::Closing;
 use crate::replies::Remembering;
+use crate::turns::LARGE;
 use crate::upstream::{UpstreamBody, forwarded_headers};
 
 /// The largest error reply.
