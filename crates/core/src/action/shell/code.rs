@@ -346,6 +346,8 @@ impl Eval {
             self.post(&host, &Stream::of_flows(vec![flow], ""), by);
         }
         let mut out = Stream::of_flows(vec![flow], "");
+        let handed = self.client_commands(word, by, stdin);
+        add_flows(&mut out.from, &handed.from);
         if spawn {
             self.commands_in(&revealed, quotes_run, &mut out);
             for text in decoded_texts(code).into_iter().filter(|text| text.contains([' ', '/'])).take(8) {

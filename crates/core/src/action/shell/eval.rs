@@ -459,6 +459,7 @@ impl Eval {
             fed: stdin.present,
             conditional: self.conditions > 0,
         });
+        self.deeds(argv, stdin);
         let out = self.dispatch(argv, stdin);
         self.budget.leave();
         out

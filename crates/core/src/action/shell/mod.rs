@@ -14,6 +14,7 @@ mod budget;
 mod builtins;
 mod code;
 mod decode;
+mod deeds;
 mod disguise;
 mod env;
 mod eval;

@@ -88,6 +88,10 @@ impl Eval {
             let ran = self.execute_text(word, self.shell, call.name, stdin);
             add_flows(&mut data.from, &ran.from);
         }
+        for word in call.of_role(b'e') {
+            let ran = self.client_commands(word, call.name, stdin);
+            add_flows(&mut data.from, &ran.from);
+        }
         if !call.is("sink") {
             out = data;
         }

@@ -19,6 +19,7 @@ pub const fn shipped() -> &'static [Source<'static>] {
         Source { name: "rules/injection/signals.yaml", text: include_str!("../../../../../rules/injection/signals.yaml") },
         Source { name: "rules/network.yaml", text: include_str!("../../../../../rules/network.yaml") },
         Source { name: "rules/persistence.yaml", text: include_str!("../../../../../rules/persistence.yaml") },
+        Source { name: "rules/shared.yaml", text: include_str!("../../../../../rules/shared.yaml") },
         Source { name: "rules/tools.yaml", text: include_str!("../../../../../rules/tools.yaml") },
         Source { name: "rules/unix-access.yaml", text: include_str!("../../../../../rules/unix-access.yaml") },
         Source { name: "rules/unix-credentials.yaml", text: include_str!("../../../../../rules/unix-credentials.yaml") },

@@ -5,6 +5,7 @@
 #[rustfmt::skip]
 pub(super) const TABLES: &[&str] = &[
     include_str!("../../action/shell/aliases.tbl"),
+    include_str!("../../action/shell/deeds.tbl"),
     include_str!("../../action/shell/given.tbl"),
     include_str!("../../action/shell/programs.tbl"),
     include_str!("../../policy/matrix.tbl"),

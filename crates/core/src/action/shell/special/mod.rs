@@ -2,6 +2,7 @@
 //!
 //! Each reader returns `None` where the table's plain reading is right after all.
 
+mod clients;
 mod detour;
 mod files;
 mod lolbins;

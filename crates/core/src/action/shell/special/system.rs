@@ -294,7 +294,7 @@ impl Eval {
 
     fn keychain(&mut self, call: &Call<'_>) -> Stream {
         let verb = call.operands.first().map_or("", |word| word.text.as_str());
-        let reads = verb.starts_with("find-")
+        let reads = (verb.starts_with("find-") && !matches!(verb, "find-certificate" | "find-identity"))
             || verb.starts_with("dump-")
             || verb.starts_with("export")
             || verb == "unlock-keychain";
@@ -392,6 +392,10 @@ impl Eval {
                 let read = self.read_file(&file, "openssl");
                 data.append(read);
             }
+        }
+        // What comes out of it is for everybody.
+        if call.args.iter().any(|word| matches!(word.text.as_str(), "-nokeys" | "-pubout")) {
+            data = Stream::silent();
         }
         if let Some(engine) = after(&["-engine", "-provider"]) {
             self.run_script("openssl", &engine, &[], stdin);

@@ -476,6 +476,7 @@ impl Eval {
                 || word.starts_with("secret/")
                 || word.starts_with("secrets/")
         });
+        let secret = secret || ["config", "view", "--raw"].iter().all(|word| words.contains(word));
         let shows = words.contains(&"get") || words.contains(&"describe") || words.contains(&"view");
         let prints = words.iter().any(|word| {
             word.starts_with("-o")

@@ -1,0 +1,47 @@
+//! Clients of databases, which hand lines to a shell when told to.
+
+use super::super::eval::Eval;
+use super::super::stream::{Stream, add_flows};
+use super::super::{Shell, Word};
+
+/// Clients whose language has such lines.
+const CLIENTS: [&str; 10] =
+    ["sqlite3", "sqlite", "duckdb", "psql", "mysql", "mariadb", "mongo", "mongosh", "ftp", "sqlcmd"];
+
+/// What such a line begins with, in lower case.
+const BEGINNINGS: [&str; 6] = [".shell ", ".system ", "\\!", "system ", ":!!", "!"];
+
+/// Most lines of one text that are looked at.
+const MOST: usize = 64;
+
+impl Eval {
+    /// Runs what `code`, given to the client `by`, hands to a shell: `.shell`, `\!`, `COPY … TO PROGRAM`.
+    pub(in super::super) fn client_commands(&mut self, code: &Word, by: &str, stdin: &Stream) -> Stream {
+        let mut out = Stream::silent();
+        if !CLIENTS.contains(&by) || !self.budget.spend(code.text.len()) {
+            return out;
+        }
+        for line in code.text.lines().take(MOST) {
+            let line = line.trim_start();
+            let lower = line.to_ascii_lowercase();
+            let handed = BEGINNINGS
+                .iter()
+                .find(|start| lower.starts_with(*start))
+                .and_then(|start| line.get(start.len()..))
+                .or_else(|| program_of(line, &lower));
+            if let Some(command) = handed {
+                let word = Word { text: command.to_owned(), ..code.clone() };
+                let ran = self.execute_text(&word, Shell::Sh, by, stdin);
+                add_flows(&mut out.from, &ran.from);
+            }
+        }
+        out
+    }
+}
+
+/// `COPY t FROM PROGRAM 'command'`.
+fn program_of<'l>(line: &'l str, lower: &str) -> Option<&'l str> {
+    let at = lower.find(" program '").filter(|_| lower.contains("copy "))? + " program '".len();
+    let rest = line.get(at..)?;
+    Some(rest.split('\'').next().unwrap_or(rest))
+}
