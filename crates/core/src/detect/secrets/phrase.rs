@@ -1,17 +1,53 @@
 //! Phrases of twelve or more words that stand for the key of a wallet (BIP-39).
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
-/// The English list of BIP-39, in its order.
+/// The English list of BIP-39, in its order, which is that of the alphabet.
 const LIST: &str = include_str!("bip39.txt");
 
-fn index(word: &str) -> Option<u16> {
-    static WORDS: OnceLock<HashMap<&'static str, u16>> = OnceLock::new();
-    let all = || LIST.split_whitespace().zip(0u16..).collect();
-    WORDS.get_or_init(all).get(word).copied()
+/// The words of the list as numbers. Every word of every text is looked up: as text, in a map, that took a tenth of a decision.
+struct Words {
+    /// In the order of the list.
+    sorted: Vec<u64>,
+    /// A bit for each [`mark`] that a word has: most words of a text are none of the list, and have another.
+    marks: Vec<u64>,
+}
+
+fn words() -> &'static Words {
+    static WORDS: OnceLock<Words> = OnceLock::new();
+    WORDS.get_or_init(|| {
+        let sorted: Vec<u64> = LIST.split_whitespace().filter_map(|word| number(word.as_bytes())).collect();
+        let mut marks = vec![0; 1 << 10];
+        for (at, bit) in sorted.iter().map(|word| mark(*word)) {
+            marks.get_mut(at).into_iter().for_each(|marks| *marks |= bit);
+        }
+        Words { sorted, marks }
+    })
+}
+
+/// Where among the marks a number has its bit, and the bit: sixteen bits of its product with a large odd number.
+const fn mark(number: u64) -> (usize, u64) {
+    let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+    ((mixed >> 6) as usize, 1 << (mixed & 63))
+}
+
+/// The letters of a word as one number, in either case; `None` for a word that is longer or shorter than those of the list.
+fn number(word: &[u8]) -> Option<u64> {
+    if !(3..=8).contains(&word.len()) {
+        return None;
+    }
+    let letters =
+        word.iter().fold(0, |number: u64, letter| number << 8 | u64::from(letter.to_ascii_lowercase()));
+    Some(letters << (8 * (8 - word.len())))
+}
+
+fn index(word: &[u8]) -> Option<u16> {
+    let number = number(word)?;
+    let (words, (at, bit)) = (words(), mark(number));
+    words.marks.get(at).filter(|marks| **marks & bit != 0)?;
+    u16::try_from(words.sorted.binary_search(&number).ok()?).ok()
 }
 
 /// A phrase in a text.
@@ -27,23 +63,22 @@ pub(super) struct Phrase {
 pub(super) fn find(text: &str) -> Option<Phrase> {
     let mut run: Vec<(usize, usize, u16)> = Vec::new();
     let mut at = 0;
-    for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
-        let start = at;
-        at += word.len()
-            + text.get(start + word.len()..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    for word in text.as_bytes().split(|byte| !byte.is_ascii_alphabetic()) {
+        let (start, end) = (at, at + word.len());
+        at = end + 1;
         if word.is_empty() {
             continue;
         }
+        let known = index(word);
         let gap = run.last().map_or(0, |(_, end, _)| start - end);
-        let lower = word.to_ascii_lowercase();
-        match index(&lower).filter(|_| gap <= 6) {
-            Some(index) => run.push((start, start + word.len(), index)),
+        match known.filter(|_| gap <= 6) {
+            Some(index) => run.push((start, end, index)),
             None => {
                 if let Some(found) = phrase(&run) {
                     return Some(found);
                 }
                 run.clear();
-                run.extend(index(&lower).map(|index| (start, start + word.len(), index)));
+                run.extend(known.map(|index| (start, end, index)));
             }
         }
         if run.len() > 24 {
@@ -56,6 +91,9 @@ pub(super) fn find(text: &str) -> Option<Phrase> {
 /// The longest phrase with a checksum that fits, or the whole run if it is of a length that phrases have.
 fn phrase(run: &[(usize, usize, u16)]) -> Option<Phrase> {
     let lengths = [24, 21, 18, 15, 12];
+    if run.len() < 12 {
+        return None;
+    }
     let made = |words: &[(usize, usize, u16)], checked| {
         Some(Phrase { start: words.first()?.0, end: words.last()?.1, checked })
     };
@@ -91,9 +129,16 @@ mod tests {
     #[test]
     fn the_list_is_whole() {
         assert_eq!(
-            (LIST.split_whitespace().count(), index("abandon"), index("zoo")),
+            (LIST.split_whitespace().count(), index(b"abandon"), index(b"Zoo")),
             (2048, Some(0), Some(2047))
         );
+        assert!(words().sorted.is_sorted() && words().sorted.len() == 2048);
+        for (word, at) in LIST.split_whitespace().zip(0..) {
+            assert_eq!(index(word.as_bytes()), Some(at), "{word}");
+        }
+        for none in ["", "a", "ab", "abandons", "aband", "abandonabandon", "zooz"] {
+            assert_eq!(index(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]
