@@ -175,6 +175,7 @@ impl Running {
         let (stop, courier) = self.courier;
         stop.send_replace(true);
         let _ = courier.await;
+        self.gateway.recorder().flush();
         self.store.close().await?;
         Ok(())
     }

@@ -22,7 +22,7 @@ mod credits;
 pub use credits::INSUFFICIENT;
 pub use credits::count::{Audit, Differs, audit};
 pub use credits::snapshot::{Drawn, draw, record as record_snapshot};
-pub(crate) use credits::{Holding, catch_up};
+pub(crate) use credits::{Holding, UNIT as CREDITS, catch_up};
 
 mod keys;
 

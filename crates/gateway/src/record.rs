@@ -35,7 +35,7 @@ use doorward_store::kill::DOORWARD;
 use doorward_store::{Alert, Counted, RecordedAction, RecordedEffect, Secret32, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::budgets::{Holding, Reserved, Spent, Used, catch_up};
+use crate::budgets::{CREDITS, Holding, Reserved, Spent, Used, catch_up};
 use crate::forward::Key;
 use crate::id::id_and_salt;
 use crate::in_force::InForce;
@@ -45,6 +45,9 @@ use crate::webhooks::news;
 
 /// How many receipts may wait for the log. Beyond it the answer is `overloaded`.
 const QUEUE: usize = 8192;
+
+/// How long a receipt that nobody waits for waits for the next group.
+const SOON: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// The event of one artefact that several agents have met.
 const SHARED: &str = "artefact_shared";
@@ -317,7 +320,15 @@ impl Recorder {
         let newest = log.checkpoint().cloned().map(Arc::new);
         let (checkpoints, checkpoint) = watch::channel(newest);
         let quick = log.durability() == Durability::Os;
-        let writer = Writer { log, node: node.to_owned(), trouble: Arc::clone(&trouble), checkpoints };
+        let (node_of_writer, trouble_of_writer) = (node.to_owned(), Arc::clone(&trouble));
+        let writer = Writer {
+            log,
+            node: node_of_writer,
+            trouble: trouble_of_writer,
+            checkpoints,
+            soon: Vec::new(),
+            seen_to: false,
+        };
         let writer = Arc::new(Mutex::new(writer));
         let thread = Arc::clone(&writer);
         std::thread::Builder::new()
@@ -621,6 +632,8 @@ impl Recorder {
         let spent =
             used.map(|used| used.ended(&outcome.usage, outcome.text, outcome.whole)).unwrap_or_default();
         let charges: Vec<ChargeRecord<'_>> = spent.iter().map(charged).collect();
+        // Without it credits count as paid, as it says; what limits count would be an estimate.
+        let may_wait = closing.result == "completed" && spent.iter().all(|spent| spent.unit == CREDITS);
         let counts = [
             ("released", u64::from(outcome.released)),
             ("blocked", u64::from(outcome.blocked)),
@@ -657,7 +670,10 @@ impl Recorder {
             .outcome(record)
             .member("coverage", coverage);
         let draft = settles.into_iter().fold(draft, |draft, request| draft.member("settles", request));
-        self.append_or_warn(draft).await;
+        match draft.seal() {
+            Ok(leaf) if may_wait => self.append_soon(leaf).await,
+            sealed => self.append_sealed(sealed.map_err(|error| error.to_string())).await,
+        };
     }
 
     /// Records that nothing more comes of what `permit` allows, and gives it up: it was only checked.
@@ -824,9 +840,13 @@ impl Recorder {
 
     /// Whether it could be recorded.
     async fn append_or_warn(&self, draft: Draft) -> bool {
-        let result = match draft.seal() {
+        self.append_sealed(draft.seal().map_err(|error| error.to_string())).await
+    }
+
+    async fn append_sealed(&self, leaf: Result<Leaf, String>) -> bool {
+        let result = match leaf {
             Ok(leaf) => self.append(leaf, true).await.map_err(|why| format!("{why:?}")),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         };
         if let Err(error) = result {
             tracing::error!(%error, "an outcome could not be recorded");
@@ -838,21 +858,50 @@ impl Recorder {
     /// Hands a leaf to the writer and waits until it is in the log. `patient`: what already happened
     /// waits for room in the queue; what has not is refused.
     async fn append(&self, leaf: Leaf, patient: bool) -> Result<(), Why> {
-        if self.append_here(&leaf) {
-            return Ok(());
-        }
+        let Err(leaf) = self.append_here(leaf) else { return Ok(()) };
         let _waiting = Waiting::new(&self.shared.waiting);
         self.hand_over(leaf, patient).await
     }
 
     /// Appends on the spot if nobody else is at it: two changes of thread cost more than the append, and there
     /// is nobody to share a signature with. What fails here is left to the thread, which knows what to do.
-    fn append_here(&self, leaf: &Leaf) -> bool {
+    fn append_here(&self, leaf: Leaf) -> Result<(), Leaf> {
         let shared = &self.shared;
-        shared.quick
-            && shared.waiting.load(Ordering::Relaxed) == 0
-            && shared.trouble.load().is_none()
-            && shared.writer.try_lock().is_ok_and(|mut writer| writer.write_one(leaf))
+        if !shared.quick || shared.waiting.load(Ordering::Relaxed) > 0 || shared.trouble.load().is_some() {
+            return Err(leaf);
+        }
+        match shared.writer.try_lock() {
+            Ok(mut writer) => writer.write_one(leaf),
+            Err(_) => Err(leaf),
+        }
+    }
+
+    /// Appends a leaf that nobody waits for: with the next group, whoever's that is, and after [`SOON`] if none comes. Signing and
+    /// writing it alone costs as much as a decision. Where an append waits for the disk, everybody waits.
+    async fn append_soon(&self, leaf: Leaf) -> bool {
+        match (self.with_next(leaf), tokio::runtime::Handle::try_current()) {
+            (Ok(false), _) => {}
+            (Ok(true), Ok(runtime)) => drop(runtime.spawn(see_to_it(Arc::clone(&self.shared.writer)))),
+            (Ok(true), Err(_)) => self.flush(),
+            (Err(leaf), _) => return self.append_sealed(Ok(leaf)).await,
+        }
+        true
+    }
+
+    /// Whether somebody has to see to it that `leaf` goes with the next group; gives it back if it cannot.
+    fn with_next(&self, leaf: Leaf) -> Result<bool, Leaf> {
+        if !self.shared.quick || self.shared.trouble.load().is_some() {
+            return Err(leaf);
+        }
+        match self.shared.writer.try_lock() {
+            Ok(mut writer) => writer.write_soon(leaf),
+            Err(_) => Err(leaf),
+        }
+    }
+
+    /// Appends what waits for the next group. Waits for whoever writes.
+    pub fn flush(&self) {
+        self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).flush();
     }
 
     async fn hand_over(&self, leaf: Leaf, patient: bool) -> Result<(), Why> {
@@ -870,6 +919,19 @@ impl Recorder {
         wait.await
             .unwrap_or_else(|_| Err("the ledger's writer has ended".into()))
             .map_err(Why::LedgerUnavailable)
+    }
+}
+
+/// Has what waits for the next group appended, until nothing came in between.
+async fn see_to_it(writer: Arc<Mutex<Writer>>) {
+    loop {
+        tokio::time::sleep(SOON).await;
+        // Whoever has it may write what waits; that is seen the next time.
+        let Ok(mut writer) = writer.try_lock() else { continue };
+        if !writer.flush() {
+            writer.seen_to = false;
+            return;
+        }
     }
 }
 

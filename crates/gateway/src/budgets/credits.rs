@@ -30,7 +30,7 @@ use crate::record::{Recorder, Whose};
 pub const INSUFFICIENT: &str = "budget.INSUFFICIENT_CREDITS";
 
 /// The unit of credits in receipts.
-pub(super) const UNIT: &str = "credits";
+pub(crate) const UNIT: &str = "credits";
 
 /// How it stands in the canonical form of a receipt: most have none, and reading takes longer than looking for it.
 const NEEDLE: &[u8] = b"\"unit\":\"credits\"";

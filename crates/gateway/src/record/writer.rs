@@ -13,6 +13,9 @@ use crate::judge::now;
 /// The most receipts written in one go: bounds how long the first of them waits for the rest.
 const BATCH: usize = 1024;
 
+/// The most receipts that wait for the next group.
+const MOST_SOON: usize = 64;
+
 /// How often the log is tried again while it cannot be written.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -32,6 +35,10 @@ pub(super) struct Writer {
     /// Why nothing can be appended at present.
     pub trouble: Arc<ArcSwapOption<String>>,
     pub checkpoints: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+    /// Receipts that nobody waits for: they go with the next group, and have no checkpoint of their own.
+    pub soon: Vec<Leaf>,
+    /// Whether somebody will see to it that they go, even if no group comes.
+    pub seen_to: bool,
 }
 
 /// Serves the queue: the thread's whole life.
@@ -62,13 +69,35 @@ pub(super) fn run(writer: &Mutex<Writer>, mut jobs: mpsc::Receiver<Job>) {
 }
 
 impl Writer {
-    /// Appends one leaf, if that goes without trouble.
-    pub(super) fn write_one(&mut self, leaf: &Leaf) -> bool {
-        let appended = self.log.append(std::slice::from_ref(leaf));
-        appended.is_ok_and(|checkpoint| {
-            self.appended(checkpoint);
-            true
-        })
+    /// Appends one leaf and what is to go with it, if that goes without trouble.
+    pub(super) fn write_one(&mut self, leaf: Leaf) -> Result<(), Leaf> {
+        self.soon.push(leaf);
+        match self.log.append(&self.soon) {
+            Ok(checkpoint) => {
+                self.soon.clear();
+                self.appended(checkpoint);
+                Ok(())
+            }
+            Err(_) => self.soon.pop().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Has `leaf` go with the next group; returns whether somebody has to see to that. Gives it back if too many wait.
+    pub(super) fn write_soon(&mut self, leaf: Leaf) -> Result<bool, Leaf> {
+        if self.soon.len() >= MOST_SOON {
+            return Err(leaf);
+        }
+        self.soon.push(leaf);
+        Ok(!std::mem::replace(&mut self.seen_to, true))
+    }
+
+    /// Appends what waits for the next group; returns whether anything did.
+    pub(super) fn flush(&mut self) -> bool {
+        let any = !self.soon.is_empty();
+        if any {
+            self.write(&mut Vec::new());
+        }
+        any
     }
 
     /// Goes on under another key; returns the checkpoint that both have signed.
@@ -82,7 +111,8 @@ impl Writer {
     /// Appends the batch in one write. If the disk is full, what has already happened is still written,
     /// from the reserve; what was to happen is refused.
     fn write(&mut self, batch: &mut Vec<Job>) {
-        let leaves: Vec<Leaf> = batch.iter().map(|job| job.leaf.clone()).collect();
+        let soon = std::mem::take(&mut self.soon);
+        let leaves: Vec<Leaf> = soon.iter().chain(batch.iter().map(|job| &job.leaf)).cloned().collect();
         match self.log.append(&leaves) {
             Ok(checkpoint) => {
                 self.appended(checkpoint);
@@ -91,6 +121,13 @@ impl Writer {
             Err(error) => {
                 let words = error.to_string();
                 self.stumble(&words);
+                for leaf in soon {
+                    // It has happened, and nobody waits to be told.
+                    match self.log.append_reserved(&[leaf]) {
+                        Ok(checkpoint) => self.appended_only(checkpoint),
+                        Err(error) => tracing::error!(%error, "an outcome could not be recorded"),
+                    }
+                }
                 for job in batch.drain(..) {
                     let result = if job.reserved {
                         self.log.append_reserved(std::slice::from_ref(&job.leaf)).map_err(|e| e.to_string())
@@ -143,5 +180,85 @@ impl Writer {
         let message = (!message.is_empty()).then_some(message);
         let record = ControlRecord { event, by: Some("doorward"), target: None, message, epoch: &[] };
         Draft::new(Kind::Control, &id, time, &self.node).control(record).seal().ok()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use doorward_ledger::Durability;
+
+    use super::*;
+
+    fn writer(name: &str) -> (Writer, PathBuf) {
+        let path = std::env::temp_dir().join(format!("doorward-writer-{name}-{}", std::process::id()));
+        let key = SigningKey::from_seed("doorward/test", &[7; 32]).unwrap();
+        let log = Log::open(&path, key, Durability::Os).unwrap();
+        let (trouble, checkpoints) = (Arc::new(ArcSwapOption::empty()), watch::Sender::new(None));
+        let writer = Writer {
+            log,
+            node: "doorward/test".into(),
+            trouble,
+            checkpoints,
+            soon: Vec::new(),
+            seen_to: false,
+        };
+        (writer, path)
+    }
+
+    fn leaf(event: &str) -> Leaf {
+        let (id, _) = id_and_salt(now()).unwrap();
+        let record = ControlRecord { event, by: Some("test"), target: None, message: None, epoch: &[] };
+        Draft::new(Kind::Control, &id, now(), "doorward/test").control(record).seal().unwrap()
+    }
+
+    /// What happened in each receipt, in the order of the log, read from its files.
+    fn events(path: &std::path::Path) -> Vec<String> {
+        let key = SigningKey::from_seed("doorward/test", &[7; 32]).unwrap();
+        let view = doorward_ledger::View::open(path, key.public()).unwrap();
+        let text = |entry: Vec<u8>| {
+            let text = String::from_utf8(entry).unwrap();
+            text.split("\"event\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+        };
+        view.entries(0..view.size()).map(|entry| text(entry.unwrap().1.to_vec())).collect()
+    }
+
+    #[test]
+    fn what_nobody_waits_for_goes_with_the_next_group_and_before_it() {
+        let (mut writer, path) = writer("soon");
+        assert!(writer.write_soon(leaf("first")).unwrap(), "somebody has to see to it");
+        assert!(!writer.write_soon(leaf("second")).unwrap());
+        assert_eq!(writer.log.size(), 0);
+        let mut checkpoints = writer.checkpoints.subscribe();
+        writer.write_one(leaf("third")).unwrap();
+        assert_eq!(checkpoints.borrow_and_update().as_ref().unwrap().size(), 3);
+        assert!(!writer.flush());
+        writer.write_soon(leaf("fourth")).unwrap();
+        let (done, mut answer) = oneshot::channel();
+        writer.write(&mut vec![Job { leaf: leaf("fifth"), reserved: false, done }]);
+        assert_eq!(answer.try_recv().unwrap(), Ok(()));
+        assert_eq!(events(&path), ["first", "second", "third", "fourth", "fifth"]);
+        let _ = std::fs::remove_dir_all(path);
+    }
+
+    #[test]
+    fn few_wait_and_none_is_lost_when_it_ends() {
+        let (mut writer, path) = writer("end");
+        for _ in 0..MOST_SOON {
+            writer.write_soon(leaf("one")).unwrap();
+        }
+        assert!(writer.write_soon(leaf("too many")).is_err());
+        assert!(writer.flush() && writer.log.size() == MOST_SOON as u64);
+        writer.write_soon(leaf("last")).unwrap();
+        drop(writer);
+        assert_eq!(events(&path).last().unwrap(), "last");
+        let _ = std::fs::remove_dir_all(path);
     }
 }

@@ -254,6 +254,7 @@ impl Door {
     }
 
     fn view(&self) -> View {
+        self.gateway.recorder().flush();
         let home = self.lock.home();
         let key = SigningKey::from_seed("doorward/test", home.ledger_seed().unwrap().expose()).unwrap();
         View::open(&home.log_dir(), key.public()).unwrap()
