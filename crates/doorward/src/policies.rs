@@ -479,8 +479,9 @@ impl Following {
         self.lost = true;
         let (revision, rules) = (policy.revision().to_owned(), policy.rules());
         let mode = weakest(self.process, policy.mode());
-        let before = self.put_in_force(self.ground.engine(policy), mode);
+        // First: whoever sees what is in force now must not be told that it was refused.
         self.recover(Subject::Policy);
+        let before = self.put_in_force(self.ground.engine(policy), mode);
         let message = format!("{rules} rules, mode {}; before it {}", mode.as_str(), before.policy());
         tracing::warn!(revision, rules, mode = mode.as_str(), "another policy is in force");
         self.record(Subject::Policy, "changed", &revision, &message);
@@ -495,8 +496,8 @@ impl Following {
         let (revision, count) = (rules.revision().to_owned(), rules.rules().len());
         self.ground.rules = Arc::clone(&rules);
         let in_force = self.gateway.in_force();
-        let before = self.put_in_force(Arc::new(in_force.engine.with_rules(rules)), in_force.mode);
         self.recover(Subject::Rules);
+        let before = self.put_in_force(Arc::new(in_force.engine.with_rules(rules)), in_force.mode);
         let message = format!("{count} rules; before them {}", before.engine.rules().revision());
         tracing::warn!(revision, rules = count, "other detection rules are in force");
         self.record(Subject::Rules, "changed", &revision, &message);

@@ -1,19 +1,20 @@
-//! Which module of `core` may know which: `syntax` and `url` are below all; `wire -> action <- detect`; `session` and
+//! Which module of `core` may know which: `syntax`, `url` and `pace` are below all; `wire -> action <- detect`; `session` and
 //! `policy` see actions and findings, never wire formats; only `engine` (and `stream` and `inspect`, which
 //! drive it) see all.
 
 use crate::source::{Source, line, rust};
 
 /// `None` means: all of them.
-const LAW: [(&str, Option<&[&str]>); 15] = [
+const LAW: [(&str, Option<&[&str]>); 16] = [
     ("syntax", Some(&[])),
+    ("pace", Some(&[])),
     ("placeholder", Some(&["syntax"])),
     ("url", Some(&[])),
     ("usage", Some(&[])),
     ("decision", Some(&["syntax", "placeholder", "usage"])),
     ("action", Some(&["syntax", "url", "usage", "decision"])),
     ("wire", Some(&["syntax", "placeholder", "url", "usage", "decision", "action"])),
-    ("detect", Some(&["syntax", "placeholder", "url", "decision", "action"])),
+    ("detect", Some(&["syntax", "pace", "placeholder", "url", "decision", "action"])),
     ("session", Some(&["syntax", "url", "decision", "action", "detect"])),
     ("account", Some(&["decision", "session"])),
     ("policy", Some(&["syntax", "url", "usage", "decision", "action", "detect", "session"])),

@@ -27,6 +27,8 @@ mod held;
 
 mod home;
 
+mod left_out;
+
 mod process;
 
 mod spelling;
@@ -91,7 +93,9 @@ impl Floor {
         out.extend(self.held(&case, held));
         if self.home.is_touched(&case) {
             let message = "the call reaches for Doorward's own files";
-            out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));
+            let advice = "leave Doorward's directory alone; a person changes it. What is above it may be taken along without it, \
+                          as by `tar --exclude=.doorward …` with the pattern before what is taken";
+            out.push(block("floor.home", message, advice));
         }
         out.extend(self.own_commands(&case));
         if self.signals_us(&case) {

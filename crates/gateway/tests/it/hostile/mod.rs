@@ -255,9 +255,9 @@ impl Raw {
         Self { port, heard }
     }
 
-    /// One that answers everything, and listens on to what else comes.
+    /// One that answers one request on each connection, as it says, and listens on to what else comes.
     async fn answering() -> Self {
-        let answer = say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let answer = say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
         Self::acting(vec![Act::Hear, answer, Act::Linger]).await
     }
 
