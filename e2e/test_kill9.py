@@ -91,7 +91,7 @@ def test_every_response_survives_kill_9_with_its_receipt(provider, tmp_path, pyt
         f"start {starts[len(starts) // 2] * 1000:.0f} ms median, {starts[-1] * 1000:.0f} ms at most"
     )
     # The load must have been there, or the test proves nothing.
-    assert whole > rounds and cut > rounds / 4
+    assert whole > rounds / 2 and cut > rounds / 4
     assert len(set(received)) == len(received), "two responses share a receipt"
     recorded = {receipt["id"] for receipt in door.receipts()}
     lost = [receipt for receipt in received if receipt not in recorded]
