@@ -27,8 +27,6 @@ mod held;
 
 mod home;
 
-mod left_out;
-
 mod process;
 
 mod spelling;
@@ -93,9 +91,7 @@ impl Floor {
         out.extend(self.held(&case, held));
         if self.home.is_touched(&case) {
             let message = "the call reaches for Doorward's own files";
-            let advice = "leave Doorward's directory alone; a person changes it. What is above it may be taken along without it, \
-                          as by `tar --exclude=.doorward …` with the pattern before what is taken";
-            out.push(block("floor.home", message, advice));
+            out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));
         }
         out.extend(self.own_commands(&case));
         if self.signals_us(&case) {

@@ -774,46 +774,22 @@ fn a_home_in_an_unusual_place_is_guarded_in_both_spellings() {
     }
 }
 
-/// Somebody who makes a copy of all that is theirs is told how to leave ours out, and may.
+/// A pattern that leaves ours out is no reason to let what is above ours go: other words, and the environment, undo it.
 #[test]
-fn what_is_above_may_be_taken_along_without_it() {
-    left_alone(
-        "floor.home",
-        "command",
-        &[
-            "tar --exclude=.doorward -czf /mnt/usb/home.tgz ~",
-            "tar czf /mnt/usb/home.tgz --exclude '*/.doorward' --exclude=.cache /home/dev",
-            "sudo rsync -a --delete --exclude .doorward /home/dev/ /mnt/backup/dev/",
-            "restic -r /mnt/r backup ~ --exclude ~/.doorward",
-            "borg create /mnt/r::home ~ --exclude '*/.doorward'",
-            "D=.doorward; tar --exclude=$D -czf /mnt/usb/home.tgz ~",
-        ],
-    );
+fn no_pattern_lets_what_is_above_be_taken_along() {
     blocked(
         "floor.home",
         "command",
         &[
             "tar czf /mnt/usb/home.tgz ~",
-            "tar --exclude=.doorward/ledger -czf /mnt/usb/home.tgz ~",
-            "tar --exclude=.doorward -czf /mnt/usb/home.tgz ~ ~/.doorward/operator.token",
-            "tar --exclude=.doorward -czf a.tgz ~ && tar czf b.tgz ~",
-            "tar --exclude=.doorward -czf a.tgz ~; cp -r ~ /tmp/x",
-            "tar --exclude=.doorward -czf a.tgz ~ && rsync -a ~/ /tmp/x",
-            "tar --exclude=$UNKNOWN -czf /mnt/usb/home.tgz ~",
-            "rsync -a --include=.doorward --exclude=.doorward ~/ /mnt/backup/",
-            "rsync -a --remove-source-files --exclude=.cache ~/ /mnt/backup/",
+            "tar --exclude=.doorward -czf /mnt/usb/home.tgz ~",
+            "tar --an --exclude=.doorward -czf /mnt/usb/home.tgz ~",
+            "TAR_OPTIONS=--anchored tar --exclude=.doorward -czf /mnt/usb/home.tgz ~",
+            "rsync -a --exclude=.doorward --exclude='!' ~/ /mnt/backup/",
+            "rsync -a --exclude='+ .doorward' --exclude=.doorward ~/ /mnt/backup/",
+            "rsync -a --exclude-from=f --exclude=.doorward ~/ /mnt/backup/",
+            "restic backup ~ --exclude .doorward --exclude '!.doorward'",
             "borg create --exclude .doorward /mnt/r::home ~",
-            "cp -a --exclude=.doorward ~ /mnt/backup",
-            "zip -r b.zip ~ -x .doorward",
         ],
     );
-    // Where it is written in capitals, the pattern means another directory.
-    let around = Surroundings {
-        doorward_home: "/home/dev/.Doorward".into(),
-        user_home: "/home/dev".into(),
-        ..Surroundings::default()
-    };
-    let decision =
-        decide(&Engine::shipped(around).unwrap(), "command", "tar --exclude=.doorward -czf a.tgz ~", None);
-    assert!(floor(&decision, "floor.home").is_some());
 }

@@ -1,11 +1,8 @@
 //! Doorward's own directory, in every spelling.
 
-use std::ops::Range;
-
 use super::Case;
 use super::along::{self, COPYING};
 use super::commands::base_name;
-use super::left_out::left_out;
 use super::spelling::{Spelling, fits, loosened, split};
 use crate::action::asset::is_relative;
 use crate::action::shell::{Word, join_literals};
@@ -20,8 +17,6 @@ pub(super) struct Home {
     names: Vec<String>,
     /// Its last name, if it says by itself whose directory it is.
     telling: Option<String>,
-    /// The same as it is written, for patterns that take capitals for other letters.
-    written: Option<String>,
     /// How code would spell it, in lower case.
     needles: Vec<String>,
 }
@@ -51,20 +46,16 @@ impl Home {
         let normal = spelling.of_own(&around.doorward_home);
         let names: Vec<String> = split(&normal).map(str::to_owned).collect();
         let telling = names.last().filter(|name| name.contains("doorward")).cloned();
-        let written = telling
-            .clone()
-            .filter(|name| around.doorward_home.trim_end_matches(['/', '\\']).ends_with(name.as_str()));
         let mut needles = vec!["doorward_home".to_owned(), around.doorward_home.to_lowercase()];
         if let Some(name) = &telling {
             needles.extend(["/", "\\", "'", "\""].map(|before| format!("{before}{name}")));
         }
         needles.retain(|needle| needle.len() > 1);
-        Self { spelling, names, telling, written, needles }
+        Self { spelling, names, telling, needles }
     }
 
     pub(super) fn is_touched(&self, case: &Case<'_>) -> bool {
-        let spared = |by: &str| self.is_spared_by(by, case);
-        case.effects.iter().any(|effect| self.by_effect(effect, case.is_single(), &spared))
+        case.effects.iter().any(|effect| self.by_effect(effect, case.is_single()))
             || case.readings.iter().any(|reading| {
                 let alone = reading.commands.len() == 1;
                 reading.commands.iter().any(|command| self.by_words(&command.argv, alone))
@@ -73,28 +64,7 @@ impl Home {
             || case.arguments.iter().any(|(_, value)| self.is_relative_to_home(value))
     }
 
-    /// Whether every command of this program takes what is above ours along without ours.
-    fn is_spared_by(&self, by: &str, case: &Case<'_>) -> bool {
-        let commands = case.readings.iter().flat_map(|reading| &reading.commands);
-        let mut own = commands
-            .filter_map(|command| command.argv.split_first())
-            .filter(|(program, _)| base_name(&program.text) == by)
-            .peekable();
-        own.peek().is_some() && own.all(|(_, words)| self.left_out(by, words).is_some())
-    }
-
-    /// The words by which a command leaves ours out of what it takes along.
-    fn left_out(&self, name: &str, words: &[Word]) -> Option<Range<usize>> {
-        let is_own = |path: &str| {
-            let normal = self.spelling.normal(path);
-            split(&normal).count() == self.names.len() && self.holds(path, true)
-        };
-        left_out(name, words, self.written.as_deref()?, &is_own, &|word| {
-            self.is_below(&word.text, word.exact)
-        })
-    }
-
-    fn by_effect(&self, effect: &Effect, alone: bool, spared: &dyn Fn(&str) -> bool) -> bool {
+    fn by_effect(&self, effect: &Effect, alone: bool) -> bool {
         let Target::Path { path, exact } = &effect.target else { return false };
         let by = effect.by.as_str();
         let taken = match effect.capability {
@@ -102,7 +72,7 @@ impl Home {
             Capability::ReadFile => COPYING.contains(&by),
             _ => false,
         };
-        taken && self.is_below(path, *exact) && !(effect.capability == Capability::ReadFile && spared(by))
+        taken && self.is_below(path, *exact)
             || self.holds(path, *exact) && !(alone && LISTING.contains(&by) && self.is_vague(path, *exact))
     }
 
@@ -129,9 +99,9 @@ impl Home {
         if printing || commits {
             return false;
         }
-        let left_out = self.left_out(&name, words);
-        let takes = || along::takes(&name, words, &|place, exact| self.is_below(place, exact));
-        if self.by_change(&name, words) || left_out.is_none() && takes() {
+        if self.by_change(&name, words)
+            || along::takes(&name, words, &|place, exact| self.is_below(place, exact))
+        {
             return true;
         }
         let looking = LOOKING.contains(&name.as_str());
@@ -142,9 +112,7 @@ impl Home {
             return true;
         }
         let listing = alone && LISTING.contains(&name.as_str());
-        let named =
-            words.iter().enumerate().filter(|(at, _)| !left_out.as_ref().is_some_and(|out| out.contains(at)));
-        let words = named.map(|(_, word)| word).filter(|word| {
+        let words = words.iter().filter(|word| {
             !(looking && word.text.starts_with('-') || listing && self.is_vague(&word.text, word.exact))
         });
         std::iter::once(program).chain(words.skip(usize::from(looking))).any(|word| {
