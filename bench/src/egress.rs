@@ -1,6 +1,7 @@
 //! `cargo xtask bench egress`: the egress door beside nobody in between and nginx, in one run; what it takes; and what each of its
 //! stages costs by itself.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -64,8 +65,11 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
         rows: "a",
         connections: if options.connections.is_empty() { &[1, 16, 64] } else { &options.connections },
     };
+    let before = threads(&peers);
     let (tables, figures) = throughput::run(&peers, &extent).await;
     report.add("throughput", &tables, figures);
+    let (table, figures) = by_thread(&before, &threads(&peers));
+    report.add("threads", &[table], figures);
     let memory = |peer: &Peer| peer.tree().map(crate::proc::Tree::memory).unwrap_or_default();
     let mib = |bytes: u64| number(bytes as f64 / f64::from(1 << 20));
     let rows = peers.iter().filter(|peer| peer.kind != PeerKind::Direct).map(|peer| {
@@ -87,4 +91,29 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     report.add("memory", &[table], figures.into());
     drop(upstream);
     Ok(())
+}
+
+/// What Doorward's threads have run, in microseconds, by their names.
+fn threads(peers: &[Peer]) -> BTreeMap<String, f64> {
+    let doorward = peers.iter().find(|peer| peer.kind == PeerKind::Doorward);
+    doorward.and_then(Peer::tree).map(crate::proc::Tree::threads).unwrap_or_default()
+}
+
+/// Which of them did the work.
+fn by_thread(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> (Table, serde_json::Value) {
+    let own = |(name, micros): (&String, &f64)| {
+        (name.clone(), (micros - before.get(name).copied().unwrap_or_default()).max(0.0))
+    };
+    let own: Vec<(String, f64)> = after.iter().map(own).filter(|(_, micros)| *micros > 0.0).collect();
+    let all = own.iter().map(|(_, micros)| micros).sum::<f64>().max(1.0);
+    let table = Table {
+        title: "Doorward's processor time by thread, in %".to_owned(),
+        note: "Those with `tokio` in their names serve; nobody waits for the store's.".to_owned(),
+        head: ["thread", "share"].map(str::to_owned).to_vec(),
+        rows: own.iter().map(|(name, micros)| vec![name.clone(), number(100.0 * micros / all)]).collect(),
+    };
+    (
+        table,
+        own.into_iter().map(|(name, micros)| (name, json!(micros))).collect::<serde_json::Map<_, _>>().into(),
+    )
 }

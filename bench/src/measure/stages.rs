@@ -1,4 +1,4 @@
-//! The stages of the egress door by themselves, without sockets: what each takes of a request of 1 KB.
+//! The stages of the egress door by themselves, without sockets: what each takes of the request that the whole is measured with.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use doorward_core::{Action, Door, Engine, Facts};
 use serde_json::json;
 
 use crate::report::tell;
+use crate::shapes;
+use crate::spec::{Delivery, Dialect, Kind, Spec};
 use crate::stats::quantile;
 
 const SECRET: &[u8] = b"a secret of the length that keys have, more or less";
@@ -32,8 +34,9 @@ const BATCH: u32 = 32;
 /// Microseconds of each stage, and of all.
 pub fn run(time: Duration) -> anyhow::Result<(Vec<(&'static str, f64)>, f64)> {
     tell("the stages alone");
-    let body = json!({"title": "A note", "text": "What was found on the way, in plain words. ".repeat(20)})
-        .to_string();
+    // What is asked and answered in the whole, so that the two can be compared.
+    let spec = Spec { dialect: Dialect::Anthropic, kind: Kind::Json(600), delivery: Delivery::Whole };
+    let body = shapes::request(&spec);
     let message = signed(&body)?;
     let net = read(&message)?;
     let policy =
@@ -53,7 +56,7 @@ pub fn run(time: Duration) -> anyhow::Result<(Vec<(&'static str, f64)>, f64)> {
     let mut rates: Limits<u64, 3> = Limits::new([1024; 3]);
     let rate = Rate::per_second(u32::MAX).context("a rate")?;
     let (mut calls, mut ticks) = (0u64, 0u64);
-    let reply = json!({"ok": true, "text": "An answer as pages have them. ".repeat(20)}).to_string();
+    let reply: String = shapes::Shape::of(&spec).pieces.concat();
     let lines = [
         ("content-type", "application/json".to_owned()),
         ("date", "Sun, 22 Nov 2026 00:00:00 GMT".to_owned()),

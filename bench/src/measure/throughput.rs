@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Load, load};
 use crate::peers::{Peer, PeerKind};
+use crate::proc::Spent;
 use crate::report::{Table, number, tell};
 use crate::spec::{Delivery, Dialect, Kind, Spec};
 use crate::stats::{Spread, quantile};
@@ -98,8 +99,8 @@ fn rows() -> Vec<Row> {
 #[derive(Debug, Clone)]
 struct Cell {
     load: Load,
-    /// Processor time of the proxy alone, in microseconds.
-    cpu: f64,
+    /// What the proxy alone has spent.
+    spent: Spent,
 }
 
 impl Cell {
@@ -108,21 +109,29 @@ impl Cell {
     }
 
     fn cpu_each(&self) -> f64 {
-        self.cpu / self.load.completed as f64
+        self.spent.micros() / self.load.completed as f64
+    }
+
+    fn system_each(&self) -> f64 {
+        self.spent.system / self.load.completed as f64
+    }
+
+    fn switches_each(&self) -> f64 {
+        self.spent.switches as f64 / self.load.completed as f64
     }
 }
 
 /// Measures one cell.
 async fn cell(peer: &Peer, spec: &Spec, connections: usize, time: Duration) -> Cell {
-    let cpu = || peer.tree().map_or(0, crate::proc::Tree::cpu_micros);
-    let before = cpu();
+    let spent = || peer.tree().map(crate::proc::Tree::spent).unwrap_or_default();
+    let before = spent();
     let load = match load(&peer.target, spec, connections, time, PATIENCE).await {
         Ok(load) => load,
         // A peer that is gone is told like one that answers wrongly.
         Err(error) => Load { failed: 1, failure: Some(format!("{error:#}")), ..Load::default() },
     };
     tokio::time::sleep(SETTLE).await;
-    Cell { load, cpu: cpu().saturating_sub(before) as f64 }
+    Cell { load, spent: spent().since(before) }
 }
 
 /// Processor time and latency for each reply on one connection: microseconds, milliseconds.
@@ -174,6 +183,15 @@ pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> (Vec<Table>, Value) {
             "",
             Cell::cpu_each,
         ),
+        table(
+            peers,
+            &found,
+            "Of it in the kernel, in µs",
+            "What a proxy asks the system for: sockets and files, being woken and sent to sleep.",
+            "",
+            Cell::system_each,
+        ),
+        table(peers, &found, "Changes of context of the proxy for each reply", "", "", Cell::switches_each),
         table(peers, &found, "Time a reply takes, median, in ms", "", "", |cell| {
             quantile(&cell.load.millis, 0.5)
         }),
@@ -221,6 +239,8 @@ impl Found {
                 "of_nginx": self.ratio(peers, at, &Cell::rate).map(Spread::json),
                 "bytes_per_second": spread(|cell| cell.load.bytes as f64 / cell.load.seconds.max(1e-9)),
                 "cpu_micros_per_reply": spread(Cell::cpu_each),
+                "system_micros_per_reply": spread(Cell::system_each),
+                "switches_per_reply": spread(Cell::switches_each),
                 "p50_ms": spread(|cell| quantile(&cell.load.millis, 0.5)),
                 "p99_ms": spread(|cell| quantile(&cell.load.millis, 0.99)),
                 "completed": cells.iter().map(|cell| cell.load.completed).sum::<u64>(),
