@@ -138,6 +138,11 @@ impl Eval {
         let target = Target::Path { path: path.to_owned(), exact };
         let by = by.unwrap_or_else(|| table::base_name(path)).to_owned();
         let flow = self.effect(Capability::Execute, target, class, &from, &by);
+        let unpacked = self.env.unpacked(path);
+        if !unpacked.is_empty() {
+            let target = Target::Program(path.to_owned());
+            self.effect(Capability::Execute, target, AssetClass::External, &unpacked, &by);
+        }
         let mut out = Stream::of_flows(vec![flow], path);
         if let Some(text) = &file.text {
             // A script that runs itself, or another one of its name, says nothing new.
@@ -362,7 +367,10 @@ impl Eval {
                 Word { text, exact, from: word.from.clone(), stream: None }
             }
         };
+        let unsure = args.iter().any(|word| !word.text.starts_with('-') && may_not_exist(&word.text));
+        let stayed = self.env.directory.clone().filter(|_| unsure && self.shell == Shell::Sh);
         self.change_directory(Some(to));
+        self.env.stayed = stayed;
     }
 
     fn declare(&mut self, by: &str, args: &[Word], exported: bool) -> Stream {
@@ -491,6 +499,34 @@ impl Eval {
     /// A file becomes another: copied, moved, linked.
     pub(super) fn remember_file(&mut self, path: String, file: File) {
         self.env.put(path, file);
+    }
+}
+
+/// Whether a `cd` to there may well fail: a name below the directory at hand, or a root that no system has.
+fn may_not_exist(path: &str) -> bool {
+    const ROOTS: [&str; 18] = [
+        "etc",
+        "usr",
+        "var",
+        "home",
+        "tmp",
+        "opt",
+        "srv",
+        "root",
+        "mnt",
+        "media",
+        "proc",
+        "sys",
+        "dev",
+        "Users",
+        "Library",
+        "Applications",
+        "Volumes",
+        "workspace",
+    ];
+    match path.strip_prefix('/') {
+        Some(rest) => !rest.is_empty() && !ROOTS.contains(&rest.split('/').next().unwrap_or(rest)),
+        None => !path.starts_with(['~', '$', '.']),
     }
 }
 

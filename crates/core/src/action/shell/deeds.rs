@@ -81,6 +81,15 @@ impl Eval {
         let Some((program, args)) = argv.split_first() else { return };
         let lower = table::base_name(&program.text).to_ascii_lowercase();
         let name = lower.strip_suffix(".exe").unwrap_or(&lower);
+        if matches!(name, "npx" | "bunx" | "pnpx" | "uvx") {
+            // Whose deeds they are stands behind the starter's own options.
+            let at = argv.iter().skip(1).position(|word| !word.text.starts_with('-'));
+            let inner = at.and_then(|at| argv.get(at + 1..)).unwrap_or_default();
+            if self.budget.enter() {
+                self.deeds(inner, stdin);
+                self.budget.leave();
+            }
+        }
         let Some(deeds) = DEEDS.get(name) else { return };
         let args: Vec<String> = args.iter().take(MOST).map(|word| word.text.to_ascii_lowercase()).collect();
         if !self.budget.spend(args.iter().map(String::len).sum::<usize>() + deeds.len()) {

@@ -21,6 +21,8 @@ pub(super) struct Env {
     pub(super) directory: Option<Word>,
     /// What the line wrote, by path.
     pub(super) files: HashMap<String, File>,
+    /// Where the shell still is if the last `cd` failed.
+    pub(super) stayed: Option<Word>,
     /// Links made: what their name stands for.
     pub(super) links: HashMap<String, String>,
     /// Descriptors opened with `exec`.
@@ -109,6 +111,19 @@ impl Env {
         self.files.insert(path, File { written: self.clock, ..file });
     }
 
+    /// Where what lies in the directories above `path` comes from, if they were unpacked or cloned.
+    pub(super) fn unpacked(&self, path: &str) -> Vec<Flow> {
+        let mut above = path;
+        while let Some((directory, _)) = above.rsplit_once('/') {
+            if let Some(file) = self.files.get(&below(directory)) {
+                return file.from.clone();
+            }
+            above = directory;
+        }
+        let here = self.files.get("*").filter(|_| asset::is_relative(path));
+        here.map(|file| file.from.clone()).unwrap_or_default()
+    }
+
     /// The file at `path` that was written before. Where the directory of one of both is not known, that with the
     /// same end, the one written last.
     pub(super) fn file_at(&self, path: &str) -> Option<File> {
@@ -118,6 +133,15 @@ impl Env {
         let known = self.files.iter();
         let known = known.filter(|(known, _)| ends_with_name(known, path) || ends_with_name(path, known));
         known.max_by_key(|(_, file)| file.written).map(|(_, file)| file.clone())
+    }
+}
+
+/// The name under which everything below a directory is kept that was unpacked or cloned into it.
+pub(super) fn below(directory: &str) -> String {
+    match directory {
+        "." | "" => "*".to_owned(),
+        "/" => "/*".to_owned(),
+        directory => format!("{directory}/*"),
     }
 }
 

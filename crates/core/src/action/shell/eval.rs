@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ast::{Assign, Body, Command, List, Raw, Redirect, Then};
 use super::budget::Budget;
 use super::env::{Env, File};
+use super::planted::REGISTRIES;
 use super::stream::{MAX_TEXT, Stream, add_flows};
 use super::{Assignment, Reading, Shell, SimpleCommand, State, Word, unread};
 use crate::action::{AssetClass, Capability, Effect, Flow, Target, asset};
@@ -44,6 +45,8 @@ pub(super) struct Eval {
     pub(super) guessing: bool,
     /// How many of the reading's effects are of lines before.
     pub(super) earlier: usize,
+    /// Whether what is read stands in a file that runs by itself.
+    pub(super) planting: bool,
 }
 
 impl Eval {
@@ -62,6 +65,7 @@ impl Eval {
             value: 0,
             values: 1,
             guessing: false,
+            planting: false,
         }
     }
 
@@ -199,6 +203,7 @@ impl Eval {
         let flow = self.effect(Capability::WriteFile, target, class, &data.from, by);
         if let Some(text) = data.said() {
             self.reading.writes.push((flow, text.to_owned()));
+            self.planted(&path, text);
         }
         let old = if append || self.conditions > 0 { self.env.files.remove(&path) } else { None };
         let appended = append && old.is_none();
@@ -258,8 +263,17 @@ impl Eval {
         if asset::is_relative(&path)
             && let Some(directory) = &self.env.directory
         {
-            path = asset::normalise_path(&format!("{}/{path}", directory.text));
+            let relative = path;
+            path = asset::normalise_path(&format!("{}/{relative}", directory.text));
             exact &= directory.exact;
+            if let Some(stayed) = &self.env.stayed {
+                // The `cd` before may have failed: the place that matters more counts.
+                let other = asset::normalise_path(&format!("{}/{relative}", stayed.text));
+                let own = asset::classify_path(&path, exact);
+                if asset::stronger(own, asset::classify_path(&other, stayed.exact)) != own {
+                    path = other;
+                }
+            }
         }
         (path, exact)
     }
@@ -271,6 +285,8 @@ impl Eval {
         let mut before = Then::Next;
         for item in list {
             let conditional = matches!(before, Then::And | Then::Or);
+            // After `cd X &&` the shell is in X for sure.
+            let unsure = if before == Then::And { self.env.stayed.take() } else { None };
             self.conditions += u16::from(conditional);
             let mut printed = self.pipeline(&item.pipeline, stdin);
             if self.env.pipes && item.pipeline.len() > 1 {
@@ -278,6 +294,9 @@ impl Eval {
                 printed = self.pipeline(&item.pipeline, stdin);
             }
             self.conditions -= u16::from(conditional);
+            if self.env.stayed.is_none() {
+                self.env.stayed = unsure;
+            }
             out.append(printed);
             self.shrink(&mut out);
             before = item.then;
@@ -460,6 +479,7 @@ impl Eval {
             conditional: self.conditions > 0,
         });
         self.deeds(argv, stdin);
+        self.tool_for_an_agent(argv);
         let out = self.dispatch(argv, stdin);
         self.budget.leave();
         out
@@ -514,6 +534,11 @@ impl Eval {
         let assignment = Assignment { name: name.to_owned(), value: known, exported };
         if self.reading.assignments.len() < MAX_EFFECTS {
             self.reading.assignments.push(assignment);
+        }
+        if REGISTRIES.contains(&name.to_ascii_uppercase().as_str())
+            && let Some(place) = value.first().map(|word| word.text.clone())
+        {
+            self.source_of_packages(&place, "shell");
         }
         let old = self.env.vars.remove(name);
         let mut values = old.clone().filter(|_| self.conditions > 0 || self.value > 0).unwrap_or_default();
@@ -579,7 +604,10 @@ impl Eval {
                 Some(Undo::Var(name, None)) => drop(self.env.vars.remove(&name)),
                 Some(Undo::Function(name, Some(body))) => drop(self.env.functions.insert(name, body)),
                 Some(Undo::Function(name, None)) => drop(self.env.functions.remove(&name)),
-                Some(Undo::Directory(old)) => self.env.directory = old,
+                Some(Undo::Directory(old)) => {
+                    self.env.directory = old;
+                    self.env.stayed = None;
+                }
                 None => return,
             }
         }

@@ -22,6 +22,7 @@ mod expand;
 mod given;
 pub(crate) mod keys;
 mod parser;
+mod planted;
 mod programs;
 mod redirect;
 mod special;

@@ -85,7 +85,8 @@ impl Eval {
             add_flows(&mut data.from, &ran.from);
         }
         for word in call.of_role(b's') {
-            let ran = self.execute_text(word, self.shell, call.name, stdin);
+            // `split --filter=LINE FILE`: the line is fed with what the program reads.
+            let ran = self.execute_text(word, self.shell, call.name, &data.clone());
             add_flows(&mut data.from, &ran.from);
         }
         for word in call.of_role(b'e') {

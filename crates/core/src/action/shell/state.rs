@@ -103,6 +103,7 @@ impl State {
     pub(super) fn after(&self, mut env: Env, effects: &[Effect]) -> Self {
         env.args.clear();
         env.pipes = false;
+        env.stayed = None;
         if env.is_plain() && self.is_empty() {
             return Self::default();
         }

@@ -4,7 +4,7 @@ use super::entropy::{is_media, is_random};
 use super::packed::holds_random;
 use super::{Action, At, Class, Classes, Deed, Group, Lead, Lists, Sensitive, is_judged, lead};
 use crate::action::request::Body;
-use crate::action::{Effect, PartKind};
+use crate::action::{AssetClass, Effect, PartKind};
 use crate::detect::Finding;
 use crate::syntax::Span;
 use crate::url::{Host, Url};
@@ -91,7 +91,9 @@ impl Lists {
             if self.classify_at(step.at(), step.effect).within(known) {
                 continue;
             }
-            for kind in &self.sensitive {
+            // What a metadata service may be asked has a rule of its own, which knows the harmless questions.
+            let service = step.effect.asset == AssetClass::CloudMetadata;
+            for kind in self.sensitive.iter().filter(|_| !service) {
                 if step.url.as_ref().is_some_and(|url| kind.is_in(url)) {
                     keep(&mut found, sensitive(kind, &step, severity(kind.severity)));
                 }

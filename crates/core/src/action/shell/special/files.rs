@@ -1,6 +1,7 @@
 //! Files: copying, archives, editors, decoders, search.
 
 use super::super::builtins::feeding;
+use super::super::env::{File, below};
 use super::super::eval::Eval;
 use super::super::programs::Call;
 use super::super::stream::{Stream, add_flows};
@@ -34,9 +35,10 @@ impl Eval {
             "gzip" | "gunzip" | "bzip2" | "bunzip2" | "xz" | "unxz" | "zstd" | "lz4" | "brotli" | "lzma"
             | "pigz" => self.compress(call, stdin),
             "tar" | "gtar" | "bsdtar" => Some(self.tar(call, stdin)),
-            "zip" => {
-                let out = self.plain(call, stdin);
-                Some(out)
+            "zip" if call.operand(0) == "-" => {
+                let mut data = self.inputs(call, &Stream::default());
+                data.unknown();
+                Some(data)
             }
             "7z" | "7za" | "rar" | "unrar" | "cpio" | "pax" | "ar" | "unzip" | "bsdunzip" => {
                 self.archive(call, stdin)
@@ -382,6 +384,7 @@ impl Eval {
             members.push(member);
         }
         for command in &commands {
+            self.speller(command, "tar");
             self.execute_text(command, Shell::Sh, "tar", stdin);
         }
         let dash = archive.as_ref().is_none_or(|word| word.text == "-");
@@ -421,7 +424,9 @@ impl Eval {
         let directory = directory.unwrap_or(&here);
         let (path, exact) = self.path(directory);
         let class = asset::classify_path(&path, exact);
-        self.effect(Capability::WriteFile, Target::Path { path, exact }, class, &data.from, by);
+        let target = Target::Path { path: path.clone(), exact };
+        let flow = self.effect(Capability::WriteFile, target, class, &data.from, by);
+        self.env.put(below(&path), File { from: vec![flow], ..File::default() });
     }
 
     fn archive(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
@@ -442,6 +447,9 @@ impl Eval {
                 data.append(self.read_file(member, call.name));
             }
             data.unknown();
+            if call.args.iter().any(|word| word.text == "-so") {
+                return Some(data);
+            }
             self.write_file(archive, &data, false, call.name);
             return Some(Stream::silent());
         }

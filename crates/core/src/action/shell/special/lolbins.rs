@@ -15,7 +15,14 @@ impl Eval {
         if !call.rest.is_empty() {
             let shell = if call.name == "wsl" { Shell::Sh } else { self.shell };
             let before = std::mem::replace(&mut self.shell, shell);
-            out = self.run(&call.rest, stdin);
+            // The other system's shell reads the words once more.
+            let operators =
+                call.rest.iter().any(|word| matches!(word.text.as_str(), "|" | "&&" | ";" | "||"));
+            out = if call.name == "wsl" && operators {
+                self.execute_text(&joined_by_spaces(&call.rest), Shell::Sh, call.name, stdin)
+            } else {
+                self.run(&call.rest, stdin)
+            };
             self.shell = before;
         }
         for word in call.of_role(b's') {

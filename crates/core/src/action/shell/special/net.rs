@@ -47,9 +47,14 @@ impl Eval {
             "mail" | "mailx" | "sendmail" | "mutt" | "swaks" | "msmtp" | "ssmtp" => {
                 Some(self.mail(call, stdin))
             }
-            "websocat" | "wscat" | "grpcurl" | "evans" | "mosquitto_pub" | "mosquitto_sub" => {
+            "websocat" => Some(self.websocat(call, stdin)),
+            "wscat" | "grpcurl" | "evans" | "mosquitto_pub" | "mosquitto_sub" => {
                 Some(self.both_ways(call.operand(0), call.name, stdin))
             }
+            "logger" => self.log_elsewhere(call, stdin),
+            "ipfs" | "onionshare" | "onionshare-cli" | "croc" | "ffsend" | "wormhole"
+            | "wormhole-william" | "magic-wormhole" | "pastebinit" | "wgetpaste" | "transfersh"
+            | "bashupload" => self.handed_out(call, stdin),
             "ping" | "ping6" | "fping" | "traceroute" | "traceroute6" | "tracepath" | "mtr" | "nslookup"
             | "dig" | "host" | "drill" | "kdig" | "resolvectl" | "whois" | "arping" | "hping3" | "nmap"
             | "masscan" | "zmap" | "rustscan" | "finger" => Some(self.probe(call, stdin)),
@@ -231,6 +236,62 @@ impl Eval {
         Stream::silent()
     }
 
+    /// `websocat ws://HOST exec:PROGRAM`, in either order: a program whose input and output are a socket.
+    fn websocat(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let program = call.args.iter().find_map(|word| {
+            let kinds = ["exec:", "cmd:", "sh-c:"];
+            let text = kinds.iter().find_map(|kind| word.text.strip_prefix(kind))?;
+            Some(Word { text: text.to_owned(), ..word.clone() })
+        });
+        let Some(program) = program else { return self.both_ways(call.operand(0), call.name, stdin) };
+        let place = call.args.iter().map(|word| word.text.as_str()).find(|text| {
+            ["ws://", "wss://", "tcp:", "ws-l:", "ws-listen:", "tcp-l:"]
+                .iter()
+                .any(|kind| text.starts_with(kind))
+        });
+        let place = place.unwrap_or_default().to_owned();
+        let opened = if place.contains("://") || place.starts_with("tcp:") {
+            self.fetch(place.trim_start_matches("tcp:"), &[], call.name)
+        } else {
+            let port = place.rsplit(':').next().unwrap_or_default();
+            let target = Target::Host(format!("0.0.0.0:{port}"));
+            self.effect(Capability::NetworkListen, target, AssetClass::Internal, &[], call.name)
+        };
+        self.bound(&program, &place, opened, call.name)
+    }
+
+    /// `logger -n HOST -f FILE`: a log of another machine.
+    fn log_elsewhere(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
+        let host = call.value(&["-n", "--server"])?.text.clone();
+        let mut sent = stdin.clone();
+        if let Some(file) = call.value(&["-f", "--file"]).cloned() {
+            sent.append(self.read_file(&file, call.name));
+        }
+        add_flows(&mut sent.from, &feeding(call.args, &Stream::default()));
+        self.post(&host, &sent, call.name);
+        Some(Stream::silent())
+    }
+
+    /// Programs that hand a file to whoever gets the word or the address that they print.
+    fn handed_out(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
+        let verbs = ["add", "send", "upload", "put", "share", "block"];
+        let (verb, rest) = call.operands.split_first()?;
+        let files = if verbs.contains(&verb.text.as_str()) {
+            rest
+        } else if call.name.starts_with("onionshare") || call.name.starts_with("paste") {
+            call.operands.as_slice()
+        } else {
+            return None;
+        };
+        let mut sent = stdin.clone();
+        for file in files {
+            sent.append(self.read_file(file, call.name));
+        }
+        sent.unknown();
+        let flow = self.post("", &sent, call.name);
+        Some(Stream::of_flows(vec![flow], ""))
+    }
+
     fn socat(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
         let (mut host, mut listens, mut program, mut files) = (None, None, None, Vec::new());
         for word in call.args {
@@ -353,7 +414,10 @@ impl Eval {
         } else if let Some(file) = call.value(&["-f"]).cloned()
             && call.has_flag(&["-y"])
         {
-            self.read_file(&file, call.name);
+            // Its public half comes out; a key that stands in the project is looked at as ever.
+            let (path, exact) = self.path(&file);
+            let target = Target::Path { path, exact };
+            self.effect(Capability::ReadFile, target, AssetClass::Config, &[], call.name);
         }
         Stream::silent()
     }
@@ -401,7 +465,9 @@ impl Eval {
             None => {
                 self.write_file(target, &data, false, call.name);
                 for source in sources {
-                    let inside = format!("{}/{}", target.text, super::super::table::base_name(&source.text));
+                    let name = super::super::table::base_name(&source.text);
+                    let name = name.rsplit(':').next().unwrap_or(name);
+                    let inside = format!("{}/{name}", target.text);
                     let (path, _) = self.path(&Word::known(inside));
                     let (direct, _) = self.path(target);
                     if let Some(file) = self.env.files.get(&direct).cloned() {
@@ -422,8 +488,22 @@ impl Eval {
             }
         }
         let mut sent = Stream { text: None, raw: None, ..stdin.clone() };
-        let host = call.operands.first().map(|word| word.text.clone()).unwrap_or_default();
+        let mut host = call.operands.first().map(|word| word.text.clone()).unwrap_or_default();
         let mut got = Vec::new();
+        if call.name == "tftp" && call.has_flag(&["-g", "-p"]) {
+            // That of busybox: `tftp -g -r REMOTE -l LOCAL HOST`.
+            let after = |key: &str| {
+                let at = call.args.iter().position(|word| word.text == key)?;
+                call.args.get(at + 1).map(|word| word.text.clone())
+            };
+            host = call.operands.last().map(|word| word.text.clone()).unwrap_or_default();
+            let file = after("-l").or_else(|| after("-r")).unwrap_or_default();
+            if call.has_flag(&["-p"]) {
+                sent.append(self.read_file(&Word::known(file), call.name));
+            } else {
+                got.push(file);
+            }
+        }
         for line in script.lines() {
             let mut words = line.split_whitespace();
             match words.next().unwrap_or_default() {

@@ -7,6 +7,7 @@ use super::super::eval::Eval;
 use super::super::programs::Call;
 use super::super::stream::Stream;
 use super::super::{Shell, Word};
+use crate::action::{AssetClass, Capability, Target};
 use crate::syntax::json;
 
 /// More recipe lines than this are not told apart.
@@ -20,6 +21,7 @@ impl Eval {
     pub(super) fn recipe_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         match call.name {
             "make" | "gmake" | "bmake" => self.makefile(call, stdin),
+            "deno" | "bun" if self.page_run(call) => Some(Stream::silent()),
             "npm" | "pnpm" | "yarn" | "bun" => {
                 self.package_scripts(call, stdin);
                 None
@@ -34,6 +36,36 @@ impl Eval {
             }
             _ => None,
         }
+    }
+
+    /// `deno run -A https://…`, `bun x https://…`: code of a page that anybody may have written.
+    fn page_run(&mut self, call: &Call<'_>) -> bool {
+        const KNOWN: [&str; 9] = [
+            "deno.land",
+            "jsr.io",
+            "esm.sh",
+            "github.com",
+            "githubusercontent.com",
+            "gitlab.com",
+            "npmjs.org",
+            "jsdelivr.net",
+            "unpkg.com",
+        ];
+        let words = || call.args.iter().map(|word| word.text.as_str());
+        let verb = words().find(|word| !word.starts_with('-')).unwrap_or_default();
+        let Some(url) = words().find(|word| word.starts_with("https://") || word.starts_with("http://"))
+        else {
+            return false;
+        };
+        let free = call.name == "bun"
+            || words().any(|word| matches!(word, "-A" | "--allow-all") || word.starts_with("--allow-run"));
+        if !matches!(verb, "run" | "x" | "serve") || !free || KNOWN.iter().any(|host| url.contains(host)) {
+            return false;
+        }
+        let url = url.to_owned();
+        let flow = self.fetch(&url, &[], call.name);
+        self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &[flow], call.name);
+        true
     }
 
     fn makefile(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {

@@ -187,6 +187,13 @@ impl Eval {
             "get-default",
             "list-sessions",
         ];
+        if call.name == "pm2"
+            && let [start, line, ..] = call.operands.as_slice()
+            && start.text == "start"
+            && line.text.contains(' ')
+        {
+            self.execute_text(line, Shell::Sh, call.name, &Stream::default());
+        }
         let verb = words.iter().find(|word| STOPS.contains(word));
         if verb.is_some() {
             for name in words.iter().filter(|word| !STOPS.contains(word)) {
@@ -327,9 +334,19 @@ impl Eval {
             "op" => {
                 has(&["read", "get", "item", "run", "inject", "document"])
                     && !has(&["create", "--help", "list"])
+                    && !names_only(call.args)
             }
             "keepassxc-cli" => has(&["show", "export", "attachment-export"]),
-            "bw" | "lpass" => has(&["get", "list", "show", "export", "ls", "clip"]),
+            "bw" => {
+                let of = |kinds: &[&str]| kinds.contains(&call.operand(1));
+                let open = match call.operand(0) {
+                    "get" => of(&["username", "uri", "folder", "collection", "organization", "template"]),
+                    "list" => of(&["folders", "collections", "organizations", "org-members"]),
+                    _ => false,
+                };
+                has(&["get", "list", "show", "export"]) && !open
+            }
+            "lpass" => has(&["show", "export", "clip"]),
             "secret-tool" | "kwallet-query" | "kwalletcli" => {
                 has(&["lookup", "search", "-r"]) || call.name != "secret-tool"
             }
@@ -431,7 +448,9 @@ impl Eval {
                 "list" | "read" | "info" | "status" | "get" | "show" | "export" | "history" | "-p" | "print"
             )
             || call.has_flag(&["-l", "-a", "--help", "-n", "-V", "--list", "-N", "-I", "-v"])
-                && !call.has_flag(&["-w"]);
+                && !call.has_flag(&["-w"])
+                // `-nobrowse` has these letters.
+                && !matches!(verb, "attach" | "mount");
         if !reads {
             self.administer(call, &feeding(call.args, stdin));
         }
@@ -486,6 +505,24 @@ impl Eval {
         }
         Stream::silent()
     }
+}
+
+/// Whether the fields asked for are none that is secret: `--fields label=username,url`.
+fn names_only(args: &[Word]) -> bool {
+    const OPEN: [&str; 14] = [
+        "username", "user", "email", "login", "url", "urls", "website", "host", "hostname", "server", "port",
+        "database", "title", "name",
+    ];
+    let texts = args.iter().map(|word| word.text.as_str());
+    let after = texts.clone().skip(1).chain([""]);
+    let fields = texts.zip(after).find_map(|(text, next)| match text.split_once('=') {
+        Some(("--fields" | "--field", inline)) => Some(inline),
+        None if matches!(text, "--fields" | "--field") => Some(next),
+        _ => None,
+    });
+    fields.is_some_and(|fields| {
+        fields.split(',').all(|field| OPEN.contains(&field.trim().trim_start_matches("label=")))
+    })
 }
 
 fn pattern_of(call: &Call<'_>) -> String {

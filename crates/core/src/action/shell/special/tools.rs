@@ -1,6 +1,7 @@
 //! Development tools: version control, package managers, containers, clouds.
 
 use super::super::builtins::feeding;
+use super::super::env::{File, below};
 use super::super::eval::Eval;
 use super::super::programs::{Call, line_of};
 use super::super::stream::{Stream, add_flows};
@@ -105,6 +106,13 @@ impl Eval {
                 } else {
                     self.effect(Capability::NetworkPost, target, class, &from, "git");
                 }
+                if verb == "clone"
+                    && let Some(to) = cloned_to(&operands, &place)
+                    && let Ok(flow) = crate::action::Flow::try_from(self.reading.effects.len() - 1)
+                {
+                    let (path, _) = self.path(&to);
+                    self.env.put(below(&path), File { from: vec![flow], ..File::default() });
+                }
                 if place.starts_with("ext::") {
                     let command = place.trim_start_matches("ext::").to_owned();
                     self.execute_text(&Word::known(command), Shell::Sh, "git", stdin);
@@ -159,6 +167,19 @@ impl Eval {
                 let mut data = Stream::silent();
                 for word in operands {
                     data.append(self.read_file(word, "git"));
+                }
+                data
+            }
+            "bundle" | "fast-export" => {
+                // A whole history in one file, or on the way through a pipe.
+                let target = Target::Other("a repository with its history".to_owned());
+                let flow = self.effect(Capability::ReadFile, target, AssetClass::Project, &[], "git");
+                let data = Stream::of_flows(vec![flow], "");
+                if let [create, file, ..] = operands.as_slice()
+                    && create.text == "create"
+                    && file.text != "-"
+                {
+                    self.write_file(file, &data, false, "git");
                 }
                 data
             }
@@ -222,7 +243,9 @@ impl Eval {
             }
             data.unknown();
             let flow = self.post(call.name, &data, call.name);
-            self.retarget(flow, Target::Other("code forge".to_owned()));
+            let kept = words.first() == Some(&"secret");
+            let place = if kept { "secrets of a code forge" } else { "code forge" };
+            self.retarget(flow, Target::Other(place.to_owned()));
             return Stream::of_flows(vec![flow], "");
         }
         self.ordinary(call, stdin)
@@ -283,6 +306,11 @@ impl Eval {
                     .filter(|(key, _)| key.starts_with("--"))
                     .map_or(url, |(_, value)| value);
                 flows.push(self.fetch(url, &word.from, call.name));
+                let asks =
+                    ["run", "exec", "start", "test", "dlx", "view", "info", "search", "create", "init"];
+                if !runs_package && !asks.contains(&verb) {
+                    self.source_of_packages(url, call.name);
+                }
             }
         }
         let runs_it = runs_package || matches!(verb, "exec" | "dlx") && call.name != "go";
@@ -441,6 +469,11 @@ impl Eval {
         }
         if matches!(verb.as_str(), "pull" | "run" | "create") && call.name != "docker-compose" {
             from.push(self.registry_fetch(call.name));
+            let registry = after.first().and_then(|image| image.text.split_once('/')).map(|(host, _)| host);
+            let host = registry.map(|host| host.split(':').next().unwrap_or(host));
+            if let Some(registry) = registry.filter(|_| host.is_some_and(is_address)) {
+                self.source_of_packages(&format!("http://{registry}/"), call.name);
+            }
         }
         let flow = self.effect(
             Capability::Execute,
@@ -450,6 +483,7 @@ impl Eval {
             call.name,
         );
         let mut out = Stream::of_flows(vec![flow], "");
+        self.run_there(call, stdin);
         if verb == "cp" && !after.is_empty() {
             for word in after.iter().filter(|word| !word.text.contains(':')).take(1) {
                 let read = self.read_file(word, call.name);
@@ -458,6 +492,7 @@ impl Eval {
         } else if matches!(verb.as_str(), "run" | "exec") {
             // Inside is another machine, unless what it sees is this one.
             let inner = after.get(1..).unwrap_or_default();
+            let inner = inner.strip_prefix(&[Word::known("--")]).unwrap_or(inner);
             if !inner.is_empty() {
                 let ran = self.apart(|eval| {
                     eval.change_directory(None);
@@ -556,6 +591,7 @@ impl Eval {
             );
             return Stream::of_flows(vec![flow], "secret");
         }
+        self.run_there(call, stdin);
         let copies = words.iter().any(|word| {
             matches!(
                 *word,
@@ -619,6 +655,39 @@ impl Eval {
         self.ordinary(call, stdin)
     }
 
+    /// `gcloud compute ssh VM --command LINE`, `heroku run LINE`, `vagrant ssh -c LINE`: a line for another machine.
+    fn run_there(&mut self, call: &Call<'_>, stdin: &Stream) {
+        const OPTIONS: [&str; 6] = ["--command", "--scripts", "-C", "--ssh-command", "--parameters", "-c"];
+        let verbs = ["ssh", "run-command", "send-command", "console"];
+        let mut lines = Vec::new();
+        if call.args.iter().any(|word| verbs.contains(&word.text.as_str())) {
+            let texts = call.args.iter().zip(call.args.iter().skip(1));
+            lines.extend(
+                texts.filter(|(key, _)| OPTIONS.contains(&key.text.as_str())).map(|(_, line)| line.clone()),
+            );
+            for word in call.args {
+                if let Some((key, line)) = word.text.split_once('=')
+                    && (OPTIONS.contains(&key) || key == "commands")
+                {
+                    lines.push(Word { text: line.to_owned(), ..word.clone() });
+                }
+            }
+        }
+        if call.name == "heroku"
+            && let [run, line, ..] = call.operands.as_slice()
+            && run.text.starts_with("run")
+        {
+            lines.push(line.clone());
+        }
+        for line in lines.iter().take(8) {
+            let text = line.text.strip_prefix("commands=").unwrap_or(&line.text).to_owned();
+            self.apart(|eval| {
+                eval.change_directory(None);
+                eval.execute_text(&Word { text, ..line.clone() }, Shell::Sh, call.name, stdin)
+            });
+        }
+    }
+
     fn infrastructure(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
         let words: Vec<&str> = call.args.iter().map(|word| word.text.as_str()).collect();
         let takes = match call.name {
@@ -649,8 +718,22 @@ impl Eval {
     }
 }
 
+fn is_address(host: &str) -> bool {
+    host.split('.').count() == 4 && host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 fn remote_name(text: &str) -> bool {
     text.split_once(':').is_some_and(|(remote, _)| remote.len() > 1 && !remote.contains('/'))
+}
+
+/// The directory that a clone makes.
+fn cloned_to(operands: &[&Word], place: &str) -> Option<Word> {
+    let at = operands.iter().position(|word| word.text == place)?;
+    if let Some(word) = operands.get(at + 1) {
+        return Some((*word).clone());
+    }
+    let name = place.trim_end_matches('/').rsplit(['/', ':']).next()?;
+    Some(Word::known(name.strip_suffix(".git").unwrap_or(name)))
 }
 
 /// A remote's URL, or its name.

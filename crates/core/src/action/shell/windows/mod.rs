@@ -46,6 +46,8 @@ pub(super) fn looks_like(line: &str) -> (bool, bool) {
         || line.split(|c: char| "|;({\n".contains(c)).any(is_named_like_cmdlet)
         || aliases()
         || lower.contains("]::")
+        // `gc $HOME\.ssh\id_rsa`: a variable with a backslash behind it names no file elsewhere.
+        || lower.contains("$home\\")
         // `. script.ps1`
         || lower.split(['\n', ';', '{']).any(|part| part.trim_start().starts_with(". ") && part.contains(".ps1"))
         // `$name = …` sets nothing in a shell of POSIX.
