@@ -124,7 +124,14 @@ fn plain_run(bytes: &[u8]) -> usize {
 
 /// Appends `text` as the inside of a JSON string: quotes, backslashes and controls escaped.
 pub fn escape_into(text: &str, out: &mut Vec<u8>) {
-    for c in text.chars() {
+    out.reserve(text.len());
+    let mut rest = text;
+    loop {
+        let stands = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+        let run = rest.bytes().position(|byte| !stands(byte)).unwrap_or(rest.len());
+        let Some((run, behind)) = rest.split_at_checked(run) else { return };
+        out.extend_from_slice(run.as_bytes());
+        let Some(c) = behind.chars().next() else { return };
         match c {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
@@ -137,6 +144,7 @@ pub fn escape_into(text: &str, out: &mut Vec<u8>) {
             }
             c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
+        rest = behind.get(c.len_utf8()..).unwrap_or_default();
     }
 }
 

@@ -39,6 +39,12 @@ pub(super) fn read(content_type: Option<&[u8]>, body: &[u8]) -> Option<Vec<Tree>
     }
 }
 
+/// Whether servers read what is of this type as JSON, and in no other way.
+pub(super) fn is_json_alone(content_type: Option<&[u8]>) -> bool {
+    let Some(content_type) = content_type else { return true };
+    Media::parse(content_type).is_some_and(|media| is_json(&media.essence) || media.essence == "text/plain")
+}
+
 fn json_only(body: &[u8]) -> Option<Vec<Tree>> {
     Some(vec![Tree::json(json::parse(body).ok()?)])
 }

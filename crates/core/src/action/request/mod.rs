@@ -149,6 +149,14 @@ impl Request {
         }
     }
 
+    /// Whether its body is read as JSON if it is read at all, and as nothing else.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        let mut types = self.header("content-type");
+        let (first, second) = (types.next(), types.next());
+        second.is_none() && media::is_json_alone(first)
+    }
+
     fn read_body(&self, bytes: &Bytes) -> Content {
         let mut types = self.header("content-type");
         let (first, second) = (types.next(), types.next());

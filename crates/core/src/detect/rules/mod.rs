@@ -46,6 +46,10 @@ const SHOWN: usize = 96;
 #[derive(Debug)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    /// Which of them are tried on each part that has something, and which on an action as a whole, with the capabilities of
+    /// which one must be there: rules are large, and most decisions need none of them.
+    by_text: Vec<usize>,
+    by_effect: Vec<(u32, usize)>,
     texts: Texts,
     revision: String,
     lists: Lists,
@@ -155,7 +159,11 @@ impl RuleSet {
         let registered = texts.registered();
         let texts_of_all = sources.iter().map(|source| source.text).chain(TABLES.iter().copied());
         let revision = digest(texts_of_all.chain(registered.as_deref()));
-        Ok(Self { rules, texts, lists, revision })
+        let all = || rules.iter().enumerate();
+        let by_text = all().filter(|(_, rule)| rule.by_text).map(|(at, _)| at).collect();
+        let by_effect =
+            all().filter(|(_, rule)| !rule.by_text).map(|(at, rule)| (rule.capabilities, at)).collect();
+        Ok(Self { by_text, by_effect, rules, texts, lists, revision })
     }
 
     /// The SHA-256 digest over the texts and the tables that are compiled in (credentials, programs, names of hosts), each
@@ -259,10 +267,8 @@ impl RuleSet {
             }
         }
         let capabilities = effects.iter().fold(0, |set, effect| set | bit(effect.capability));
-        for rule in &self.rules {
-            if rule.by_text || rule.capabilities != 0 && rule.capabilities & capabilities == 0 {
-                continue;
-            }
+        let may = |(needed, _): &&(u32, usize)| *needed == 0 || needed & capabilities != 0;
+        for rule in self.by_effect.iter().filter(may).filter_map(|(_, at)| self.rules.get(*at)) {
             let mut context = Context { effects, seen: &anywhere, witness: None };
             if context.holds(&rule.when) {
                 let about = context.witness.and_then(|at| effects.get(at)).map(shown).unwrap_or_default();
@@ -356,7 +362,7 @@ impl RuleSet {
             && effects.iter().any(|effect| Deed::of(effect).is_some());
         let secrets = seen.secrets().iter().filter(|(secret, _)| secret.counts_in(kind));
         out.extend(secrets.map(|(secret, span)| secrets::finding(secret, (kind, sent), index, *span)));
-        for rule in self.rules.iter().filter(|rule| rule.by_text && !only_spoken) {
+        for rule in self.by_text.iter().filter(|_| !only_spoken).filter_map(|at| self.rules.get(*at)) {
             let mut context = Context { effects, seen, witness: None };
             if !context.holds(&rule.when) {
                 continue;

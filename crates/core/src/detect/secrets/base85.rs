@@ -54,7 +54,9 @@ pub(super) fn decode(run: &str) -> Option<String> {
 
 /// What stands between `<~` and `~>`, whatever lines it is broken into.
 pub(super) fn marked(text: &str) -> impl Iterator<Item = (usize, usize, String)> {
-    text.match_indices("<~").take(super::MOST).filter_map(|(start, _)| {
+    // Most texts have no such sign at all.
+    let text = if text.contains('<') { text } else { "" };
+    text.match_indices("<~").take(super::MOST).filter_map(move |(start, _)| {
         let rest = text.get(start + 2..)?;
         let body = rest.get(..rest.find("~>")?).filter(|body| body.len() <= LONGEST)?;
         let digits: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();

@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use super::decoded;
+use super::{decoded, tokens};
 use crate::action::request::{Body, Content, Request};
 use crate::action::{Action, ActionKind, Door};
-use crate::syntax::Node;
+use crate::syntax::{Node, json};
 
 /// How much of a body is looked at, in bytes. What it is beyond that is a file.
 const LARGEST: usize = 1 << 20;
@@ -102,33 +102,128 @@ fn headers(request: &Request, shown: bool) -> String {
     text
 }
 
-/// The body as it came, and behind it what escapes and percent signs hid of it.
+/// The body as it came, and behind it what of it does not read as it stands there: what escapes and percent signs hid, and what
+/// is long enough to be encoded, which quotes and brackets run together with.
 fn body(request: &Request) -> Option<Cow<'_, str>> {
     let Body::Whole(bytes) = request.body() else { return None };
-    let text = String::from_utf8_lossy(bytes.get(..LARGEST).unwrap_or(bytes));
-    let Content::Read(trees) = request.content() else { return Some(text) };
+    let bytes = bytes.get(..LARGEST).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let mut said = Said { bytes, text: String::new(), name: None };
+    // What is read as JSON alone is not made a tree of for this.
+    if request.is_json() {
+        said.strings();
+    } else if let Content::Read(trees) = request.content() {
+        trees.iter().for_each(|tree| said.node(tree.view().root(), true));
+    }
+    if said.text.is_empty() {
+        return Some(text);
+    }
     let mut text = text.into_owned();
-    let most = text.len() + LARGEST;
-    trees.iter().for_each(|tree| say(tree.view().root(), &mut text, most));
+    text.push_str(&said.text);
     Some(Cow::Owned(text))
 }
 
-fn say(node: &Node, text: &mut String, most: usize) {
-    if text.len() >= most {
-        return;
+/// How long a word is that is told apart from what stands around it, in bytes: the shortest run that may be encoded is that long.
+const LONG_WORD: usize = tokens::SHORTEST;
+
+/// What a body says that it does not say as it stands.
+struct Said<'a> {
+    bytes: &'a [u8],
+    text: String,
+    /// In a text of JSON, what the next string is given for, and whether that stands there as it reads.
+    name: Option<(String, bool)>,
+}
+
+impl<'a> Said<'a> {
+    /// `plain`: the name before it stands in the body as it reads.
+    fn node(&mut self, node: &Node, plain: bool) {
+        if self.text.len() >= LARGEST {
+            return;
+        }
+        node.elements().iter().for_each(|one| self.node(one, plain));
+        for member in node.members() {
+            let plain = stands(&member.key, unquoted(member.key_span.of(self.bytes)));
+            let before = self.text.len();
+            self.begin(&member.key);
+            let begun = self.text.len();
+            self.node(&member.value, plain);
+            if plain && self.text.len() == begun {
+                self.text.truncate(before);
+            }
+        }
+        if let Some(value) =
+            node.as_str().filter(|value| !plain || !stands(value, unquoted(node.span.of(self.bytes))))
+        {
+            self.value(value);
+        }
     }
-    node.elements().iter().for_each(|one| say(one, text, most));
-    for member in node.members() {
-        text.push('\n');
-        text.push_str(&member.key);
-        text.push_str(": ");
-        say(&member.value, text, most);
+
+    /// The strings of a body that is JSON, or of one that begins like it: nothing of it goes unread that is a string to any reader.
+    fn strings(&mut self) {
+        let (bytes, mut at) = (self.bytes, 0);
+        let mut decoded = Vec::new();
+        while let Some(quote) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'"')) {
+            at += quote + 1;
+            let rest = bytes.get(at..).unwrap_or_default();
+            decoded.clear();
+            let Some(length) = json::inside(rest, &mut decoded).filter(|_| self.text.len() < LARGEST) else {
+                break;
+            };
+            let (there, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            at += length + 1;
+            let next = behind.get(1..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
+            self.string(&String::from_utf8_lossy(&decoded), there, next == Some(&b':'));
+        }
+        if let Some((name, false)) = self.name.take() {
+            self.begin(&name);
+        }
     }
-    if let Some(value) = node.as_str() {
-        let room = most.saturating_sub(text.len()).min(value.len());
-        text.push_str(value.get(..room).unwrap_or_default());
-        text.push('\n');
+
+    /// A string of JSON that reads `said` and stands `there`; `names`: it says what the next is.
+    fn string(&mut self, said: &str, there: &[u8], names: bool) {
+        let plain = stands(said, there);
+        if names {
+            if let Some((name, false)) = self.name.replace((said.to_owned(), plain)) {
+                self.begin(&name);
+            }
+            return;
+        }
+        let name = self.name.as_ref().is_none_or(|(_, plain)| *plain);
+        if !(plain && name) {
+            if let Some((name, _)) = self.name.take() {
+                self.begin(&name);
+            }
+            self.value(said);
+        }
     }
+
+    fn begin(&mut self, name: &str) {
+        self.text.push('\n');
+        self.text.push_str(name);
+        self.text.push_str(": ");
+    }
+
+    fn value(&mut self, value: &str) {
+        let room = LARGEST.saturating_sub(self.text.len());
+        self.text.push_str(floor(value, room));
+        self.text.push('\n');
+    }
+}
+
+/// The longest beginning of `text` that has at most `most` bytes.
+fn floor(text: &str, most: usize) -> &str {
+    (0..=most.min(text.len())).rev().find_map(|at| text.get(..at)).unwrap_or_default()
+}
+
+/// Without quotes around it.
+fn unquoted(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(text)
+}
+
+/// Whether `value` stands `there` as it reads, and no word of it is long.
+fn stands(value: &str, there: &[u8]) -> bool {
+    let long = |word: &[u8]| word.len() >= LONG_WORD;
+    there == value.as_bytes() && !there.split(u8::is_ascii_whitespace).any(long)
 }
 
 #[cfg(test)]
@@ -166,6 +261,31 @@ mod tests {
 
     fn found(action: &Action) -> Vec<Finding> {
         RuleSet::with(&[], Some(Secrets::shipped())).unwrap().request_findings(action).0
+    }
+
+    #[test]
+    fn what_reads_as_it_stands_is_told_once() {
+        let json = r#"{"a":"plain words","b":"line\nline","list":["x","\u0073ecret", "y"],"k\u0065y":"v","n\u0061me":7,
+                       "long":"0123456789abcdef","deep":{"é":"é"}}"#;
+        let behind = "\nb: line\nline\n\nlist: secret\n\nkey: v\n\nname: \nlong: 0123456789abcdef\n";
+        for (content_type, body, behind) in [
+            ("application/json", json, behind),
+            ("application/json", r#"{"a":"plain words","b":[1,"c"]}"#, ""),
+            ("text/plain", "no JSON, \"but\" this", ""),
+            ("text/plain", "no JSON, \"\\x\" \"a\\nb\"", ""),
+            ("application/x-www-form-urlencoded", "a=1&b=c%20d&e=f", "\na: 1\n\nb: c d\n\ne: f\n"),
+        ] {
+            let header = Header { name: "content-type".into(), value: content_type.as_bytes().into() };
+            let of = Body::Whole(body.to_owned().into());
+            let request = Request::new("POST", PLAIN, vec![header], of);
+            let text = super::body(&request).unwrap();
+            let told = text.strip_prefix(body).unwrap();
+            let form = content_type.ends_with("encoded") && body.starts_with('{');
+            assert!(
+                if form { told.ends_with(behind) } else { told == behind },
+                "{content_type} {body}: {told}"
+            );
+        }
     }
 
     const PLAIN: &str = "https://api.example/v1/files";

@@ -59,8 +59,64 @@ pub(super) struct Phrase {
     pub(super) checked: bool,
 }
 
+/// How few words a phrase has, and how many bytes stand at most between two of them.
+const FEWEST: usize = 12;
+const GAP: usize = 6;
+
+/// Every so many bytes a word is looked up before all are. Twelve words of three letters and what is between them take 47
+/// bytes: one of these places is within them, with two words from there on.
+const STRIDE: usize = 32;
+
 /// The first run of 12, 15, 18, 21 or 24 words of the list. Words may be numbered, quoted, or set off by commas.
 pub(super) fn find(text: &str) -> Option<Phrase> {
+    if may_hold(text.as_bytes()) { find_in(text) } else { None }
+}
+
+/// Whether so many words of the list stand one behind the other around one of the places that are looked at. Prose has few
+/// words of the list, and hardly ever two.
+fn may_hold(bytes: &[u8]) -> bool {
+    (0..bytes.len()).step_by(STRIDE).any(|at| {
+        let start = start_of_word(bytes, at);
+        let mut forth = std::iter::successors(known_from(bytes, start), |end| known_from(bytes, *end));
+        if forth.next().is_none() || forth.next().is_none() {
+            return false;
+        }
+        let forth = 2 + forth.take(FEWEST).count();
+        let back = std::iter::successors(known_before(bytes, start), |start| known_before(bytes, *start));
+        forth + back.take(FEWEST).count() >= FEWEST
+    })
+}
+
+/// Where the word begins that stands at `at`, as far back as words of the list go.
+fn start_of_word(bytes: &[u8], at: usize) -> usize {
+    let letters = bytes.get(..at).unwrap_or_default().iter().rev().take(8);
+    match bytes.get(at) {
+        Some(byte) if byte.is_ascii_alphabetic() => {
+            at - letters.take_while(|byte| byte.is_ascii_alphabetic()).count()
+        }
+        _ => at,
+    }
+}
+
+/// Where the next word behind `at` ends, if it is near and on the list.
+fn known_from(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let start = rest.iter().take(GAP + 1).position(u8::is_ascii_alphabetic)?;
+    let word = rest.get(start..)?;
+    let length = word.iter().take(9).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    index(word.get(..length)?).map(|_| at + start + length)
+}
+
+/// Where the word before `at` begins, if it is near and on the list.
+fn known_before(bytes: &[u8], at: usize) -> Option<usize> {
+    let before = bytes.get(..at)?;
+    let gap = before.iter().rev().take(GAP + 1).position(u8::is_ascii_alphabetic)?;
+    let word = before.get(..at - gap)?;
+    let length = word.iter().rev().take(9).take_while(|byte| byte.is_ascii_alphabetic()).count();
+    index(word.get(word.len() - length..)?).map(|_| word.len() - length)
+}
+
+fn find_in(text: &str) -> Option<Phrase> {
     let mut run: Vec<(usize, usize, u16)> = Vec::new();
     let mut at = 0;
     for word in text.as_bytes().split(|byte| !byte.is_ascii_alphabetic()) {
@@ -71,7 +127,7 @@ pub(super) fn find(text: &str) -> Option<Phrase> {
         }
         let known = index(word);
         let gap = run.last().map_or(0, |(_, end, _)| start - end);
-        match known.filter(|_| gap <= 6) {
+        match known.filter(|_| gap <= GAP) {
             Some(index) => run.push((start, end, index)),
             None => {
                 if let Some(found) = phrase(&run) {
@@ -91,7 +147,7 @@ pub(super) fn find(text: &str) -> Option<Phrase> {
 /// The longest phrase with a checksum that fits, or the whole run if it is of a length that phrases have.
 fn phrase(run: &[(usize, usize, u16)]) -> Option<Phrase> {
     let lengths = [24, 21, 18, 15, 12];
-    if run.len() < 12 {
+    if run.len() < FEWEST {
         return None;
     }
     let made = |words: &[(usize, usize, u16)], checked| {
@@ -139,6 +195,30 @@ mod tests {
         for none in ["", "a", "ab", "abandons", "aband", "abandonabandon", "zooz"] {
             assert_eq!(index(none.as_bytes()), None, "{none}");
         }
+    }
+
+    /// Wherever it stands: what is looked at first misses none.
+    #[test]
+    fn a_phrase_is_found_at_any_place() {
+        let of = |length: usize| {
+            let words = LIST.split_whitespace().filter(|word| word.len() == length).take(FEWEST);
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let (short, long) = (of(3), of(8));
+        for phrase in [short.clone(), long, short.replace(' ', " , - ,"), short.replace(' ', "\",\"")] {
+            for before in 0..100 {
+                for [front, behind] in
+                    [["x ", " é"], ["", ""], ["1. ", "."], ["aaaaaaaaaa,", ",zzzzzzzzzzzz"]]
+                {
+                    let text =
+                        format!("{}{front}{phrase}{behind}", ". ".repeat(before).get(before..).unwrap());
+                    assert_eq!(find(&text), find_in(&text), "{text}");
+                    assert!(find(&text).is_some(), "{text}");
+                }
+            }
+        }
+        assert!(!may_hold(&short.as_bytes()[..43]) && may_hold(short.as_bytes()));
+        assert_eq!(find(&short.replace(' ', " , - , ")), None);
     }
 
     #[test]

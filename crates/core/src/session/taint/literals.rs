@@ -75,7 +75,15 @@ const fn is_edge(c: char) -> bool {
         || matches!(c, '"' | '\'' | '`' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '\\')
 }
 
+/// Whether a byte of it is one that every URL, host and path has: most words have none.
+fn may_lead(word: &str) -> bool {
+    word.bytes().any(|byte| matches!(byte, b'.' | b'/' | b'~'))
+}
+
 fn word(word: &str, visit: &mut dyn FnMut(Kind, &str)) {
+    if !may_lead(word) {
+        return;
+    }
     let word = word.trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_', '&']);
     if word.len() < 4 || word.len() > LONGEST_LITERAL {
         return;
@@ -170,6 +178,9 @@ fn command(text: &str, visit: &mut dyn FnMut(Kind, &str)) {
         .find_map(|prompt| text.strip_prefix(prompt))
         .unwrap_or(text)
         .trim_matches(['`', ' ']);
+    if !text.bytes().any(|byte| matches!(byte, b'\n' | b';' | b'&' | b'|')) {
+        return one(text, visit);
+    }
     let mut pieces =
         text.split(['\n', ';']).flat_map(|piece| piece.split("&&")).flat_map(|piece| piece.split("||"));
     let (mut first, second) = (pieces.next(), pieces.next());
