@@ -233,9 +233,15 @@ impl Object {
     }
 }
 
-/// Order of keys: by UTF-16 code units, which differs from the order of UTF-8 bytes beyond U+FFFF.
+/// Order of keys: by UTF-16 code units, which differs from the order of UTF-8 bytes beyond U+FFFF alone: those characters begin with
+/// a byte of 0xF0 or more, and come before those from U+E000 on, which begin with 0xEE or 0xEF.
 fn compare_keys(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    let differs = a.bytes().zip(b.bytes()).find(|(a, b)| a != b);
+    match differs {
+        None => a.len().cmp(&b.len()),
+        Some((a, b)) if a.max(b) < 0xEE => a.cmp(&b),
+        Some(_) => a.encode_utf16().cmp(b.encode_utf16()),
+    }
 }
 
 /// Bytes that `text` takes inside the quotes of a canonical string.
@@ -283,4 +289,34 @@ fn write_int(value: i64, out: &mut Vec<u8>) {
     use std::io::Write;
     // Writing into a Vec cannot fail.
     let _ = write!(out, "{value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_utf_16() {
+        let letters = [
+            "",
+            "a",
+            "b",
+            "\u{7f}",
+            "é",
+            "\u{7ff}",
+            "\u{800}",
+            "\u{d7ff}",
+            "\u{e000}",
+            "\u{ffff}",
+            "\u{10000}",
+            "\u{10ffff}",
+        ];
+        let words: Vec<String> =
+            letters.iter().flat_map(|a| letters.iter().map(move |b| format!("{a}{b}"))).collect();
+        for a in &words {
+            for b in &words {
+                assert_eq!(compare_keys(a, b), a.encode_utf16().cmp(b.encode_utf16()), "{a:?} {b:?}");
+            }
+        }
+    }
 }

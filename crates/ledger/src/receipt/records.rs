@@ -24,6 +24,10 @@ const DESTINATION: usize = 2048;
 
 /// `text`, cut so that its canonical form takes at most `max` bytes; a cut shows as `…`.
 pub(super) fn clip(text: &str, max: usize) -> Value {
+    // However it is escaped: six bytes stand for one at the most.
+    if text.len() <= max / 6 {
+        return Value::from(text);
+    }
     let mut room = max;
     for (at, c) in text.char_indices() {
         let need = escaped_len(c);
