@@ -15,7 +15,8 @@ use doorward_core::policy::Use;
 use doorward_core::session::Millis;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use crate::accounts::{self, Spending};
+use crate::accounts::Spending;
+use crate::batch::{Batch, Uses};
 use crate::seal::{Column, Sealer};
 use crate::worker::Failed;
 
@@ -94,10 +95,11 @@ pub(crate) fn record(
     sealer: &Sealer,
     receipt: &str,
     counted: &Counted,
+    (batch, uses): (&Batch<'_>, &mut Uses),
 ) -> Result<(), Failed> {
     add(transaction, sealer, &counted.uses, 1)?;
     if let Some(credits) = &counted.credits {
-        accounts::record(transaction, receipt, credits, counted.ledger_size)?;
+        batch.hold(transaction, (receipt, credits), counted.ledger_size, uses)?;
     }
     if !counted.owed.is_empty() {
         let sealed = sealer.seal(Column::Owed, receipt, &encode(&counted.owed))?;
@@ -392,8 +394,9 @@ mod tests {
             Counted { owed: vec![owed("a"), owed("ä b")], uses: vec![used(1, 1, 1)], ..Counted::default() };
         let transaction = db.0.transaction().unwrap();
         assert!(
-            record(&transaction, &db.1, "r1", &counted).is_ok()
-                && record(&transaction, &db.1, "r2", &counted).is_ok()
+            record(&transaction, &db.1, "r1", &counted, (&Batch::default(), &mut Uses::default())).is_ok()
+                && record(&transaction, &db.1, "r2", &counted, (&Batch::default(), &mut Uses::default()))
+                    .is_ok()
         );
         assert!(reached(&transaction, 41).is_ok());
         transaction.commit().unwrap();
@@ -425,7 +428,10 @@ mod tests {
         let counted = Counted { owed: vec![owed], ..Counted::default() };
         let write = |db: &mut (Connection, Sealer)| {
             let transaction = db.0.transaction().unwrap();
-            assert!(record(&transaction, &db.1, "r1", &counted).is_ok());
+            assert!(
+                record(&transaction, &db.1, "r1", &counted, (&Batch::default(), &mut Uses::default()))
+                    .is_ok()
+            );
             transaction.commit().unwrap();
         };
         write(&mut db);

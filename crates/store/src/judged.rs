@@ -55,6 +55,8 @@ impl Judged {
         let mut left = MAX_JUDGED;
         let mut whole = says || action.parts.is_empty();
         let mut effects = Vec::new();
+        // Effect, part and request have the same one.
+        let mut masked = Masked::default();
         for effect in &action.effects {
             let size = effect.target.as_str().len() + effect.by.len();
             if effects.len() >= MAX_EFFECTS || size > left {
@@ -64,14 +66,14 @@ impl Judged {
             left -= size;
             let mut effect = effect.clone();
             if let (Target::Url(url), true) = (&effect.target, masks) {
-                effect.target = Target::Url(shown(url, &mut whole));
+                effect.target = Target::Url(masked.shown(url, &mut whole));
             }
             effects.push(effect);
         }
         let mut parts = Vec::new();
         for part in action.parts.iter().filter(|_| says) {
             if masks && part.kind == PartKind::Url {
-                parts.push(Part { kind: part.kind, text: shown(&part.text, &mut whole).into() });
+                parts.push(Part { kind: part.kind, text: masked.shown(&part.text, &mut whole).into() });
                 continue;
             }
             let kept = up_to(&part.text, left);
@@ -81,10 +83,8 @@ impl Judged {
             parts.push(Part { kind: part.kind, text });
         }
         let request = action.request.as_deref().filter(|_| says).and_then(|request| {
-            let kept = request::kept(request, &mut left).map(|(request, all)| match masks {
-                true => request::masked(&request, all),
-                false => (request, all),
-            });
+            let url = if masks { masked.shown(request.url(), &mut whole) } else { request.url().to_owned() };
+            let kept = request::kept(request, &url, &mut left);
             whole &= kept.as_ref().is_some_and(|(_, all)| *all);
             kept.map(|(request, _)| Arc::new(request))
         });
@@ -197,11 +197,19 @@ impl Judged {
     }
 }
 
-/// A URL masked; notes in `whole` if that is not all of it.
-fn shown(url: &str, whole: &mut bool) -> String {
-    let shown = doorward_core::url::masked(url);
-    *whole &= shown == url;
-    shown
+/// The URL that was masked last.
+#[derive(Default)]
+struct Masked(Option<(String, String)>);
+
+impl Masked {
+    /// A URL masked; notes in `whole` if that is not all of it.
+    fn shown(&mut self, url: &str, whole: &mut bool) -> String {
+        let known = self.0.take().filter(|(known, _)| known == url);
+        let (_, shown) =
+            self.0.insert(known.unwrap_or_else(|| (url.to_owned(), doorward_core::url::masked(url))));
+        *whole &= shown == url;
+        shown.clone()
+    }
 }
 
 const DOORS: [Door; 4] = [Door::Model, Door::Tools, Door::Egress, Door::Library];

@@ -40,6 +40,7 @@ pub mod webhooks;
 mod agents;
 mod alert;
 mod approvals;
+mod batch;
 mod counted;
 mod error;
 mod judged;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::StoreError;
 use crate::accounts::{self, CreditChange, UsedOnce};
+use crate::batch::Batch;
 use crate::counted::{self, Recount};
 use crate::once::{self, Once};
 use crate::seal::{Column, Sealer};
@@ -138,13 +139,15 @@ impl Outbox {
     }
 }
 
-/// Writes the changes, as part of a transaction.
+/// Writes the changes of a batch, as part of a transaction.
 pub(crate) fn write(
     transaction: &Transaction<'_>,
     sealer: &Sealer,
     changes: &[Change],
+    batch: &Batch<'_>,
 ) -> Result<(), Failed> {
-    for change in changes {
+    for change in changes.iter().enumerate().filter(|(at, _)| !batch.contains(*at)).map(|(_, change)| change)
+    {
         match change {
             Change::Keep(Memo { id, time, used, body }) => {
                 let sealed = sealer.seal(Column::Memo, &id.to_string(), body)?;
@@ -170,7 +173,7 @@ pub(crate) fn write(
             Change::Tale(tale) => stories::write(transaction, sealer, tale)?,
             Change::Once(once) => once::write(transaction, sealer, once)?,
             Change::Credits(change) => accounts::write(transaction, change)?,
-            Change::Usage(used) => accounts::usage::write(transaction, used)?,
+            Change::Usage(used) => accounts::usage::write(transaction, used, 1)?,
             Change::Recount(recount) => counted::write(transaction, sealer, std::slice::from_ref(recount))?,
         }
     }
@@ -265,7 +268,7 @@ mod tests {
         let transaction = connection.transaction().unwrap();
         let memo = |id: u64| Memo { id, time: 1, used: 100 - id, body: vec![0; 10] };
         let changes: Vec<Change> = (0..10).map(|id| Change::Keep(memo(id))).collect();
-        assert!(write(&transaction, &sealer, &changes).is_ok());
+        assert!(write(&transaction, &sealer, &changes, &Batch::default()).is_ok());
         transaction.commit().unwrap();
         let ids = |within| -> Vec<u64> {
             let memos = read_within(&connection, &sealer, within).unwrap();

@@ -168,6 +168,8 @@ pub(crate) fn open(home: &Home) -> Result<(Connection, Sealer), StoreError> {
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     // Only a person with a database tool can be in the way: one doorward per home.
     connection.busy_timeout(Duration::from_secs(2))?;
+    // One batch has a dozen; what is thrown out is compiled anew each time.
+    connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "journal_mode", "wal")?;
     // In WAL mode a killed process loses nothing; only a power cut may cost the last batches.
     connection.pragma_update(None, "synchronous", "normal")?;

@@ -4,7 +4,9 @@
 //! are safe at this length). Column and row are the associated data, so that a value moved to another
 //! row, or a salt put where content belongs, does not decrypt.
 
-use chacha20poly1305::aead::{Aead as _, Payload};
+use std::sync::{Mutex, PoisonError};
+
+use chacha20poly1305::aead::{Aead as _, AeadInOut as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -13,6 +15,30 @@ use crate::StoreError;
 use crate::secret::{Secret32, fill_random};
 
 const NONCE: usize = 24;
+
+/// How long the tag is behind the ciphertext.
+const TAG: usize = 16;
+
+/// How many nonces are drawn at once: a record has five values, and each draw is a system call.
+const DRAWN: usize = 64;
+
+/// Random nonces, each of which is given once. They are no secrets: each stands before its ciphertext.
+struct Nonces {
+    drawn: [[u8; NONCE]; DRAWN],
+    left: usize,
+}
+
+impl Nonces {
+    fn next(&mut self) -> Result<[u8; NONCE], StoreError> {
+        if self.left == 0 {
+            fill_random(self.drawn.as_flattened_mut())?;
+            self.left = DRAWN;
+        }
+        self.left -= 1;
+        // There are as many as are left.
+        self.drawn.get(self.left).copied().ok_or_else(|| StoreError::Random("no nonce is left".to_owned()))
+    }
+}
 
 /// Which value of a row. The words are part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +105,7 @@ impl Column {
 /// Seals and opens values with the store's key.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
+    nonces: Mutex<Nonces>,
     /// For tags; derived, so that no two purposes share a key.
     tags: Zeroizing<[u8; 32]>,
 }
@@ -90,6 +117,7 @@ impl Sealer {
         tags.update(key.expose());
         Self {
             cipher: XChaCha20Poly1305::new(&Key::from(*key.expose())),
+            nonces: Mutex::new(Nonces { drawn: [[0; NONCE]; DRAWN], left: 0 }),
             tags: Zeroizing::new(tags.finalize().into()),
         }
     }
@@ -115,16 +143,17 @@ impl Sealer {
 
     /// Nonce and ciphertext of `plain`.
     pub(crate) fn seal(&self, column: Column, row: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut nonce = [0; NONCE];
-        fill_random(&mut nonce)?;
-        let payload = Payload { msg: plain, aad: &associated(column, row) };
-        let ciphertext = self
-            .cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| StoreError::Unavailable(format!("a value of {row} is too large to encrypt")))?;
-        let mut sealed = Vec::with_capacity(NONCE + ciphertext.len());
+        let nonce = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).next()?;
+        let mut sealed = Vec::with_capacity(NONCE + plain.len() + TAG);
         sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&ciphertext);
+        sealed.extend_from_slice(plain);
+        let too_large = || StoreError::Unavailable(format!("a value of {row} is too large to encrypt"));
+        let (_, text) = sealed.split_at_mut_checked(NONCE).ok_or_else(too_large)?;
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&XNonce::from(nonce), &associated(column, row), text.into())
+            .map_err(|_| too_large())?;
+        sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
 
@@ -150,6 +179,14 @@ fn associated(column: Column, row: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_nonce_is_given_twice() {
+        let sealer = Sealer::new(&Secret32::new([7; 32]));
+        let nonces = (0..3 * DRAWN).map(|_| sealer.seal(Column::Salt, "r1", b"").unwrap()[..NONCE].to_vec());
+        let given: std::collections::HashSet<Vec<u8>> = nonces.collect();
+        assert!(given.len() == 3 * DRAWN && !given.contains(&vec![0; NONCE]));
+    }
 
     #[test]
     fn a_value_opens_only_where_it_was_put() {

@@ -19,6 +19,7 @@ use crate::StoreError;
 use crate::accounts;
 use crate::alert::{self, Alert};
 use crate::approvals::{self, Grant};
+use crate::batch::{Batch, Uses};
 use crate::counted::{self, Counted};
 use crate::home::Home;
 use crate::judged::Judged;
@@ -431,14 +432,16 @@ impl From<StoreError> for Failed {
     }
 }
 
-fn write(
+pub(crate) fn write(
     connection: &mut Connection,
     sealer: &Sealer,
     records: &[(RecordedAction, Counted)],
     changes: &[Change],
 ) -> Result<(), Failed> {
+    let batch = Batch::of(records, changes);
+    let mut uses = Uses::default();
     let transaction = connection.transaction()?;
-    memo::write(&transaction, sealer, changes)?;
+    memo::write(&transaction, sealer, changes, &batch)?;
     {
         // The same id twice is a fault of the caller; failing would keep the batch from ever being
         // written, and the first record is the one its receipt speaks of.
@@ -473,9 +476,10 @@ fn write(
             if statement.execute(params![row, time, action, salt, content, judged, url])? == 0 {
                 tracing::error!(receipt = row, "recorded twice; the first record stays");
             }
-            counted::record(&transaction, sealer, row, counted)?;
+            counted::record(&transaction, sealer, row, counted, (&batch, &mut uses))?;
         }
     }
+    batch.write(&transaction, &uses)?;
     if let Some(reached) = records.iter().map(|(_, counted)| counted.ledger_size).max() {
         counted::reached(&transaction, reached)?;
     }

@@ -10,6 +10,7 @@ use doorward_core::account::{Lot, Part};
 use doorward_core::session::Millis;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
 
+use crate::batch::Uses;
 use crate::worker::Failed;
 
 /// The name, among what is kept of the store itself, of how long the ledger was when credits were last compared with
@@ -111,14 +112,14 @@ pub(crate) enum CreditChange {
     Caught(Box<CaughtUp>),
 }
 
-/// Writes what a recorded action holds.
-pub(crate) fn record(
+/// Writes that a recorded action holds `spending`, which `uses` has.
+pub(crate) fn hold(
     transaction: &Transaction<'_>,
     receipt: &str,
     spending: &Spending,
     since: u64,
+    uses: &mut Uses,
 ) -> Result<(), Failed> {
-    add(transaction, spending, 1)?;
     let sql = "INSERT INTO held (receipt, since, spending, settled) VALUES (?1, ?2, ?3, 0)
                ON CONFLICT (receipt) DO NOTHING";
     let row = params![receipt, number(since), spending.encode()];
@@ -127,10 +128,17 @@ pub(crate) fn record(
         let sql = "SELECT spending FROM held WHERE receipt = ?1";
         let back: String = transaction.prepare_cached(sql)?.query_row([receipt], |row| row.get(0))?;
         if let Some(back) = Spending::decode(&back) {
-            add(transaction, &back, -1)?;
+            uses.add(&back, -1);
         }
         remove(transaction, receipt)?;
     }
+    Ok(())
+}
+
+/// Writes that so much more of a lot is used.
+pub(crate) fn use_lot(transaction: &Transaction<'_>, key: &str, lot: u32, amount: i64) -> Result<(), Failed> {
+    let sql = "UPDATE lots SET used = used + ?3 WHERE key = ?1 AND number = ?2";
+    transaction.prepare_cached(sql)?.execute(params![key, lot, amount])?;
     Ok(())
 }
 
@@ -170,12 +178,8 @@ fn remove(transaction: &Transaction<'_>, receipt: &str) -> Result<usize, Failed>
 }
 
 fn add(transaction: &Transaction<'_>, spending: &Spending, sign: i64) -> Result<(), Failed> {
-    let sql = "UPDATE lots SET used = used + ?3 WHERE key = ?1 AND number = ?2";
-    for part in &spending.parts {
-        let amount = number(part.amount) * sign;
-        transaction.prepare_cached(sql)?.execute(params![spending.key, part.lot, amount])?;
-    }
-    Ok(())
+    let used = |part: &Part| use_lot(transaction, &spending.key, part.lot, number(part.amount) * sign);
+    spending.parts.iter().try_for_each(used)
 }
 
 /// Whether a lot counts.

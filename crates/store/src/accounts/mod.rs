@@ -10,9 +10,9 @@ pub use key::{Compromise, Key, KeyState, MOST_ISSUED, is_agent_id, is_key_id, pa
 
 mod lots;
 pub(crate) use lots::CreditChange;
-pub(crate) use lots::record;
 pub(crate) use lots::write;
 pub use lots::{CaughtUp, HeldCredits, KeptCredits, LotRecord, Spending};
+pub(crate) use lots::{hold, use_lot};
 
 pub mod usage;
 use usage::Usage;

@@ -31,7 +31,7 @@ type Slots = VecDeque<(u64, Outcomes)>;
 pub struct Usage(Mutex<HashMap<Arc<str>, Slots>>);
 
 /// One more call, on its way to the disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UsedOnce {
     key: Arc<str>,
     slot: u64,
@@ -115,12 +115,17 @@ const fn is_told(slot: u64, now: u64) -> bool {
     slot.abs_diff(now) < TOLD
 }
 
-/// Writes that a call was counted.
-pub(crate) fn write(transaction: &Transaction<'_>, used: &UsedOnce) -> Result<(), Failed> {
-    let sql = "INSERT INTO usage (key, slot, outcome, count) VALUES (?1, ?2, ?3, 1)
-               ON CONFLICT (key, slot, outcome) DO UPDATE SET count = count + 1";
-    let slot = i64::try_from(used.slot).unwrap_or(i64::MAX);
-    transaction.prepare_cached(sql)?.execute(params![used.key, slot, used.outcome])?;
+/// Writes that so many calls were counted.
+pub(crate) fn write(transaction: &Transaction<'_>, used: &UsedOnce, count: u64) -> Result<(), Failed> {
+    let sql = "INSERT INTO usage (key, slot, outcome, count) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (key, slot, outcome) DO UPDATE SET count = count + ?4";
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    transaction.prepare_cached(sql)?.execute(params![
+        used.key,
+        number(used.slot),
+        used.outcome,
+        number(count)
+    ])?;
     Ok(())
 }
 
@@ -161,7 +166,7 @@ mod tests {
         ] {
             let used = usage.count(&key, outcome, now).unwrap();
             let transaction = connection.transaction().unwrap();
-            assert!(write(&transaction, &used).is_ok());
+            assert!(write(&transaction, &used, 1).is_ok());
             transaction.commit().unwrap();
         }
         usage.count(&"other".into(), "ALLOWED", began);

@@ -12,8 +12,9 @@ const MAX_HEADERS: usize = 128;
 const CREDENTIALS: [&str; 8] =
     ["authorization", "cookie", "key", "token", "secret", "signature", "password", "auth"];
 
-/// What is kept of `request` in at most `left` bytes, and whether that is all of it; nothing if its URL is longer.
-pub(super) fn kept(request: &Request, left: &mut usize) -> Option<(Request, bool)> {
+/// What is kept of `request`, to this `url`, in at most `left` bytes, and whether that is all of it but for the URL; nothing
+/// if its own URL is longer.
+pub(super) fn kept(request: &Request, url: &str, left: &mut usize) -> Option<(Request, bool)> {
     *left = left.checked_sub(request.method().len() + request.url().len())?;
     let mut whole = request.headers().len() <= MAX_HEADERS;
     let mut headers = Vec::new();
@@ -41,14 +42,7 @@ pub(super) fn kept(request: &Request, left: &mut usize) -> Option<(Request, bool
         },
         body => body.clone(),
     };
-    Some((Request::new(request.method(), request.url(), headers, body), whole))
-}
-
-/// The same request to a masked URL, and whether that is all of it.
-pub(super) fn masked(request: &Request, all: bool) -> (Request, bool) {
-    let url = doorward_core::url::masked(request.url());
-    let all = all && url == request.url();
-    (Request::new(request.method(), &url, request.headers().to_vec(), request.body().clone()), all)
+    Some((Request::new(request.method(), url, headers, body), whole))
 }
 
 /// `[method, url, what is known of the body, body, name, value, name, value, …]`, body and values in base64.
