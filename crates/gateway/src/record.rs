@@ -10,6 +10,9 @@ mod blocked;
 mod left;
 pub(crate) use left::Left;
 
+mod together;
+use together::{Together, Unsure};
+
 mod writer;
 use writer::{Job, Writer};
 
@@ -283,6 +286,8 @@ struct Shared {
     quick: bool,
     /// How many wait for the thread.
     waiting: AtomicUsize,
+    /// Decisions that are about to be appended at once.
+    together: Together,
     store: Store,
     node: String,
     trouble: Arc<ArcSwapOption<String>>,
@@ -335,8 +340,9 @@ impl Recorder {
             .name("doorward-ledger".into())
             .spawn(move || writer::run(&thread, jobs))?;
         let (waiting, left) = (AtomicUsize::new(0), Mutex::new(left));
+        let (together, node) = (Together::default(), node.to_owned());
         let shared =
-            Shared { queue, writer, quick, waiting, store, node: node.to_owned(), trouble, checkpoint, left };
+            Shared { queue, writer, quick, waiting, together, store, node, trouble, checkpoint, left };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -470,12 +476,9 @@ impl Recorder {
         let counted = reserved.counted(self.ledger_size(), time);
         self.keep((&id, &salt), time, action, decision, content, counted).await?;
         reserved.recorded(&id);
-        let appended = self.append(leaf, stopped).await;
-        reserved.appended(match &appended {
-            Ok(()) => Some(true),
-            Err(Why::LedgerUnavailable(_)) => None,
-            Err(_) => Some(false),
-        });
+        let unsure = Unsure::of(reserved);
+        let appended = self.append_decision(leaf, stopped, &unsure.withdrawn).await;
+        unsure.told(&appended);
         appended?;
         if !goes_on && let Some(forensics) = self.shared.store.forensics() {
             forensics.keep(&id, time, blocked::about(&id, time, action, decision), content);

@@ -133,6 +133,7 @@ impl Server {
     }
 
     async fn request(&self, head: http::request::Parts, body: Incoming, peer: IpAddr) -> Response<Body> {
+        let _under_way = self.gateway.recorder().under_way();
         match self.route(&head) {
             // Boxed: a connection keeps room for what this function holds, idle or not, and a crossing holds 7 KB.
             Ok(Way::Model(crossing)) => Box::pin(crossing.handle(head, body)).await,

@@ -20,6 +20,7 @@ const MOST_SOON: usize = 64;
 const RETRY: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A leaf to be appended, and who waits for it.
+#[derive(Debug)]
 pub(super) struct Job {
     pub leaf: Leaf,
     /// Whether it is about something that has happened already: then the reserve may be used.
@@ -110,7 +111,7 @@ impl Writer {
 
     /// Appends the batch in one write. If the disk is full, what has already happened is still written,
     /// from the reserve; what was to happen is refused.
-    fn write(&mut self, batch: &mut Vec<Job>) {
+    pub(super) fn write(&mut self, batch: &mut Vec<Job>) {
         let soon = std::mem::take(&mut self.soon);
         let leaves: Vec<Leaf> = soon.iter().chain(batch.iter().map(|job| &job.leaf)).cloned().collect();
         match self.log.append(&leaves) {

@@ -502,3 +502,48 @@ fn exact_whenever_it_is_killed() {
     drop(scene);
     std::fs::remove_dir_all(&path).unwrap();
 }
+
+/// How many groups the log has: each ends with one signed checkpoint.
+fn groups(scene: &Scene) -> usize {
+    let segments = Home::open(&scene.path).unwrap().log_dir().join("segments");
+    let files = std::fs::read_dir(segments).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    let signed = "\u{2014} doorward/test ".as_bytes();
+    files.map(|bytes| bytes.windows(signed.len()).filter(|window| *window == signed).count()).sum()
+}
+
+/// Polls `work` once; it has to wait.
+async fn begun<T>(work: &mut std::pin::Pin<Box<impl Future<Output = T>>>) {
+    let ended = tokio::select! {
+        biased;
+        _ = work => true,
+        () = std::future::ready(()) => false,
+    };
+    assert!(!ended);
+}
+
+#[tokio::test]
+async fn decisions_that_come_at_once_are_one_group_and_whoever_goes_takes_its_own_back() {
+    let scene = Scene::fresh();
+    let key = scene.key(10).await;
+    let left = || scene.store.accounts().remaining(&key, crate::judge::now()).credits;
+    let size = || scene.gateway.recorder().checkpoints().borrow().as_ref().unwrap().size();
+    let _under_way = [scene.gateway.recorder().under_way(), scene.gateway.recorder().under_way()];
+    let (before, receipts) = (groups(&scene), size());
+    let permits = tokio::join!(scene.ask(&key, 1), scene.ask(&key, 1), scene.ask(&key, 1));
+    assert!(permits.0.is_ok() && permits.1.is_ok() && permits.2.is_ok());
+    assert_eq!((groups(&scene) - before, size() - receipts, left()), (1, 3, 7));
+    // Who has not begun to be written is not, and holds nothing.
+    let ask = || Box::pin(scene.ask(&key, 1));
+    let (mut first, mut second, mut third) = (ask(), ask(), ask());
+    begun(&mut first).await;
+    begun(&mut second).await;
+    begun(&mut third).await;
+    drop(second);
+    assert_eq!((size() - receipts, left()), (3, 5));
+    // Who goes first writes what others rely on.
+    drop(first);
+    let third = third.await.unwrap();
+    assert_eq!((groups(&scene) - before, size() - receipts, left()), (2, 4, 6));
+    drop(third);
+    drop(permits);
+}

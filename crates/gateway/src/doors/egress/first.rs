@@ -44,6 +44,13 @@ where
     Ok(Begun { first: None, rest: body })
 }
 
+impl<B: Body<Data = Bytes>> Begun<B> {
+    /// All of it, if all has come.
+    pub fn whole(&self) -> Option<&Bytes> {
+        self.first.as_ref().and_then(Frame::data_ref).filter(|_| self.rest.is_end_stream())
+    }
+}
+
 impl<B: Body<Data = Bytes> + Unpin> Body for Begun<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -20,6 +20,7 @@ use doorward_core::action::request::JUDGED_WHOLE;
 use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::code::{self, Code};
 
+use doorward_store::Secret32;
 use doorward_store::accounts::{Accounts, MOST_AGENTS};
 use tokio::sync::Semaphore;
 
@@ -169,6 +170,8 @@ pub struct Egress {
     /// What is gathered of answers that are passed on, to be looked at.
     looking: Arc<Semaphore>,
     proofs: Option<Proofs>,
+    /// The key by which credentials that are shown are compared.
+    shown: Secret32,
     began: Instant,
     hasher: RandomState,
     /// When handshakes that hold no more were last forgotten on the disk, in ticks.
@@ -196,6 +199,7 @@ impl Egress {
         let secret = gateway.store().key_for("idempotency keys");
         let repeats = Repeats::new(secret, gateway.store().clone(), kept.requests, now);
         let egress = Self {
+            shown: gateway.store().key_for("credentials shown"),
             conversations,
             repeats,
             gateway,

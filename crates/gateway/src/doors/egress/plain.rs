@@ -133,10 +133,16 @@ impl Egress {
         let given = Given::of(&head, &url, &receipt, credits);
         let gateway = Arc::clone(&self.gateway);
         let bounds = (self.settings.largest_reply, Arc::clone(&self.looking));
-        // Before its first byte: what it says is told when it has passed.
-        Came { url: &url, headers: &head.headers, bytes: &[] }.tell(&gateway, &permit).await;
+        // Before its first byte: all of it, if it has come; otherwise what it says is told when it has passed.
+        let plain = !head.headers.contains_key(header::CONTENT_ENCODING);
+        let whole = body.whole().filter(|whole| plain && whole.len() <= self.settings.largest_reply);
+        Came { url: &url, headers: &head.headers, bytes: whole.map_or(&[], |whole| whole) }
+            .tell(&gateway, &permit)
+            .await;
+        let told = whole.is_some();
         let looking =
             Looking::new(Arc::clone(&gateway), (url, &head.headers), (given, claim), (bounds, place));
+        let looking = if told { looking.told() } else { looking };
         head.headers = forwarded_headers(&head.headers);
         head.version = Version::HTTP_11;
         name_receipt(&mut head.headers, Some(&receipt));
@@ -178,10 +184,9 @@ impl Egress {
         let (id, secret) = parse_credential(credential).ok_or_else(unknown)?;
         let key = self.accounts().key(id).ok_or_else(unknown)?;
         // Compared by digests under a key that nobody has, so that time tells nothing.
-        let salt = self.gateway.store().key_for("credentials shown");
-        let digest = sign::sign(salt.expose(), secret.as_bytes());
-        let fits =
-            key.secrets(self.now()).filter(|own| sign::verifies(salt.expose(), own.as_bytes(), &digest));
+        let salt = self.shown.expose();
+        let digest = sign::sign(salt, secret.as_bytes());
+        let fits = key.secrets(self.now()).filter(|own| sign::verifies(salt, own.as_bytes(), &digest));
         if fits.count() > 0 { Ok(key) } else { Err(unknown()) }
     }
 }

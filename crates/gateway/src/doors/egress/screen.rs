@@ -173,6 +173,8 @@ pub(super) struct Looking {
     /// The answer without its bytes.
     given: Given,
     claim: Option<Claim>,
+    /// Whether its session knows what it says already.
+    told: bool,
     /// Its place among those that are passed on, until it has ended.
     _place: OnItsWay,
 }
@@ -185,7 +187,13 @@ impl Looking {
         (given, claim): (Given, Option<Claim>),
         ((most, memory), place): ((usize, Arc<Semaphore>), OnItsWay),
     ) -> Self {
-        Self { gateway, beside: Beside::new(headers, most, memory), url, given, claim, _place: place }
+        let beside = Beside::new(headers, most, memory);
+        Self { gateway, beside, url, given, claim, told: false, _place: place }
+    }
+
+    /// The same of one of which its session knows what it says.
+    pub(super) fn told(self) -> Self {
+        Self { told: true, ..self }
     }
 }
 
@@ -195,9 +203,11 @@ impl Watch for Looking {
     }
 
     async fn end(self, permit: &StreamPermit, whole: bool) -> Coverage {
-        let Self { gateway, beside, url, mut given, claim, _place } = self;
+        let Self { gateway, beside, url, mut given, claim, told, _place } = self;
         let came = Came { url: &url, headers: &given.headers, bytes: &beside.text };
-        came.tell(&gateway, permit).await;
+        if !told {
+            came.tell(&gateway, permit).await;
+        }
         let seen = look(&gateway, permit, came).await;
         let coverage = beside.coverage(whole);
         if let Some(claim) = claim {
