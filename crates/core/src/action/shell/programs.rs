@@ -57,6 +57,9 @@ impl Eval {
             _ if lower != plain => plain,
             shell => super::table::canonical(plain, shell).unwrap_or(plain),
         };
+        if row.is("ps") && only_says(name, args) {
+            return Stream::silent();
+        }
         let call = sort(row, name, args, self.shell);
         let before = self.reading.effects.len();
         let special = if row.is("fn") { self.special(&call, stdin) } else { None };
@@ -411,6 +414,39 @@ impl Eval {
         );
         Stream::of_flows(vec![flow], "")
     }
+}
+
+/// Whether a cmdlet is only asked what it would do: `Remove-Item x -WhatIf`.
+pub(super) fn only_says(name: &str, args: &[Word]) -> bool {
+    const VERBS: [&str; 19] = [
+        "remove",
+        "clear",
+        "stop",
+        "restart",
+        "set",
+        "new",
+        "disable",
+        "enable",
+        "rename",
+        "move",
+        "copy",
+        "uninstall",
+        "unregister",
+        "limit",
+        "suspend",
+        "resume",
+        "add",
+        "reset",
+        "dismount",
+    ];
+    let name = name.to_ascii_lowercase();
+    let verb = name.split_once('-').map_or("", |(verb, _)| verb);
+    let asked = |word: &Word| {
+        word.text.eq_ignore_ascii_case("-whatif")
+            || word.text.eq_ignore_ascii_case("-whatif:${true}")
+            || word.text.eq_ignore_ascii_case("-whatif:$true")
+    };
+    VERBS.contains(&verb) && args.iter().any(asked)
 }
 
 /// Program and arguments as one line, for targets that are best said in words.

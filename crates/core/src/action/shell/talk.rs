@@ -4,6 +4,7 @@
 //! text of a command leave lines alone of which every program is known to take words as words. Whatever has another
 //! effect, is not read completely, or searches for credentials or outside of the project is looked at as ever.
 
+use super::programs::only_says;
 use super::{Reading, SimpleCommand, Word, table};
 use crate::action::{AssetClass, Capability, Effect, Target, asset};
 use crate::decision::Coverage;
@@ -94,7 +95,7 @@ fn talks(command: &SimpleCommand) -> bool {
             first == "-m" && args.get(1).is_some_and(|word| word.text == "pytest" || word.text == "unittest")
         }
         name if SEARCHES.contains(&name) => !args.iter().any(seeks),
-        name => PRINTS.contains(&name) || TESTS.contains(&name),
+        name => PRINTS.contains(&name) || TESTS.contains(&name) || only_says(name, args),
     }
 }
 

@@ -6,6 +6,7 @@ mod clients;
 mod detour;
 mod files;
 mod lolbins;
+mod lookalike;
 mod modules;
 mod net;
 mod powershell;

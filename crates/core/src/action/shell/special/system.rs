@@ -145,6 +145,10 @@ impl Eval {
         if call.name == "kill" {
             operands.extend(group.cloned());
         }
+        if operands.is_empty() {
+            // `-STOP` reads like letters of which one takes a value.
+            operands.extend(call.args.iter().filter(|word| !word.text.starts_with('-')).cloned());
+        }
         for word in &operands {
             let text = word.text.split_once("/tcp").map_or(word.text.as_str(), |(port, _)| port);
             let target = Target::Process(text.to_owned());
@@ -404,6 +408,11 @@ impl Eval {
         }
         let mut data = stdin.clone();
         for key in ["-in", "-inkey", "-key", "-config", "-sign", "-kfile"] {
+            // Whether it is whole, and nothing of it.
+            let says = |option: &str| call.args.iter().any(|word| word.text == option);
+            if key == "-in" && says("-noout") && !says("-text") {
+                continue;
+            }
             if let Some(file) = after(&[key]) {
                 data = if data.present && key != "-in" { data } else { Stream::silent() };
                 let read = self.read_file(&file, "openssl");

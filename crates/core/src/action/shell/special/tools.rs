@@ -374,6 +374,9 @@ impl Eval {
             let flow = self.post("", &Stream::of_flows(from.clone(), ""), call.name);
             self.retarget(flow, Target::Other("package registry".to_owned()));
         }
+        if matches!(verb, "install" | "i" | "add" | "require") {
+            self.look_alikes(call);
+        }
         let mut all = from;
         add_flows(&mut all, &flows);
         let flow = self.effect(
@@ -469,6 +472,9 @@ impl Eval {
         }
         if matches!(verb.as_str(), "pull" | "run" | "create") && call.name != "docker-compose" {
             from.push(self.registry_fetch(call.name));
+            if let Some(image) = after.first() {
+                self.look_alike(&image.text, "docker", call.name);
+            }
             let registry = after.first().and_then(|image| image.text.split_once('/')).map(|(host, _)| host);
             let host = registry.map(|host| host.split(':').next().unwrap_or(host));
             if let Some(registry) = registry.filter(|_| host.is_some_and(is_address)) {
