@@ -159,8 +159,11 @@ mod tests {
         Change::Credits(CreditChange::Settle { receipt: receipt.to_owned(), back: back.map(spending) })
     }
 
+    /// Records and changes.
+    type Pieces<'a> = (&'a [(RecordedAction, Counted)], &'a [Change]);
+
     /// How much is used, what is held, and how many calls were counted, after these batches.
-    fn after(batches: &[(&[(RecordedAction, Counted)], &[Change])]) -> (i64, Vec<(String, bool)>, i64) {
+    fn after(batches: &[Pieces<'_>]) -> (i64, Vec<(String, bool)>, i64) {
         let sealer = Sealer::new(&crate::Secret32::new([7; 32]));
         let mut connection = Connection::open_in_memory().unwrap();
         MIGRATIONS.iter().for_each(|step| connection.execute_batch(step).unwrap());
@@ -190,9 +193,9 @@ mod tests {
             call("ALLOWED"),
             call("SSRF_BLOCKED"),
         ];
-        let pieces: Vec<(&[_], &[_])> =
+        let pieces: Vec<Pieces<'_>> =
             records.iter().map(|one| (std::slice::from_ref(one), &[][..])).collect();
-        let others: Vec<(&[_], &[_])> =
+        let others: Vec<Pieces<'_>> =
             changes.iter().map(|one| (&[][..], std::slice::from_ref(one))).collect();
         let held = vec![("r3".to_owned(), false), ("r9".to_owned(), true)];
         let of_pieces = after(&[pieces.clone(), others.clone()].concat());
