@@ -535,7 +535,7 @@ impl Eval {
         if self.reading.assignments.len() < MAX_EFFECTS {
             self.reading.assignments.push(assignment);
         }
-        if REGISTRIES.contains(&name.to_ascii_uppercase().as_str())
+        if REGISTRIES.iter().any(|variable| variable.eq_ignore_ascii_case(name))
             && let Some(place) = value.first().map(|word| word.text.clone())
         {
             self.source_of_packages(&place, "shell");

@@ -164,7 +164,8 @@ const LONGEST: usize = 2048;
 impl Eval {
     /// Looks into what is written to `path`.
     pub(super) fn planted(&mut self, path: &str, text: &str) {
-        if self.planting || self.shell != Shell::Sh {
+        let told = text.contains("://") || has_needle(text);
+        if self.planting || self.shell != Shell::Sh || !told {
             return;
         }
         let lower = path.to_ascii_lowercase();
@@ -303,10 +304,11 @@ impl Eval {
 
     /// `claude mcp add NAME -- PROGRAM ARGUMENTS`: a program that an agent starts each time.
     pub(super) fn tool_for_an_agent(&mut self, argv: &[Word]) {
-        let words: Vec<&str> = argv.iter().take(8).map(|word| word.text.as_str()).collect();
-        if self.planting {
+        let told = |word: &Word| matches!(word.text.as_str(), "mcp" | "--add-mcp" | "add-json");
+        if self.planting || !argv.iter().take(8).any(told) {
             return;
         }
+        let words: Vec<&str> = argv.iter().take(8).map(|word| word.text.as_str()).collect();
         let settings = words.iter().any(|word| matches!(*word, "--add-mcp" | "add-json"));
         if let Some(text) = words.iter().find(|word| settings && word.starts_with('{'))
             && let Ok(node) = json::parse(text.as_bytes())
