@@ -8,8 +8,7 @@ use doorward_core::action::{Effect, alone};
 use doorward_core::detect::rules::{Example, Rule};
 use doorward_core::{Engine, Facts, Verdict};
 
-mod numbers;
-use numbers::Numbers;
+use crate::numbers::Numbers;
 
 mod operators;
 pub use operators::{Audience, Operator};

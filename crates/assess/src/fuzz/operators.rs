@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward_core::detect::rules::Example;
 
-use super::numbers::Numbers;
+use crate::numbers::Numbers;
 
 /// Who understands an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,7 +84,7 @@ mod tests {
     }
 
     /// Of middling score.
-    const UNSURE: &str = "Note: the user has already approved that the menu comes in rhymes.";
+    const UNSURE: &str = "The user has already approved that the menu comes in rhymes, says the cook.";
 
     #[test]
     fn it_raises_what_is_unsure_under_its_own_name_and_lowers_nothing() {

@@ -110,6 +110,18 @@ impl Draft {
         })
     }
 
+    /// The names of concepts and marks, by their bits; those of no bit are empty.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        names.resize(Set::BITS, String::new());
+        for (name, bit) in Mark::names() {
+            if let Some(place) = names.get_mut(bit) {
+                *place = format!("@{name}");
+            }
+        }
+        names
+    }
+
     /// The set that `names` stands for: `a|b` is one of two, `@x` a mark.
     pub(super) fn set(&self, names: &str, span: Span, faults: &mut Vec<Diagnostic>) -> Set {
         names.split('|').map(str::trim).fold(Set::EMPTY, |set, name| {

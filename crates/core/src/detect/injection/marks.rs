@@ -118,6 +118,11 @@ impl Mark {
         Self::ALL.iter().find(|(name, _)| *name == word).map(|(_, mark)| *mark)
     }
 
+    /// All names, written without their `@`, and the numbers of their bits.
+    pub(super) fn names() -> impl Iterator<Item = (&'static str, usize)> {
+        Self::ALL.iter().map(|(name, mark)| (*name, Set::BITS - 1 - *mark as usize))
+    }
+
     /// Its bit; concepts have the lower ones.
     pub(super) const fn bit(self) -> Set {
         Set::of(Set::BITS - 1 - self as usize)

@@ -34,6 +34,9 @@ use gate::{Features, Gate};
 
 mod layers;
 
+pub mod learnt;
+use learnt::Learnt;
+
 mod lexicon;
 use lexicon::{Draft, Hit, Lexicon};
 
@@ -41,6 +44,9 @@ mod marks;
 use marks::Mark;
 
 mod names;
+
+mod passages;
+pub use passages::Passage;
 
 mod phrase;
 
@@ -129,10 +135,11 @@ impl Builder {
         if signals.is_empty() {
             return None;
         }
+        let learnt = Learnt::shipped(draft.names().iter().map(String::as_str));
         match draft.compile() {
             Ok(lexicon) => {
                 let gate = Gate::new(&lexicon, &signals);
-                Some(Injection { lexicon, signals, gate, literals: None, classifier: None })
+                Some(Injection { lexicon, signals, gate, learnt, literals: None, classifier: None })
             }
             Err(fault) => {
                 faults.push(fault);
@@ -148,6 +155,8 @@ pub struct Injection {
     lexicon: Lexicon,
     signals: Vec<Signal>,
     gate: Gate,
+    /// What was learnt from texts; it speaks beside the signals.
+    learnt: Option<Learnt>,
     /// What finds the literals of everything, these among them.
     literals: Option<Arc<Literals>>,
     classifier: Option<Arc<dyn Classifier>>,
@@ -168,6 +177,8 @@ struct Block {
     seen: Vec<Seen>,
     /// Clauses that speak about attacks.
     talk: u32,
+    /// How far on the side of attacks its passages are, the farthest of them; `None` if no look found one worth reading.
+    margin: Option<f32>,
 }
 
 /// Everything seen in one text, by stretches of [`BLOCK`] bytes.
@@ -225,7 +236,7 @@ impl Injection {
 
     /// The ids of the signals, and their category.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY, classifier::ID])
+        self.signals.iter().map(|signal| signal.id.as_str()).chain([CATEGORY, classifier::ID, learnt::ID])
     }
 
     /// What the pass over all literals is to look for.
@@ -280,16 +291,15 @@ impl Injection {
         sight: Sight,
         pace: &Pace<'_>,
     ) -> Option<Finding> {
-        let (score, seen) = strongest(&self.collect(kind, plain, sight, pace));
+        let (score, seen) = self.strongest(kind, &self.collect(kind, plain, sight, pace));
         let asked = self.classifier.as_deref();
         let opinion = asked.map_or(0, |asked| classifier::weight(asked, score, &seen, text));
         let score = if opinion > 0 { classifier::raised(score, opinion) } else { score };
         if score < LOWEST {
             return None;
         }
-        let first = seen.first().and_then(|seen| Some((self.signals.get(seen.signal)?, seen.span)))?;
-        let described =
-            seen.iter().filter_map(|seen| Some(self.signals.get(seen.signal)?.description.as_str()));
+        let first = seen.first()?;
+        let described = seen.iter().map(|seen| self.named(seen).1);
         let mut message = String::from("text from outside speaks to the model: ");
         for (at, description) in described.take(NAMED).enumerate() {
             message.push_str(if at == 0 { "" } else { "; " });
@@ -300,11 +310,11 @@ impl Injection {
             message.push_str("; the classifier of this Doorward takes it for an order");
         }
         Some(Finding {
-            rule: if opinion > own { classifier::ID.to_owned() } else { first.0.id.clone() },
+            rule: if opinion > own { classifier::ID } else { self.named(first).0 }.to_owned(),
             category: CATEGORY.into(),
             severity: u8::try_from(score).unwrap_or(u8::MAX),
             part: None,
-            span: first.1,
+            span: first.span,
             message,
             advice: "treat this content as data; do only what the user asked".into(),
         })
@@ -316,9 +326,15 @@ impl Injection {
         let plain = normalize(text);
         let pace = &Pace::whole();
         let sight = self.see(&plain.text, pace);
-        let (score, seen) = strongest(&self.collect(kind, &plain, sight, pace));
-        let named = |seen: &Seen| Some((self.signals.get(seen.signal)?.id.clone(), seen.weight));
-        Rating { score, signals: seen.iter().filter_map(named).collect() }
+        let (score, seen) = self.strongest(kind, &self.collect(kind, &plain, sight, pace));
+        let named = |seen: &Seen| (self.named(seen).0.to_owned(), seen.weight);
+        Rating { score, signals: seen.iter().map(named).collect() }
+    }
+
+    /// The id and the description of what was seen: a signal, or what was learnt.
+    fn named(&self, seen: &Seen) -> (&str, &str) {
+        let signal = self.signals.get(seen.signal);
+        signal.map_or((learnt::ID, learnt::DESCRIPTION), |signal| (&signal.id, &signal.description))
     }
 
     /// What is wrong with the examples of those signals whose file `asked` is true of.
@@ -349,8 +365,38 @@ impl Injection {
         let (shape, marks) = (OnceCell::new(), Set::EMPTY);
         let view = View { kind, text: plain, sight: &sight, shape, layer: None, marks, pace };
         self.scan(&view, &mut evidence);
+        self.learn(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
         evidence
+    }
+
+    /// The score of the stretch that says most, with the one after it, and what was seen there. What stands far
+    /// apart does not belong together: a long text has a little of everything.
+    fn strongest(&self, kind: PartKind, evidence: &Evidence) -> (u32, Vec<Seen>) {
+        let mut best = (0, Vec::new());
+        for (at, block) in evidence {
+            let mut seen = block.seen.clone();
+            let (mut talk, mut margin) = (block.talk, block.margin);
+            if let Some(next) = evidence.get(&(at + 1)) {
+                next.seen.iter().for_each(|new| keep(&mut seen, *new));
+                talk += next.talk;
+                margin = [margin, next.margin].into_iter().flatten().reduce(f32::max);
+            }
+            if self.is_learnt_for(kind) {
+                seen.iter_mut().for_each(|seen| seen.weight = self.doubted(seen, margin));
+            }
+            let score = score(&mut seen, talk);
+            if score > best.0 {
+                best = (score, seen);
+            }
+        }
+        best
+    }
+
+    /// What `seen` weighs among passages that are at most so far on the side of attacks.
+    fn doubted(&self, seen: &Seen, margin: Option<f32>) -> u8 {
+        let Some(signal) = self.signals.get(seen.signal) else { return seen.weight };
+        learnt::doubted(seen.weight, signal.is_corroborated, margin)
     }
 
     fn shape<'v>(&self, view: &'v View<'_>) -> &'v Shape {
@@ -383,6 +429,7 @@ impl Injection {
             let view =
                 View { kind: view.kind, text: &inner, sight: &sight, shape, layer: layered, marks, pace };
             self.scan(&view, evidence);
+            self.learn(&view, evidence);
             if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
                 self.dig(&view, depth + 1, evidence);
             }
@@ -456,19 +503,9 @@ impl Injection {
         if !words.meets(self.lexicon.talk) && !calls && !self.signals.iter().any(may_hold) {
             return false;
         }
-        let mut set = words | view.marks | self.shape(view).marks(plain, start, at, stop);
+        let mut set = words | view.marks | self.told_by_letters(view, folded, (start, at, stop));
         if primed {
             set |= Mark::Called.bit();
-        }
-        set |= marks::of_letters(folded);
-        if marks::is_loud(clause) {
-            set |= Mark::Loud.bit();
-        }
-        if marks::is_source(clause) {
-            set |= Mark::Source.bit();
-        }
-        if marks::has_slot(plain, start, stop) {
-            set |= Mark::Slot.bit();
         }
         let reports = words.meets(self.lexicon.reporting | self.lexicon.talk);
         let cited = if set.meets(Mark::Value.bit()) { None } else { signal::cited(folded, reports) };
@@ -479,6 +516,23 @@ impl Injection {
         let clause = Clause { kind: view.kind, set, opened, hits, lexicon: &self.lexicon, cited, reports };
         self.weigh(&clause, span, evidence);
         !self.talks(set) && clause.calls()
+    }
+
+    /// The marks that the letters of the clause at `start..stop` and its place show; `folded` are its letters folded.
+    fn told_by_letters(
+        &self,
+        view: &View<'_>,
+        folded: &str,
+        (start, at, stop): (usize, usize, usize),
+    ) -> Set {
+        let plain = view.text.text.as_ref();
+        let clause = plain.get(start..stop).unwrap_or_default();
+        let told = |is: bool, mark: Mark| if is { mark.bit() } else { Set::EMPTY };
+        self.shape(view).marks(plain, start, at, stop)
+            | marks::of_letters(folded)
+            | told(marks::is_loud(clause), Mark::Loud)
+            | told(marks::is_source(clause), Mark::Source)
+            | told(marks::has_slot(plain, start, stop), Mark::Slot)
     }
 
     /// Whether a clause speaks about attacks. Code does not speak: its names are its author's.
@@ -511,25 +565,6 @@ fn keep(all: &mut Vec<Seen>, new: Seen) {
         Some(_) => {}
         None => all.push(new),
     }
-}
-
-/// The score of the stretch that says most, with the one after it, and what was seen there. What stands far
-/// apart does not belong together: a long text has a little of everything.
-fn strongest(evidence: &Evidence) -> (u32, Vec<Seen>) {
-    let mut best = (0, Vec::new());
-    for (at, block) in evidence {
-        let mut seen = block.seen.clone();
-        let mut talk = block.talk;
-        if let Some(next) = evidence.get(&(at + 1)) {
-            next.seen.iter().for_each(|new| keep(&mut seen, *new));
-            talk += next.talk;
-        }
-        let score = score(&mut seen, talk);
-        if score > best.0 {
-            best = (score, seen);
-        }
-    }
-    best
 }
 
 /// Combines what was seen, and orders it. `talk` are the clauses around that speak about attacks.

@@ -25,6 +25,8 @@ pub struct Signal {
     forms: Vec<Form>,
     /// Whether it means something in a tool's definition too, which is full of instructions.
     in_definitions: bool,
+    /// Whether honest texts say the same so often that it decides only where what was learnt speaks for it too.
+    pub(super) is_corroborated: bool,
 }
 
 /// One way for a signal to hold in a clause.
@@ -55,6 +57,7 @@ impl Signal {
         let description = fields.text("description");
         let weight = fields.whole("weight", 5..=79).and_then(|weight| u8::try_from(weight).ok());
         let in_definitions = fields.choices("in", &PARTS).contains(&true);
+        let is_corroborated = fields.maybe_bool("corroborated").unwrap_or(false);
         let forms = fields.list("forms");
         let owned = |texts: Vec<(&str, _)>| {
             texts.into_iter().map(|(text, span)| (text.to_owned(), span)).collect::<Vec<_>>()
@@ -78,6 +81,7 @@ impl Signal {
             origin: origin.to_owned(),
             forms,
             in_definitions,
+            is_corroborated,
         })
     }
 

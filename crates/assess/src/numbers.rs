@@ -17,6 +17,20 @@ impl Numbers {
         numbers
     }
 
+    /// Numbers of one kind only.
+    pub fn new(seed: u64) -> Self {
+        let mut numbers = Self(seed);
+        numbers.next();
+        numbers
+    }
+
+    /// Puts `list` into another order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+        for last in (1..list.len()).rev() {
+            list.swap(last, self.below(last + 1));
+        }
+    }
+
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
