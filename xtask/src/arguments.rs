@@ -8,6 +8,7 @@ pub const USAGE: &str = "\
 cargo xtask agents [--only AGENT,…] [--json]
 cargo xtask bench model|policy …
 cargo xtask fuzz all|TARGET,… …
+cargo xtask learn [--folds N | --check] …
 cargo xtask scoreboard [--corpora DIR] [--json] …
 cargo xtask soak [--minutes N] [--rate N] …
 cargo xtask soak sessions
@@ -44,6 +45,8 @@ pub enum Request {
     Bench(Vec<String>),
     /// Fuzz, with these arguments.
     Fuzz(Vec<String>),
+    /// Learn what injections have in common, with these arguments.
+    Learn(Vec<String>),
     /// Score detection on labelled text, with these arguments.
     Scoreboard(Vec<String>),
     /// Keep up a steady load, with these arguments.
@@ -74,6 +77,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Request, String>
         }
         Some("bench") => return Ok(Request::Bench(arguments.collect())),
         Some("fuzz") => return Ok(Request::Fuzz(arguments.collect())),
+        Some("learn") => return Ok(Request::Learn(arguments.collect())),
         Some("scoreboard") => return Ok(Request::Scoreboard(arguments.collect())),
         Some("soak") => return Ok(Request::Soak(arguments.collect())),
         Some("test") => {}

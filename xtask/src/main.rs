@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod deny;
 mod fuzz;
+mod learn;
 mod node;
 mod process;
 mod python;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Ok(Request::Agents(options)) => end(agents::run(&options)),
         Ok(Request::Test(options)) => end(steps::run(&options)),
         Ok(Request::Fuzz(arguments)) => end(fuzz::run(&arguments)),
+        Ok(Request::Learn(arguments)) => end(learn::run(&arguments)),
         Ok(Request::Scoreboard(arguments)) => end(scoreboard::run(&arguments)),
         Ok(Request::Soak(arguments)) => soak::run(&arguments),
         Err(error) => {

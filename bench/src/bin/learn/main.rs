@@ -72,7 +72,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>,
             "--help" => return Ok(None),
             "--check" => options.check = true,
             "--each" => options.each = true,
-            "--documents" => options.documents.push(arguments.next().ok_or("--documents needs a directory")?.into()),
+            "--documents" => {
+                options.documents.push(arguments.next().ok_or("--documents needs a directory")?.into())
+            }
             "--texts" => options.texts = arguments.next().ok_or("--texts needs a directory")?.into(),
             "--folds" => {
                 let folds = arguments.next().and_then(|folds| folds.parse().ok()).filter(|folds| *folds > 1);
@@ -104,7 +106,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
     if options.folds > 0 {
         let mut margins = Vec::new();
         for fold in 0..options.folds {
-            let both = || known.iter().enumerate().chain(ordinary.iter().enumerate().map(|(at, text)| (at + known.len(), text)));
+            let both = || {
+                known
+                    .iter()
+                    .enumerate()
+                    .chain(ordinary.iter().enumerate().map(|(at, text)| (at + known.len(), text)))
+            };
             let is_left_out = |at: usize| at % options.folds == fold;
             let others: Vec<Taken> =
                 both().filter(|(at, _)| !is_left_out(*at)).map(|(_, text)| text.clone()).collect();
@@ -160,7 +167,8 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Text>> {
     files.sort();
     let mut texts = Vec::new();
     for file in &files {
-        let lines = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let lines =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         texts.extend(learn::read(&name, &lines).map_err(anyhow::Error::msg)?);
     }

@@ -94,7 +94,8 @@ pub struct Taken {
 pub fn take(injection: &Injection, texts: &[Text], ordinary: &[String]) -> Vec<Taken> {
     let known = texts.iter().map(|text| (text.attack, text.text.as_str()));
     let others = ordinary.iter().map(|text| (false, text.as_str()));
-    let taken = known.chain(others).map(|(attack, text)| Taken { attack, passages: injection.passages(text) });
+    let taken =
+        known.chain(others).map(|(attack, text)| Taken { attack, passages: injection.passages(text) });
     taken.filter(|text| !text.passages.is_empty()).collect()
 }
 
@@ -123,14 +124,19 @@ pub fn learn(texts: &[Taken]) -> Learnt {
     }
     // A text that is hardly more than one passage is that passage.
     let short = |text: &&&Taken| text.passages.len() <= FIRST;
-    let mut chosen: Vec<&Passage> = attacks.iter().filter(short).filter_map(|text| text.passages.last()).collect();
+    let mut chosen: Vec<&Passage> =
+        attacks.iter().filter(short).filter_map(|text| text.passages.last()).collect();
     let mut passage = between(&chosen, &ordinary, 1 << BITS, |passage| &passage.numbers);
     for _ in 0..ROUNDS {
         let margin = |it: &Passage| passage.margin(&it.numbers);
         chosen = attacks.iter().filter_map(|text| worst(&text.passages, margin)).collect();
         for text in &others {
-            let mut wrong: Vec<(f32, &Passage)> =
-                text.passages.iter().map(|it| (margin(it), it)).filter(|(margin, _)| *margin > NEAR).collect();
+            let mut wrong: Vec<(f32, &Passage)> = text
+                .passages
+                .iter()
+                .map(|it| (margin(it), it))
+                .filter(|(margin, _)| *margin > NEAR)
+                .collect();
             wrong.sort_by(|(one, _), (other, _)| other.total_cmp(one));
             ordinary.extend(wrong.into_iter().take(MORE).map(|(_, passage)| passage));
         }
@@ -150,7 +156,8 @@ fn between(
     features: usize,
     numbers: impl for<'p> Fn(&'p Passage) -> &'p Vec<u32>,
 ) -> Machine {
-    let known = attacks.iter().map(|passage| (true, passage)).chain(others.iter().map(|passage| (false, passage)));
+    let known =
+        attacks.iter().map(|passage| (true, passage)).chain(others.iter().map(|passage| (false, passage)));
     let examples: Vec<Example<'_>> =
         known.map(|(attack, passage)| Example { numbers: numbers(passage), attack }).collect();
     Machine::between(&examples, features)

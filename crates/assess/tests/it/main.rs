@@ -2,3 +2,6 @@
 
 #[cfg(test)]
 mod fuzz;
+
+#[cfg(test)]
+mod learn;

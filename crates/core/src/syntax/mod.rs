@@ -134,11 +134,12 @@ impl Diagnostic {
 
 /// The SHA-256 digest over `texts`, in hexadecimal. Each is preceded by its length (eight bytes, big endian), so that no
 /// two lists read the same.
-pub(crate) fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn digest<T: AsRef<[u8]>>(texts: impl Iterator<Item = T>) -> String {
     let mut hash = Sha256::new();
     for text in texts {
+        let text = text.as_ref();
         hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
+        hash.update(text);
     }
     hash.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
         for digit in [byte >> 4, byte & 15] {

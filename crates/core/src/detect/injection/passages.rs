@@ -33,10 +33,16 @@ impl Injection {
         let (shape, marks) = (OnceCell::new(), Set::EMPTY);
         let view = View { kind, text: &plain, sight: &sight, shape, layer: None, marks, pace };
         let mut found = Vec::new();
-        self.each_passage(&view, learnt, 0..plain.text.len(), &mut Window::new(), &mut |place, margin, window| {
-            let words = learnt::words(plain.text.get(place).unwrap_or_default());
-            found.push(Passage { numbers: window.numbers(), words, margin });
-        });
+        self.each_passage(
+            &view,
+            learnt,
+            0..plain.text.len(),
+            &mut Window::new(),
+            &mut |place, margin, window| {
+                let words = learnt::words(plain.text.get(place).unwrap_or_default());
+                found.push(Passage { numbers: window.numbers(), words, margin });
+            },
+        );
         found
     }
 

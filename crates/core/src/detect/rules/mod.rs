@@ -13,7 +13,7 @@ use crate::detect::canary::Canaries;
 use crate::detect::destination::{Deed, Lists, Registry};
 use crate::detect::glob::Glob;
 use crate::detect::injection::classifier::Classifier;
-use crate::detect::injection::{Builder, Injection};
+use crate::detect::injection::{Builder, Injection, learnt};
 use crate::detect::secrets::registered::Registered;
 use crate::detect::secrets::{self, Secrets};
 use crate::pace::Pace;
@@ -158,7 +158,8 @@ impl RuleSet {
         let texts = Texts::compile(conditions, secrets, injection).map_err(|fault| vec![fault])?;
         let registered = texts.registered();
         let texts_of_all = sources.iter().map(|source| source.text).chain(TABLES.iter().copied());
-        let revision = digest(texts_of_all.chain(registered.as_deref()));
+        let all = texts_of_all.chain(registered.as_deref()).map(str::as_bytes);
+        let revision = digest(all.chain([learnt::SHIPPED]));
         let all = || rules.iter().enumerate();
         let by_text = all().filter(|(_, rule)| rule.by_text).map(|(at, _)| at).collect();
         let by_effect =

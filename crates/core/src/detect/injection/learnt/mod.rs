@@ -36,7 +36,7 @@ pub(super) const SIGNAL: usize = usize::MAX;
 pub(super) const DESCRIPTION: &str = "it reads as texts do that steer an agent against its user";
 
 /// What is shipped.
-const SHIPPED: &[u8] = include_bytes!("../../../../../../rules/injection/learnt.bin");
+pub(in crate::detect) const SHIPPED: &[u8] = include_bytes!("../../../../../../rules/injection/learnt.bin");
 
 /// What was learnt.
 #[derive(Clone, Debug)]
