@@ -186,11 +186,15 @@ fn documents(folders: &[PathBuf]) -> anyhow::Result<Vec<String>> {
         .context("cannot run cargo metadata")?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let packages = metadata
+        .get("packages")
+        .and_then(|packages| packages.as_array())
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let mut places: Vec<&Path> = packages
         .iter()
-        .filter(|package| !package["source"].is_null())
-        .filter_map(|package| Path::new(package["manifest_path"].as_str()?).parent())
+        .filter(|package| !package.get("source").is_none_or(|source| source.is_null()))
+        .filter_map(|package| Path::new(package.get("manifest_path")?.as_str()?).parent())
         .collect();
     places.sort_by_key(|place| place.file_name());
     let mut pieces = Vec::new();

@@ -42,7 +42,7 @@ pub(in crate::detect::injection) fn stretches(
     pace: &Pace<'_>,
 ) -> Vec<Range<usize>> {
     if text.len() <= SHORT {
-        return vec![0..text.len()];
+        return std::iter::once(0..text.len()).collect();
     }
     let table = &learnt.file.glance;
     let mut look = Look { table, ends: [Before::default(); PASSAGE / STEP], found: Vec::new() };
@@ -68,7 +68,7 @@ impl Look<'_> {
             self.table.margin(now.sum - first.sum, now.count - first.count) > PROMISING && first.at < now.at
         };
         let firsts = REACHES.iter().filter_map(|reach| self.ends.get(reach - 1));
-        if let Some(first) = firsts.filter(promises).last() {
+        if let Some(first) = firsts.rev().find(promises) {
             match self.found.last_mut() {
                 Some(last) if last.end >= first.at => last.end = now.at,
                 _ => self.found.push(first.at..now.at),

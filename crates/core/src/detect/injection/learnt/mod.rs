@@ -97,12 +97,11 @@ const LADDER: [(f32, u8); 3] = [(0.45, 0), (0.8, 60), (1.4, 70)];
 
 /// What a signal of this `weight` weighs in passages that are at most so far on the side of attacks; `None` if nothing in
 /// them was worth reading. One that honest texts give as often needs passages on the side of attacks beside it
-/// (`is_corroborated`); of the others the weaker ones do not decide alone in a text that is ordinary by all that was learnt.
+/// (`is_corroborated`); of the others the weaker ones do not decide alone in passages that were read and are ordinary.
 pub(super) fn doubted(weight: u8, is_corroborated: bool, margin: Option<f32>) -> u8 {
-    let below = |line: f32| margin.is_none_or(|margin| margin < line);
     match (is_corroborated, weight) {
-        (true, _) if below(SPOKEN_FOR) => weight.min(30),
-        (false, ..PLAIN) if below(ORDINARY) => weight.min(50),
+        (true, _) if margin.is_none_or(|margin| margin < SPOKEN_FOR) => weight.min(30),
+        (false, ..PLAIN) if margin.is_some_and(|margin| margin < ORDINARY) => weight.min(50),
         _ => weight,
     }
 }
@@ -134,6 +133,7 @@ mod tests {
         assert_eq!(doubted(62, true, Some(0.3)), 62);
         assert_eq!(doubted(62, false, Some(0.1)), 62);
         assert_eq!(doubted(62, false, Some(-1.3)), 50);
-        assert_eq!(doubted(70, false, None), 70);
+        assert_eq!(doubted(62, false, None), 62);
+        assert_eq!(doubted(70, false, Some(-1.3)), 70);
     }
 }
