@@ -76,7 +76,9 @@ fn answers() -> Vec<(&'static str, Says, &'static str)> {
 /// connected to, nothing is paid, and the outcome says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_answer_that_leads_inside_refuses_them_all() {
-    let rig = Arc::new(Rig::new().await);
+    // All at once: more than one agent may have under way by default.
+    let settings = egress::Settings { streams_per_key: 256, ..egress::Settings::default() };
+    let rig = Arc::new(Rig::with(Wish { settings, ..Wish::default() }).await);
     let mut tasks = Vec::new();
     for (number, (what, says, code)) in answers().into_iter().enumerate() {
         let rig = Arc::clone(&rig);
