@@ -65,12 +65,39 @@ pub(super) fn marked(text: &str) -> impl Iterator<Item = (usize, usize, String)>
     })
 }
 
-/// The text that the digits at the beginning of `part` say. Most of what is asked about is out after its first group.
+/// Whether the first digits of `part` say text. Nearly all of what is asked about is no base85, and is out after one group: this
+/// is asked fifteen times of each run.
+fn begins(part: &[u8], values: &[u8; 256]) -> bool {
+    let is_text = |group: &[u8]| {
+        let digits = group.iter().map(|byte| values.get(usize::from(*byte)).copied().unwrap_or(NONE));
+        let number = digits.fold(0u64, |number, value| match value {
+            NONE => u64::MAX,
+            value => number.saturating_mul(85).saturating_add(value.into()),
+        });
+        u32::try_from(number).is_ok_and(|number| number.to_be_bytes().iter().all(is_said))
+    };
+    let first = part.first().and_then(|byte| values.get(usize::from(*byte)));
+    first.is_some_and(|digit| DIGITS.contains(digit))
+        && part.get(..FIRST * 5).is_some_and(|first| first.chunks_exact(5).all(is_text))
+}
+
+/// What the first of five digits is if a byte of text is the first that they say: from a tab to `~`, with 85⁴ for each digit.
+const DIGITS: std::ops::RangeInclusive<u8> = 2..=40;
+
+/// Whether text has such a byte.
+const fn is_said(byte: &u8) -> bool {
+    matches!(byte, b'!'..=b'~' | b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The text that the digits at the beginning of `part` say.
 fn text_of(part: &str, values: &[u8; 256]) -> Option<String> {
     let part = part.strip_prefix("<~").unwrap_or(part).as_bytes();
+    if !begins(part, values) {
+        return None;
+    }
     let value = |byte: &u8| values.get(usize::from(*byte)).copied().filter(|value| *value != NONE);
     let mut out = Vec::new();
-    for (at, group) in part.chunks(5).enumerate() {
+    for group in part.chunks(5) {
         let digits = group.iter().map_while(value);
         let count = digits.clone().count();
         // A group that is cut off is filled with the highest digit, of which the last bytes are dropped.
@@ -80,9 +107,6 @@ fn text_of(part: &str, values: &[u8; 256]) -> Option<String> {
         let Ok(number) = u32::try_from(number) else { break };
         let bytes = number.to_be_bytes();
         let said = bytes.get(..count.saturating_sub(1)).unwrap_or_default();
-        if at < FIRST && !said.iter().all(|byte| byte.is_ascii_graphic() || b" \t\r\n".contains(byte)) {
-            return None;
-        }
         out.extend_from_slice(said);
         if count < 5 {
             break;
