@@ -31,6 +31,13 @@ const OF_ALL: usize = 60_000;
 /// How many lines of a piece are texts of their own.
 const LINES: usize = 4;
 
+/// What else comes with packages: data, pages, scripts and sources in other languages.
+const DATA: &[&str] =
+    &["c", "css", "csv", "h", "html", "js", "json", "lock", "py", "sh", "svg", "txt", "xml", "yaml", "yml"];
+
+/// How many texts of words in no order there are.
+const SALADS: usize = 3000;
+
 /// The longest file that is read, in bytes, and how deep folders are gone through.
 const LONGEST: u64 = 1 << 20;
 const DEEPEST: usize = 12;
@@ -98,7 +105,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
         report(options, known.iter().map(|text| (text.attack, margin(text))).enumerate().collect());
         return Ok(());
     }
-    let documents = documents(&options.documents)?;
+    let mut documents = documents(&options.documents)?;
+    documents.extend(learn::salads(&texts, SALADS));
     tell(&format!("learn: {} pieces of documents", documents.len()));
     let mut ordinary = learn::take(injection, &[], &documents);
     // Beside the documents, so that the numbers of the texts stay theirs.
@@ -125,7 +133,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     known.extend(ordinary);
     let learnt = learn::learn(&known);
-    let file = learnt.file(learn::digest_of(&texts), &known);
+    let file = learnt.file(learn::digest_of(&texts));
     let place = root().join("rules/injection/learnt.bin");
     std::fs::write(&place, &file).with_context(|| format!("cannot write {}", place.display()))?;
     say(&format!("{}: {} bytes", place.display(), file.len()));
@@ -200,6 +208,7 @@ fn documents(folders: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut pieces = Vec::new();
     for place in places {
         pieces.extend(pieces_below(place, &["md", "rs", "toml"], OF_PACKAGE));
+        pieces.extend(pieces_below(place, DATA, OF_PACKAGE));
     }
     for folder in folders {
         anyhow::ensure!(folder.is_dir(), "there is no directory {}", folder.display());

@@ -34,8 +34,9 @@ const MORE: usize = 3;
 /// An ordinary passage on this side is one to learn from.
 const NEAR: f32 = -0.9;
 
-/// How many of a thousand attacks the look at all words may miss.
-const MISSED: usize = 8;
+/// How many of a thousand passages of ordinary texts the look at all words may take to be worth reading: reading costs
+/// ten times as much as looking.
+const READ: usize = 10;
 
 /// Reads lines of `{"text": …, "label": "malicious" | "benign"}`; `name` is what their file is called.
 ///
@@ -67,6 +68,25 @@ pub fn of_rules(injection: &Injection) -> Vec<Text> {
     });
     both.collect()
 }
+
+/// Words of the ordinary ones among `texts` in no order, in sentences: without them much of what has words and no sense (lists,
+/// tables of words, what a generator makes) was taken for an attack, since one pair of words that nobody has seen says as much as any.
+#[must_use]
+pub fn salads(texts: &[Text], count: usize) -> Vec<String> {
+    let ordinary = texts.iter().filter(|text| !text.attack);
+    let mut words: Vec<&str> = ordinary.flat_map(|text| text.text.split_whitespace()).collect();
+    let mut numbers = Numbers::new(11);
+    numbers.shuffle(&mut words);
+    let salad = |words: &[&str]| {
+        let sentences: Vec<String> = words.chunks(SENTENCE).map(|words| words.join(" ") + ".").collect();
+        sentences.join(" ")
+    };
+    words.chunks(SALAD).take(count).map(salad).collect()
+}
+
+/// How many words stand in one of them, and in a sentence.
+const SALAD: usize = 90;
+const SENTENCE: usize = 14;
 
 /// The digest of what is learnt from, which the file names.
 #[must_use]
@@ -106,6 +126,8 @@ pub struct Learnt {
     pub passage: Machine,
     /// About words at a glance.
     pub glance: Machine,
+    /// Above which margin a glance promises something.
+    pub line: f32,
 }
 
 /// Learns from `texts`.
@@ -142,8 +164,24 @@ pub fn learn(texts: &[Taken]) -> Learnt {
         }
         passage = between(&chosen, &ordinary, 1 << BITS, |passage| &passage.numbers);
     }
-    let glance = between(&chosen, &ordinary, 1 << GLANCE_BITS, |passage| &passage.words);
-    Learnt { passage, glance }
+    Learnt { passage, glance: look(&chosen, &ordinary), line: line(&chosen, &ordinary) }
+}
+
+/// The look at all words.
+fn look(attacks: &[&Passage], ordinary: &[&Passage]) -> Machine {
+    between(attacks, ordinary, 1 << GLANCE_BITS, |passage| &passage.words)
+}
+
+/// Above which margin the look promises something: little that is ordinary is to lie above it, among what the look has not seen.
+fn line(attacks: &[&Passage], ordinary: &[&Passage]) -> f32 {
+    const PART: usize = 4;
+    let (left_out, seen): (Vec<_>, Vec<_>) =
+        ordinary.iter().copied().enumerate().partition(|(at, _)| at % PART == 0);
+    let seen: Vec<&Passage> = seen.into_iter().map(|(_, passage)| passage).collect();
+    let look = look(attacks, &seen);
+    let mut margins: Vec<f32> = left_out.iter().map(|(_, passage)| look.margin(&passage.words)).collect();
+    margins.sort_by(|one, other| other.total_cmp(one));
+    margins.get(margins.len() * READ / 1000).copied().unwrap_or_default()
 }
 
 fn worst(passages: &[Passage], margin: impl Fn(&Passage) -> f32) -> Option<&Passage> {
@@ -170,20 +208,13 @@ impl Learnt {
         text.passages.iter().map(|it| self.passage.margin(&it.numbers)).fold(f32::MIN, f32::max)
     }
 
-    /// The file for the detector. The look at all words is set so that it misses few of the attacks among `texts`.
+    /// The file for the detector.
     #[must_use]
-    pub fn file(&self, digest: [u8; 32], texts: &[Taken]) -> Vec<u8> {
-        let glance = |text: &Taken| {
-            let passage = worst(&text.passages, |it| self.passage.margin(&it.numbers));
-            passage.map_or(0.0, |passage| self.glance.margin(&passage.words))
-        };
-        let mut margins: Vec<f32> = texts.iter().filter(|text| text.attack).map(glance).collect();
-        margins.sort_by(f32::total_cmp);
-        let line = margins.get(margins.len() * MISSED / 1000).copied().unwrap_or_default();
+    pub fn file(&self, digest: [u8; 32]) -> Vec<u8> {
         let mut file = MAGIC.to_vec();
         file.extend(digest);
         self.passage.write(0.0, &mut file);
-        self.glance.write(-line, &mut file);
+        self.glance.write(-self.line, &mut file);
         file
     }
 }

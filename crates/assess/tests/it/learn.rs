@@ -44,7 +44,7 @@ fn texts_held_out_are_told_apart() {
     let (attacks, others): (Vec<Text>, Vec<Text>) =
         texts("held-out").into_iter().partition(|text| text.attack);
     let seen = |texts: &[Text]| texts.iter().filter(|text| is_seen(text)).count() * 100 / texts.len();
-    assert!(seen(&attacks) >= 50, "{} %", seen(&attacks));
+    assert!(seen(&attacks) >= 57, "{} %", seen(&attacks));
     assert!(seen(&others) <= 5, "{} %", seen(&others));
 }
 
@@ -79,7 +79,7 @@ fn a_manner_of_speaking_is_learnt_and_written() {
     let (minded, played) =
         (unseen("Whoever minds this house will mow the lawn at once."), unseen("The children mow the lawn."));
     assert!(minded > played, "{minded} {played}");
-    let file = learnt.file(learn::digest_of(&texts), &taken);
+    let file = learnt.file(learn::digest_of(&texts));
     assert_eq!(
         file.len(),
         learnt::MAGIC.len() + learnt::DIGEST + 16 + (1 << learnt::BITS) + (1 << learnt::GLANCE_BITS)

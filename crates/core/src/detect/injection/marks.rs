@@ -263,9 +263,15 @@ pub(super) fn is_source(clause: &str) -> bool {
 /// Whether most letters of a clause are capitals.
 pub(super) fn is_loud(clause: &str) -> bool {
     let (mut upper, mut all) = (0u32, 0u32);
-    for c in clause.chars().filter(|c| c.is_alphabetic()) {
-        all += u32::from(c.is_uppercase() || c.is_lowercase());
-        upper += u32::from(c.is_uppercase());
+    let mut count = |is_upper: bool, has_case: bool| {
+        all += u32::from(has_case);
+        upper += u32::from(is_upper);
+    };
+    if clause.is_ascii() {
+        clause.bytes().for_each(|b| count(b.is_ascii_uppercase(), b.is_ascii_alphabetic()));
+    } else {
+        let letters = clause.chars().filter(|c| c.is_alphabetic());
+        letters.for_each(|c| count(c.is_uppercase(), c.is_uppercase() || c.is_lowercase()));
     }
     all >= 12 && upper * 5 >= all * 3
 }

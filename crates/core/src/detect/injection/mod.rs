@@ -14,6 +14,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::action::PartKind;
@@ -171,7 +172,7 @@ struct Seen {
 }
 
 /// What is seen in one stretch of a text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Block {
     /// The strongest sight of each signal.
     seen: Vec<Seen>,
@@ -216,6 +217,15 @@ struct Place {
     primed: bool,
     /// The marks that it may have.
     marks: Set,
+}
+
+/// What one clause turned out to be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    /// It calls the model.
+    calls: bool,
+    /// A signal was seen in it.
+    says: bool,
 }
 
 /// What a text was rated, for the message and for tests.
@@ -364,9 +374,9 @@ impl Injection {
         let sight = sight.sorted();
         let (shape, marks) = (OnceCell::new(), Set::EMPTY);
         let view = View { kind, text: plain, sight: &sight, shape, layer: None, marks, pace };
-        self.scan(&view, &mut evidence);
-        self.learn(&view, &mut evidence);
+        let seen = self.scan(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
+        self.learn(&view, &seen, &mut evidence);
         evidence
     }
 
@@ -374,14 +384,8 @@ impl Injection {
     /// apart does not belong together: a long text has a little of everything.
     fn strongest(&self, kind: PartKind, evidence: &Evidence) -> (u32, Vec<Seen>) {
         let mut best = (0, Vec::new());
-        for (at, block) in evidence {
-            let mut seen = block.seen.clone();
-            let (mut talk, mut margin) = (block.talk, block.margin);
-            if let Some(next) = evidence.get(&(at + 1)) {
-                next.seen.iter().for_each(|new| keep(&mut seen, *new));
-                talk += next.talk;
-                margin = [margin, next.margin].into_iter().flatten().reduce(f32::max);
-            }
+        for at in evidence.keys() {
+            let Block { mut seen, talk, margin } = around(evidence, *at);
             if self.is_learnt_for(kind) {
                 seen.iter_mut().for_each(|seen| seen.weight = self.doubted(seen, margin));
             }
@@ -428,20 +432,21 @@ impl Injection {
             let layered = Some(span);
             let view =
                 View { kind: view.kind, text: &inner, sight: &sight, shape, layer: layered, marks, pace };
-            self.scan(&view, evidence);
-            self.learn(&view, evidence);
+            let seen = self.scan(&view, evidence);
             if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
                 self.dig(&view, depth + 1, evidence);
             }
+            self.learn(&view, &seen, evidence);
         }
     }
 
-    /// Weighs every clause of a text that is worth reading.
-    fn scan(&self, view: &View<'_>, evidence: &mut Evidence) {
+    /// Weighs every clause of a text that is worth reading. Says in which of them something was seen.
+    fn scan(&self, view: &View<'_>, evidence: &mut Evidence) -> Vec<Range<usize>> {
         let plain = view.text.text.as_ref();
         let keys = view.sight.keys.as_slice();
+        let mut seen = Vec::new();
         if keys.is_empty() {
-            return;
+            return seen;
         }
         let shape = self.shape(view);
         let features = Features::of_text(shape.record, shape.has_places(), plain.len());
@@ -481,27 +486,30 @@ impl Injection {
             let called_marks = if primed { Mark::Called.bit() } else { Set::EMPTY };
             let marks = features.marks() | view.marks | called_marks;
             let place = Place { start, at, stop, primed, marks };
-            if self.read(view, place, &mut reading, evidence) {
+            let read = self.read(view, place, &mut reading, evidence);
+            if read.calls {
                 called = stop + CALL;
             }
+            if read.says {
+                seen.push(start..stop);
+            }
         }
+        seen
     }
 
-    /// Weighs one clause. Says whether it calls the model.
-    fn read(&self, view: &View<'_>, place: Place, reading: &mut Reading, evidence: &mut Evidence) -> bool {
+    /// Weighs one clause.
+    fn read(&self, view: &View<'_>, place: Place, reading: &mut Reading, evidence: &mut Evidence) -> Read {
         let plain = view.text.text.as_ref();
         let Place { start, at, stop, primed, marks } = place;
-        let Some(clause) = plain.get(start..stop) else { return false };
+        let Some(clause) = plain.get(start..stop) else { return Read::default() };
         let Reading { folded, hits } = reading;
         folded.clear();
         fold::fold_into(clause, folded);
-        self.lexicon.hits(folded, hits);
-        let words: Set = hits.iter().map(|hit| hit.concept).collect();
-        let opened = self.lexicon.opened(folded, hits);
+        let (words, opened) = self.meant(folded, hits);
         let calls = (words & self.lexicon.calls).meets(opened);
         let may_hold = |signal: &Signal| signal.may_hold(words | marks, opened | marks);
         if !words.meets(self.lexicon.talk) && !calls && !self.signals.iter().any(may_hold) {
-            return false;
+            return Read::default();
         }
         let mut set = words | view.marks | self.told_by_letters(view, folded, (start, at, stop));
         if primed {
@@ -514,8 +522,14 @@ impl Injection {
             evidence.entry(span.start / BLOCK).or_default().talk += 1;
         }
         let clause = Clause { kind: view.kind, set, opened, hits, lexicon: &self.lexicon, cited, reports };
-        self.weigh(&clause, span, evidence);
-        !self.talks(set) && clause.calls()
+        let says = self.weigh(&clause, span, evidence);
+        Read { calls: !self.talks(set) && clause.calls(), says }
+    }
+
+    /// The concepts that a clause speaks of, and those with which it begins; `hits` are the words that say so then.
+    fn meant(&self, folded: &str, hits: &mut Vec<Hit>) -> (Set, Set) {
+        self.lexicon.hits(folded, hits);
+        (hits.iter().map(|hit| hit.concept).collect(), self.lexicon.opened(folded, hits))
     }
 
     /// The marks that the letters of the clause at `start..stop` and its place show; `folded` are its letters folded.
@@ -540,7 +554,9 @@ impl Injection {
         set.meets(self.lexicon.talk) && !set.meets(Mark::Fence.bit())
     }
 
-    fn weigh(&self, clause: &Clause<'_>, span: Span, evidence: &mut Evidence) {
+    /// Says whether something is seen in `clause`.
+    fn weigh(&self, clause: &Clause<'_>, span: Span, evidence: &mut Evidence) -> bool {
+        let mut says = false;
         for (signal, weight) in self.signals.iter().map(|signal| signal.weigh(clause)).enumerate() {
             if weight == 0 {
                 continue;
@@ -548,7 +564,9 @@ impl Injection {
             let weight = if self.talks(clause.set) { weight / 2 } else { weight };
             let block = evidence.entry(span.start / BLOCK).or_default();
             keep(&mut block.seen, Seen { signal, weight, span });
+            says = true;
         }
+        says
     }
 }
 
@@ -556,6 +574,17 @@ impl Injection {
 fn standing(keys: &[Key], first: usize, stop: usize) -> Set {
     let rest = keys.get(first..).unwrap_or_default().iter();
     rest.take_while(|key| key.start < stop).map(|key| key.set).collect()
+}
+
+/// What was seen in the stretch with number `at` and the one after it.
+fn around(evidence: &Evidence, at: u32) -> Block {
+    let mut both = evidence.get(&at).cloned().unwrap_or_default();
+    if let Some(next) = evidence.get(&(at + 1)) {
+        next.seen.iter().for_each(|new| keep(&mut both.seen, *new));
+        both.talk += next.talk;
+        both.margin = [both.margin, next.margin].into_iter().flatten().reduce(f32::max);
+    }
+    both
 }
 
 /// Adds a sight; of two of one signal the stronger stays.

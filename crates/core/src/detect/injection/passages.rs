@@ -1,14 +1,19 @@
 //! Passages of a text, as what was learnt sees them, and as it is learnt from.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::learnt::{self, Learnt, Window};
 use super::set::Set;
-use super::{BLOCK, Evidence, Injection, Seen, View, fold, keep};
+use super::{BLOCK, Block, Evidence, Hit, Injection, Seen, View, around, fold, keep, score};
 use crate::action::PartKind;
 use crate::detect::normalize::normalize;
 use crate::pace::Pace;
+
+/// A score from which on calls are stopped: what is less is only noted, and nothing is read for its sake.
+const STOPS: u32 = 60;
 
 /// A few clauses in a row, for learning.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,16 +38,11 @@ impl Injection {
         let (shape, marks) = (OnceCell::new(), Set::EMPTY);
         let view = View { kind, text: &plain, sight: &sight, shape, layer: None, marks, pace };
         let mut found = Vec::new();
-        self.each_passage(
-            &view,
-            learnt,
-            0..plain.text.len(),
-            &mut Window::new(),
-            &mut |place, margin, window| {
-                let words = learnt::words(plain.text.get(place).unwrap_or_default());
-                found.push(Passage { numbers: window.numbers(), words, margin });
-            },
-        );
+        let whole = 0..plain.text.len();
+        self.each_passage(&view, learnt, std::slice::from_ref(&whole), &mut |place, margin, window| {
+            let words = learnt::words(plain.text.get(place).unwrap_or_default());
+            found.push(Passage { numbers: window.numbers(), words, margin });
+        });
         found
     }
 
@@ -51,57 +51,88 @@ impl Injection {
         self.learnt.is_some() && kind == PartKind::ToolResult
     }
 
-    /// Weighs the passages of a text by what was learnt, where a look at its words promises something.
-    pub(super) fn learn(&self, view: &View<'_>, evidence: &mut Evidence) {
+    /// Weighs the passages of a text by what was learnt, where a look at its words promises something and around those places
+    /// in `seen` that would decide.
+    pub(super) fn learn(&self, view: &View<'_>, seen: &[Range<usize>], evidence: &mut Evidence) {
         let Some(learnt) = self.learnt.as_ref().filter(|_| self.is_learnt_for(view.kind)) else { return };
-        let stretches = learnt::stretches(learnt, &view.text.text, view.pace);
-        if stretches.is_empty() {
-            return;
-        }
-        let mut window = Window::new();
-        for stretch in stretches {
-            self.each_passage(view, learnt, stretch, &mut window, &mut |place, margin, _| {
-                let span = view.layer.unwrap_or_else(|| view.text.original(place.start, place.end));
-                let block = evidence.entry(span.start / BLOCK).or_default();
-                block.margin = block.margin.into_iter().chain([margin]).reduce(f32::max);
-                let weight = learnt::weight(margin);
-                if weight > 0 {
-                    keep(&mut block.seen, Seen { signal: learnt::SIGNAL, weight, span });
-                }
-            });
-        }
+        let decides = deciding(evidence);
+        let place = |place: &Range<usize>| {
+            view.layer.unwrap_or_else(|| view.text.original(place.start, place.end)).start / BLOCK
+        };
+        let seen: Vec<Range<usize>> =
+            seen.iter().filter(|it| decides.contains(&place(it))).cloned().collect();
+        let stretches = learnt::stretches(learnt, &view.text.text, &seen, view.pace);
+        self.each_passage(view, learnt, &stretches, &mut |place, margin, _| {
+            let span = view.layer.unwrap_or_else(|| view.text.original(place.start, place.end));
+            let block = evidence.entry(span.start / BLOCK).or_default();
+            block.margin = block.margin.into_iter().chain([margin]).reduce(f32::max);
+            let weight = learnt::weight(margin);
+            if weight > 0 {
+                keep(&mut block.seen, Seen { signal: learnt::SIGNAL, weight, span });
+            }
+        });
     }
 
-    /// Calls `each` with the passage that ends with each clause of `stretch`: its place, how far it is on the side of
-    /// attacks, and its numbers.
+    /// Calls `each` with the passages that end with each clause of `stretches`, a long one and a short one if that is another:
+    /// its place, how far it is on the side of attacks, and its numbers.
     fn each_passage(
         &self,
         view: &View<'_>,
         learnt: &Learnt,
-        stretch: Range<usize>,
-        window: &mut Window,
+        stretches: &[Range<usize>],
         each: &mut dyn FnMut(Range<usize>, f32, &Window),
     ) {
-        let plain = view.text.text.as_ref();
-        let record = self.shape(view).record;
+        if stretches.is_empty() {
+            return;
+        }
+        let (mut long, mut short) = (Window::new(learnt::PASSAGE), Window::new(learnt::SHORT));
         let (mut folded, mut hits) = (String::new(), Vec::new());
-        window.clear(learnt);
-        let (mut done, mut at) = (0, stretch.start);
-        while at < stretch.end {
-            let (start, stop) = fold::clause(plain, done, at, at + 1, record);
-            let stop = stop.max(at + 1).min(plain.len());
-            (done, at) = (stop, stop);
-            let Some(clause) = plain.get(start..stop) else { continue };
-            view.pace.went(clause.len());
-            folded.clear();
-            fold::fold_into(clause, &mut folded);
-            self.lexicon.hits(&folded, &mut hits);
-            let words: Set = hits.iter().map(|hit| hit.concept).collect();
-            let opened = self.lexicon.opened(&folded, &mut hits);
-            let set = words | view.marks | self.told_by_letters(view, &folded, (start, start, stop));
-            let numbers = learnt.clause(&folded, set, opened);
-            let (margin, first) = window.push(learnt, start..stop, folded.len(), numbers);
-            each(first..stop, margin, window);
+        for stretch in stretches {
+            long.clear(learnt);
+            short.clear(learnt);
+            let (mut done, mut at) = (0, stretch.start);
+            while at < stretch.end {
+                let (place, numbers) = self.numbers(view, learnt, (done, at), (&mut folded, &mut hits));
+                (done, at) = (place.end, place.end);
+                view.pace.went(place.len());
+                let (margin, first) = long.push(learnt, place.clone(), folded.len(), Rc::clone(&numbers));
+                each(first..at, margin, &long);
+                let (margin, later) = short.push(learnt, place, folded.len(), numbers);
+                if later > first {
+                    each(later..at, margin, &short);
+                }
+            }
         }
     }
+
+    /// The clause around `at` that begins at `done` or later, and its numbers; `folded` are its letters folded then.
+    fn numbers(
+        &self,
+        view: &View<'_>,
+        learnt: &Learnt,
+        (done, at): (usize, usize),
+        (folded, hits): (&mut String, &mut Vec<Hit>),
+    ) -> (Range<usize>, Rc<[u32]>) {
+        let plain = view.text.text.as_ref();
+        let (start, stop) = fold::clause(plain, done, at, at + 1, self.shape(view).record);
+        let stop = stop.max(at + 1).min(plain.len());
+        folded.clear();
+        fold::fold_into(plain.get(start..stop).unwrap_or_default(), folded);
+        // No key word, no concept.
+        let keys = view.sight.keys.as_slice();
+        let is_told =
+            keys.get(keys.partition_point(|key| key.start < start)).is_some_and(|key| key.start < stop);
+        let (words, opened) = if is_told { self.meant(folded, hits) } else { (Set::EMPTY, Set::EMPTY) };
+        let set = words | view.marks | self.told_by_letters(view, folded, (start, start, stop));
+        (start..stop, learnt.clause(folded, set, opened).into())
+    }
+}
+
+/// The numbers of the stretches in which signals were seen that stop a call, if passages do not take it back.
+fn deciding(evidence: &Evidence) -> BTreeSet<u32> {
+    let stops = |at: &u32| {
+        let Block { mut seen, talk, .. } = around(evidence, *at);
+        score(&mut seen, talk) >= STOPS
+    };
+    evidence.keys().copied().filter(stops).flat_map(|at| [at, at + 1]).collect()
 }

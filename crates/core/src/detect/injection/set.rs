@@ -71,9 +71,18 @@ impl Set {
         self.0.iter().any(several) || self.0.iter().filter(|word| **word != 0).count() > 1
     }
 
+    /// Each of its bits, the lowest first.
+    pub(super) fn bits(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().zip((0..).step_by(64)).flat_map(|(word, first)| {
+            let next = |left: &u64| Some(left & left.wrapping_sub(1));
+            let lefts = std::iter::successors(Some(word), next).take_while(|left| *left != 0);
+            lefts.map(move |left| first + left.trailing_zeros() as usize)
+        })
+    }
+
     /// Each of its bits, as a set.
     pub(super) fn each(self) -> impl Iterator<Item = Self> {
-        (0..Self::BITS).filter(move |bit| self.has(*bit)).map(Self::of)
+        self.bits().map(Self::of)
     }
 }
 

@@ -18,11 +18,12 @@ enum Class {
     Rest,
 }
 
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Gap; 256];
-    let (mut rest, mut byte) = (classes.as_mut_slice(), 0u8);
+/// The class of each byte, and what it is whatever its case.
+const BYTES: [(Class, u8); 256] = {
+    let mut bytes = [(Class::Gap, 0); 256];
+    let (mut rest, mut byte) = (bytes.as_mut_slice(), 0u8);
     while let Some((first, others)) = rest.split_first_mut() {
-        *first = match byte {
+        let class = match byte {
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' => Class::Letter,
             b'<' | b'>' | b'{' | b'}' | b'@' | b'$' | b'#' | b'?' | b'!' | b':' | b'`' => Class::Sign,
             0x80..=0xbf => Class::Rest,
@@ -30,9 +31,10 @@ const CLASSES: [Class; 256] = {
             0xe0.. => Class::Wide,
             _ => Class::Gap,
         };
+        *first = (class, byte.to_ascii_lowercase());
         (rest, byte) = (others, byte.wrapping_add(1));
     }
-    classes
+    bytes
 };
 
 /// An odd number with no pattern in its bits; multiplying by it spreads them (Knuth, The Art of Computer Programming, 6.4).
@@ -42,65 +44,114 @@ const fn mixed(state: u64, value: u64) -> u64 {
     (state.rotate_left(5) ^ value).wrapping_mul(SPREAD)
 }
 
+/// How many bytes of a word its stem is: `forward`, `forwards` and `forwarding` have the same, in most languages that are written so.
+const STEM: usize = 5;
+
 /// One word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     /// Its number, whatever its case.
     pub(super) number: u64,
+    /// That of its first letters, of as many as [`STEM`] bytes; its own if it is no longer.
+    pub(super) stem: u64,
     /// Where it ends.
     pub(super) end: usize,
 }
 
-/// The words of `bytes`, signs among them, one after the other.
-pub(super) fn tokens(bytes: &[u8]) -> impl Iterator<Item = Token> {
-    let mut rest = bytes.iter().enumerate().peekable();
-    // The letter before, where letters are counted by two.
-    let mut wide = 0;
-    std::iter::from_fn(move || {
-        let class = |byte: u8| CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Gap);
-        loop {
-            let (at, first) = rest.next()?;
-            let kind = class(*first);
-            let goes_on = match kind {
-                Class::Gap => {
-                    wide = 0;
-                    continue;
-                }
-                // The rest of a letter whose beginning was cut off.
-                Class::Rest => continue,
-                Class::Sign => return Some(Token { number: mixed(1, u64::from(*first)), end: at + 1 }),
-                Class::Letter => |next: Class| matches!(next, Class::Letter | Class::Rest),
-                Class::Wide => |next: Class| next == Class::Rest,
-            };
-            let mut number = mixed(2, u64::from(first.to_ascii_lowercase()));
-            let mut end = at + 1;
-            while let Some((at, byte)) = rest.next_if(|(_, byte)| goes_on(class(**byte))) {
-                number = mixed(number, u64::from(byte.to_ascii_lowercase()));
-                end = at + 1;
-            }
-            let before = std::mem::replace(&mut wide, if kind == Class::Wide { number } else { 0 });
-            return Some(Token { number: if before == 0 { number } else { mixed(before, number) }, end });
-        }
-    })
+/// The words of a text, signs among them, one after the other.
+pub(super) struct Tokens<'t> {
+    bytes: &'t [u8],
+    at: usize,
+    /// The letter before, where letters are counted by two; 0 if there is none.
+    wide: u64,
 }
 
-/// Adds the numbers of a clause: of its words and of every two next to each other in `folded`, of the concepts and marks
-/// in `set` and of the concepts in `opened`. `names` are the numbers of the concepts' and marks' names.
-pub(super) fn of_clause(folded: &str, set: Set, opened: Set, names: &[u64], out: &mut Vec<u32>) {
-    let mut before = None;
-    for token in tokens(folded.as_bytes()) {
-        out.push(place(mixed(3, token.number)));
-        if let Some(before) = before.replace(token.number) {
-            out.push(place(mixed(before, token.number)));
+pub(super) const fn tokens(bytes: &[u8]) -> Tokens<'_> {
+    Tokens { bytes, at: 0, wide: 0 }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    #[inline]
+    fn next(&mut self) -> Option<Token> {
+        loop {
+            let (class, byte) = kind(*self.bytes.get(self.at)?);
+            self.at += 1;
+            match class {
+                Class::Gap => self.wide = 0,
+                // The rest of a letter whose beginning was cut off.
+                Class::Rest => {}
+                Class::Sign => {
+                    let number = mixed(1, u64::from(byte));
+                    return Some(Token { number, stem: number, end: self.at });
+                }
+                Class::Letter => {
+                    self.wide = 0;
+                    let (number, stem) = self.rest(byte, |next| matches!(next, Class::Letter | Class::Rest));
+                    return Some(Token { number, stem, end: self.at });
+                }
+                Class::Wide => {
+                    let (number, _) = self.rest(byte, |next| next == Class::Rest);
+                    let before = std::mem::replace(&mut self.wide, number);
+                    let number = if before == 0 { number } else { mixed(before, number) };
+                    return Some(Token { number, stem: number, end: self.at });
+                }
+            }
         }
     }
-    for (bit, name) in names.iter().enumerate() {
-        if set.has(bit) {
-            out.push(place(mixed(4, *name)));
+}
+
+impl Tokens<'_> {
+    /// The number of what begins with `first` and goes on so, and that of its stem. Eight bytes are mixed in at once: one by one they took a third
+    /// of the look over a text.
+    #[inline]
+    fn rest(&mut self, first: u8, goes_on: impl Fn(Class) -> bool) -> (u64, u64) {
+        let (mut number, mut eight) = (2, u64::from(first));
+        let (mut stem, start) = (0, self.at);
+        while let Some((class, byte)) = self.bytes.get(self.at).map(|byte| kind(*byte)) {
+            if !goes_on(class) {
+                break;
+            }
+            if eight >> 56 != 0 {
+                number = mixed(number, eight);
+                eight = 0;
+            }
+            eight = eight << 8 | u64::from(byte);
+            self.at += 1;
+            if self.at - start == STEM - 1 {
+                stem = eight;
+            }
         }
-        if opened.has(bit) {
-            out.push(place(mixed(5, *name)));
+        let number = mixed(number, eight);
+        (number, if stem == 0 { number } else { mixed(2, stem) })
+    }
+}
+
+#[inline]
+fn kind(byte: u8) -> (Class, u8) {
+    BYTES.get(usize::from(byte)).copied().unwrap_or((Class::Gap, 0))
+}
+
+/// Adds the numbers of a clause. Of what is in `folded`: words, two words in a row; stems, two and three of them in a row, two with one
+/// between. The concepts and marks in `set` and the concepts in `opened`, by `names`, the numbers of their names.
+pub(super) fn of_clause(folded: &str, set: Set, opened: Set, names: &[u64], out: &mut Vec<u32>) {
+    let (mut first, mut second): (Option<Token>, Option<Token>) = (None, None);
+    for token in tokens(folded.as_bytes()) {
+        out.extend([mixed(3, token.number), mixed(8, token.stem)].map(place));
+        if let Some(second) = second {
+            out.extend([mixed(second.number, token.number), mixed(second.stem, token.stem)].map(place));
+            if let Some(first) = first {
+                let apart = mixed(9, first.stem);
+                let three = mixed(mixed(10, first.stem), second.stem);
+                out.extend([mixed(apart, token.stem), mixed(three, token.stem)].map(place));
+            }
         }
+        (first, second) = (second, Some(token));
+    }
+    for (set, kind) in [(set, 4), (opened, 5)] {
+        let names = set.bits().filter_map(|bit| names.get(bit));
+        out.extend(names.map(|name| place(mixed(kind, *name))));
     }
 }
 
@@ -109,9 +160,14 @@ pub(super) fn of_name(name: &str) -> u64 {
     name.bytes().fold(6, |state, byte| mixed(state, u64::from(byte)))
 }
 
-/// The number of a word for the look over the whole text.
-pub(super) const fn at_a_glance(token: Token) -> u32 {
-    (mixed(7, token.number) >> (64 - super::GLANCE_BITS)) as u32
+/// The numbers of a word, and of its first letters with those of the word before, for the look over the whole text.
+#[inline]
+pub(super) const fn at_a_glance(stem_before: u64, token: Token) -> [u32; 2] {
+    [glanced(mixed(7, token.number)), glanced(mixed(stem_before, token.stem))]
+}
+
+const fn glanced(number: u64) -> u32 {
+    (number >> (64 - super::GLANCE_BITS)) as u32
 }
 
 const fn place(number: u64) -> u32 {
@@ -135,6 +191,17 @@ mod tests {
         assert_eq!(numbers("a@b: c!").len(), 6);
         let ends: Vec<usize> = tokens(b" ab  c").map(|token| token.end).collect();
         assert_eq!(ends, [3, 6]);
+    }
+
+    #[test]
+    fn words_that_begin_alike_have_one_stem() {
+        let stem = |text: &str| tokens(text.as_bytes()).next().unwrap().stem;
+        assert_eq!(stem("Forwarding"), stem("forward"));
+        assert_eq!(stem("forwa"), stem("forward"));
+        assert_ne!(stem("forw"), stem("forward"));
+        // A stem is a word of its own where it is one.
+        let word = tokens(b"send").next().unwrap();
+        assert_eq!(word.stem, word.number);
     }
 
     #[test]

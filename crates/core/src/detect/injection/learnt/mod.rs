@@ -2,8 +2,8 @@
 //! written for it (`training/`), where rules end that somebody must think of first.
 //!
 //! Two looks. One at all words of the text, by stretches ([`glance`]); and where these promise something, one at passages
-//! of a few clauses: words, pairs of words, and what the lexicon says that they mean. Either is a sum of weights out of a
-//! table: it takes the same time whatever the text says, and nothing but the text decides.
+//! of a few clauses: words, first letters, several of them in a row, and what the lexicon says that they mean. Either is a sum of
+//! weights out of a table: nothing but the text decides.
 
 use super::set::Set;
 
@@ -20,15 +20,18 @@ mod window;
 pub(super) use window::Window;
 
 /// How many weights there are for passages, as a power of two.
-pub const BITS: u32 = 17;
+pub const BITS: u32 = 19;
 /// The same for the look over all words.
-pub const GLANCE_BITS: u32 = 15;
+pub const GLANCE_BITS: u32 = 17;
 
 /// How much text a passage is, in bytes: the longest orders of the training texts stand in as many.
 pub const PASSAGE: usize = 600;
 
+/// The same for one order among much else: in a passage it would be a few words of many.
+pub const SHORT: usize = 250;
+
 /// A passage of fewer features than this is weighed as if it had so many: two words prove nothing.
-pub const FEW: usize = 50;
+pub const FEW: usize = 100;
 
 /// The id of its signal, what it says for a person, and what it has in place of a signal's number.
 pub const ID: &str = "inject.learnt";
@@ -67,9 +70,12 @@ impl Learnt {
     }
 }
 
-/// The words of `text`, for the look over the whole.
+/// The words of `text`, and every two of them, for the look over the whole.
 pub(super) fn words(text: &str) -> Vec<u32> {
-    features::tokens(text.as_bytes()).map(features::at_a_glance).collect()
+    let mut before = 0;
+    let numbers = features::tokens(text.as_bytes())
+        .flat_map(|token| features::at_a_glance(std::mem::replace(&mut before, token.stem), token));
+    numbers.collect()
 }
 
 /// The digest of the texts that what is shipped was learnt from; `None` if the file is none.
@@ -93,7 +99,7 @@ pub(super) fn weight(margin: f32) -> u8 {
 
 /// From which margin on it is how sure; in between it grows evenly. Measured on texts that nothing was learnt from:
 /// `docs/detection.md`.
-const LADDER: [(f32, u8); 3] = [(0.45, 0), (0.8, 60), (1.4, 70)];
+const LADDER: [(f32, u8); 3] = [(0.25, 0), (0.55, 60), (1.15, 70)];
 
 /// What a signal of this `weight` weighs in passages that are at most so far on the side of attacks; `None` if nothing in
 /// them was worth reading. One that honest texts give as often needs passages on the side of attacks beside it
@@ -101,16 +107,16 @@ const LADDER: [(f32, u8); 3] = [(0.45, 0), (0.8, 60), (1.4, 70)];
 pub(super) fn doubted(weight: u8, is_corroborated: bool, margin: Option<f32>) -> u8 {
     match (is_corroborated, weight) {
         (true, _) if margin.is_none_or(|margin| margin < SPOKEN_FOR) => weight.min(30),
-        (false, ..PLAIN) if margin.is_some_and(|margin| margin < ORDINARY) => weight.min(50),
+        (false, ..PLAIN) if margin.is_some_and(|margin| margin < ORDINARY) => weight.min(30),
         _ => weight,
     }
 }
 
 /// From here on passages speak for such a signal.
-const SPOKEN_FOR: f32 = -0.1;
+const SPOKEN_FOR: f32 = -0.2;
 
 /// Below this they speak for an ordinary text.
-const ORDINARY: f32 = -1.2;
+const ORDINARY: f32 = -1.4;
 
 /// A signal of this weight is plain enough to need nothing beside it.
 const PLAIN: u8 = 68;
@@ -121,19 +127,19 @@ mod tests {
 
     #[test]
     fn margins_become_weights_that_grow_with_them() {
-        let weights: Vec<u8> = [-9.0, 0.3, 0.46, 0.5, 0.8, 0.9, 1.4, 5.0].map(weight).to_vec();
+        let weights: Vec<u8> = [-9.0, 0.2, 0.26, 0.4, 0.55, 0.9, 1.2, 5.0].map(weight).to_vec();
         assert!(weights.is_sorted(), "{weights:?}");
-        assert_eq!((weight(0.44), weight(0.8), weight(9.0)), (0, 60, 70));
+        assert_eq!((weight(0.24), weight(0.55), weight(9.0)), (0, 60, 70));
     }
 
     #[test]
     fn what_honest_texts_say_too_needs_something_beside_it() {
-        assert_eq!(doubted(62, true, Some(-0.2)), 30);
+        assert_eq!(doubted(62, true, Some(-0.3)), 30);
         assert_eq!(doubted(62, true, None), 30);
         assert_eq!(doubted(62, true, Some(0.3)), 62);
         assert_eq!(doubted(62, false, Some(0.1)), 62);
-        assert_eq!(doubted(62, false, Some(-1.3)), 50);
+        assert_eq!(doubted(62, false, Some(-1.5)), 30);
         assert_eq!(doubted(62, false, None), 62);
-        assert_eq!(doubted(70, false, Some(-1.3)), 70);
+        assert_eq!(doubted(70, false, Some(-1.5)), 70);
     }
 }

@@ -3,7 +3,7 @@
 use super::{BITS, FEW, GLANCE_BITS};
 
 /// What every such file begins with, the version of the features among it.
-pub const MAGIC: [u8; 8] = *b"DWLEARN1";
+pub const MAGIC: [u8; 8] = *b"DWLEARN2";
 
 /// How long the digest of what was learnt from is, in bytes.
 pub const DIGEST: usize = 32;

@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::rc::Rc;
 
-use super::{BITS, Learnt, PASSAGE};
+use super::{BITS, Learnt};
 
 /// The clauses of a passage.
 #[derive(Debug)]
 pub(in crate::detect::injection) struct Window {
     clauses: VecDeque<Clause>,
+    /// How long they may be together, in bytes.
+    longest: usize,
     /// Their lengths together.
     length: usize,
     /// How often each number stands in them.
@@ -22,12 +25,12 @@ pub(in crate::detect::injection) struct Window {
 struct Clause {
     place: Range<usize>,
     length: usize,
-    numbers: Vec<u32>,
+    numbers: Rc<[u32]>,
 }
 
 impl Window {
-    pub(in crate::detect::injection) fn new() -> Self {
-        Self { clauses: VecDeque::new(), length: 0, counts: vec![0; 1 << BITS], distinct: 0, sum: 0 }
+    pub(in crate::detect::injection) fn new(longest: usize) -> Self {
+        Self { clauses: VecDeque::new(), longest, length: 0, counts: vec![0; 1 << BITS], distinct: 0, sum: 0 }
     }
 
     /// Adds the clause at `place`, `length` bytes long when folded, and lets go of what no longer fits. Says how far the
@@ -37,9 +40,9 @@ impl Window {
         learnt: &Learnt,
         place: Range<usize>,
         length: usize,
-        numbers: Vec<u32>,
+        numbers: Rc<[u32]>,
     ) -> (f32, usize) {
-        for number in &numbers {
+        for number in numbers.iter() {
             if let Some(count) = self.count(*number) {
                 *count += 1;
                 if *count == 1 {
@@ -50,7 +53,7 @@ impl Window {
         }
         self.length += length;
         self.clauses.push_back(Clause { place, length, numbers });
-        while self.length > PASSAGE && self.clauses.len() > 1 {
+        while self.length > self.longest && self.clauses.len() > 1 {
             let Some(first) = self.clauses.pop_front() else { break };
             self.length -= first.length;
             self.forget(learnt, &first);
@@ -77,7 +80,7 @@ impl Window {
     }
 
     fn forget(&mut self, learnt: &Learnt, clause: &Clause) {
-        for number in &clause.numbers {
+        for number in clause.numbers.iter() {
             if let Some(count) = self.count(*number) {
                 *count -= 1;
                 if *count == 0 {
