@@ -89,10 +89,19 @@ impl Floor {
         let case = Case::new(action, effects, readings);
         out.extend(planted.touched(&case));
         out.extend(self.held(&case, held));
-        if self.home.is_touched(&case) {
-            let message = "the call reaches for Doorward's own files";
-            out.push(block("floor.home", message, "leave Doorward's directory alone; a person changes it"));
-        }
+        out.extend(self.home.touched(&case).map(|touch| match touch {
+            home::Touch::Itself => block(
+                "floor.home",
+                "the call reaches for Doorward's own files",
+                "leave Doorward's directory alone; a person changes it",
+            ),
+            home::Touch::Along => block(
+                "floor.home",
+                "the call takes all of a directory in which Doorward's own files are",
+                "name the directories in it that are needed instead of the whole; a person may take the whole, or have \
+                 Doorward's directory elsewhere (`DOORWARD_HOME`)",
+            ),
+        }));
         out.extend(self.own_commands(&case));
         if self.signals_us(&case) {
             let message = "the call could stop Doorward's process";

@@ -793,3 +793,22 @@ fn no_pattern_lets_what_is_above_be_taken_along() {
         ],
     );
 }
+
+/// Who copies a home directory is told what stands in the way, and what to do instead.
+#[test]
+fn what_is_taken_along_is_told_from_what_is_reached_for() {
+    let engine = engine();
+    let told = |line: &str| {
+        let decision = decide(&engine, "command", line, None);
+        let reason = floor(&decision, "floor.home").unwrap_or_else(|| panic!("{line}"));
+        (reason.message.clone(), reason.advice.clone())
+    };
+    for line in ["tar czf /mnt/usb/home.tgz ~", "rsync -a ~/ /mnt/backup/", "docker run -v ~:/host alpine"] {
+        let (message, advice) = told(line);
+        assert!(message.contains("takes all of a directory"), "{line}: {message}");
+        assert!(advice.contains("name the directories") && advice.contains("DOORWARD_HOME"), "{advice}");
+    }
+    for line in ["cat ~/.doorward/policy.yaml", "tar czf /tmp/x.tgz ~ ~/.doorward"] {
+        assert!(told(line).0.contains("reaches for Doorward's own files"), "{line}");
+    }
+}

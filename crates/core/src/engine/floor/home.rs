@@ -40,6 +40,21 @@ const NARROWING: [&str; 7] = ["-name", "-iname", "-path", "-ipath", "-wholename"
 /// Files of ours whose name says by itself whose they are.
 const TELLING: [&str; 1] = ["operator.token"];
 
+/// How a call touches the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touch {
+    /// It names it, or something in it.
+    Itself,
+    /// It takes all of a directory that it lies in.
+    Along,
+}
+
+/// Whether a command prints its words, or keeps them as a message, and does nothing with what they name.
+fn only_says(name: &str, words: &[Word], alone: bool) -> bool {
+    alone && matches!(name, "echo" | "printf")
+        || name == "git" && words.first().is_some_and(|verb| verb.text == "commit")
+}
+
 impl Home {
     pub(super) fn new(around: &Surroundings) -> Self {
         let spelling = Spelling::new(around);
@@ -54,26 +69,40 @@ impl Home {
         Self { spelling, names, telling, needles }
     }
 
-    pub(super) fn is_touched(&self, case: &Case<'_>) -> bool {
-        case.effects.iter().any(|effect| self.by_effect(effect, case.is_single()))
-            || case.readings.iter().any(|reading| {
+    /// How a call touches the directory; `None` if it does not.
+    pub(super) fn touched(&self, case: &Case<'_>) -> Option<Touch> {
+        let commands = |by: &dyn Fn(&[Word], bool) -> bool| {
+            case.readings.iter().any(|reading| {
                 let alone = reading.commands.len() == 1;
-                reading.commands.iter().any(|command| self.by_words(&command.argv, alone))
+                reading.commands.iter().any(|command| by(&command.argv, alone))
             })
+        };
+        let reaches = case.effects.iter().any(|effect| self.is_reached_by(effect, case.is_single()))
+            || commands(&|argv, alone| self.is_named(argv, alone))
             || case.loose_text().any(|text| self.by_code(text))
-            || case.arguments.iter().any(|(_, value)| self.is_relative_to_home(value))
+            || case.arguments.iter().any(|(_, value)| self.is_relative_to_home(value));
+        if reaches {
+            return Some(Touch::Itself);
+        }
+        let taken = case.effects.iter().any(|effect| self.is_taken_by(effect))
+            || commands(&|argv, alone| self.is_taken_along(argv, alone));
+        taken.then_some(Touch::Along)
     }
 
-    fn by_effect(&self, effect: &Effect, alone: bool) -> bool {
+    fn is_reached_by(&self, effect: &Effect, alone: bool) -> bool {
         let Target::Path { path, exact } = &effect.target else { return false };
-        let by = effect.by.as_str();
+        let lists = alone && LISTING.contains(&effect.by.as_str()) && self.is_vague(path, *exact);
+        self.holds(path, *exact) && !lists
+    }
+
+    fn is_taken_by(&self, effect: &Effect) -> bool {
+        let Target::Path { path, exact } = &effect.target else { return false };
         let taken = match effect.capability {
             Capability::DeleteFile => true,
-            Capability::ReadFile => COPYING.contains(&by),
+            Capability::ReadFile => COPYING.contains(&effect.by.as_str()),
             _ => false,
         };
         taken && self.is_below(path, *exact)
-            || self.holds(path, *exact) && !(alone && LISTING.contains(&by) && self.is_vague(path, *exact))
     }
 
     /// A directory above ours that a command takes away or opens up.
@@ -91,26 +120,26 @@ impl Home {
             && words.iter().any(|word| self.is_below(&word.text, word.exact))
     }
 
-    fn by_words(&self, argv: &[Word], alone: bool) -> bool {
+    /// Whether a command takes a directory above ours along, away or into a container.
+    fn is_taken_along(&self, argv: &[Word], alone: bool) -> bool {
         let Some((program, words)) = argv.split_first() else { return false };
         let name = base_name(&program.text);
-        let printing = alone && (name == "echo" || name == "printf");
-        let commits = name == "git" && words.first().is_some_and(|verb| verb.text == "commit");
-        if printing || commits {
+        let below = |place: &str, exact: bool| self.is_below(place, exact);
+        !only_says(&name, words, alone)
+            && (self.by_change(&name, words)
+                || along::takes(&name, words, &below)
+                || along::mounts(&name, words, &below)
+                || matches!(name.as_str(), "find" | "gfind") && self.is_swept(words))
+    }
+
+    /// Whether a word of a command is our directory, or in it.
+    fn is_named(&self, argv: &[Word], alone: bool) -> bool {
+        let Some((program, words)) = argv.split_first() else { return false };
+        let name = base_name(&program.text);
+        if only_says(&name, words, alone) {
             return false;
         }
-        if self.by_change(&name, words)
-            || along::takes(&name, words, &|place, exact| self.is_below(place, exact))
-        {
-            return true;
-        }
         let looking = LOOKING.contains(&name.as_str());
-        if along::mounts(&name, words, &|place, exact| self.is_below(place, exact)) {
-            return true;
-        }
-        if matches!(name.as_str(), "find" | "gfind") && self.is_swept(words) {
-            return true;
-        }
         let listing = alone && LISTING.contains(&name.as_str());
         let words = words.iter().filter(|word| {
             !(looking && word.text.starts_with('-') || listing && self.is_vague(&word.text, word.exact))
