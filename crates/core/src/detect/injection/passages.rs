@@ -55,12 +55,17 @@ impl Injection {
     /// in `seen` that would decide.
     pub(super) fn learn(&self, view: &View<'_>, seen: &[Range<usize>], evidence: &mut Evidence) {
         let Some(learnt) = self.learnt.as_ref().filter(|_| self.is_learnt_for(view.kind)) else { return };
-        let decides = deciding(evidence);
-        let place = |place: &Range<usize>| {
-            view.layer.unwrap_or_else(|| view.text.original(place.start, place.end)).start / BLOCK
+        let place = |place: &Range<usize>| view.text.original(place.start, place.end).start / BLOCK;
+        let seen: Vec<Range<usize>> = match view.layer {
+            // A layer is in one place, and there may be as many as there are stretches.
+            Some(span) if !decides(evidence, span.start / BLOCK) => Vec::new(),
+            Some(_) => seen.to_vec(),
+            None => {
+                let mut deciding: BTreeSet<u32> = seen.iter().map(place).collect();
+                deciding.retain(|at| decides(evidence, *at));
+                seen.iter().filter(|it| deciding.contains(&place(it))).cloned().collect()
+            }
         };
-        let seen: Vec<Range<usize>> =
-            seen.iter().filter(|it| decides.contains(&place(it))).cloned().collect();
         let stretches = learnt::stretches(learnt, &view.text.text, &seen, view.pace);
         self.each_passage(view, learnt, &stretches, &mut |place, margin, _| {
             let span = view.layer.unwrap_or_else(|| view.text.original(place.start, place.end));
@@ -128,11 +133,10 @@ impl Injection {
     }
 }
 
-/// The numbers of the stretches in which signals were seen that stop a call, if passages do not take it back.
-fn deciding(evidence: &Evidence) -> BTreeSet<u32> {
-    let stops = |at: &u32| {
-        let Block { mut seen, talk, .. } = around(evidence, *at);
+/// Whether signals in the stretch with number `at` and one beside it stop a call, if passages do not take it back.
+fn decides(evidence: &Evidence, at: u32) -> bool {
+    [at.checked_sub(1), Some(at)].into_iter().flatten().any(|at| {
+        let Block { mut seen, talk, .. } = around(evidence, at);
         score(&mut seen, talk) >= STOPS
-    };
-    evidence.keys().copied().filter(stops).flat_map(|at| [at, at + 1]).collect()
+    })
 }

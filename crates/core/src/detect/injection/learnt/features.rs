@@ -40,7 +40,7 @@ const BYTES: [(Class, u8); 256] = {
 /// An odd number with no pattern in its bits; multiplying by it spreads them (Knuth, The Art of Computer Programming, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-const fn mixed(state: u64, value: u64) -> u64 {
+pub(super) const fn mixed(state: u64, value: u64) -> u64 {
     (state.rotate_left(5) ^ value).wrapping_mul(SPREAD)
 }
 

@@ -1,10 +1,12 @@
 //! The passage that ends with the clause just read: as many clauses before it as fit, each number of theirs once.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::{BITS, Learnt};
+use super::{Learnt, features};
 
 /// The clauses of a passage.
 #[derive(Debug)]
@@ -14,10 +16,9 @@ pub(in crate::detect::injection) struct Window {
     longest: usize,
     /// Their lengths together.
     length: usize,
-    /// How often each number stands in them.
-    counts: Vec<u16>,
-    /// The numbers that stand in them at all, and the sum of their weights.
-    distinct: usize,
+    /// How often each number stands in them. A table of all numbers there are would be a megabyte to set up for a text of a line.
+    counts: HashMap<u32, u16, BuildHasherDefault<Spread>>,
+    /// The sum of the weights of these numbers.
     sum: i64,
 }
 
@@ -30,7 +31,7 @@ struct Clause {
 
 impl Window {
     pub(in crate::detect::injection) fn new(longest: usize) -> Self {
-        Self { clauses: VecDeque::new(), longest, length: 0, counts: vec![0; 1 << BITS], distinct: 0, sum: 0 }
+        Self { clauses: VecDeque::new(), longest, length: 0, counts: HashMap::default(), sum: 0 }
     }
 
     /// Adds the clause at `place`, `length` bytes long when folded, and lets go of what no longer fits. Says how far the
@@ -43,12 +44,11 @@ impl Window {
         numbers: Rc<[u32]>,
     ) -> (f32, usize) {
         for number in numbers.iter() {
-            if let Some(count) = self.count(*number) {
-                *count += 1;
-                if *count == 1 {
-                    self.distinct += 1;
-                    self.sum += learnt.of_passage(*number);
-                }
+            // No clause has a number twice, and no passage has more clauses than bytes: no count comes near its end.
+            let count = self.counts.entry(*number).or_default();
+            *count += 1;
+            if *count == 1 {
+                self.sum += learnt.of_passage(*number);
             }
         }
         self.length += length;
@@ -59,7 +59,7 @@ impl Window {
             self.forget(learnt, &first);
         }
         let start = self.clauses.front().map_or(0, |first| first.place.start);
-        (learnt.file.passage.margin(self.sum, self.distinct), start)
+        (learnt.file.passage.margin(self.sum, self.counts.len()), start)
     }
 
     /// The numbers of the passage, each once.
@@ -81,18 +81,32 @@ impl Window {
 
     fn forget(&mut self, learnt: &Learnt, clause: &Clause) {
         for number in clause.numbers.iter() {
-            if let Some(count) = self.count(*number) {
-                *count -= 1;
-                if *count == 0 {
-                    self.distinct -= 1;
-                    self.sum -= learnt.of_passage(*number);
-                }
+            let Entry::Occupied(mut count) = self.counts.entry(*number) else { continue };
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+                self.sum -= learnt.of_passage(*number);
             }
         }
     }
+}
 
-    /// No clause has a number twice, and no passage has more clauses than bytes: no count comes near its end.
-    fn count(&mut self, number: u32) -> Option<&mut u16> {
-        usize::try_from(number).ok().and_then(|number| self.counts.get_mut(number))
+/// Numbers are spread already, and a passage has some thousands of them at most: whoever makes up words whose numbers collide
+/// makes these few wait for each other.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = features::mixed(self.0, u64::from(number));
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes its places from the low bits, which a product has spread least.
+        self.0 ^ self.0 >> 32
     }
 }
