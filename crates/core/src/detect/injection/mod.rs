@@ -178,7 +178,7 @@ struct Block {
     seen: Vec<Seen>,
     /// Clauses that speak about attacks.
     talk: u32,
-    /// How far on the side of attacks its passages are, the farthest of them; `None` if no look found one worth reading.
+    /// How far on the side of attacks its passages are, the farthest of them; `None` if none was read.
     margin: Option<f32>,
 }
 

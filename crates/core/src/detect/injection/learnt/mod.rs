@@ -101,8 +101,8 @@ pub(super) fn weight(margin: f32) -> u8 {
 /// `docs/detection.md`.
 const LADDER: [(f32, u8); 3] = [(0.25, 0), (0.55, 60), (1.15, 70)];
 
-/// What a signal of this `weight` weighs in passages that are at most so far on the side of attacks; `None` if nothing in
-/// them was worth reading. One that honest texts give as often needs passages on the side of attacks beside it
+/// What a signal of this `weight` weighs in passages that are at most so far on the side of attacks; `None` if none
+/// was read. One that honest texts give as often needs passages on the side of attacks beside it
 /// (`is_corroborated`); of the others the weaker ones do not decide alone in passages that were read and are ordinary.
 pub(super) fn doubted(weight: u8, is_corroborated: bool, margin: Option<f32>) -> u8 {
     match (is_corroborated, weight) {
