@@ -4,6 +4,10 @@
 //! Only what decodes to readable text counts: a hash, a key or a picture does not. Work is bounded by the
 //! length of the text, and what is decoded is at most as long.
 
+use std::ops::Range;
+
+use memchr::memchr3_iter;
+
 use super::marks::Mark;
 use super::sight::{Owner, Wanted};
 use crate::detect::spot::Spot;
@@ -130,13 +134,7 @@ fn around(text: &str, start: usize, end: usize) -> (usize, usize) {
     while to < bytes.len().min(end + 400) && bytes.get(to).is_some_and(|b| *b != b'\n') {
         to += 1;
     }
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    while !text.is_char_boundary(to) {
-        to -= 1;
-    }
-    (from, to)
+    (text.ceil_char_boundary(from), text.floor_char_boundary(to))
 }
 
 /// Whether a run of characters may be made of it.
@@ -458,18 +456,33 @@ fn morse(run: &str) -> Option<String> {
     (good >= 8 && good * 10 >= all * 8 && kinds.len() >= 4).then_some(out)
 }
 
-/// Whether eight letters in a row stand alone, up to four bytes from one to the next. They take at least fifteen bytes, no two
-/// letters or digits side by side: so every eight bytes are looked at whether they are like that.
-fn sets_letters_apart(bytes: &[u8]) -> bool {
+/// Where eight letters in a row stand alone, up to four bytes from one to the next, with some text around. They take at least
+/// fifteen bytes, no two letters or digits side by side: so every eight bytes are looked at whether they are like that.
+fn letters_apart(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
     let apart = |eight: &[u8]| {
         let eight = load(eight);
         let letters = letters(eight);
         let either = letters | between(eight, b'0', b'9');
         either & either << 8 == 0 && letters & letters.wrapping_sub(1) != 0
     };
-    let around = |at: usize| bytes.get(at.saturating_sub(32)..bytes.len().min(at + 40)).unwrap_or_default();
-    (0..).step_by(8).zip(bytes.chunks(8)).any(|(at, eight)| apart(eight) && has_letters_apart(around(at)))
+    let mut places: Vec<Range<usize>> = Vec::new();
+    for (at, _) in (0usize..).step_by(8).zip(bytes.chunks(8)).filter(|(_, eight)| apart(eight)) {
+        let around =
+            text.floor_char_boundary(at.saturating_sub(AROUND))..text.floor_char_boundary(at + 8 + AROUND);
+        if !bytes.get(around.clone()).is_some_and(has_letters_apart) {
+            continue;
+        }
+        match places.last_mut() {
+            Some(last) if last.end >= around.start => last.end = around.end,
+            _ => places.push(around),
+        }
+    }
+    places
 }
+
+/// How far around eight bytes eight letters set apart are looked for: four bytes for each.
+const AROUND: usize = 32;
 
 fn has_letters_apart(bytes: &[u8]) -> bool {
     let (mut streak, mut last) = (0, 0);
@@ -488,15 +501,21 @@ fn has_letters_apart(bytes: &[u8]) -> bool {
 
 /// Letters with one mark between each: `i g n o r e`, two or more between words.
 fn spaced(text: &str, out: &mut Vec<Layer>) {
-    if !sets_letters_apart(text.as_bytes()) {
-        return;
+    for place in letters_apart(text) {
+        let before = text.get(..place.start).and_then(|before| before.chars().next_back());
+        spaced_in(text.get(place.clone()).unwrap_or_default(), before, place.start, out);
     }
+}
+
+/// The same in `text`, which begins at `from` behind the character `before`.
+fn spaced_in(text: &str, before: Option<char>, from: usize, out: &mut Vec<Layer>) {
     let chars: Vec<(usize, char)> = text.char_indices().collect();
     let at = |index: usize| chars.get(index).map(|(_, c)| *c);
     let mut index = 0;
     while index < chars.len() && out.len() < MOST {
-        let begins = at(index).is_some_and(char::is_alphabetic)
-            && index.checked_sub(1).and_then(at).is_none_or(|c| !c.is_alphanumeric());
+        let previous = index.checked_sub(1).map_or(before, at);
+        let begins =
+            at(index).is_some_and(char::is_alphabetic) && previous.is_none_or(|c| !c.is_alphanumeric());
         let gap = at(index + 1).filter(|c| matches!(c, ' ' | '.' | '-' | '_' | '*' | '|' | '\u{b7}'));
         let (true, Some(gap)) = (begins, gap) else {
             index += 1;
@@ -524,7 +543,7 @@ fn spaced(text: &str, out: &mut Vec<Layer>) {
                 }
             }
         }
-        let place = |index: usize| chars.get(index).map_or(text.len(), |(at, _)| *at);
+        let place = |index: usize| from + chars.get(index).map_or(text.len(), |(at, _)| *at);
         if count >= SHORTEST {
             out.push(Layer { text: word, mark: Mark::Spaced, start: place(start), end: place(index) });
         }
@@ -598,32 +617,32 @@ fn unleet(word: &str) -> String {
 
 /// Plain letters written as HTML entities, `\u` escapes or percent codes: nobody needs to.
 fn escaped(text: &str, out: &mut Vec<Layer>) {
-    if !text.contains("&#") && !text.contains("\\u00") && !text.contains('%') {
-        return;
-    }
+    let codes = || {
+        let signs = memchr3_iter(b'&', b'\\', b'%', text.as_bytes());
+        let coded = signs.filter_map(|at| code(text.get(at..)?).map(|(c, length)| (at, c, length)));
+        // A code that stands in another is none.
+        coded.scan(0, |after, (at, c, length)| {
+            let apart = at >= *after;
+            *after = if apart { at + length } else { *after };
+            Some(apart.then_some((at, c, length)))
+        })
+    };
+    let letters = || codes().flatten().filter(|(_, c, _)| c.is_ascii_alphabetic());
+    let (Some((start, ..)), Some(_)) = (letters().next(), letters().nth(CODED - 1)) else { return };
     let mut plain = String::with_capacity(text.len());
-    let (mut letters, mut first, mut last) = (0, None, 0);
-    let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        let (c, length, coded) = match code(rest) {
-            Some((c, length)) => (c, length, true),
-            None => match rest.chars().next() {
-                Some(c) => (c, c.len_utf8(), false),
-                None => break,
-            },
-        };
-        if coded && c.is_ascii_alphabetic() {
-            letters += 1;
-            first = first.or(Some(at));
-            last = at + length;
-        }
+    let (mut done, mut end) = (0, 0);
+    for (at, c, length) in codes().flatten() {
+        plain.push_str(text.get(done..at).unwrap_or_default());
         plain.push(c);
-        at += length;
+        done = at + length;
+        end = if c.is_ascii_alphabetic() { done } else { end };
     }
-    if let (true, Some(start)) = (letters >= 8, first) {
-        out.push(Layer { text: plain, mark: Mark::Escaped, start, end: last });
-    }
+    plain.push_str(text.get(done..).unwrap_or_default());
+    out.push(Layer { text: plain, mark: Mark::Escaped, start, end });
 }
+
+/// The fewest letters written as codes that count.
+const CODED: usize = 8;
 
 /// A character code at the beginning of `rest`, and its length.
 fn code(rest: &str) -> Option<(char, usize)> {

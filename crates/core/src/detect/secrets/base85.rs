@@ -3,6 +3,8 @@
 
 use std::sync::LazyLock;
 
+use memchr::memchr;
+
 use super::tokens;
 
 /// The shortest run that is looked at: 20 bytes of text.
@@ -26,18 +28,33 @@ const RFC1924: &[u8; 85] =
 /// What is no digit.
 const NONE: u8 = u8::MAX;
 
-/// The value of each byte, in each.
-static VALUES: LazyLock<[[u8; 256]; 3]> = LazyLock::new(|| {
+/// What each byte is worth, in each of the three.
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     let mut ascii = [0; 85];
     ascii.iter_mut().zip(b'!'..).for_each(|(digit, byte)| *digit = byte);
-    [&ascii, Z85, RFC1924].map(|digits| {
+    let values = [&ascii, Z85, RFC1924].map(|digits| {
         let mut values = [NONE; 256];
         for (value, digit) in (0u8..).zip(digits) {
             values.get_mut(usize::from(*digit)).into_iter().for_each(|slot| *slot = value);
         }
         values
-    })
+    });
+    let mut begins = [0; 256];
+    for (way, values) in values.iter().enumerate() {
+        let firsts = begins.iter_mut().zip(values).filter(|(_, value)| DIGITS.contains(value));
+        firsts.for_each(|(ways, _)| *ways |= 1 << way);
+    }
+    Tables { values, begins }
 });
+
+struct Tables {
+    /// The values of the digits.
+    values: [Values; 3],
+    /// One bit for each way in which text may begin with this digit.
+    begins: [u8; 256],
+}
+
+type Values = [u8; 256];
 
 /// Runs of characters without spaces that may be base85, with where they begin.
 pub(super) fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -47,38 +64,50 @@ pub(super) fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// What `run` or a part of it says: all of it, what stands behind a name and `=` or `:`, what is in quotes.
 pub(super) fn decode(run: &str) -> Option<String> {
     let run = run.get(..LONGEST.min(run.len())).unwrap_or_default();
-    let behind = |sign: char| run.split_once(sign).map(|(_, rest)| rest);
-    let starts = [Some(run), behind('='), behind(':'), behind('"'), behind('\'')];
-    starts.into_iter().flatten().find_map(|part| VALUES.iter().find_map(|values| text_of(part, values)))
+    let behind = |sign: u8| memchr(sign, run.as_bytes()).and_then(|at| run.get(at + 1..));
+    let starts = [Some(run), behind(b'='), behind(b':'), behind(b'"'), behind(b'\'')];
+    let tables = &*TABLES;
+    starts.into_iter().flatten().find_map(|part| tables.decode(part))
 }
 
 /// What stands between `<~` and `~>`, whatever lines it is broken into.
 pub(super) fn marked(text: &str) -> impl Iterator<Item = (usize, usize, String)> {
     // Most texts have no such sign at all.
-    let text = if text.contains('<') { text } else { "" };
+    let text = if memchr(b'<', text.as_bytes()).is_some() { text } else { "" };
     text.match_indices("<~").take(super::MOST).filter_map(move |(start, _)| {
         let rest = text.get(start + 2..)?;
         let body = rest.get(..rest.find("~>")?).filter(|body| body.len() <= LONGEST)?;
         let digits: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-        let said = VALUES.first().and_then(|values| text_of(&digits, values))?;
+        let said = TABLES.values.first().and_then(|values| text_of(&digits, values))?;
         Some((start, start + 2 + body.len(), said))
     })
 }
 
-/// Whether the first digits of `part` say text. Nearly all of what is asked about is no base85, and is out after one group: this
-/// is asked fifteen times of each run.
-fn begins(part: &[u8], values: &[u8; 256]) -> bool {
-    let is_text = |group: &[u8]| {
-        let digits = group.iter().map(|byte| values.get(usize::from(*byte)).copied().unwrap_or(NONE));
-        let number = digits.fold(0u64, |number, value| match value {
-            NONE => u64::MAX,
-            value => number.saturating_mul(85).saturating_add(value.into()),
-        });
-        u32::try_from(number).is_ok_and(|number| number.to_be_bytes().iter().all(is_said))
-    };
-    let first = part.first().and_then(|byte| values.get(usize::from(*byte)));
-    first.is_some_and(|digit| DIGITS.contains(digit))
-        && part.get(..FIRST * 5).is_some_and(|first| first.chunks_exact(5).all(is_text))
+impl Tables {
+    /// What `part` says, in whatever way. Nearly all of what is asked about is no base85, and is out after one byte or one group:
+    /// this is asked five times of each run.
+    fn decode(&self, part: &str) -> Option<String> {
+        let part = part.strip_prefix("<~").unwrap_or(part);
+        let ways = self.begins.get(usize::from(*part.as_bytes().first()?)).copied().unwrap_or_default();
+        let mut begins = self.values.iter().enumerate().filter(|(way, _)| ways >> way & 1 != 0);
+        if ways == 0 { None } else { begins.find_map(|(_, values)| text_of(part, values)) }
+    }
+}
+
+/// Whether the first digits of `part` say text.
+fn begins(part: &[u8], values: &Values) -> bool {
+    part.get(..FIRST * 5).is_some_and(|first| first.chunks_exact(5).all(|group| says_text(group, values)))
+}
+
+fn says_text(group: &[u8], values: &Values) -> bool {
+    let mut number = 0u64;
+    for byte in group {
+        match values.get(usize::from(*byte)) {
+            Some(&value) if value != NONE => number = number * 85 + u64::from(value),
+            _ => return false,
+        }
+    }
+    u32::try_from(number).is_ok_and(|number| number.to_be_bytes().iter().all(is_said))
 }
 
 /// What the first of five digits is if a byte of text is the first that they say: from a tab to `~`, with 85⁴ for each digit.
@@ -90,8 +119,8 @@ const fn is_said(byte: &u8) -> bool {
 }
 
 /// The text that the digits at the beginning of `part` say.
-fn text_of(part: &str, values: &[u8; 256]) -> Option<String> {
-    let part = part.strip_prefix("<~").unwrap_or(part).as_bytes();
+fn text_of(part: &str, values: &Values) -> Option<String> {
+    let part = part.as_bytes();
     if !begins(part, values) {
         return None;
     }
