@@ -288,6 +288,8 @@ pub struct Decision {
     /// The highest entropy of a token in what was looked at, in hundredths of bits per character; 0 if none has a
     /// score.
     pub entropy: u16,
+    /// In how many milliseconds there is room again for what a limit refused, as far as is known now.
+    pub room_in: Option<u64>,
     /// What was in force when it was judged.
     pub epoch: Epoch,
 }
@@ -414,9 +416,9 @@ impl Decision {
     /// The same decision, its order and verdict derived anew from its reasons.
     fn anew(self) -> Self {
         let (duties, charges, replaced, entropy) = (self.duties, self.charges, self.replaced, self.entropy);
-        let redacted = self.redacted;
+        let (redacted, room_in) = (self.redacted, self.room_in);
         let decision = Self::from_reasons(self.reasons, self.coverage, self.epoch);
-        Self { duties, charges, replaced, redacted, entropy, ..decision }
+        Self { duties, charges, replaced, redacted, entropy, room_in, ..decision }
     }
 }
 

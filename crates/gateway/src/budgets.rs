@@ -16,7 +16,7 @@ use doorward_core::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
 use doorward_store::{Counted, Owed, Store};
 
 use crate::judge::{Judged, now};
-use crate::record::Recorder;
+use crate::record::{Content, Recorder};
 
 mod credits;
 pub use credits::INSUFFICIENT;
@@ -47,13 +47,14 @@ impl Budgets {
     }
 
     /// What was decided, with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
-    /// `body` is how many bytes go on.
-    pub(crate) fn reserve(&self, mut judged: Judged, body: usize) -> (Judged, Reserved) {
+    /// `content` is what goes on.
+    pub(crate) fn reserve(&self, mut judged: Judged, content: &impl Content) -> (Judged, Reserved) {
+        let body = content.content().len();
         judged = keys::may(judged, self.store.accounts());
         if !judged.decision.passes() {
             judged.decision.charges.0.clear();
         } else if let Some(bill) = &judged.action.bill {
-            let of_key = keys::charges(bill, self.store.accounts(), body);
+            let of_key = keys::charges(bill, self.store.accounts(), || content.leaves());
             judged.decision.charges.0.extend(of_key);
         }
         let now = judged.seen.facts.now;
@@ -89,6 +90,9 @@ impl Budgets {
             Err(full) => {
                 held.iter().for_each(|held| self.store.accounts().release(&held.spending));
                 charges.clear();
+                // All of them have to have room.
+                let room = full.iter().map(|limit| limit.again).max_by_key(|again| again.unwrap_or(u64::MAX));
+                judged.decision.room_in = room.flatten().map(|again| again.saturating_sub(now));
                 let judged = full.iter().fold(judged, |judged, limit| judged.and(exceeded(limit, now)));
                 (judged, Reserved::default())
             }

@@ -16,7 +16,9 @@ use crate::answer::Answer;
 use crate::budgets::Used;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit, Recorder, Whose};
-use crate::upstream::{Keep, Place, Reacher, SendError, Terms, Unreached, Upstream, UpstreamBody};
+use crate::upstream::{
+    Keep, Place, Reacher, SendError, Terms, Unreached, Upstream, UpstreamBody, request_head,
+};
 
 mod reply;
 pub use reply::{Begun, Broken, ClientGone, Reading, Reply};
@@ -156,6 +158,11 @@ impl Content for Errand {
 
     fn content(&self) -> &[u8] {
         &self.body
+    }
+
+    /// A path or a header carries data out as well as a body does.
+    fn leaves(&self) -> usize {
+        request_head(&self.head, self.body.len()).len() + self.body.len()
     }
 }
 

@@ -156,7 +156,7 @@ impl Gateway {
         let judged = self.settle(judged, body.content(), waits).await?; // a person, if asked; judged again after waiting
         let (judged, body) = self.carry_out(judged, body); // what is to be replaced
         let judged = self.divert(judged, &body).await; // what is to be held for a person
-        let (judged, reserved) = self.budgets.reserve(judged, body.content().len()); // all or nothing; exhausted is a block
+        let (judged, reserved) = self.budgets.reserve(judged, &body); // all or nothing; exhausted is a block
         self.commit(judged, body, reserved).await // appended, then and only then a permit
     }
 

@@ -63,6 +63,11 @@ pub trait Content {
     /// The bytes that were judged.
     fn content(&self) -> &[u8];
 
+    /// How many bytes leave this machine with them, everything that goes before them included.
+    fn leaves(&self) -> usize {
+        self.content().len()
+    }
+
     /// What was done to them before they were judged, in words for the receipt.
     fn notes(&self) -> Vec<String> {
         Vec::new()

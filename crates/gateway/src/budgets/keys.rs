@@ -3,6 +3,7 @@
 use doorward_core::action::Bill;
 use doorward_core::decision::{Charge, CounterId};
 use doorward_core::policy::{LimitNamed, OF_KEYS};
+use doorward_core::session::name;
 use doorward_core::{Layer, Reason, Verdict};
 use doorward_store::accounts::settings::{Budget, Unit, Whose};
 use doorward_store::accounts::{Accounts, BUDGETS, KeyState};
@@ -34,14 +35,15 @@ pub(super) fn may(judged: Judged, accounts: &Accounts) -> Judged {
     })
 }
 
-/// What an action of `bytes` bytes costs the budgets of its key.
-pub(super) fn charges(bill: &Bill, accounts: &Accounts, bytes: usize) -> Vec<Charge> {
+/// What an action with which so many `bytes` leave costs the budgets of its key.
+pub(super) fn charges(bill: &Bill, accounts: &Accounts, bytes: impl Fn() -> usize) -> Vec<Charge> {
     let Some(key) = accounts.key(&bill.key) else { return Vec::new() };
     let budgets = BUDGETS.iter().zip(&key.settings.budgets);
     let charge = |(budget, most): (&'static Budget, &Option<u64>)| {
+        let most = (*most)?;
         let amount = match budget.unit {
             Unit::Calls => 1,
-            Unit::Bytes => bytes as u64,
+            Unit::Bytes => bytes() as u64,
             Unit::Money => bill.credits.saturating_mul(key.settings.credit_price),
         };
         let agent = if budget.whose == Whose::Agent { &*bill.agent } else { "" };
@@ -51,22 +53,34 @@ pub(super) fn charges(bill: &Bill, accounts: &Accounts, bytes: usize) -> Vec<Cha
             amount,
             later: None,
             counter: CounterId { group: group(budget), key: digest(&[&bill.key, agent]) },
-            most: (*most)?,
+            most,
             window: budget.window,
         })
     };
     budgets.filter_map(charge).filter(|charge| charge.amount > 0).collect()
 }
 
-/// The budget that a receipt names, and its counter as far as its charges tell.
-pub(super) fn budget_named(account: &str, charges: &[Charged<'_>]) -> Option<LimitNamed> {
-    let name = account.strip_prefix(OF_KEYS)?;
-    let budget = BUDGETS.iter().find(|budget| budget.name == name)?;
-    // Lots tell of which key they are. Of which agent under it, nothing does.
+/// The budget that a receipt of this session names, and its counter as far as its charges tell.
+pub(super) fn budget_named(
+    account: &str,
+    charges: &[Charged<'_>],
+    session: &str,
+    accounts: &Accounts,
+) -> Option<LimitNamed> {
+    let setting = account.strip_prefix(OF_KEYS)?;
+    let budget = BUDGETS.iter().find(|budget| budget.name == setting)?;
+    // Lots tell of which key they are; the session, of which of the agents that were issued under it.
     let key = charges.iter().find(|charge| charge.unit == super::credits::UNIT);
-    let key = key.and_then(|charge| charge.account.split_once('/')).map(|(key, _)| digest(&[key, ""]));
-    let key = key.filter(|_| budget.whose == Whose::Key);
-    Some(LimitNamed { group: group(budget), key, window: budget.window })
+    let key = key.and_then(|charge| charge.account.split_once('/')).map(|(key, _)| key);
+    let of_key = |id: &str| match budget.whose {
+        Whose::Key => Some(digest(&[id, ""])),
+        Whose::Agent => {
+            let key = accounts.key(id)?;
+            let is_its = |agent: &&String| *name::name(key.agent.as_str(), agent) == *session;
+            Some(digest(&[id, key.agents.keys().find(is_its).map_or("", String::as_str)]))
+        }
+    };
+    Some(LimitNamed { group: group(budget), key: key.and_then(of_key), window: budget.window })
 }
 
 /// Whether these are the counters of a budget.

@@ -13,6 +13,7 @@ use doorward_core::usage::{Size, Tokens, UNSEEN_OUTPUT};
 use doorward_ledger::Receipt;
 use doorward_ledger::canonical::{Object, Value};
 use doorward_ledger::receipt::Kind;
+use doorward_store::accounts::Accounts;
 use doorward_store::{Owed, Reader, Store};
 
 use super::keys;
@@ -25,6 +26,7 @@ pub(super) fn counters(store: &Store, left: Left, policy: &Policy) -> Counters {
     let mut catching = Catching {
         counters: Counters::default(),
         policy,
+        accounts: store.accounts(),
         owed: kept.owed.into_iter().map(|(receipt, owed)| (receipt, Debt::known(owed))).collect(),
         uses: Vec::new(),
         settled: Vec::new(),
@@ -72,6 +74,7 @@ impl Debt {
 struct Catching<'p> {
     counters: Counters,
     policy: &'p Policy,
+    accounts: &'p Accounts,
     /// By the receipt of its request, what is still to be counted.
     owed: BTreeMap<String, Vec<Debt>>,
     uses: Vec<Use>,
@@ -87,7 +90,7 @@ impl Catching<'_> {
         let mut debts = Vec::new();
         let all = charges(receipt, "decision");
         for charge in &all {
-            let of_key = || keys::budget_named(charge.account, &all);
+            let of_key = || keys::budget_named(charge.account, &all, session, self.accounts);
             let limit = self.policy.limit_named(charge.account, charge.unit, agent, session).or_else(of_key);
             let Some(limit) = limit else { continue };
             let counter = CounterId { group: limit.group, key: limit.key.unwrap_or_default() };
@@ -100,9 +103,11 @@ impl Catching<'_> {
             };
             let debt = |estimate| Debt { owed: owed(estimate), anywhere: limit.key.is_none() };
             match charge.unit {
+                // Money of a key's budget is known beforehand.
+                _ if charge.amount > 0 => self.spend(&debt(charge.amount), charge.amount, time),
                 "tokens" => debts.push(debt(tokens.all())),
                 "money" => debts.push(debt(self.policy.dearest().of(&tokens))),
-                _ => self.spend(&debt(charge.amount), charge.amount, time),
+                _ => {}
             }
         }
         if !debts.is_empty() {

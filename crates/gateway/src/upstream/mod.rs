@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 mod dial;
 
 mod h1;
+pub(crate) use h1::request_head;
 
 mod h2;
 

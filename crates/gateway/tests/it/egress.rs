@@ -22,6 +22,8 @@ use crate::support::{Door, Reply, answer_all, send};
 
 mod answers;
 
+mod budgets;
+
 mod clients;
 
 mod kept;

@@ -104,6 +104,8 @@ impl From<Refusal> for Denial {
                 let told = decision.decisive().map_or("it was refused", |reason| &reason.message);
                 let mut denial = Self::new(code, told);
                 denial.message.push_str(&said_beside(&decision));
+                let of_limit = decision.decisive().is_some_and(|reason| reason.layer == Layer::Budget);
+                denial.retry_after = decision.room_in.filter(|_| of_limit);
                 denial
             }
             Why::Overloaded => Self::new(code::DB_OVERLOAD, "more is waiting to be recorded than may wait"),

@@ -17,7 +17,7 @@ const MOST_HEADERS: usize = 256;
 const MOST_INTERIM: u32 = 16;
 
 /// A request's head as it goes on the wire; wiped when dropped, because it may hold a key.
-pub(in crate::upstream) fn request_head(head: &http::request::Parts, body: usize) -> Zeroizing<Vec<u8>> {
+pub(crate) fn request_head(head: &http::request::Parts, body: usize) -> Zeroizing<Vec<u8>> {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = head.uri.authority().map_or("", |authority| authority.as_str());
     let length: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::http1::{Chunked, Framing, Misframed, read};
 
 mod head;
-pub(super) use head::request_head;
+pub(crate) use head::request_head;
 use head::{Head, HeadReader, Length};
 
 mod pool;

@@ -150,3 +150,51 @@ async fn credits_expire_and_are_never_more_than_were_granted() {
     assert!(["ALLOWED", "INSUFFICIENT_CREDITS"].contains(&code.as_str()), "{code}");
     assert!(jumps.rig.credits() <= 999);
 }
+
+/// Whoever has used up an hour's budget is told to the millisecond when there is room, and there is, then and not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_hours_budget_says_when_the_next_one_passes() {
+    let begins = now() * 1000;
+    let time = Arc::new(AtomicU64::new(begins));
+    let says = Arc::clone(&time);
+    let clock = Clock::new(move || says.load(Ordering::Relaxed));
+    let set =
+        [("rate_agent", "100000"), ("budget_key_calls_per_hour", "2"), ("budget_key_bytes_per_hour", "9000")];
+    let rig = Rig::with(Wish { set: &set, clock, ..Wish::default() }).await;
+    let upstream = Raw::answering().await;
+    let asked = json!({"url": upstream.url()});
+    for after in [0, 700_000] {
+        time.store(begins + after, Ordering::Relaxed);
+        assert_eq!(rig.code(&asked).await, "200");
+    }
+    time.store(begins + 1_234_567, Ordering::Relaxed);
+    let told = |reply: &Reply| {
+        let whole: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((reply.status, &whole["code"]), (429, &json!("HOURLY_BUDGET_EXCEEDED")), "{whole}");
+        assert_eq!(whole["remediation"]["parameters"]["retry_after_ms"], whole["retry_after_ms"]);
+        let seconds = reply.head.lines().find_map(|line| line.strip_prefix("retry-after: "));
+        (whole["retry_after_ms"].as_u64(), seconds.map(|seconds| seconds.parse::<u64>().unwrap()))
+    };
+    let (wait, seconds) = told(&rig.net(&asked).await);
+    let wait = wait.unwrap();
+    assert_eq!(seconds, Some(wait.div_ceil(1000)));
+    // The first counts for an hour, and for the fiftieth of it that it began in.
+    let (hour, slot) = (3_600_000, 72_000);
+    assert!((hour - 1_234_567..=hour - 1_234_567 + slot).contains(&wait), "{wait}");
+    // The SDK's way says the same.
+    let session = rig.session_at(time.load(Ordering::Relaxed) / 1000).await;
+    let call = session.call(&upstream.url(), time.load(Ordering::Relaxed) / 1000, &json!({}));
+    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+                         "params": {"name": "sphyr_net", "arguments": call}});
+    let reply = send(rig.address, "POST", "/mcp", "", &message.to_string()).await;
+    assert!(reply.body.contains(&format!("retry_after_ms\\\":{wait}")), "{}", reply.body);
+    assert!(reply.head.contains(&format!("retry-after: {}\r\n", wait.div_ceil(1000))), "{}", reply.head);
+    let room = time.load(Ordering::Relaxed) + wait;
+    time.store(room - 1, Ordering::Relaxed);
+    assert_eq!(told(&rig.net(&asked).await), (Some(1), Some(1)));
+    time.store(room, Ordering::Relaxed);
+    assert_eq!(rig.code(&asked).await, "200");
+    // Where so much never has room, waiting is no advice.
+    let large = json!({"url": upstream.url(), "method": "POST", "body": "word ".repeat(1800)});
+    assert_eq!(told(&rig.net(&large).await), (None, None));
+}
