@@ -26,7 +26,7 @@ Runs every check of the project and reports all of them; the exit status is 0 on
                   targets  type-check for the other operating systems, where their target is installed
   --fail-fast     stop at the first step that fails
   --rounds N      rounds of the kill -9 tests: of receipts within e2e (default 200), of credits within unit
-                  (default: as many of 100 as fit into 12 s)
+                  (default: as many of 100 as fit into 30 s, at least 20)
 
 `agents` installs published coding agents (about 2.2 GB, once) and runs each through the real binary, in front
 of a scripted provider. The exit status is 0 only if all of them finish their tasks and no blocked command ran.

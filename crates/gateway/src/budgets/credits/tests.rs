@@ -15,7 +15,7 @@ use doorward_core::syntax::Source;
 use doorward_core::{Action, Door, Engine};
 use doorward_ledger::{Durability, SigningKey, View};
 use doorward_store::accounts::{Compromise, Key, KeyState, LotRecord, Settings};
-use doorward_store::{AgentName, Home, HomeLock, Options, fill_random};
+use doorward_store::{AgentName, Home, HomeLock, Options};
 
 use super::count::{Count, Counted, Differs, audit};
 use super::snapshot::{Drawn, Found, MEMBER, Page, Pages, draw, pages, record as record_snapshot};
@@ -27,11 +27,14 @@ use crate::hold::Waits;
 use crate::record::{Closing, Nothing, Permit};
 use crate::{Gateway, Refusal};
 
+mod killed;
+
 const NOW: Millis = 1_795_000_000_000;
 const DAY: Millis = 86_400_000;
+const POLICY: &str = "default: allow\nrules: []\ndestinations: { allow: [up.example] }\n";
 
 struct Scene {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     store: Store,
     path: PathBuf,
     lock: HomeLock,
@@ -65,12 +68,11 @@ impl Scene {
         let key = || SigningKey::from_seed("doorward/test", seed.expose()).unwrap();
         let log = patiently(|| Log::open(&home.log_dir(), key(), Durability::Os).ok());
         let recorder = Recorder::start(log, store.clone(), "doorward/test").unwrap();
-        let policy =
-            Policy::compile(&[Source { name: "p.yaml", text: "default: allow\nrules: []\n" }]).unwrap();
+        let policy = Policy::compile(&[Source { name: "p.yaml", text: POLICY }]).unwrap();
         // None: compiling them takes longer than everything else here.
         let rules = RuleSet::compile(&[]).unwrap();
         let engine = Arc::new(Engine::new(rules.into(), policy.into(), Surroundings::default()));
-        let gateway = Gateway::new(engine, recorder, store.clone(), Mode::Block);
+        let gateway = Arc::new(Gateway::new(engine, recorder, store.clone(), Mode::Block));
         Self { gateway, store, path: path.to_owned(), lock }
     }
 
@@ -341,6 +343,65 @@ async fn budgets_of_a_key_and_of_its_agents() {
     std::fs::remove_dir_all(&scene.path).unwrap();
 }
 
+/// Whoever is killed between an action's receipt and its record has left it in the ledger alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn budgets_count_what_only_the_ledger_has() {
+    let scene = Scene::fresh();
+    let key = scene.key(100).await;
+    let set = |mut key: Key| {
+        let money = [("credit_price", "0.5"), ("budget_agent_money_per_day", "1")];
+        for (name, value) in money.into_iter().chain([("budget_key_calls_per_hour", "3")]) {
+            key.settings.set(name, value).unwrap();
+        }
+        key.agents.extend([("a".to_owned(), 0), ("b".to_owned(), 0)]);
+        Ok(key)
+    };
+    scene.store.change_key(&key, set).await.unwrap();
+    let ask = async |scene: &Scene, agent: &str, credits: u64| {
+        let session = doorward_core::session::name::name("alice", agent);
+        let mut action = Action::new(Door::Egress, ActionKind::Outbound, "alice".into(), session);
+        action.bill = Some(Bill { key: Arc::clone(&key), agent: agent.into(), credits });
+        match scene.gateway.pass(action, Nothing, &Waits::default()).await {
+            Ok(permit) => {
+                drop(permit.open(key_of_tests()));
+                "passes".to_owned()
+            }
+            Err(refusal) => rule(&refusal).to_owned(),
+        }
+    };
+    let Scene { gateway, store, path, lock } = scene;
+    let before = path.with_extension("before");
+    drop(gateway);
+    store.close().await.unwrap();
+    drop(lock);
+    copy(&path.join("store"), &before);
+    let scene = Scene::at(&path);
+    assert_eq!(ask(&scene, "a", 1).await, "passes");
+    let Scene { gateway, store, path, lock } = scene;
+    drop(gateway);
+    store.close().await.unwrap();
+    drop(lock);
+    std::fs::remove_dir_all(path.join("store")).unwrap();
+    copy(&before, &path.join("store"));
+    let scene = Scene::at(&path);
+    assert_eq!(scene.left(&key), 99);
+    assert_eq!(ask(&scene, "a", 2).await, "budget.budget_agent_money_per_day");
+    // Another agent has not spent that; the key has made one call.
+    assert_eq!(ask(&scene, "b", 2).await, "passes");
+    assert_eq!(ask(&scene, "a", 1).await, "passes");
+    assert_eq!(ask(&scene, "c", 1).await, "budget.budget_key_calls_per_hour");
+    std::fs::remove_dir_all(&scene.path).unwrap();
+    std::fs::remove_dir_all(&before).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        assert!(entry.path().is_file());
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lots_expire_first_come_first_used() {
     let scene = Scene::fresh();
@@ -393,114 +454,6 @@ async fn what_the_store_has_otherwise_is_found() {
     let found = Differs { key, lot: 1, ledger: Some((5, 0)), store: Some((5, 2)) };
     assert_eq!(scene.audit(), [found]);
     std::fs::remove_dir_all(&scene.path).unwrap();
-}
-
-/// Names the home of a process that is to be killed.
-const CHILD: &str = "DOORWARD_TEST_CREDITS";
-const TASKS: usize = 64;
-/// How many rounds there are, if somebody says so (`cargo xtask test --rounds`); otherwise as many as fit into this time, and
-/// these at least.
-const ROUNDS: &str = "DOORWARD_TEST_ROUNDS";
-const PATIENCE: Duration = Duration::from_secs(12);
-const FEWEST: u32 = 10;
-const USUAL: u32 = 100;
-
-/// Runs in a process of its own: 64 tasks use up the credits, until somebody kills it or there are none.
-#[test]
-#[ignore = "the other test starts it"]
-fn one_that_is_killed() {
-    let Some(path) = std::env::var_os(CHILD) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let scene = Arc::new(Scene::at(Path::new(&path)));
-        let key = Arc::clone(&scene.store.accounts().keys()[0].id);
-        println!("ready");
-        // Beside all that, the ledger is told what credits there are.
-        let telling = Arc::clone(&scene);
-        tokio::spawn(async move {
-            loop {
-                telling.snapshot().await;
-                tokio::time::sleep(Duration::from_millis(3)).await;
-            }
-        });
-        let tasks = (0..TASKS).map(|task| {
-            let (scene, key) = (Arc::clone(&scene), Arc::clone(&key));
-            tokio::spawn(async move {
-                for call in 0.. {
-                    match scene.ask(&key, 1 + u64::from(call % 5 == 4)).await {
-                        Ok(permit) if (task + call) % 7 == 0 => drop(permit),
-                        Ok(permit) => {
-                            let used = permit.open(key_of_tests()).1.unwrap();
-                            match (task + call) % 4 {
-                                0 => scene.unanswered(used).await,
-                                1 => drop(used),
-                                _ => scene.answered(used).await,
-                            }
-                        }
-                        Err(refusal) => {
-                            assert_eq!(rule(&refusal), INSUFFICIENT);
-                            if scene.left(&key) == 0 {
-                                break;
-                            }
-                        }
-                    }
-                }
-            })
-        });
-        for task in tasks.collect::<Vec<_>>() {
-            task.await.unwrap();
-        }
-    });
-    // There is nothing left to do; it is killed all the same.
-    std::thread::sleep(Duration::from_secs(5));
-}
-
-#[test]
-fn exact_whenever_it_is_killed() {
-    use std::io::{BufRead as _, BufReader};
-    let path = std::env::temp_dir().join(format!("doorward-credits-{}-killed", std::process::id()));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (mut spent, mut granted, mut cut) = (0_u64, 0_u64, 0);
-    let key = runtime.block_on(async { Scene::at(&path).key(0).await });
-    let began = std::time::Instant::now();
-    let wanted: Option<u32> = std::env::var(ROUNDS).ok().map(|rounds| rounds.parse().expect(ROUNDS));
-    let fewest = wanted.unwrap_or(FEWEST);
-    let mut rounds = 0;
-    while rounds < fewest || rounds < wanted.unwrap_or(USUAL) && began.elapsed() < PATIENCE {
-        let round = rounds;
-        rounds += 1;
-        let scene = Scene::at(&path);
-        assert_eq!(scene.audit(), [], "round {round}");
-        let left = scene.left(&key);
-        let used: u64 = granted - left;
-        assert!(used >= spent, "round {round}: what was spent does not come back");
-        spent = used;
-        cut += u32::from(left > 1);
-        if left < 2 {
-            runtime.block_on(scene.grant(&key, 60, 12));
-            granted += 60;
-        }
-        runtime.block_on(scene.store.clone().close()).unwrap();
-        drop(scene);
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "budgets::credits::tests::one_that_is_killed", "--ignored", "--nocapture"]);
-        child.env(CHILD, &path).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
-        let mut child = child.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("ready")), "round {round}");
-        let mut random = [0; 2];
-        fill_random(&mut random).unwrap();
-        std::thread::sleep(Duration::from_micros(u64::from(u16::from_be_bytes(random))));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let scene = Scene::at(&path);
-    assert_eq!(scene.audit(), []);
-    assert!(scene.left(&key) <= granted);
-    println!("{cut} of {rounds} were killed while there were credits, {spent} of {granted} credits spent");
-    assert!(cut > 0, "some are killed in the middle");
-    drop(scene);
-    std::fs::remove_dir_all(&path).unwrap();
 }
 
 /// How many groups the log has: each ends with one signed checkpoint.
