@@ -7,6 +7,7 @@ import json
 import os
 import ssl
 import threading
+import time
 import urllib.parse
 import urllib.request
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from harness.door import Door
+from test_approvals import Person
 from test_canary import plant
 
 # The SDK reads these when it is imported or used; nothing of the machine's own may be found.
@@ -180,6 +182,45 @@ def test_only_checked(door, site):
     _, credential = key(door, "--set", "dry_run=true")
     assert client(door, credential).sphyr_net(f"{site.url}/x")["outcome"] == "PREFLIGHT_OK"
     assert site.asked == []
+
+
+CARE = "version: 1\ndefault: allow\nrules:\n  - name: care\n    ask: { host: localhost }\ndestinations: { allow: [localhost] }\n"
+
+
+def test_a_person_says_yes_to_one_request(tmp_path, provider, site):
+    """Held while the SDK waits; shown with its head; a yes is for that request and no other."""
+    home = tmp_path / ".doorward"
+    home.mkdir(mode=0o700)
+    (home / "policy.yaml").write_text(CARE)
+    request = {"body": '{"amount":1}', "headers": {"Authorization": "Bearer t0ken", "X-B": "2"}}
+    url = f"{site.url}/pay"
+    with Door(tmp_path, provider.url, "anthropic", env={"SSL_CERT_FILE": str(site.pem)}) as door:
+        door.mcp = f"http://{door.address}/mcp"
+        plain = client(door, key(door)[1])
+        with Person(door) as person:
+            answers = []
+            sending = threading.Thread(target=lambda: answers.append(plain.sphyr_net(url, "POST", **request)))
+            sending.start()
+            asked = person.asked()
+            assert (asked["request"]["method"], asked["request"]["url"]) == ("POST", url)
+            shown = door.command("approvals", "show", asked["id"]).stdout
+            assert f"  | POST {url}" in shown and "  | Authorization: Bearer (5)" in shown and "t0ken" not in shown
+            assert 'its body, 12 bytes, all of them:\n  | {"amount":1}' in shown and "taken out" not in shown
+            assert f"  | POST {url}" in door.command("approvals", "list").stdout
+            door.command("approvals", "approve", asked["id"], "--scope", "session")
+            sending.join(20)
+            assert [answer["outcome"] for answer in answers] == ["ALLOWED"]
+            assert [asked[:2] for asked in site.asked] == [("POST", "/pay")]
+        # Who looked counts as being there for ten seconds more.
+        while person.overview()["attended"]:
+            time.sleep(0.5)
+        assert plain.sphyr_net(url, "POST", **request)["outcome"] == "ALLOWED"
+        fewer, changed = {**request, "headers": {"X-B": "2"}}, {**request, "body": "{}"}
+        for method, other in [("DELETE", request), ("POST", fewer), ("POST", changed)]:
+            with pytest.raises(Exception) as refused:
+                plain.sphyr_net(url, method, **other)
+            assert refused.value.code == "APPROVAL_DENIED"
+        assert len(site.asked) == 2
 
 
 def test_a_redirect_is_given_back(door, site):

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use doorward_control::{Approver, Fault, FaultKind, Object, Settlement};
 use doorward_core::decision::Reason;
 use doorward_core::syntax::json::quoted;
-use doorward_gateway::hold::{Answer, Ask, Hold, Stage, Unanswered};
+use doorward_gateway::hold::{Answer, Ask, Hold, ShownRequest, Stage, Unanswered};
 use doorward_store::Grant;
 
 /// How many characters of what waits a list has.
@@ -58,10 +58,22 @@ fn head(ask: &Ask, stage: Stage) -> Object {
         .number("bytes", ask.bytes as u64)
         .number("risk", u64::from(ask.risk))
         .text("why", asked.map_or("", |reason| &reason.message));
-    match &ask.tool {
+    let object = match &ask.tool {
         Some(tool) => object.text("tool", tool),
         None => object,
+    };
+    match &ask.request {
+        Some(request) => object.raw("request", &head_of(request)),
+        None => object,
     }
+}
+
+fn head_of(request: &ShownRequest) -> Vec<u8> {
+    let lines = request
+        .headers
+        .iter()
+        .map(|(name, value)| [b"[", quoted(name).as_slice(), b",", quoted(value).as_slice(), b"]"].concat());
+    Object::new().text("method", &request.method).text("url", &request.url).array("headers", lines).end()
 }
 
 /// Everything about one question.

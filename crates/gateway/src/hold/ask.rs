@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use doorward_core::action::request::Request;
 use doorward_core::action::{ActionKind, PartKind, Target};
-use doorward_core::decision::Reason;
+use doorward_core::decision::{Duty, Reason};
 use doorward_core::engine::MOST_REASONS;
 use doorward_core::session::Millis;
-use doorward_core::{Action, Decision, Verdict};
+use doorward_core::{Action, Decision, Door, Verdict};
 use doorward_ledger::Salt;
 use doorward_store::Secret32;
 
@@ -42,6 +43,8 @@ pub struct Ask {
     pub tool: Option<Arc<str>>,
     /// Where the action goes or comes from.
     pub peer: Arc<str>,
+    /// The head of the request, if it is one that goes out for an agent; `content` is its body then.
+    pub request: Option<ShownRequest>,
     /// The exact bytes that wait, as text.
     pub content: String,
     /// How many bytes they are.
@@ -62,10 +65,41 @@ pub struct Ask {
     pub risk: u8,
     /// What was looked at.
     pub coverage: String,
-    /// How many duties are carried out even if a person says yes.
+    /// How many parts of it are taken out or replaced even if a person says yes. What else a decision asks for, such as which
+    /// addresses may be dialled, changes nothing of what is shown.
     pub duties: usize,
     /// The keyed digest of all that a yes is about.
     pub(super) digest: String,
+}
+
+/// The head of a request, as a person looks at it.
+#[derive(Clone, Debug)]
+pub struct ShownRequest {
+    /// The method.
+    pub method: String,
+    /// The URL, whole.
+    pub url: String,
+    /// The header lines, in their order. Where a credential stands there is its length.
+    pub headers: Vec<(String, String)>,
+}
+
+impl ShownRequest {
+    /// That of `action`. What goes to a model has headers of its client and of ours, which nobody decides about.
+    fn of(action: &Action) -> Option<Self> {
+        let request = action.request.as_deref().filter(|_| action.door == Door::Egress)?;
+        let lines = request.headers().iter().map(|line| (line.name.to_string(), line.shown()));
+        Some(Self {
+            method: request.method().to_owned(),
+            url: request.url().to_owned(),
+            headers: lines.collect(),
+        })
+    }
+
+    /// How many bytes a person reads of it.
+    fn size(&self) -> usize {
+        let lines: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.url.len() + lines
+    }
 }
 
 /// One thing the action would do, in words.
@@ -103,8 +137,10 @@ impl Ask {
             return Err(Unaskable::TooManyReasons);
         }
         let conversation = matches!(action.kind, ActionKind::ModelRequest | ActionKind::Opaque);
-        if !conversation && content.len() > MOST_SHOWN {
-            return Err(Unaskable::TooLarge(content.len()));
+        let request = ShownRequest::of(action);
+        let to_read = content.len() + request.as_ref().map_or(0, ShownRequest::size);
+        if !conversation && to_read > MOST_SHOWN {
+            return Err(Unaskable::TooLarge(to_read));
         }
         let shown = if conversation { content.get(..OF_REQUEST).unwrap_or(content) } else { content };
         let commands = action.parts.iter().filter(|part| part.kind == PartKind::Command);
@@ -136,6 +172,7 @@ impl Ask {
             source: action.source.as_str(),
             tool: action.tool.as_ref().map(|tool| Arc::clone(&tool.name)),
             peer: Arc::clone(&action.peer),
+            request,
             content: String::from_utf8_lossy(shown).into_owned(),
             bytes: content.len(),
             whole: shown.len() == content.len(),
@@ -146,7 +183,7 @@ impl Ask {
             reasons: decision.reasons.clone(),
             risk: decision.risk,
             coverage: decision.coverage.to_string(),
-            duties: decision.duties.0.len(),
+            duties: decision.duties.0.iter().filter(|duty| alters(duty)).count(),
             digest,
         })
     }
@@ -163,8 +200,17 @@ impl Ask {
     }
 }
 
+/// Whether something else goes on than what is shown.
+const fn alters(duty: &Duty) -> bool {
+    match duty {
+        Duty::Edit(..) | Duty::Divert(_) => true,
+        Duty::Inject(_) | Duty::Dial(_) | Duty::Limit(_) => false,
+    }
+}
+
 /// What a yes is bound to: who does what in which session, with which arguments and to what effect. The same arguments
-/// in another directory, or to another tool, are another action.
+/// in another directory, or to another tool, are another action; so is the same body with another method, to another URL, or under
+/// other headers.
 pub(super) fn digest(key: &Secret32, action: &Action, content: &[u8]) -> String {
     let mut all = Vec::with_capacity(content.len() + 256);
     let mut add = |field: &[u8]| {
@@ -178,6 +224,17 @@ pub(super) fn digest(key: &Secret32, action: &Action, content: &[u8]) -> String 
     add(action.source.as_str().as_bytes());
     add(action.tool.as_ref().map_or("", |tool| &tool.name).as_bytes());
     add(content);
+    if let Some(request) = &action.request {
+        add(request.method().as_bytes());
+        add(request.url().as_bytes());
+        let lines = if action.door == Door::Egress { lines(request) } else { Vec::new() };
+        // How many, so that no line passes for an effect.
+        add(&(lines.len() as u64).to_be_bytes());
+        for (name, value) in &lines {
+            add(name.as_bytes());
+            add(value);
+        }
+    }
     for effect in &action.effects {
         for field in
             [effect.capability.as_str(), effect.asset.as_str(), effect.target.as_str(), effect.by.as_str()]
@@ -187,4 +244,14 @@ pub(super) fn digest(key: &Secret32, action: &Action, content: &[u8]) -> String 
         add(&effect.from.iter().flat_map(|from| from.to_be_bytes()).collect::<Vec<u8>>());
     }
     Salt::new(key.expose()).digest("approval", &all).to_string()
+}
+
+/// All header lines of a request, as servers tell them apart: names in any case, and the lines of different names in any order
+/// (RFC 9110, 5.1 and 5.3).
+fn lines(request: &Request) -> Vec<(String, &[u8])> {
+    let lines = request.headers().iter();
+    let mut lines: Vec<(String, &[u8])> =
+        lines.map(|line| (line.name.to_ascii_lowercase(), &*line.value)).collect();
+    lines.sort_by(|one, other| one.0.cmp(&other.0));
+    lines
 }

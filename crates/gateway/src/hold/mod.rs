@@ -23,7 +23,7 @@ use crate::record::{Recorder, Told};
 use crate::webhooks::news;
 
 mod ask;
-pub use ask::{Ask, ShownEffect};
+pub use ask::{Ask, ShownEffect, ShownRequest};
 use ask::{Unaskable, digest};
 
 mod table;

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
+use doorward_core::action::request::{Body, Header, Request};
 use doorward_core::action::{ActionKind, Capability, Effect, Target, ToolUse};
-use doorward_core::decision::{Epoch, Reason};
+use doorward_core::decision::{Duty, Epoch, Reason};
+use doorward_core::syntax::Span;
 use doorward_core::{Action, Coverage, Decision, Door, Layer, Verdict};
 use doorward_store::{Grant, GrantScope, MAX_GRANTS, Secret32};
 
@@ -198,6 +200,55 @@ fn a_yes_is_bound_to_who_what_where_and_to_what_effect() {
     others.sort_unstable();
     others.dedup();
     assert_eq!(others.len(), count);
+}
+
+/// The same for requests: their method, URL and headers count as well, but for the headers of a model's client.
+#[test]
+fn a_yes_for_a_request_is_bound_to_its_head() {
+    let key = Secret32::new([1; 32]);
+    let with = |door: Door, method: &str, url: &str, lines: &[(&str, &str)]| {
+        let lines =
+            lines.iter().map(|(name, value)| Header { name: (*name).into(), value: value.as_bytes().into() });
+        let request = Request::new(method, url, lines.collect(), Body::Absent);
+        // What it would do is the same: only its head tells.
+        let action = Action { door, request: Some(Arc::new(request)), ..call("s", "make") };
+        digest(&key, &action, b"{}")
+    };
+    let (place, lines) = ("https://a.example/", [("A", "1"), ("B", "2")]);
+    let same = with(Door::Egress, "GET", place, &lines);
+    assert_eq!(same, with(Door::Egress, "GET", place, &[("b", "2"), ("a", "1")]));
+    let mut others = vec![
+        same.clone(),
+        with(Door::Egress, "HEAD", place, &lines),
+        with(Door::Egress, "GET", "https://a.example/b", &lines),
+        with(Door::Egress, "GET", place, &lines[..1]),
+        with(Door::Egress, "GET", place, &[("A", "1"), ("B", "3")]),
+        with(Door::Egress, "GET", place, &[("A", "1"), ("C", "2")]),
+        with(Door::Egress, "GET", place, &[("A", "1B"), ("", "2")]),
+        with(Door::Model, "GET", place, &lines),
+        with(Door::Model, "GET", "https://a.example/b", &lines),
+        with(Door::Model, "HEAD", place, &lines),
+    ];
+    let count = others.len();
+    others.sort_unstable();
+    others.dedup();
+    assert_eq!(others.len(), count);
+    assert_eq!(with(Door::Model, "GET", place, &lines), with(Door::Model, "GET", place, &[]));
+}
+
+/// Which addresses may be dialled alters nothing of what is sent.
+#[test]
+fn only_what_is_altered_counts_as_altered() {
+    let mut decision = decision(&["policy.care"]);
+    let count = |decision: &Decision| {
+        let asked =
+            Ask::of(("q".into(), 0, 1), &call("s", "make"), b"{}", decision, String::new()).ok().unwrap();
+        asked.duties
+    };
+    decision.duties.0.extend([Duty::Dial("public".into()), Duty::Inject("key".into()), Duty::Limit(1)]);
+    assert_eq!(count(&decision), 0);
+    decision.duties.0.extend([Duty::Divert([0; 32]), Duty::Edit(Span::new(0, 1), b"x"[..].into())]);
+    assert_eq!(count(&decision), 2);
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod answers;
 
 mod budgets;
 
+mod asked;
+
 mod clients;
 
 mod kept;

@@ -15,10 +15,15 @@ use crate::url::{Url, authority};
 mod form;
 mod media;
 mod multipart;
+mod shown;
 mod tree;
 mod written;
 
 pub use tree::{Found, Tree, View, loose_name};
+
+/// Headers in which a client shows who it is to where the request goes: their credential stands where it belongs.
+pub const CREDENTIALS: [&str; 5] =
+    ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// How much of a body is judged whole at the egress and library doors, in bytes: 1 MiB. The model door has its own
 /// limit; whatever a door does not hand over is [`Unread::Oversize`].

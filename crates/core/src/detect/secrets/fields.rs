@@ -4,16 +4,12 @@
 use std::borrow::Cow;
 
 use super::{decoded, tokens};
-use crate::action::request::{Body, Content, Request};
+use crate::action::request::{Body, CREDENTIALS, Content, Request};
 use crate::action::{Action, ActionKind, Door};
 use crate::syntax::{Node, json};
 
 /// How much of a body is looked at, in bytes. What it is beyond that is a file.
 const LARGEST: usize = 1 << 20;
-
-/// Headers in which a client shows who it is to where the request goes: their credential stands where it belongs.
-const CREDENTIALS: [&str; 5] =
-    ["authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// How a message names the path of a URL.
 pub(crate) const PATH: &str = "the path";

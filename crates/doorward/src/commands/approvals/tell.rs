@@ -53,6 +53,9 @@ pub fn brief(ask: &Node) {
     };
     print(&format!("\n{}  {time}  agent {}  {}", text("id"), text("agent"), what(ask)));
     print(&format!("  {}", text("why")));
+    if let Some(request) = ask.get("request") {
+        quoted_lines(&first_line(request)).iter().for_each(|line| print(line));
+    }
     for line in quoted_lines(ask.text("content").unwrap_or_default()) {
         print(&line);
     }
@@ -89,7 +92,14 @@ pub fn whole(ask: &Node) {
     ));
     let part =
         if ask.get("whole").and_then(Node::as_bool) == Some(true) { "all of them" } else { "the beginning" };
-    print(&format!("exact arguments, {} bytes, {part}:", number(ask, "bytes")));
+    let bytes = number(ask, "bytes");
+    match ask.get("request") {
+        Some(request) => {
+            head_of(request);
+            print(&format!("its body, {bytes} bytes, {part}:"));
+        }
+        None => print(&format!("exact arguments, {bytes} bytes, {part}:")),
+    }
     quoted_lines(ask.text("content").unwrap_or_default()).iter().for_each(|line| print(line));
     for command in elements(ask, "commands") {
         print("the command line in it:");
@@ -125,6 +135,21 @@ pub fn whole(ask: &Node) {
     if duties > 0 {
         print(&format!("{duties} parts of it are taken out or replaced even if you say yes"));
     }
+}
+
+/// The head of a request: what is sent, where to, and under which headers.
+fn head_of(request: &Node) {
+    print("the request (of credentials in headers only their length):");
+    quoted_lines(&first_line(request)).iter().for_each(|line| print(line));
+    for line in elements(request, "headers") {
+        let of = |index: usize| line.elements().get(index).and_then(Node::as_str).unwrap_or_default();
+        quoted_lines(&format!("{}: {}", of(0), of(1))).iter().for_each(|line| print(line));
+    }
+}
+
+fn first_line(request: &Node) -> String {
+    let of = |key| request.text(key).unwrap_or_default();
+    format!("{} {}", of("method"), of("url"))
 }
 
 fn elements<'a>(node: &'a Node, key: &str) -> &'a [Node] {
