@@ -219,9 +219,29 @@ struct Place {
     marks: Set,
 }
 
+/// What a look at all clauses of a text leaves for the look at its passages.
+#[derive(Debug, Default)]
+struct Scanned {
+    /// Where something was seen.
+    seen: Vec<Range<usize>>,
+    /// What was read, in order.
+    heard: Vec<Heard>,
+}
+
+/// What a clause means.
+#[derive(Clone, Debug)]
+struct Heard {
+    place: Range<usize>,
+    words: Set,
+    opened: Set,
+}
+
 /// What one clause turned out to be.
 #[derive(Clone, Copy, Debug, Default)]
 struct Read {
+    /// The concepts it speaks of, and those it begins with.
+    words: Set,
+    opened: Set,
     /// It calls the model.
     calls: bool,
     /// A signal was seen in it.
@@ -374,9 +394,9 @@ impl Injection {
         let sight = sight.sorted();
         let (shape, marks) = (OnceCell::new(), Set::EMPTY);
         let view = View { kind, text: plain, sight: &sight, shape, layer: None, marks, pace };
-        let seen = self.scan(&view, &mut evidence);
+        let scanned = self.scan(&view, &mut evidence);
         self.dig(&view, 0, &mut evidence);
-        self.learn(&view, &seen, &mut evidence);
+        self.learn(&view, &scanned, &mut evidence);
         evidence
     }
 
@@ -432,21 +452,21 @@ impl Injection {
             let layered = Some(span);
             let view =
                 View { kind: view.kind, text: &inner, sight: &sight, shape, layer: layered, marks, pace };
-            let seen = self.scan(&view, evidence);
+            let scanned = self.scan(&view, evidence);
             if depth + 1 < DEPTH && layer.mark != Mark::Escaped {
                 self.dig(&view, depth + 1, evidence);
             }
-            self.learn(&view, &seen, evidence);
+            self.learn(&view, &scanned, evidence);
         }
     }
 
-    /// Weighs every clause of a text that is worth reading. Says in which of them something was seen.
-    fn scan(&self, view: &View<'_>, evidence: &mut Evidence) -> Vec<Range<usize>> {
+    /// Weighs every clause of a text that is worth reading.
+    fn scan(&self, view: &View<'_>, evidence: &mut Evidence) -> Scanned {
         let plain = view.text.text.as_ref();
         let keys = view.sight.keys.as_slice();
-        let mut seen = Vec::new();
+        let mut scanned = Scanned::default();
         if keys.is_empty() {
-            return seen;
+            return scanned;
         }
         let shape = self.shape(view);
         let features = Features::of_text(shape.record, shape.has_places(), plain.len());
@@ -487,14 +507,15 @@ impl Injection {
             let marks = features.marks() | view.marks | called_marks;
             let place = Place { start, at, stop, primed, marks };
             let read = self.read(view, place, &mut reading, evidence);
+            scanned.heard.push(Heard { place: start..stop, words: read.words, opened: read.opened });
             if read.calls {
                 called = stop + CALL;
             }
             if read.says {
-                seen.push(start..stop);
+                scanned.seen.push(start..stop);
             }
         }
-        seen
+        scanned
     }
 
     /// Weighs one clause.
@@ -508,8 +529,9 @@ impl Injection {
         let (words, opened) = self.meant(folded, hits);
         let calls = (words & self.lexicon.calls).meets(opened);
         let may_hold = |signal: &Signal| signal.may_hold(words | marks, opened | marks);
+        let read = Read { words, opened, ..Read::default() };
         if !words.meets(self.lexicon.talk) && !calls && !self.signals.iter().any(may_hold) {
-            return Read::default();
+            return read;
         }
         let mut set = words | view.marks | self.told_by_letters(view, folded, (start, at, stop));
         if primed {
@@ -523,7 +545,7 @@ impl Injection {
         }
         let clause = Clause { kind: view.kind, set, opened, hits, lexicon: &self.lexicon, cited, reports };
         let says = self.weigh(&clause, span, evidence);
-        Read { calls: !self.talks(set) && clause.calls(), says }
+        Read { calls: !self.talks(set) && clause.calls(), says, ..read }
     }
 
     /// The concepts that a clause speaks of, and those with which it begins; `hits` are the words that say so then.

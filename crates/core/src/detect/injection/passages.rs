@@ -3,11 +3,10 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::rc::Rc;
 
-use super::learnt::{self, Learnt, Window};
+use super::learnt::{self, Learnt, Number, Window};
 use super::set::Set;
-use super::{BLOCK, Block, Evidence, Hit, Injection, Seen, View, around, fold, keep, score};
+use super::{BLOCK, Block, Evidence, Heard, Hit, Injection, Scanned, Seen, View, around, fold, keep, score};
 use crate::action::PartKind;
 use crate::detect::normalize::normalize;
 use crate::pace::Pace;
@@ -39,10 +38,15 @@ impl Injection {
         let view = View { kind, text: &plain, sight: &sight, shape, layer: None, marks, pace };
         let mut found = Vec::new();
         let whole = 0..plain.text.len();
-        self.each_passage(&view, learnt, std::slice::from_ref(&whole), &mut |place, margin, window| {
-            let words = learnt::words(plain.text.get(place).unwrap_or_default());
-            found.push(Passage { numbers: window.numbers(), words, margin });
-        });
+        self.each_passage(
+            &view,
+            learnt,
+            (std::slice::from_ref(&whole), &[]),
+            &mut |place, margin, numbers| {
+                let words = learnt::words(plain.text.get(place).unwrap_or_default());
+                found.push(Passage { numbers: numbers(), words, margin });
+            },
+        );
         found
     }
 
@@ -52,9 +56,10 @@ impl Injection {
     }
 
     /// Weighs the passages of a text by what was learnt, where a look at its words promises something and around those places
-    /// in `seen` that would decide.
-    pub(super) fn learn(&self, view: &View<'_>, seen: &[Range<usize>], evidence: &mut Evidence) {
+    /// where something was seen that would decide.
+    pub(super) fn learn(&self, view: &View<'_>, scanned: &Scanned, evidence: &mut Evidence) {
         let Some(learnt) = self.learnt.as_ref().filter(|_| self.is_learnt_for(view.kind)) else { return };
+        let Scanned { seen, heard } = scanned;
         let place = |place: &Range<usize>| view.text.original(place.start, place.end).start / BLOCK;
         let seen: Vec<Range<usize>> = match view.layer {
             // A layer is in one place, and there may be as many as there are stretches.
@@ -67,7 +72,7 @@ impl Injection {
             }
         };
         let stretches = learnt::stretches(learnt, &view.text.text, &seen, view.pace);
-        self.each_passage(view, learnt, &stretches, &mut |place, margin, _| {
+        self.each_passage(view, learnt, (&stretches, heard), &mut |place, margin, _| {
             let span = view.layer.unwrap_or_else(|| view.text.original(place.start, place.end));
             let block = evidence.entry(span.start / BLOCK).or_default();
             block.margin = block.margin.into_iter().chain([margin]).reduce(f32::max);
@@ -79,32 +84,31 @@ impl Injection {
     }
 
     /// Calls `each` with the passages that end with each clause of `stretches`, a long one and a short one if that is another:
-    /// its place, how far it is on the side of attacks, and its numbers.
+    /// its place, how far it is on the side of attacks, and its numbers. What was `heard` is not read again.
     fn each_passage(
         &self,
         view: &View<'_>,
         learnt: &Learnt,
-        stretches: &[Range<usize>],
-        each: &mut dyn FnMut(Range<usize>, f32, &Window),
+        (stretches, heard): (&[Range<usize>], &[Heard]),
+        each: &mut dyn FnMut(Range<usize>, f32, &dyn Fn() -> Vec<u32>),
     ) {
         if stretches.is_empty() {
             return;
         }
-        let (mut long, mut short) = (Window::new(learnt::PASSAGE), Window::new(learnt::SHORT));
+        let mut window = Window::new([learnt::PASSAGE, learnt::SHORT]);
         let (mut folded, mut hits) = (String::new(), Vec::new());
         for stretch in stretches {
-            long.clear(learnt);
-            short.clear(learnt);
+            window.clear();
             let (mut done, mut at) = (0, stretch.start);
             while at < stretch.end {
-                let (place, numbers) = self.numbers(view, learnt, (done, at), (&mut folded, &mut hits));
+                let (place, numbers) =
+                    self.numbers(view, (learnt, heard), (done, at), (&mut folded, &mut hits));
                 (done, at) = (place.end, place.end);
                 view.pace.went(place.len());
-                let (margin, first) = long.push(learnt, place.clone(), folded.len(), Rc::clone(&numbers));
-                each(first..at, margin, &long);
-                let (margin, later) = short.push(learnt, place, folded.len(), numbers);
+                let [(long, first), (short, later)] = window.push(learnt, place.start, folded.len(), numbers);
+                each(first..at, long, &|| window.numbers(0));
                 if later > first {
-                    each(later..at, margin, &short);
+                    each(later..at, short, &|| window.numbers(1));
                 }
             }
         }
@@ -114,22 +118,28 @@ impl Injection {
     fn numbers(
         &self,
         view: &View<'_>,
-        learnt: &Learnt,
+        (learnt, heard): (&Learnt, &[Heard]),
         (done, at): (usize, usize),
         (folded, hits): (&mut String, &mut Vec<Hit>),
-    ) -> (Range<usize>, Rc<[u32]>) {
+    ) -> (Range<usize>, Vec<Number>) {
         let plain = view.text.text.as_ref();
         let (start, stop) = fold::clause(plain, done, at, at + 1, self.shape(view).record);
         let stop = stop.max(at + 1).min(plain.len());
         folded.clear();
         fold::fold_into(plain.get(start..stop).unwrap_or_default(), folded);
+        let known = heard.binary_search_by_key(&start, |heard| heard.place.start);
+        let known = known.ok().and_then(|at| heard.get(at)).filter(|heard| heard.place.end == stop);
         // No key word, no concept.
         let keys = view.sight.keys.as_slice();
         let is_told =
-            keys.get(keys.partition_point(|key| key.start < start)).is_some_and(|key| key.start < stop);
-        let (words, opened) = if is_told { self.meant(folded, hits) } else { (Set::EMPTY, Set::EMPTY) };
+            || keys.get(keys.partition_point(|key| key.start < start)).is_some_and(|key| key.start < stop);
+        let (words, opened) = match known {
+            Some(heard) => (heard.words, heard.opened),
+            None if is_told() => self.meant(folded, hits),
+            None => (Set::EMPTY, Set::EMPTY),
+        };
         let set = words | view.marks | self.told_by_letters(view, folded, (start, start, stop));
-        (start..stop, learnt.clause(folded, set, opened).into())
+        (start..stop, learnt.clause(folded, set, opened))
     }
 }
 

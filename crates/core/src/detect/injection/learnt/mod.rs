@@ -17,7 +17,7 @@ use table::Learnt as File;
 pub use table::{DIGEST, MAGIC};
 
 mod window;
-pub(super) use window::Window;
+pub(super) use window::{Number, Window};
 
 /// How many weights there are for passages, as a power of two.
 pub const BITS: u32 = 19;
@@ -56,17 +56,13 @@ impl Learnt {
     }
 
     /// The numbers of one clause, each once.
-    pub(super) fn clause(&self, folded: &str, set: Set, opened: Set) -> Vec<u32> {
+    pub(super) fn clause(&self, folded: &str, set: Set, opened: Set) -> Vec<Number> {
         let mut numbers = Vec::new();
         features::of_clause(folded, set, opened, &self.names, &mut numbers);
         numbers.sort_unstable();
         numbers.dedup();
-        numbers
-    }
-
-    /// What a number speaks for in a passage.
-    fn of_passage(&self, number: u32) -> i64 {
-        i64::from(self.file.passage.weight(number))
+        let weighed = |place| Number { place, weight: self.file.passage.weight(place) };
+        numbers.into_iter().map(weighed).collect()
     }
 }
 

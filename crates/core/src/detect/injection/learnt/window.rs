@@ -1,92 +1,150 @@
-//! The passage that ends with the clause just read: as many clauses before it as fit, each number of theirs once.
+//! The passages that end with the clause just read: for each reach as many clauses before it as fit, each number of theirs once.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::Range;
-use std::rc::Rc;
 
 use super::{Learnt, features};
 
-/// The clauses of a passage.
+/// What a passage has of a clause: a number, and what it speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::detect::injection) struct Number {
+    pub(super) place: u32,
+    pub(super) weight: i32,
+}
+
+/// The clauses of the passages.
 #[derive(Debug)]
 pub(in crate::detect::injection) struct Window {
     clauses: VecDeque<Clause>,
-    /// How long they may be together, in bytes.
-    longest: usize,
-    /// Their lengths together.
-    length: usize,
-    /// How often each number stands in them. A table of all numbers there are would be a megabyte to set up for a text of a line.
-    counts: HashMap<u32, u16, BuildHasherDefault<Spread>>,
-    /// The sum of the weights of these numbers.
-    sum: i64,
+    /// Which clause the first of them is, counted from the beginning of the text.
+    first: u32,
+    /// For each number the last clause that has it. A table of all numbers there are would be a megabyte to set up for a text
+    /// of a line.
+    last: HashMap<u32, u32, BuildHasherDefault<Spread>>,
+    passages: [Passage; 2],
 }
 
 #[derive(Debug)]
 struct Clause {
-    place: Range<usize>,
+    start: usize,
     length: usize,
-    numbers: Rc<[u32]>,
+    numbers: Vec<Number>,
 }
 
+/// One passage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passage {
+    /// How long its clauses may be together, in bytes, and how long they are.
+    longest: usize,
+    length: usize,
+    /// Its first clause.
+    first: u32,
+    /// The sum of the weights of its numbers, and how many there are.
+    sum: i64,
+    count: usize,
+}
+
+/// How many numbers are remembered before those of clauses long gone are forgotten: a passage has some thousands at most.
+const REMEMBERED: usize = 1 << 15;
+
 impl Window {
-    pub(in crate::detect::injection) fn new(longest: usize) -> Self {
-        Self { clauses: VecDeque::new(), longest, length: 0, counts: HashMap::default(), sum: 0 }
+    /// For passages of at most so many bytes, the longest first.
+    pub(in crate::detect::injection) fn new(longest: [usize; 2]) -> Self {
+        let passages = longest.map(|longest| Passage { longest, ..Passage::default() });
+        Self { clauses: VecDeque::new(), first: 0, last: HashMap::default(), passages }
     }
 
-    /// Adds the clause at `place`, `length` bytes long when folded, and lets go of what no longer fits. Says how far the
-    /// passage is on the side of attacks, and where it begins.
+    /// Adds a clause that begins at `start` and is `length` bytes long when folded, and lets go of what no longer fits. Says of
+    /// each passage how far it is on the side of attacks, and where it begins.
     pub(in crate::detect::injection) fn push(
         &mut self,
         learnt: &Learnt,
-        place: Range<usize>,
+        start: usize,
         length: usize,
-        numbers: Rc<[u32]>,
-    ) -> (f32, usize) {
-        for number in numbers.iter() {
-            // No clause has a number twice, and no passage has more clauses than bytes: no count comes near its end.
-            let count = self.counts.entry(*number).or_default();
-            *count += 1;
-            if *count == 1 {
-                self.sum += learnt.of_passage(*number);
+        numbers: Vec<Number>,
+    ) -> [(f32, usize); 2] {
+        let this = self.next();
+        for number in &numbers {
+            let before = self.last.insert(number.place, this);
+            for passage in &mut self.passages {
+                if before.is_none_or(|before| before < passage.first) {
+                    passage.sum += i64::from(number.weight);
+                    passage.count += 1;
+                }
             }
         }
-        self.length += length;
-        self.clauses.push_back(Clause { place, length, numbers });
-        while self.length > self.longest && self.clauses.len() > 1 {
-            let Some(first) = self.clauses.pop_front() else { break };
-            self.length -= first.length;
-            self.forget(learnt, &first);
+        self.clauses.push_back(Clause { start, length, numbers });
+        for passage in &mut self.passages {
+            passage.length += length;
+            passage.shorten(this, self.first, &self.clauses, &self.last);
         }
-        let start = self.clauses.front().map_or(0, |first| first.place.start);
-        (learnt.file.passage.margin(self.sum, self.counts.len()), start)
+        self.forget();
+        self.passages.map(|passage| {
+            let first = self.clauses.get((passage.first - self.first) as usize);
+            let margin = learnt.file.passage.margin(passage.sum, passage.count);
+            (margin, first.map_or(start, |first| first.start))
+        })
     }
 
-    /// The numbers of the passage, each once.
-    pub(in crate::detect::injection) fn numbers(&self) -> Vec<u32> {
+    /// The numbers of one of the passages, each once.
+    pub(in crate::detect::injection) fn numbers(&self, passage: usize) -> Vec<u32> {
+        let first = self.passages.get(passage).map_or(self.first, |passage| passage.first);
+        let clauses = self.clauses.iter().skip((first - self.first) as usize);
         let mut all: Vec<u32> =
-            self.clauses.iter().flat_map(|clause| clause.numbers.iter().copied()).collect();
+            clauses.flat_map(|clause| clause.numbers.iter().map(|number| number.place)).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
     /// Forgets everything, for another stretch.
-    pub(in crate::detect::injection) fn clear(&mut self, learnt: &Learnt) {
-        while let Some(clause) = self.clauses.pop_front() {
-            self.forget(learnt, &clause);
-        }
-        self.length = 0;
+    pub(in crate::detect::injection) fn clear(&mut self) {
+        let next = self.next();
+        self.clauses.clear();
+        self.first = next;
+        self.passages = self.passages.map(|Passage { longest, .. }| Passage {
+            longest,
+            first: next,
+            ..Passage::default()
+        });
     }
 
-    fn forget(&mut self, learnt: &Learnt, clause: &Clause) {
-        for number in clause.numbers.iter() {
-            let Entry::Occupied(mut count) = self.counts.entry(*number) else { continue };
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-                self.sum -= learnt.of_passage(*number);
+    /// Which clause the next one is. A text has fewer clauses than bytes, and of these fewer than a number holds.
+    fn next(&self) -> u32 {
+        self.first.saturating_add(u32::try_from(self.clauses.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Drops clauses that no passage has.
+    fn forget(&mut self) {
+        let first = self.passages.iter().map(|passage| passage.first).min().unwrap_or(self.first);
+        while self.first < first && self.clauses.pop_front().is_some() {
+            self.first += 1;
+        }
+        if self.last.len() > REMEMBERED {
+            self.last.retain(|_, last| *last >= first);
+        }
+    }
+}
+
+impl Passage {
+    /// Lets go of its first clauses until it fits, but for `this` one.
+    fn shorten(
+        &mut self,
+        this: u32,
+        front: u32,
+        clauses: &VecDeque<Clause>,
+        last: &HashMap<u32, u32, BuildHasherDefault<Spread>>,
+    ) {
+        while self.length > self.longest && self.first < this {
+            let Some(clause) = clauses.get((self.first - front) as usize) else { break };
+            for number in &clause.numbers {
+                if last.get(&number.place) == Some(&self.first) {
+                    self.sum -= i64::from(number.weight);
+                    self.count -= 1;
+                }
             }
+            self.length -= clause.length;
+            self.first += 1;
         }
     }
 }
@@ -108,5 +166,47 @@ impl Hasher for Spread {
     fn finish(&self) -> u64 {
         // The table takes its places from the low bits, which a product has spread least.
         self.0 ^ self.0 >> 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_passage_has_each_number_of_its_clauses_once(
+            clauses in proptest::collection::vec((1usize..40, proptest::collection::btree_set(0u32..30, 0..8)), 1..40),
+            cleared in 0usize..60,
+        ) {
+            let learnt = Learnt::shipped(std::iter::empty()).unwrap();
+            let longest = [60, 25];
+            let mut window = Window::new(longest);
+            let mut begin = 0;
+            for (at, (length, numbers)) in clauses.iter().enumerate() {
+                if at == cleared {
+                    window.clear();
+                    begin = at;
+                }
+                let weighed = |place: &u32| Number { place: *place, weight: *place as i32 - 9 };
+                let told = window.push(&learnt, at, *length, numbers.iter().map(weighed).collect());
+                for (passage, (longest, (margin, start))) in longest.into_iter().zip(told).enumerate() {
+                    let mut first = at;
+                    let length = |first: usize| clauses[first..=at].iter().map(|(length, _)| length).sum::<usize>();
+                    while first > begin && length(first - 1) <= longest {
+                        first -= 1;
+                    }
+                    let mut all: Vec<u32> = clauses[first..=at].iter().flat_map(|(_, numbers)| numbers.clone()).collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    let sum = all.iter().map(|place| i64::from(*place) - 9).sum();
+                    prop_assert_eq!(start, first);
+                    prop_assert_eq!(margin, learnt.file.passage.margin(sum, all.len()));
+                    prop_assert_eq!(window.numbers(passage), all);
+                }
+            }
+        }
     }
 }
