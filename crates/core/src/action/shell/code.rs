@@ -33,7 +33,7 @@ const SOCKETS: [&str; 22] = [
     "/dev/tcp/",
     "gen_tcp",
 ];
-const SPAWNS: [&str; 34] = [
+const SPAWNS: [&str; 37] = [
     "os.system",
     "subprocess",
     "popen",
@@ -68,6 +68,9 @@ const SPAWNS: [&str; 34] = [
     "os.dup2",
     "posix_spawn",
     "commands.getoutput",
+    "execSync(",
+    "execFile",
+    "getoutput(",
 ];
 const FETCHES: [&str; 22] = [
     "urlopen",
@@ -349,7 +352,7 @@ impl Eval {
         let handed = self.client_commands(word, by, stdin);
         add_flows(&mut out.from, &handed.from);
         if spawn {
-            self.commands_in(&revealed, quotes_run, &mut out);
+            self.commands_in(&joined, quotes_run, &mut out);
             for text in decoded_texts(code).into_iter().filter(|text| text.contains([' ', '/'])).take(8) {
                 if self.budget.spend(text.len()) {
                     let ran = self.apart(|eval| eval.read_text(&text, Shell::Sh, &Stream::default()));
@@ -458,7 +461,11 @@ impl Eval {
                 if seen > 16 {
                     break;
                 }
-                let Some(text) = command_after(call, after) else { continue };
+                let found = match call {
+                    "| getline" => command_before(code.get(..code.len() - after.len()).unwrap_or_default()),
+                    _ => command_after(call, after),
+                };
+                let Some(text) = found else { continue };
                 let trivial =
                     ["sh", "bash", "/bin/sh", "/bin/bash", "sh -i", "/bin/sh -i"].contains(&text.as_str());
                 if trivial || text.len() < 2 || done.contains(&text) || !self.budget.spend(text.len()) {
@@ -512,6 +519,13 @@ fn decoded_texts(code: &str) -> Vec<String> {
         }
         let numbers: Option<Vec<u8>> = inner.split(',').map(|n| number(n.trim())).collect();
         out.extend(numbers.and_then(|numbers| printable(&numbers)));
+    }
+    for turned in ["[::-1]", ".reverse", ".split('').reverse", ".split(\"\").reverse"] {
+        for (at, _) in code.match_indices(turned).take(16) {
+            let before = code.get(..at).and_then(|before| before.strip_suffix(['"', '\'']));
+            let text = before.and_then(|text| text.rsplit(['"', '\'']).next()).unwrap_or_default();
+            out.extend(printable(text.chars().rev().collect::<String>().as_bytes()));
+        }
     }
     for call in ["fromhex(", "unhexlify(", "'hex'", "pack('H*',", "pack(\"H*\","] {
         for (at, _) in code.match_indices(call).take(16) {
@@ -602,9 +616,23 @@ fn calls(code: &str, needle: &str) -> bool {
 
 /// The command in the first literal after a call, or all literals of a list joined.
 fn command_after(call: &str, after: &str) -> Option<String> {
-    if call == "`" {
-        return after.split_once('`').map(|(text, _)| text.to_owned());
+    match call {
+        "`" => return after.split_once('`').map(|(text, _)| text.to_owned()),
+        "qx" | "%x" => {
+            let open = after.chars().next().filter(|c| c.is_ascii_punctuation())?;
+            let close = match open {
+                '{' => '}',
+                '(' => ')',
+                '[' => ']',
+                '<' => '>',
+                open => open,
+            };
+            return after.get(1..)?.split_once(close).map(|(text, _)| text.to_owned());
+        }
+        _ => {}
     }
+    // `require('child_process').exec('…')`: the quote behind the name closes it.
+    let after = if call == "child_process" { after.trim_start_matches(['"', '\'', '`']) } else { after };
     let window = after.get(..after.len().min(600)).or_else(|| after.get(..0))?;
     let start = window.find(['"', '\''])?;
     let lead = window.get(..start)?;
@@ -620,8 +648,38 @@ fn command_after(call: &str, after: &str) -> Option<String> {
             None => Some(parts.iter().map(|part| super::builtins::quote(part)).collect::<Vec<_>>().join(" ")),
         };
     }
-    let text = literals(window.get(start..)?).first().copied()?.to_owned();
-    Some(text)
+    let words = listed(window.get(start..)?);
+    match (words.as_slice(), words.iter().position(|word| *word == "-c")) {
+        (_, Some(at)) => words.get(at + 1).map(|text| (*text).to_owned()),
+        // One text is a line for a shell; several are a program and what it is given.
+        ([program, _, ..], None) if !program.contains(' ') => {
+            Some(words.iter().map(|word| super::builtins::quote(word)).collect::<Vec<_>>().join(" "))
+        }
+        (words, None) => words.first().map(|text| (*text).to_owned()),
+    }
+}
+
+/// The literals with which `code` begins, as long as only commas and brackets stand between them.
+fn listed(code: &str) -> Vec<&str> {
+    let (mut rest, mut words) = (code, Vec::new());
+    while let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        let Some(word) = literals(rest).first().copied() else { break };
+        words.push(word);
+        let Some(after) = rest.get(word.len() + 2 * quote.len_utf8()..) else { break };
+        rest = after.trim_start_matches([',', ' ', '[', '\n', '\t']);
+        if rest.len() == after.len() || words.len() >= 32 {
+            break;
+        }
+    }
+    words
+}
+
+/// What stands in quotes at the end of `code`, before what takes its output: awk's `"id" | getline`.
+fn command_before(code: &str) -> Option<String> {
+    let code = code.strip_suffix("| getline").unwrap_or(code).trim_end();
+    let quote = code.chars().next_back().filter(|c| matches!(c, '"' | '\''))?;
+    let inner = code.strip_suffix(quote)?;
+    inner.rfind(quote).and_then(|at| inner.get(at + 1..)).map(str::to_owned)
 }
 
 /// Literals that code puts together (`'a' + 'b'`, `"a" . "b"`, `Path('a') / 'b'`) as one.

@@ -447,7 +447,8 @@ impl Eval {
         if self.shell == Shell::Sh {
             self.note_disguise(words, &argv);
         }
-        let mark = self.undo.len();
+        let before = |assign: &Assign| (assign.name.clone(), self.env.vars.get(&assign.name).cloned());
+        let before: Vec<_> = assigns.iter().map(before).collect();
         for assign in assigns {
             self.assign(assign, !argv.is_empty(), stdin);
         }
@@ -460,8 +461,9 @@ impl Eval {
             }
             Some(_) => self.run(&argv, stdin),
         };
-        if !argv.is_empty() && !assigns.is_empty() {
-            self.roll_back(mark);
+        if !argv.is_empty() {
+            // What stood before the command alone ends with it; what it did itself stays: `IFS= read -r line`.
+            before.into_iter().rev().for_each(|(name, values)| self.put_back(name, values));
         }
         self.close(io, out)
     }
@@ -577,6 +579,15 @@ impl Eval {
         self.values = self.values.max(values.len());
         let at = self.value.checked_rem(values.len())?;
         values.get(at).cloned()
+    }
+
+    /// Gives a variable the values it had.
+    fn put_back(&mut self, name: String, values: Option<Vec<Vec<Word>>>) {
+        let now = match values {
+            Some(values) => self.env.vars.insert(name.clone(), values),
+            None => self.env.vars.remove(&name),
+        };
+        self.undo.push(Undo::Var(name, now));
     }
 
     pub(super) fn unset(&mut self, name: &str) {

@@ -115,6 +115,7 @@ fn fill_as(action: &mut Action, name: &str, text: &str, arguments: Option<&Node>
         paths: Vec::new(),
         urls: Vec::new(),
         written: Vec::new(),
+        source: Vec::new(),
         strings: 0,
         acted: false,
     };
@@ -169,6 +170,8 @@ struct Fill<'a> {
     paths: Vec<String>,
     urls: Vec<String>,
     written: Vec<String>,
+    /// What was read of the file that is copied or moved.
+    source: Vec<Flow>,
     strings: usize,
     acted: bool,
 }
@@ -270,6 +273,13 @@ impl Fill<'_> {
             // The history of the tab, not hosts of the local network.
             ("browser.navigate", "url", "back" | "forward" | "reload") => return,
             _ => {}
+        }
+        // The call within, as text (Cline, Cursor).
+        if matches!(self.capability, Capability::McpInvoke | Capability::Unknown)
+            && text.trim_start().starts_with('{')
+            && let Ok(inner) = json::parse(text.as_bytes())
+        {
+            return self.walk(&inner, key);
         }
         if COMMAND_KEYS.contains(&key) {
             self.command(text, self.shell());
@@ -448,8 +458,28 @@ impl Fill<'_> {
             if node.text("command") == Some("view") {
                 self.capability = Capability::ReadFile;
             }
+            self.take_source(node);
+        }
+        // A tool that is told in words what to get (Gemini CLI).
+        if self.capability == Capability::NetworkFetch && self.urls.is_empty() {
+            let words = node.text("prompt").into_iter().flat_map(str::split_whitespace).take(MAX_STRINGS);
+            let words = words.map(|word| word.trim_matches(['"', '\'', ',', '<', '>', '(', ')', '.', ';']));
+            self.urls.extend(words.filter(|word| is_url(word)).map(str::to_owned));
         }
         self.conclude_common();
+    }
+
+    /// What a file is copied or moved from is read.
+    fn take_source(&mut self, node: &Node) {
+        const SOURCES: [&str; 8] =
+            ["source", "src", "from", "source_path", "sourcePath", "old_path", "from_path", "oldPath"];
+        let places = ["move", "copy", "rename"].iter().any(|verb| self.plain.contains(verb));
+        let Some(source) = SOURCES.iter().find_map(|key| node.text(key)).filter(|_| places) else { return };
+        self.paths.retain(|path| path != source);
+        let (target, class) =
+            path_target(&self.state.through_links(source).unwrap_or_else(|| source.to_owned()));
+        let read = self.effect(Capability::ReadFile, target, class, Vec::new());
+        self.source.extend(read);
     }
 
     fn conclude_without(&mut self, _text: &str) {
@@ -485,7 +515,7 @@ impl Fill<'_> {
             if self.capability == Capability::Unknown && class == AssetClass::Project {
                 continue;
             }
-            let flow = self.effect(on_paths, target, class, Vec::new());
+            let flow = self.effect(on_paths, target, class, self.source.clone());
             if on_paths == Capability::ReadFile {
                 read.extend(flow);
             }

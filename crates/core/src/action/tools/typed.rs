@@ -15,8 +15,9 @@ pub(super) fn types(name: &str, plain: &str) -> bool {
 pub(super) fn keys(plain: &str, arguments: &Node) -> Vec<Key> {
     let mut keys = Vec::new();
     match plain {
-        "type" | "type_text" => {
-            text_of(arguments).map(|text| keys.push(Key::Text(text.into()))).unwrap_or(())
+        "type" | "type_text" | "type_tool" => {
+            text_of(arguments).map(|text| keys.push(Key::Text(text.into()))).unwrap_or(());
+            enter(arguments, &mut keys);
         }
         "key" | "press_key" => chords(arguments, &mut keys),
         "computer" | "computer_use" | "computer_use_preview" | "computer_call" => {
@@ -81,6 +82,11 @@ fn terminal(node: &Node, keys: &mut Vec<Key>) {
             }
         }
     }
+    enter(node, keys);
+}
+
+/// Return, if the call asks for it behind its text.
+fn enter(node: &Node, keys: &mut Vec<Key>) {
     let also = ["enter", "press_enter", "submit", "newline", "append_newline"];
     if also.iter().any(|key| node.get(key).and_then(Node::as_bool) == Some(true)) {
         keys.push(Key::Named("Return".into()));

@@ -58,6 +58,9 @@ const BEHIND: usize = 128;
 /// The most findings in one text.
 const MOST: usize = 32;
 
+/// How far before a name the word is looked for that says of what kind it is.
+const AROUND: usize = 16;
+
 /// How bad a value is that only its name gives away.
 const NAMED: u8 = 65;
 
@@ -711,10 +714,7 @@ impl<'a> Scan<'a> {
             pace.went(token.len());
             let goes_on = start.checked_sub(block).is_some_and(|gap| gap <= 2);
             block = if token.len() >= LINE { end } else { usize::MAX };
-            let mut from = start.saturating_sub(16);
-            while !text.is_char_boundary(from) {
-                from += 1;
-            }
+            let from = text.ceil_char_boundary(start.saturating_sub(16));
             let before = text.get(from..start).unwrap_or_default();
             let loud = noise::noise(token);
             let score = entropy::score(token, loud, before, self.terms);
@@ -748,10 +748,7 @@ impl<'a> Scan<'a> {
     /// The random value at `value`: the names of services shortly before it are tried.
     fn service(&mut self, value: usize) {
         let secrets = self.secrets;
-        let mut from = value.saturating_sub(NEAR);
-        while !self.text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = self.text.ceil_char_boundary(value.saturating_sub(NEAR));
         let before = self.text.get(from..value).unwrap_or_default();
         let mut at = from;
         for run in before.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
@@ -825,10 +822,7 @@ impl<'a> Scan<'a> {
         if at < until {
             return None;
         }
-        let mut from = at.saturating_sub(AHEAD).max(until);
-        while !self.text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = self.text.ceil_char_boundary(at.saturating_sub(AHEAD).max(until));
         let space = |c: char| c.is_whitespace();
         let start = self
             .text
@@ -844,10 +838,7 @@ impl<'a> Scan<'a> {
         if at < self.joint_until {
             return;
         }
-        let mut start = at.saturating_sub(BEHIND).max(self.joint_until);
-        while !self.text.is_char_boundary(start) {
-            start += 1;
-        }
+        let start = self.text.ceil_char_boundary(at.saturating_sub(BEHIND).max(self.joint_until));
         let window = self.window(start, at + AHEAD);
         self.joint_until = start + window.len();
         let text = decoded::joined(window);
@@ -895,10 +886,7 @@ impl<'a> Scan<'a> {
     fn reversed(&mut self, index: usize, end: usize) {
         let secrets = self.secrets;
         let Some(one) = secrets.types.get(index) else { return };
-        let mut from = end.saturating_sub(AHEAD / 2);
-        while !self.text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = self.text.ceil_char_boundary(end.saturating_sub(AHEAD / 2));
         let before = self.text.get(from..end).unwrap_or_default();
         let run = before.rsplit([' ', '\t', '\n', '"', '\'', '`', ',', '<', '>']).next().unwrap_or_default();
         let back = decoded::reversed(run);
@@ -981,13 +969,17 @@ impl<'a> Scan<'a> {
     }
 
     fn inside(&self, one: &Type, start: usize) -> Option<(usize, usize)> {
-        let mut from = start.saturating_sub(BEHIND);
-        while !self.text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = self.text.ceil_char_boundary(start.saturating_sub(BEHIND));
         let window = self.window(from, start + AHEAD);
-        let found = one.shape()?.find_iter(window).take(16).find(|found| value::is_body(found.as_str()))?;
-        Some((from + found.start(), from + found.end()))
+        let found = one.shape()?.captures_iter(window).take(16).find_map(|found| {
+            let whole = found.get(0)?;
+            let is_one = match found.name("armoured") {
+                Some(body) => value::is_armoured(body.as_str()),
+                None => value::is_body(whole.as_str()),
+            };
+            is_one.then(|| whole.range())
+        })?;
+        Some((from + found.start, from + found.end))
     }
 
     fn of_service(&mut self, one: &Type, start: usize, end: usize) -> Option<(usize, usize)> {
@@ -1000,7 +992,7 @@ impl<'a> Scan<'a> {
     }
 
     fn named(&mut self, class: Class, glued: bool, start: usize, end: usize) {
-        if !self.is_word(start, end, glued) {
+        if !self.is_word(start, end, glued) || class != Class::Password && self.is_of_another_kind(start) {
             return;
         }
         let Some(link) = self.follow(start, end) else { return };
@@ -1018,6 +1010,15 @@ impl<'a> Scan<'a> {
         self.seen.push(Seen { id, description, severity, checked: false, start: link.start, end });
     }
 
+    /// Whether the word before says that what is named is no secret: `public key`, `file key`.
+    fn is_of_another_kind(&self, start: usize) -> bool {
+        let from = self.text.ceil_char_boundary(start.saturating_sub(AROUND));
+        let before =
+            self.text.get(from..start).and_then(|before| before.strip_suffix(' ')).unwrap_or_default();
+        let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        words::is_of_another_kind(word)
+    }
+
     fn follow(&mut self, start: usize, end: usize) -> Option<link::Link<'a>> {
         if let Some((from, to, link)) = self.followed
             && (from, to) == (start, end)
@@ -1030,10 +1031,7 @@ impl<'a> Scan<'a> {
     }
 
     fn window(&self, from: usize, to: usize) -> &'a str {
-        let mut to = to.min(self.text.len());
-        while !self.text.is_char_boundary(to) {
-            to += 1;
-        }
+        let to = self.text.ceil_char_boundary(to);
         self.text.get(from..to).unwrap_or_default()
     }
 

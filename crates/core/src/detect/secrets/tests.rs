@@ -28,6 +28,50 @@ fn every_example_is_seen_as_its_type_and_no_near_miss_is() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Keys begin with what they are, in the same letters for all of a kind: only what stands behind is random.
+#[test]
+fn private_keys_are_seen_however_they_are_laid_out() {
+    let rules = rules();
+    let keys = [
+        (
+            "RSA ",
+            "MIIEowIBAAKCAQEAr4lmNjH3OqvVysGoM41USyKp5Wtog+NGgTxK/felZ2mcJF5x\nvXeRvIAIRGjQCOvdx+ImVGUYcvHXdA66V3xRLAUl5s6JyRW1",
+        ),
+        (
+            "EC ",
+            "MHcCAQEEILFDiod+AwUfZH51ULUodiBW70c+7RTw3Kq4H64PrqhroAoGCCqGSM49\nAwEHoUQDQgAEftDO9y7ab5EOeIJ31Od",
+        ),
+        ("", "MC4CAQAwBQYDK2VwBCIEILMuoIMIYyxH0RIf+5pdjXJEwkhZSP5pnm4BBVbW9bau"),
+        (
+            "OPENSSH ",
+            "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\nQyNTUxOQAAACD0Zvkt90W744ho8y",
+        ),
+    ];
+    for (kind, body) in keys {
+        let key =
+            format!("-----BEGIN {kind}PRIV{0} KEY-----\n{body}\n-----END {kind}PRIV{0} KEY-----\n", "ATE");
+        let in_json = serde_json::to_string(&serde_json::json!({ "key": key, "use": "signing" })).unwrap();
+        let spread = format!("key = (\"{}\")", key.replace('\n', "\"\n  \""));
+        for text in [
+            key.clone(),
+            format!("data:\n    {}", key.replace('\n', "\n    ")),
+            key.replace('\n', "\r\n"),
+            in_json,
+            spread,
+        ] {
+            assert!(ids(&rules, &text).contains(&"secret.private-key".to_owned()), "{text}");
+        }
+    }
+    for text in [
+        "-----BEGIN PRIVATE KEY-----\nyour private key goes here, as you were given it\n-----END PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\n................................................\n",
+        "-----BEGIN PRIVATE KEY-----\nEXAMPLEKEYEXAMPLEKEYEXAMPLEKEYEXAMPLEKEYEXAMPLE\n-----END PRIVATE KEY-----",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----",
+    ] {
+        assert!(!ids(&rules, text).contains(&"secret.private-key".to_owned()), "{text}");
+    }
+}
+
 /// A value nobody issued, put together so that no scanner takes this file for a leak.
 fn made_up() -> String {
     ["ghp_", "9sQ2mLx4Tb7", "VwK3pRz8Nc1", "YdJ6hFg5Xa0eUo"].concat()
@@ -139,6 +183,8 @@ fn what_only_looks_like_a_credential_is_none() {
         "-H \"x-api-key: $API_KEY\"",
         "api_key: YOUR_API_KEY_HERE",
         "secret: ${{ secrets.DEPLOY }}",
+        "My WireGuard public key: HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=",
+        "Figma file key k3Jx9QbT0vLzW5pRn2Ys8G holds the drawings",
         "PRIVATE_KEY_PATH=/etc/ssl/private/app.key",
         "nextPageToken: CAUQAA8sXk2Lm9Pq",
         "fakeToken = \"q8ztr4vnw2lxk7mb\"",

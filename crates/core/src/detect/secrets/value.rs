@@ -356,6 +356,13 @@ pub(super) fn is_body(body: &str) -> bool {
         || distinct(body) >= 5 && (noise(body) >= UNQUIET || has_digit(body) && noise(body) >= 3.2)
 }
 
+/// Whether what stands behind the line that announces a key could be one. It is not asked whether it looks random: keys begin
+/// with what they are, alike for all of a kind.
+pub(super) fn is_armoured(body: &str) -> bool {
+    let lower = body.to_ascii_lowercase();
+    distinct(body) >= 8 && !["example", "placeholder", "redacted"].iter().any(|word| lower.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -314,6 +314,25 @@ pub(super) fn is_harmless(word: &str) -> bool {
     HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(word))
 }
 
+/// Words before `key` or `token` in prose that say that it is no secret.
+pub(super) fn is_of_another_kind(word: &str) -> bool {
+    const KINDS: [&str; 12] = [
+        "public",
+        "pub",
+        "primary",
+        "foreign",
+        "sort",
+        "partition",
+        "cache",
+        "file",
+        "object",
+        "answer",
+        "row",
+        "verifying",
+    ];
+    KINDS.iter().any(|kind| kind.eq_ignore_ascii_case(word))
+}
+
 /// Last words of a service's name that leave its value a credential: `sentry_token`, not `sentry_release`.
 pub(super) fn is_credential(word: &str) -> bool {
     const CREDENTIALS: [&str; 24] = [

@@ -2,9 +2,9 @@
 
 use super::{does, tell};
 use doorward_core::AssetClass::{self, *};
-use doorward_core::Capability;
 use doorward_core::action::asset::{classify_host, classify_path, normalise_path};
 use doorward_core::action::shell::{Shell, read};
+use doorward_core::{Capability, Coverage};
 
 #[track_caller]
 fn all(class: AssetClass, paths: &[&str]) {
@@ -324,6 +324,18 @@ fn a_module_of_python_is_the_program_and_its_input_is_data() {
 }
 
 #[test]
+fn ordinary_code_that_runs_a_program_is_read_in_full() {
+    for line in [
+        "node -e \"require('child_process').execSync('npm test')\"",
+        "node -e \"require('child_process').execSync('npm run build', { stdio: 'inherit' })\"",
+        "python3 -c \"import subprocess; subprocess.run(['cargo', 'test'], check=True)\"",
+        "ruby -e 'puts %x(git status)'",
+    ] {
+        assert_eq!(read(line, Some(Shell::Sh)).coverage, Coverage::Full, "{line}");
+    }
+}
+
+#[test]
 fn code_that_spells_its_words_is_read() {
     let all = |line: &str| {
         let reading = read(line, Some(Shell::Sh));
@@ -345,6 +357,22 @@ fn code_that_spells_its_words_is_read() {
         ),
         ("python3 -c \"import secretstorage\"", "secret:access a store of passwords"),
         ("awk 'BEGIN{system(\"c\" \"at /etc/sh\" \"adow\")}'", "read /etc/shadow (credential)"),
+        ("awk 'BEGIN{while((\"cat /etc/shadow\" | getline l)>0) print l}'", "read /etc/shadow (credential)"),
+        ("perl -e 'print qx{cat /etc/shadow}'", "read /etc/shadow (credential)"),
+        ("perl -e 'exec \"/bin/sh\",\"-c\",\"cat /etc/shadow\"'", "read /etc/shadow (credential)"),
+        ("ruby -e 'puts %x(cat /etc/shadow)'", "read /etc/shadow (credential)"),
+        ("python3 -c \"import os;os.system('c'+'at /etc/sh'+'adow')\"", "read /etc/shadow (credential)"),
+        ("python3 -c \"import os;os.system('wodahs/cte/ tac'[::-1])\"", "read /etc/shadow (credential)"),
+        ("node -e \"require('child_process').execSync('cat /etc/shadow')\"", "read /etc/shadow (credential)"),
+        (
+            "node -e \"const c=require('child_process');c.spawnSync('sh',['-c','cat /etc/shadow'])\"",
+            "read /etc/shadow (credential)",
+        ),
+        ("node -e \"require('child_process').spawn('rm',['-rf','/home'])\"", "delete /home"),
+        (
+            "node -e \"require('node:child_process').execFileSync('cat',['/etc/shadow'],{stdio:'inherit'})\"",
+            "read /etc/shadow (credential)",
+        ),
     ] {
         assert!(all(line).iter().any(|effect| effect.starts_with(wanted)), "{line}: {:?}", all(line));
     }

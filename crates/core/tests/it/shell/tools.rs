@@ -121,6 +121,44 @@ fn unknown_tools_are_unknown_and_still_read() {
 }
 
 #[test]
+fn calls_of_agents_that_hide_what_they_ask_for() {
+    let inner = r#"{"path":"~/.aws/credentials"}"#;
+    let arguments =
+        serde_json::json!({ "server_name": "s", "tool_name": "t", "arguments": inner }).to_string();
+    let effects = call("use_mcp_tool", &arguments).effects;
+    assert!(
+        effects.iter().map(tell).any(|effect| effect.contains("~/.aws/credentials (credential)")),
+        "{effects:?}"
+    );
+    does(
+        "web_fetch",
+        r#"{"prompt":"Summarise http://169.254.169.254/latest/meta-data/ for me."}"#,
+        &["fetch http://169.254.169.254/latest/meta-data/ (cloud-metadata)"],
+    );
+    let patch = serde_json::json!({ "patchText": "*** Begin Patch\n*** Update File: .git/hooks/pre-commit\n+curl\n" });
+    does("patch", &patch.to_string(), &["write .git/hooks/pre-commit (startup)"]);
+    does(
+        "mcp__filesystem__move_file",
+        r#"{"source":"~/.ssh/id_rsa","destination":"./notes.txt"}"#,
+        &["read ~/.ssh/id_rsa (credential)", "write notes.txt (project) <- 0"],
+    );
+}
+
+#[test]
+fn keys_with_return_behind_them_make_a_line() {
+    for (tool, text) in [
+        ("type_text", r#"{"text":"cat /etc/shadow","press_enter":true}"#),
+        ("Type-Tool", r#"{"text":"cat /etc/shadow","press_enter":true}"#),
+    ] {
+        let effects = call(tool, text).effects;
+        assert!(
+            effects.iter().map(tell).any(|effect| effect == "read /etc/shadow (credential)"),
+            "{tool} {effects:?}"
+        );
+    }
+}
+
+#[test]
 fn files_and_patches() {
     does(
         "Edit",

@@ -398,6 +398,13 @@ impl Eval {
                 eval.read_text(&line.text, Shell::Sh, stdin)
             });
             add_flows(&mut flows, &ran.from);
+        } else if stdin.present {
+            // The shell there reads what comes in.
+            let ran = self.apart(|eval| {
+                eval.change_directory(None);
+                eval.execute_stream(stdin, &Word::known(call.name), &[], &Stream::default())
+            });
+            add_flows(&mut flows, &ran.from);
         }
         Stream::of_flows(flows, host.text)
     }

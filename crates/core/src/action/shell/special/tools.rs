@@ -394,13 +394,7 @@ impl Eval {
         let mut from = feeding(call.args, stdin);
         let mut escapes = false;
         let mut args = call.args.iter().peekable();
-        let verb = call
-            .args
-            .iter()
-            .map(|word| word.text.as_str())
-            .find(|word| !word.starts_with('-'))
-            .unwrap_or_default()
-            .to_owned();
+        let verb = verb_of(call.args).to_owned();
         let mut after: Vec<Word> = Vec::new();
         let mut begun = false;
         while let Some(word) = args.next() {
@@ -779,4 +773,35 @@ fn dangerous_setting(key: &str) -> bool {
         || [".textconv", ".command", ".cmd", ".driver", ".path", ".helper", ".program", ".sslverify"]
             .iter()
             .any(|end| key.ends_with(end))
+}
+/// What a client of containers is asked to do: `exec` in `docker compose -f stack.yaml exec web sh`.
+fn verb_of(args: &[Word]) -> &str {
+    const TAKE_A_VALUE: [&str; 14] = [
+        "-f",
+        "--file",
+        "-p",
+        "--project-name",
+        "--profile",
+        "--env-file",
+        "--project-directory",
+        "-H",
+        "--host",
+        "--context",
+        "-c",
+        "-l",
+        "--log-level",
+        "--config",
+    ];
+    let mut words = args.iter().map(|word| word.text.as_str());
+    while let Some(word) = words.next() {
+        match word {
+            "compose" => {}
+            flag if TAKE_A_VALUE.contains(&flag) => {
+                words.next();
+            }
+            flag if flag.starts_with('-') => {}
+            verb => return verb,
+        }
+    }
+    ""
 }
