@@ -30,6 +30,7 @@ from sphyr_sdk.client import SphyrClient  # noqa: E402
 from sphyr_sdk.errors import (  # noqa: E402
     SphyrAuthError,
     SphyrBillingError,
+    SphyrError,
     SphyrRateLimitError,
     SphyrRequestError,
     SphyrSecurityError,
@@ -179,6 +180,11 @@ def test_only_checked(door, site):
     for _ in range(3):
         assert plain.sphyr_net(f"{site.url}/x", preflight=True)["outcome"] == "PREFLIGHT_OK"
     assert site.asked == [] and plain.user_bal()["balance"] == 1000
+    # Where its name leads is looked at as well.
+    for sdk in (plain, SphyrClient(credential=credential, mcp_url=door.mcp)):
+        with pytest.raises(SphyrError) as refused:
+            sdk.sphyr_net("https://nowhere.invalid/x", "GET", preflight=True)
+        assert refused.value.code == "DNS_FAILED"
     _, credential = key(door, "--set", "dry_run=true")
     assert client(door, credential).sphyr_net(f"{site.url}/x")["outcome"] == "PREFLIGHT_OK"
     assert site.asked == []
@@ -196,8 +202,15 @@ def test_a_person_says_yes_to_one_request(tmp_path, provider, site):
     url = f"{site.url}/pay"
     with Door(tmp_path, provider.url, "anthropic", env={"SSL_CERT_FILE": str(site.pem)}) as door:
         door.mcp = f"http://{door.address}/mcp"
-        plain = client(door, key(door)[1])
+        _, credential = key(door)
+        plain = client(door, credential)
         with Person(door) as person:
+            # Only checked, it is not held.
+            for sdk in (plain, SphyrClient(credential=credential, mcp_url=door.mcp)):
+                with pytest.raises(SphyrError) as refused:
+                    sdk.sphyr_net(url, "POST", preflight=True, **request)
+                assert refused.value.code == "APPROVAL_DENIED" and "would be asked" in str(refused.value)
+            assert person.overview()["approvals"] == []
             answers = []
             sending = threading.Thread(target=lambda: answers.append(plain.sphyr_net(url, "POST", **request)))
             sending.start()
@@ -214,10 +227,11 @@ def test_a_person_says_yes_to_one_request(tmp_path, provider, site):
         # Who looked counts as being there for ten seconds more.
         while person.overview()["attended"]:
             time.sleep(0.5)
+        assert plain.sphyr_net(url, "POST", preflight=True, **request)["outcome"] == "PREFLIGHT_OK"
         assert plain.sphyr_net(url, "POST", **request)["outcome"] == "ALLOWED"
         fewer, changed = {**request, "headers": {"X-B": "2"}}, {**request, "body": "{}"}
         for method, other in [("DELETE", request), ("POST", fewer), ("POST", changed)]:
-            with pytest.raises(Exception) as refused:
+            with pytest.raises(SphyrError) as refused:
                 plain.sphyr_net(url, method, **other)
             assert refused.value.code == "APPROVAL_DENIED"
         assert len(site.asked) == 2

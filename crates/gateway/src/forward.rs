@@ -14,6 +14,7 @@ use doorward_core::wire::splice::{Edit, Piece, splice};
 
 use crate::answer::Answer;
 use crate::budgets::Used;
+use crate::hold::Waits;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit, Recorder, Whose};
 use crate::upstream::{
@@ -213,8 +214,7 @@ pub(crate) async fn elsewhere(
     patience: Patience,
 ) -> Result<Elsewhere, NotThere> {
     let permit = gateway.renew(permit).await.map_err(NotThere::Refused)?;
-    let named =
-        permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED));
+    let named = dials_named(&permit);
     let (receipt, told, epoch) = (permit.receipt().to_owned(), permit.told(), permit.epoch());
     // Whoever asked may go before there is an answer; the future ends where it is then.
     let mut gone = Gone(Some((gateway.recorder().clone(), told.clone(), receipt.clone())));
@@ -237,6 +237,39 @@ pub(crate) async fn elsewhere(
             gateway.recorder().unanswered(&told, &receipt, "failed", Some(&fault), held).await;
             Err(NotThere::Unreached(why, receipt))
         }
+    }
+}
+
+/// Whether the operator named the place, so that its addresses need not be public.
+fn dials_named(permit: &Permit<Errand>) -> bool {
+    permit.decision().duties.0.iter().any(|duty| matches!(duty, Duty::Dial(rule) if rule == NAMED))
+}
+
+/// Looks at where a request that is only checked would go: its name is asked for and every address looked at, as in [`elsewhere`]; nobody is
+/// connected to, nothing is sent, and nothing is used. Returns its receipt.
+///
+/// # Errors
+/// [`NotThere`]; its outcome is on record then.
+pub(crate) async fn looked(
+    gateway: &Gateway,
+    permit: Permit<Errand>,
+    reacher: &Reacher,
+) -> Result<String, NotThere> {
+    let renewed = gateway.renew_waiting(permit, &Waits::only_checked()).await;
+    let permit = renewed.map_err(NotThere::Refused)?;
+    let named = dials_named(&permit);
+    let (receipt, told) = (permit.receipt().to_owned(), permit.told());
+    let mut gone = Gone(Some((gateway.recorder().clone(), told.clone(), receipt.clone())));
+    let (Errand { place, .. }, used) = permit.open(Key(()));
+    used.into_iter().for_each(Used::give_back);
+    let found = reacher.look(&place, named, Key(())).await;
+    gone.0 = None;
+    let fault = found.as_ref().err().map(|why| Fault::new("egress.unreached", why.to_string()));
+    let result = if fault.is_some() { "failed" } else { "preflight" };
+    gateway.recorder().unanswered(&told, &receipt, result, fault.as_ref(), None).await;
+    match found {
+        Ok(()) => Ok(receipt),
+        Err(why) => Err(NotThere::Unreached(why, receipt)),
     }
 }
 

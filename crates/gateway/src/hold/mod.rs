@@ -60,13 +60,22 @@ impl Default for Approvals {
 
 /// Tells whoever has the client's connection whether a person is being asked.
 #[derive(Debug, Default)]
-pub struct Waits(AtomicBool);
+pub struct Waits {
+    asked: AtomicBool,
+    nobody: bool,
+}
 
 impl Waits {
+    /// For an action that is only checked: nobody is asked about it, and no yes is used up.
+    #[must_use]
+    pub fn only_checked() -> Self {
+        Self { nobody: true, ..Self::default() }
+    }
+
     /// Whether a person has been asked.
     #[must_use]
     pub fn asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -137,7 +146,8 @@ impl Hold {
         self.shared.stop.send_replace(true);
     }
 
-    /// Asks a person about `action`, whose decision is `ask`, and waits for the answer.
+    /// Asks a person about `action`, whose decision is `ask`, and waits for the answer. Of one that is only checked it says
+    /// what asking would come to.
     ///
     /// # Errors
     /// If the question could not be recorded; then it was not put.
@@ -148,6 +158,9 @@ impl Hold {
         decision: &Decision,
         waits: &Waits,
     ) -> Result<Outcome, Why> {
+        if waits.nobody {
+            return Ok(self.would_come_to(action, content, decision));
+        }
         let mut asked = match self.open(action, content, decision)? {
             Opened::Put(asked) => asked,
             Opened::Known(outcome) => return Ok(outcome),
@@ -164,10 +177,31 @@ impl Hold {
         };
         if shown {
             self.shared.moved();
-            waits.0.store(true, Ordering::Relaxed);
+            waits.asked.store(true, Ordering::Relaxed);
             news::waits(&self.shared.store, &asked.ask, true);
         }
         Ok(asked.wait(self.settings.timeout, decision).await)
+    }
+
+    /// What asking would come to, as far as it is known. A yes that is there stays there, no question is put, and nothing is
+    /// shown to anybody.
+    fn would_come_to(&self, action: &Action, content: &[u8], decision: &Decision) -> Outcome {
+        let digest = digest(self.shared.store.approvals_key(), action, content);
+        let (at, millis) = (Instant::now(), now());
+        let mut table = self.shared.table();
+        table.sweep(at, millis);
+        if let Some(grant) = table.grant_for(&digest, decision) {
+            let (words, id) = (words(grant), grant.id.as_str().into());
+            return Outcome::Yes { words, id, shown: grant.shown.clone(), waited: false };
+        }
+        let (rule, why, advice, id) = if let Some(id) = table.tripped(&digest) {
+            ("hold.denied-repeatedly", denied_often(), STOP_ASKING, Some(id))
+        } else if self.settings.always || table.is_watched(at) {
+            (WOULD_ASK, WOULD.to_owned(), SEND_IT, None)
+        } else {
+            ("hold.nobody-to-ask", NOBODY.to_owned(), CHECKED_IN_VAIN, table.missed(&digest))
+        };
+        Outcome::No { reason: Box::new(refusal(rule, decision, &why, advice)), id, waited: false }
     }
 
     /// A place for the question, or what is known without asking.
@@ -189,9 +223,7 @@ impl Hold {
             }));
         }
         if let Some(id) = table.tripped(&digest) {
-            let why = format!("a person has said no to exactly this {DENIALS} times and is not asked again");
-            let advice = "Stop asking for it. Do the work without it, or tell your user what you cannot do";
-            return no("hold.denied-repeatedly", &why, advice, Some(id));
+            return no("hold.denied-repeatedly", &denied_often(), STOP_ASKING, Some(id));
         }
         if *self.shared.stop.borrow() {
             return no("hold.stopping", STOPPING, "Try again in a moment", None);
@@ -245,6 +277,21 @@ enum Opened {
     /// Nobody is there. It is kept for when somebody is.
     Missed(Arc<Ask>),
 }
+
+/// The rule by which an action is refused that is only checked and would be asked about.
+pub const WOULD_ASK: &str = "hold.would-ask";
+
+/// What such an action is told.
+const WOULD: &str = "a person would be asked; what is only checked asks nobody and uses up no consent";
+const SEND_IT: &str = "Send it when it is needed: it waits for the answer then";
+const CHECKED_IN_VAIN: &str =
+    "Tell your user: while `doorward approvals watch` runs, somebody is there to be asked";
+
+/// What an action is told that was denied as often as a person is asked.
+fn denied_often() -> String {
+    format!("a person has said no to exactly this {DENIALS} times and is not asked again")
+}
+const STOP_ASKING: &str = "Stop asking for it. Do the work without it, or tell your user what you cannot do";
 
 /// What an action is told for which nobody is there.
 const NOBODY: &str = "this needs a person's consent and nobody is there to be asked";

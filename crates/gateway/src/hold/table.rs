@@ -146,12 +146,21 @@ impl Table {
         self.there_until = Some(now + THERE_FOR);
     }
 
-    /// The grant that lifts every question of `decision`. One for a single action is used up by this.
-    pub fn use_grant(&mut self, digest: &str, decision: &Decision) -> Option<Grant> {
+    /// The grant that lifts every question of `decision`, which stays.
+    pub fn grant_for(&self, digest: &str, decision: &Decision) -> Option<&Grant> {
+        self.grants.get(self.covering(digest, decision)?)
+    }
+
+    fn covering(&self, digest: &str, decision: &Decision) -> Option<usize> {
         let covers = |grant: &Grant| {
             grant.digest == digest && decision.asking().all(|reason| grant.shown.contains(reason))
         };
-        let at = self.grants.iter().position(covers)?;
+        self.grants.iter().position(covers)
+    }
+
+    /// The grant that lifts every question of `decision`. One for a single action is used up by this.
+    pub fn use_grant(&mut self, digest: &str, decision: &Decision) -> Option<Grant> {
+        let at = self.covering(digest, decision)?;
         match self.grants.get(at)?.scope {
             GrantScope::Once => Some(self.grants.swap_remove(at)),
             GrantScope::Session => self.grants.get(at).cloned(),

@@ -154,8 +154,7 @@ impl Reacher {
         (head, body): (&http::request::Parts, &Bytes),
         _: Key,
     ) -> Result<http::Response<UpstreamBody>, Unreached> {
-        let addresses = self.addresses(&place.host).await?;
-        self.check(&addresses, place.port, anywhere)?;
+        let addresses = self.checked(place, anywhere).await?;
         let (bodyless, repeatable) = (head.method == http::Method::HEAD, is_repeatable(head));
         let head = h1::request_head(head, body.len());
         let pool = keep.map(|_| &self.kept);
@@ -177,6 +176,21 @@ impl Reacher {
             None => h1::Connection::new(stream),
         };
         answered(connection.exchange(&head, body, bodyless, pool).await)
+    }
+
+    /// Looks at every address of `place`, as for a request that goes there, and connects to none.
+    ///
+    /// # Errors
+    /// [`Unreached`]: the request would not get there.
+    pub(crate) async fn look(&self, place: &Place, anywhere: bool, _: Key) -> Result<(), Unreached> {
+        self.checked(place, anywhere).await.map(|_| ())
+    }
+
+    /// Every address of `place`, if all of them may be reached.
+    async fn checked(&self, place: &Place, anywhere: bool) -> Result<Vec<IpAddr>, Unreached> {
+        let addresses = self.addresses(&place.host).await?;
+        self.check(&addresses, place.port, anywhere)?;
+        Ok(addresses)
     }
 
     /// A connection to one of `addresses` that waits for a request like this.

@@ -22,9 +22,9 @@ use crate::support::{Door, Reply, answer_all, send};
 
 mod answers;
 
-mod budgets;
-
 mod asked;
+
+mod budgets;
 
 mod clients;
 

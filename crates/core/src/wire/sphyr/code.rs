@@ -143,7 +143,7 @@ codes! {
         "The SDK got an answer that is no tool result. Doorward never says so itself."
         "Check that `SPHYR_MCP_URL` ends in `/mcp`.";
     APPROVAL_DENIED 403 never "ABORT"
-        "A person had to allow this call and did not."
+        "A person had to allow this call and did not. Of a call that is only checked: a person would have to; `would_ask` says that somebody is there to be asked."
         "Do the work without it, or ask your user.";
     METHOD_INVALID 400 never "FIX_URL"
         "The method is none of GET, POST, PUT, PATCH, DELETE and HEAD."

@@ -62,6 +62,8 @@ pub struct Denied<'a> {
     pub retry_after: Option<u64>,
     /// Where a redirect would have led.
     pub redirect: Option<&'a str>,
+    /// Whether it was only checked, and a person would be asked about it.
+    pub would_ask: bool,
     /// The signed proof, as JSON.
     pub proof: Option<&'a [u8]>,
 }
@@ -84,6 +86,10 @@ impl Denied<'_> {
         }
         if let Some(place) = self.redirect {
             parameters = parameters.text("redirect_location", place);
+        }
+        // Not among the parameters: there the SDK's model takes what it knows and nothing else.
+        if self.would_ask {
+            object = object.truth("would_ask", true);
         }
         let remediation = Object::new()
             .text("action", self.code.action)
@@ -229,6 +235,7 @@ mod tests {
             retryable: true,
             retry_after: Some(8400),
             redirect: None,
+            would_ask: true,
             proof: None,
         };
         let tree = json::parse(&denied.json()).unwrap();

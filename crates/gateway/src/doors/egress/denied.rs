@@ -7,6 +7,7 @@ use doorward_core::wire::sphyr::code::{self, Code};
 use doorward_core::{Decision, Reason};
 
 use super::rule_of;
+use crate::hold::WOULD_ASK;
 use crate::judge::{Refusal, Why};
 
 /// A refusal in the gateway's words.
@@ -28,6 +29,8 @@ pub struct Denial {
     pub seen: bool,
     /// Where a redirect leads that was not followed.
     pub redirect: Option<Box<str>>,
+    /// Whether it was only checked, and a person would be asked about it.
+    pub would_ask: bool,
 }
 
 /// A decoy or honeytoken that a request touched.
@@ -63,6 +66,7 @@ impl Denial {
             touched: None,
             seen: false,
             redirect: None,
+            would_ask: false,
         }
     }
 
@@ -102,7 +106,8 @@ impl From<Refusal> for Denial {
                     return Self { receipt, touched, ..Self::new(code, NOBODYS) };
                 }
                 let told = decision.decisive().map_or("it was refused", |reason| &reason.message);
-                let mut denial = Self::new(code, told);
+                let would_ask = decision.decisive().is_some_and(|reason| reason.rule == WOULD_ASK);
+                let mut denial = Self { would_ask, ..Self::new(code, told) };
                 denial.message.push_str(&said_beside(&decision));
                 let of_limit = decision.decisive().is_some_and(|reason| reason.layer == Layer::Budget);
                 denial.retry_after = decision.room_in.filter(|_| of_limit);

@@ -310,6 +310,7 @@ impl Egress {
             retryable: denial.retryable(),
             retry_after: denial.retry_after,
             redirect: denial.redirect.as_deref(),
+            would_ask: denial.would_ask,
             proof: proof.as_deref(),
         }
         .json()

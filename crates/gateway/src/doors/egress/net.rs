@@ -269,10 +269,18 @@ impl Egress {
         Ok(forward::elsewhere(&self.gateway, permit, &self.reacher, self.settings.patience).await?)
     }
 
-    /// Judges a request that is not sent.
+    /// Judges a request that is not sent, and says what would come of it: nobody is asked about it, nobody is connected to, and
+    /// nothing is used up.
     async fn checked(&self, ready: Ready, net: &Net, session: &Session, key: &Key) -> Result<Sent, Denial> {
         let Ready { action, place, errand } = ready;
-        let passed = self.gateway.pass(action, errand, &Waits::default()).await;
+        let done = match self.repeats.check(net, session, self.at()) {
+            Ok(done) => done,
+            Err(denial) => {
+                self.forget(place);
+                return Err(self.turned_away(action, denial).await);
+            }
+        };
+        let passed = self.gateway.pass(action, errand, &Waits::only_checked()).await;
         if net.preflight && net.category == DRIFT {
             let receipt =
                 passed.as_ref().map_or_else(|refusal| refusal.receipt.as_deref(), |it| Some(it.receipt()));
@@ -282,9 +290,13 @@ impl Egress {
         // Only checked, it may be checked again.
         self.forget(place);
         let permit = passed?;
-        let receipt = permit.receipt().to_owned();
-        self.gateway.recorder().ended(permit, "preflight", None).await;
-        Ok(Sent::Checked(receipt))
+        if done {
+            // It would be answered from memory: nobody would be asked for an address.
+            let receipt = permit.receipt().to_owned();
+            self.gateway.recorder().ended(permit, "preflight", None).await;
+            return Ok(Sent::Checked(receipt));
+        }
+        Ok(Sent::Checked(Box::pin(forward::looked(&self.gateway, permit, &self.reacher)).await?))
     }
 
     /// Judges a request that was done before: it is not done again, and costs nothing.

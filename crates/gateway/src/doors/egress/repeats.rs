@@ -148,14 +148,31 @@ impl Repeats {
         }
     }
 
+    /// Whether `net`, which is only checked, was done before, so that it would be answered and not sent. Nothing is claimed, and
+    /// nobody is waited for.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub(super) fn check(&self, net: &Net, session: &Session, now: At) -> Result<bool, Denial> {
+        let Some(key) = key(net)? else { return Ok(false) };
+        let key = self.digest(&[session.key.as_bytes(), session.agent.as_bytes(), key.as_bytes()]);
+        let mut known = lock(&self.known);
+        match known.look(&key, &self.request(net), now.ticks) {
+            Some(State::Running(_) | State::Answered(Some(_))) => Ok(true),
+            Some(State::Answered(None)) => Err(conflict(DONE)),
+            Some(State::Refused(denial)) => Err(*denial),
+            None if known.is_full(&session.key) => Err(again_shortly(FULL)),
+            None => Ok(false),
+        }
+    }
+
     fn first(&self, tag: Box<str>, request: Box<str>, session: &Session, now: At) -> Result<Claimed, Denial> {
         let mut known = lock(&self.known);
-        let of_owner = known.of_owner.get(&session.key).copied().unwrap_or_default();
         if known.by_key.contains_key(&tag) {
             return Err(again_shortly("the first request with this `Idempotency-Key` has just begun"));
         }
-        if known.by_key.len() >= MOST || of_owner >= MOST_OF_KEY {
-            return Err(again_shortly("more requests with an `Idempotency-Key` came than are remembered"));
+        if known.is_full(&session.key) {
+            return Err(again_shortly(FULL));
         }
         let (running, waits) = watch::channel(());
         let owner = Arc::clone(&session.key);
@@ -212,6 +229,12 @@ impl Known {
             return Some(State::Refused(Box::new(conflict(OTHER))));
         }
         Some(entry.state.clone())
+    }
+
+    /// Whether there is no room for one more of this key of ours.
+    fn is_full(&self, owner: &str) -> bool {
+        let of_owner = self.of_owner.get(owner).copied().unwrap_or_default();
+        self.by_key.len() >= MOST || of_owner >= MOST_OF_KEY
     }
 
     /// Forgets what was answered long ago.
@@ -354,6 +377,7 @@ const DONE: &str =
     "the request with this `Idempotency-Key` was done, and its answer was too large to be kept";
 const STOPPED: &str = "the request with this `Idempotency-Key` was on its way when Doorward was stopped, and may have been done: look \
                        there first; if it was not, send it with another key";
+const FULL: &str = "more requests with an `Idempotency-Key` came than are remembered";
 const UNKNOWN: &str = "the request with this `Idempotency-Key` was sent before and broke off: nobody here knows whether it was done";
 
 fn conflict(message: &str) -> Denial {
@@ -368,7 +392,7 @@ fn again_shortly(message: &str) -> Denial {
 fn key(net: &Net) -> Result<Option<&str>, Denial> {
     let named = |line: &&(String, String)| line.0.eq_ignore_ascii_case("idempotency-key");
     let Some((_, key)) = net.headers.iter().find(named) else { return Ok(None) };
-    if matches!(net.method.as_str(), "GET" | "HEAD") || net.preflight {
+    if matches!(net.method.as_str(), "GET" | "HEAD") {
         return Ok(None);
     }
     if !(1..=LONGEST).contains(&key.len()) {

@@ -17,10 +17,17 @@ async fn scene() -> Arc<Scene> {
     Arc::new(Scene::under(ASKS, &set, egress::Settings::default(), OK).await)
 }
 
-/// Sends a request, as `/v1/net` takes them, one of those ways; the code of the refusal, or `sent`, or what a check says.
+/// Sends a request one of those ways; the code of the refusal, or `sent`, or what a check says.
 async fn by(scene: &Scene, way: &str, session: &Session, asked: &Value) -> String {
+    let told = told(scene, way, session, asked).await;
+    let said = told["code"].as_str().or(told["outcome"].as_str().filter(|said| *said != "ALLOWED"));
+    said.unwrap_or("sent").to_owned()
+}
+
+/// What is answered to a request, as `/v1/net` takes them, that comes in one of those ways.
+async fn told(scene: &Scene, way: &str, session: &Session, asked: &Value) -> Value {
     let lines = format!("authorization: Bearer {}\r\ndoorward-agent: a-1\r\n", *scene.key.credential());
-    let told = match way {
+    match way {
         "/v1/net" => {
             let reply = send(scene.address, "POST", "/v1/net", &lines, &asked.to_string()).await;
             serde_json::from_str(&reply.body).unwrap()
@@ -42,9 +49,7 @@ async fn by(scene: &Scene, way: &str, session: &Session, asked: &Value) -> Strin
             let second = now() + scene.next.fetch_add(1, Ordering::Relaxed) % 200;
             scene.tool("sphyr_net", session.call(asked["url"].as_str().unwrap(), second, &more)).await
         }
-    };
-    let said = told["code"].as_str().or(told["outcome"].as_str().filter(|said| *said != "ALLOWED"));
-    said.unwrap_or("sent").to_owned()
+    }
 }
 
 fn request(scene: &Scene) -> Value {
@@ -142,4 +147,63 @@ async fn once_is_once_and_for_nothing_else() {
         assert_eq!(by(&scene, "sphyr_net", &session, asked).await, came, "{asked}");
     }
     assert_eq!(scene.requests(), 1);
+}
+
+/// What would be asked about and is only checked: nobody is asked, nobody is shown it, no yes is used up, and nobody is asked for an
+/// address.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_checked_asks_nobody_and_uses_up_no_yes() {
+    let scene = scene().await;
+    let session = scene.session("a-1").await;
+    let base = request(&scene);
+    let mut checked = base.clone();
+    checked["preflight"] = json!(true);
+    let hold = scene.door.gateway.hold();
+    for (turn, way) in WAYS.into_iter().enumerate() {
+        // Nobody is there.
+        let refused = told(&scene, way, &session, &checked).await;
+        assert_eq!(
+            (&refused["code"], &refused["would_ask"]),
+            (&json!("APPROVAL_DENIED"), &Value::Null),
+            "{way}"
+        );
+        assert!(refused["message"].as_str().unwrap().contains("nobody is there"), "{refused}");
+        assert_eq!((hold.overview().asks.len(), scene.lookups()), (turn, 4 * turn), "{way}");
+        assert_eq!(by(&scene, way, &session, &base).await, "APPROVAL_DENIED");
+        answer(&scene, &missed(&scene).id, ONCE).await;
+        for _ in 0..3 {
+            assert_eq!(by(&scene, way, &session, &checked).await, "PREFLIGHT_OK", "{way}");
+        }
+        assert_eq!(hold.overview().grants.len(), 1, "it is there still");
+        assert_eq!((scene.requests(), scene.lookups()), (turn, 4 * turn + 3));
+        assert_eq!(by(&scene, way, &session, &base).await, "sent", "{way}");
+        assert_eq!(by(&scene, way, &session, &checked).await, "APPROVAL_DENIED", "{way}");
+    }
+}
+
+/// While somebody is there it is not held either, and says that it would be.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_checked_is_not_held() {
+    let scene = scene().await;
+    let session = scene.session("a-1").await;
+    let _person = scene.door.gateway.hold().watching();
+    let mut checked = request(&scene);
+    checked["preflight"] = json!(true);
+    for way in WAYS {
+        let refused = told(&scene, way, &session, &checked).await;
+        assert_eq!(
+            (&refused["code"], &refused["would_ask"]),
+            (&json!("APPROVAL_DENIED"), &json!(true)),
+            "{way}"
+        );
+    }
+    assert_eq!((scene.door.gateway.hold().overview().asks.len(), scene.lookups()), (0, 0));
+    let receipts = scene.door.receipts();
+    assert!(
+        receipts
+            .iter()
+            .all(|receipt| receipt["kind"] != "control" || !receipt.to_string().contains("approval"))
+    );
+    let rules = receipts.last().unwrap()["decision"]["reasons"].to_string();
+    assert!(rules.contains("hold.would-ask"), "{rules}");
 }

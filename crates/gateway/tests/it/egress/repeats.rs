@@ -57,6 +57,39 @@ async fn the_same_again_gets_the_answer_of_the_first() {
     assert!(answers.iter().all(|answer| answer == "order 3"), "{answers:?}");
 }
 
+/// What is only checked is told what the request would be told, and takes no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_checked_knows_of_keys_and_takes_none() {
+    let scene = Scene::new().await;
+    let checked = |key: &str, body: &str| {
+        let mut checked = request(&scene, key, body);
+        checked["preflight"] = json!(true);
+        checked
+    };
+    assert_eq!(scene.net(&request(&scene, "k-1", "a")).await.status, 200);
+    scene.ended().await;
+    let looked = scene.lookups();
+    let other = scene.net(&checked("k-1", "b")).await;
+    assert_eq!((other.status, code(&other).as_str()), (409, "IDEMPOTENCY_CONFLICT"));
+    assert!(other.head.contains("x-request-id: "), "it has a receipt: {}", other.head);
+    let same = scene.net(&checked("k-1", "a")).await;
+    assert!(same.status == 200 && same.body.contains("PREFLIGHT_OK"), "{}", same.body);
+    assert_eq!(scene.lookups(), looked, "it would be answered from memory");
+    let long = scene.net(&checked(&"k".repeat(257), "a")).await;
+    assert_eq!(code(&long), "HEADER_INVALID");
+    // Whoever comes first with a key that was only checked has it.
+    for _ in 0..2 {
+        assert_eq!(scene.net(&checked("k-2", "a")).await.status, 200);
+    }
+    assert_eq!(scene.net(&request(&scene, "k-2", "b")).await.status, 200);
+    assert_eq!(code(&scene.net(&checked("k-2", "a")).await), "IDEMPOTENCY_CONFLICT");
+    assert_eq!((scene.requests(), scene.credits()), (2, 998));
+}
+
+fn request(scene: &Scene, key: &str, body: &str) -> Value {
+    json!({"url": format!("{}/orders", scene.up), "method": "POST", "body": body, "headers": {"Idempotency-Key": key}})
+}
+
 /// All of them, at once.
 async fn futures_of<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = futures.into_iter().map(Box::pin).map(Some).collect();

@@ -73,19 +73,23 @@ fn answers() -> Vec<(&'static str, Says, &'static str)> {
 }
 
 /// Every answer to one question is looked at, and one that leads inside refuses them all: the question is asked once, nothing is
-/// connected to, nothing is paid, and the outcome says so.
+/// connected to, nothing is paid, and the outcome says so. Of a request that is only checked as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_answer_that_leads_inside_refuses_them_all() {
     // All at once: more than one agent may have under way by default.
     let settings = egress::Settings { streams_per_key: 256, ..egress::Settings::default() };
     let rig = Arc::new(Rig::with(Wish { settings, ..Wish::default() }).await);
     let mut tasks = Vec::new();
-    for (number, (what, says, code)) in answers().into_iter().enumerate() {
+    let twice = answers()
+        .into_iter()
+        .flat_map(|(what, says, code)| [false, true].map(|checked| (what, says.clone(), code, checked)));
+    for (number, (what, says, code, checked)) in twice.enumerate() {
         let rig = Arc::clone(&rig);
         tasks.push(tokio::spawn(async move {
             let name = format!("n{number}.example");
             rig.names.says(&name, &[says]);
-            assert_eq!(rig.code(&json!({"url": format!("https://{name}/")})).await, code, "{what}");
+            let asked = json!({"url": format!("https://{name}/"), "preflight": checked});
+            assert_eq!(rig.code(&asked).await, code, "{what}, only checked: {checked}");
             let asked = rig.names.asked().iter().filter(|asked| **asked == name).count();
             assert_eq!(asked, 1, "{what}");
         }));
@@ -121,9 +125,37 @@ async fn a_name_that_a_rule_allows_leads_to_no_clouds_credentials_and_not_to_us(
             all.push("169.254.169.254");
         }
         rig.names.says("up.example", &[Says::these(&all)]);
-        let asked = json!({"url": format!("http://up.example:{port}/")});
-        assert_eq!(rig.code(&asked).await, "SSRF_BLOCKED", "{what}");
+        for checked in [false, true] {
+            let asked = json!({"url": format!("http://up.example:{port}/"), "preflight": checked});
+            assert_eq!(rig.code(&asked).await, "SSRF_BLOCKED", "{what}, only checked: {checked}");
+        }
     }
+}
+
+/// A request that is only checked asks for its name once, looks at what that says, and ends there, whichever way it comes in.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_checked_is_looked_up_and_connected_to_nobody() {
+    let rig = Rig::new().await;
+    let upstream = Raw::answering().await;
+    // Outside nobody answers: whoever tried would be told so.
+    rig.names.says("outside.example", &[Says::these(&["93.184.215.14", "2606:2800:220:1::1"])]);
+    let session = rig.session().await;
+    for url in [upstream.url(), "https://outside.example/".to_owned()] {
+        rig.names.asked.lock().unwrap().clear();
+        assert_eq!(rig.code(&json!({"url": url, "preflight": true})).await, "200");
+        let answer = rig.tool("sphyr_net", session.call(&url, now(), &json!({"preflight": true}))).await;
+        assert_eq!(answer["outcome"], "PREFLIGHT_OK", "{answer}");
+        assert_eq!(rig.names.asked().len(), 2, "each asks once");
+    }
+    let results: Vec<Value> =
+        rig.door.receipts_since(0).iter().map(|one| one["outcome"]["result"].clone()).collect();
+    assert_eq!(results.iter().filter(|result| **result == json!("preflight")).count(), 4, "{results:?}");
+    assert_eq!((upstream.heard().len(), rig.credits()), (0, 1000));
+    let rig = Rig::with(Wish { set: &[("dry_run", "true")], ..Wish::default() }).await;
+    assert_eq!(rig.code(&json!({"url": upstream.url()})).await, "200");
+    rig.names.says("up.example", &[Says::these(&["169.254.169.254"])]);
+    assert_eq!(rig.code(&json!({"url": upstream.url()})).await, "SSRF_BLOCKED");
+    assert_eq!((rig.names.asked().len(), upstream.heard().len(), rig.credits()), (2, 0, 1000));
 }
 
 /// A name that says something else each time it is asked (DNS rebinding): each call goes where that call has looked.
@@ -201,10 +233,11 @@ async fn who_is_refused_asks_for_no_name() {
         (json!({"url": outside, "method": "TRACE"}), "METHOD_INVALID"),
         (json!({"url": outside, "methd": "GET"}), "ARGUMENTS_INVALID"),
         (json!({"url": outside, "body": "x".repeat(2 << 20)}), "ARGUMENTS_INVALID"),
-        // Only checked.
-        (json!({"url": outside, "preflight": true}), "200"),
     ] {
         assert_eq!(rig.code(&more).await, code, "{more}");
+        let mut checked = more.clone();
+        checked["preflight"] = json!(true);
+        assert_eq!(rig.code(&checked).await, code, "{checked}");
         codes.push(code);
     }
     let session = rig.session().await;
@@ -234,8 +267,7 @@ async fn who_is_refused_asks_for_no_name() {
     codes.push("GLOBAL_PAUSE");
     assert!(rig.names.asked().is_empty(), "{:?}", rig.names.asked());
     for (set, credits, code) in [
-        (&[("dry_run", "true")][..], 10, "200"),
-        (&[], 0, "INSUFFICIENT_CREDITS"),
+        (&[][..], 0, "INSUFFICIENT_CREDITS"),
         (&[("budget_key_calls_per_hour", "1")], 10, "HOURLY_BUDGET_EXCEEDED"),
         (&[("budget_key_calls_per_day", "1")], 10, "KEY_BUDGET_EXCEEDED"),
     ] {
@@ -246,6 +278,7 @@ async fn who_is_refused_asks_for_no_name() {
             rig.names.asked.lock().unwrap().clear();
         }
         assert_eq!(rig.code(&json!({"url": outside})).await, code, "{set:?}");
+        assert_eq!(rig.code(&json!({"url": outside, "preflight": true})).await, code, "{set:?}");
         assert!(rig.names.asked().is_empty(), "{code}: {:?}", rig.names.asked());
         codes.push(code);
     }

@@ -250,6 +250,7 @@ async fn an_address_inside_is_refused_however_it_is_spelled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_outside_passes_whatever_it_looks_like() {
     let rig = Rig::new().await;
+    rig.names.says("*", &[Says::these(&["93.184.215.14"])]);
     for url in [
         "https://example.com/",
         "https://EXAMPLE.com:8443/a?b#c",
@@ -278,7 +279,7 @@ async fn a_place_outside_passes_whatever_it_looks_like() {
         let asked = json!({"url": url, "preflight": true});
         assert_eq!(rig.code(&asked).await, "200", "{url}");
     }
-    assert!(rig.names.asked().is_empty());
+    assert!(rig.names.asked().iter().all(|name| name.parse::<IpAddr>().is_err()), "addresses are none");
 }
 
 /// One line of a corpus.
@@ -348,6 +349,7 @@ async fn the_corpora_of_addresses() {
         }
     }
     let (mut passed, mut refused) = (0, Vec::new());
+    rig.names.says("*", &[Says::these(&["93.184.215.14"])]);
     for Sample { id, url, .. } in samples(&folder, "ssrf_negative.jsonl") {
         let url = url.strip_prefix("http://").map_or(url.clone(), |rest| format!("https://{rest}"));
         let reply = rig.net(&json!({"url": url, "preflight": true})).await;
