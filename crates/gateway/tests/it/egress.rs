@@ -36,6 +36,8 @@ mod repeats;
 
 mod restarts;
 
+mod unrecorded;
+
 /// What a test allows: one place inside, by name.
 pub const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: never.example } }]\n\
                       destinations: { allow: [up.example] }\n";
