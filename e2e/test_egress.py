@@ -1,7 +1,9 @@
 """The egress door with the published `sphyr-sdk`, unmodified: handshake, calls, refusals, retries, what was used."""
 
 import base64
+import dataclasses
 import datetime
+import gzip
 import http.server
 import json
 import os
@@ -14,7 +16,7 @@ import urllib.request
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 from harness.door import Door
 from test_approvals import Person
@@ -24,10 +26,12 @@ from test_canary import plant
 for _name in ("SPHYR_CREDENTIAL", "SPHYR_MCP_URL"):
     os.environ.pop(_name, None)
 
-from sphyr_sdk import verify as denials  # noqa: E402
+from sphyr_sdk import verify_denial_proof_locally  # noqa: E402
 from sphyr_sdk.agent_guard_utils import AgentGuardClient, AsyncAgentGuardClient  # noqa: E402
 from sphyr_sdk.client import SphyrClient  # noqa: E402
 from sphyr_sdk.errors import (  # noqa: E402
+    DenialProof,
+    DenialProofPayload,
     SphyrAuthError,
     SphyrBillingError,
     SphyrError,
@@ -91,6 +95,13 @@ class Site:
                 site.asked.append((self.command, self.path, body, dict(self.headers)))
                 if self.path == "/away":
                     return self.say(302, b"", {"location": "http://169.254.169.254/latest/"})
+                if self.path == "/tools":
+                    tool = {"name": "read", "description": f"number {len(site.asked)}", "inputSchema": {}}
+                    return self.say(200, json.dumps({"result": {"tools": [tool]}}).encode(), {})
+                if self.path == "/packed":
+                    accepted = self.headers.get("accept-encoding") or ""
+                    coding = {"content-encoding": "gzip"} if "gzip" in accepted else {}
+                    return self.say(200, gzip.compress(b"packed") if coding else b"plain", coding)
                 if self.path == "/page":
                     return self.say(200, b"<html>hello</html>", {"content-type": "text/html"})
                 self.say(200, json.dumps({"path": self.path, "body": body}).encode(), {"x-site": "1"})
@@ -306,6 +317,9 @@ def test_the_same_call_twice_within_a_second_waits_for_the_next(door, site):
     sdk.on_retry_event = waits.append
     assert all(sdk.sphyr_net(f"{site.url}/same")["ok"] for _ in range(3))
     assert len(site.asked) == 3
+    # They may have come in three different seconds: until two come in one.
+    while not waits:
+        assert len(site.asked) < 40 and sdk.sphyr_net(f"{site.url}/same")["ok"]
     assert all(wait["reason"] == "rate_limit" for wait in waits)
     # Who does not wait is refused.
     plain = client(door, credential)
@@ -395,7 +409,18 @@ def test_a_proof_of_a_refusal_holds(door, site):
     public = serialization.load_der_public_key(der)
     payload = json.dumps(proof["payload"], separators=(",", ":")).encode()
     public.verify(base64.urlsafe_b64decode(proof["sig"] + "=="), payload)
-    assert denials is not None
+    # As the SDK checks it, by our key and by whatever key it names.
+    own = DenialProof(
+        DenialProofPayload(**proof["payload"]), proof["sig"], proof["public_key"], proof["key_url"]
+    )
+    for trusted in (published["public_key"], None):
+        assert verify_denial_proof_locally(own, trusted_public_key=trusted).valid
+    changed = dataclasses.replace(own, payload=dataclasses.replace(own.payload, block_reason="X"))
+    assert verify_denial_proof_locally(changed).reason == "SIGNATURE_MISMATCH"
+    other = ed25519.Ed25519PrivateKey.generate().public_key()
+    other = other.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    other = base64.b64encode(other).decode()
+    assert verify_denial_proof_locally(own, trusted_public_key=other).reason == "KEY_MISMATCH"
     for changed, answer in ((None, {"valid": True}), ("X", {"valid": False, "reason": "SIGNATURE_MISMATCH"})):
         if changed:
             proof["payload"]["block_reason"] = changed

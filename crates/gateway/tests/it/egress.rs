@@ -28,6 +28,8 @@ mod budgets;
 
 mod clients;
 
+mod framing;
+
 mod kept;
 
 mod redirects;

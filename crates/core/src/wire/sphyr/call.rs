@@ -1,6 +1,7 @@
 //! What is asked for: the arguments of the gateway's tools, read strictly.
 
 use super::code::{self, Code};
+use super::framing;
 use crate::syntax::{Kind, Node, base64};
 
 /// The longest text that names something: an id, a category, a trace.
@@ -63,8 +64,10 @@ pub struct Net {
     pub time: Time,
     /// What is sent.
     pub body: Vec<u8>,
-    /// Header lines, in the order in which they came.
-    pub headers: Vec<(String, String)>,
+    /// Header lines that are to be sent, in the order in which they came.
+    pub headers: Vec<Line>,
+    /// Header lines that were signed and are not sent: they say what Doorward says by itself.
+    pub framing: Vec<Line>,
     /// What the agent follows it by; empty if by nothing.
     pub trace: String,
     /// Whether it is only checked and not sent.
@@ -72,6 +75,9 @@ pub struct Net {
     /// How many redirects are followed; as the key says if it is not said here. What is signed does not say it.
     pub follow: Option<u8>,
 }
+
+/// A header line: name and value.
+pub type Line = (String, String);
 
 /// A signed question about what was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,15 +145,20 @@ fn handshake(arguments: &Node) -> Result<Handshake, Wrong> {
 }
 
 fn net(arguments: &Node) -> Result<Net, Wrong> {
+    let session = session(arguments)?;
+    let url = text(arguments, "url").map_err(|wrong| Wrong { code: code::INVALID_URL, ..wrong })?;
+    let body = maybe_text(arguments, "body")?.unwrap_or_default().into_bytes();
+    let (lines, framing) = framing::apart(headers(arguments)?, &url, &body);
     Ok(Net {
-        session: session(arguments)?,
-        url: text(arguments, "url").map_err(|wrong| Wrong { code: code::INVALID_URL, ..wrong })?,
+        session,
+        url,
         method: method(arguments, "mthd")?,
         category: category(arguments)?,
         signature: signature(arguments)?,
         time: time(arguments)?,
-        body: maybe_text(arguments, "body")?.unwrap_or_default().into_bytes(),
-        headers: headers(arguments)?,
+        body,
+        headers: lines,
+        framing,
         trace: trace(arguments)?,
         preflight: preflight(arguments)?,
         follow: None,
@@ -194,6 +205,7 @@ pub fn plain(arguments: &Node) -> Result<Net, Wrong> {
         time: Time { text: String::new(), seconds: 0 },
         body,
         headers: headers(arguments)?,
+        framing: Vec::new(),
         trace: String::new(),
         preflight: preflight(arguments)?,
         follow: follow(arguments)?,
@@ -292,7 +304,7 @@ fn time(arguments: &Node) -> Result<Time, Wrong> {
 }
 
 /// Header lines as they are signed. Whether they can be sent, [`sendable`] says.
-fn headers(arguments: &Node) -> Result<Vec<(String, String)>, Wrong> {
+fn headers(arguments: &Node) -> Result<Vec<Line>, Wrong> {
     let Some(headers) = arguments.some("headers") else { return Ok(Vec::new()) };
     let wrong = || Wrong::new(code::HEADER_INVALID, "`headers` must be an object of at most 100 texts");
     if !headers.is_object() || headers.members().len() > MOST_HEADERS {
@@ -309,7 +321,7 @@ fn headers(arguments: &Node) -> Result<Vec<(String, String)>, Wrong> {
 ///
 /// # Errors
 /// [`Wrong`]. It names no line: names can be secrets, and it will be recorded.
-pub fn sendable(lines: &[(String, String)]) -> Result<(), Wrong> {
+pub fn sendable(lines: &[Line]) -> Result<(), Wrong> {
     for (index, (name, value)) in lines.iter().enumerate() {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(token) {

@@ -5,10 +5,13 @@
 //! - [`sign`]: what is signed, and how.
 //! - [`code`]: why something is refused, and what to do about it.
 //! - [`reply`]: what is answered.
+//! - `framing`: header lines that HTTP libraries write by themselves.
 
 pub mod call;
 
 pub mod code;
+
+mod framing;
 
 pub mod reply;
 

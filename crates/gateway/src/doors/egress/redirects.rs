@@ -94,6 +94,7 @@ mod tests {
             time: Time { text: String::new(), seconds: 0 },
             body: b"body".to_vec(),
             headers: ["Authorization", "X-Key", "Accept", "Content-Type", "Idempotency-Key"].map(line).into(),
+            framing: Vec::new(),
             trace: String::new(),
             preflight: false,
             follow: None,

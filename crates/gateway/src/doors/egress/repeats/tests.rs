@@ -82,6 +82,7 @@ fn net(key: &str, body: &str) -> Net {
         time: Time { text: String::new(), seconds: 0 },
         body: body.into(),
         headers: vec![("Idempotency-Key".into(), key.into()), ("X".into(), "1".into())],
+        framing: Vec::new(),
         trace: String::new(),
         preflight: false,
         follow: None,

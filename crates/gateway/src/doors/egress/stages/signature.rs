@@ -13,13 +13,15 @@ use super::super::sessions::Session;
 
 /// What is wrong with the signature of `net`.
 pub fn check(net: &Net, session: &Session, key: &Key, now: Millis) -> Result<(), Denial> {
+    // In any order: they are sorted before they are signed.
+    let lines: Vec<_> = net.headers.iter().chain(&net.framing).cloned().collect();
     let signed = Signed {
         nonce: &session.nonce,
         time: &net.time.text,
         url: &net.url,
         method: &net.method,
         body: &net.body,
-        headers: &net.headers,
+        headers: &lines,
         category: &net.category,
         trace: &net.trace,
     };
