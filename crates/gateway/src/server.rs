@@ -139,7 +139,7 @@ impl Server {
             Ok(Way::Model(crossing)) => Box::pin(crossing.handle(head, body)).await,
             Ok(Way::Calls(egress)) => Box::pin(egress.mcp(&head, body, Caller { ip: peer })).await,
             Ok(Way::Net(egress)) => Box::pin(egress.plain(&head, body, Caller { ip: peer })).await,
-            Ok(Way::Verify(egress)) => Box::pin(egress.verify_denial(body)).await,
+            Ok(Way::Verify(egress)) => Box::pin(egress.verify_denial(body, Caller { ip: peer })).await,
             Ok(Way::Printed(content_type, text)) => {
                 let mut response = Response::new(answer::whole(text.into()));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -142,6 +142,13 @@ impl<K: Copy + Eq + Hash> Limiter<K> {
         Ok(self.put(place, key, rate, due))
     }
 
+    /// Gives back a use of `key` that was just taken at this `rate`. One that has no entry of its own keeps it.
+    pub fn give_back(&mut self, key: K, rate: Rate) {
+        if let Some((_, due)) = self.places.get(&key).and_then(|at| self.entries.get_mut(*at)) {
+            *due = due.saturating_sub(rate.interval);
+        }
+    }
+
     /// How `key` stands, without a use.
     #[must_use]
     pub fn look(&mut self, key: K, rate: Rate, now: Ticks) -> Standing {

@@ -24,6 +24,8 @@ mod answers;
 
 mod asked;
 
+mod arriving;
+
 mod budgets;
 
 mod clients;
@@ -37,6 +39,8 @@ mod redirects;
 mod repeats;
 
 mod restarts;
+
+mod told;
 
 mod unrecorded;
 

@@ -20,7 +20,7 @@ use doorward_ledger::{Durability, Log, SigningKey, View};
 use doorward_store::{AgentName, Home, HomeLock, Options, Store};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// A directory that goes with the test.
@@ -313,7 +313,20 @@ pub async fn send(
     headers: &str,
     body: &str,
 ) -> Reply {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    send_from([127, 0, 0, 1], address, (method, target), headers, body).await
+}
+
+/// The same from another address of this machine.
+pub async fn send_from(
+    from: [u8; 4],
+    address: std::net::SocketAddr,
+    (method, target): (&str, &str),
+    headers: &str,
+    body: &str,
+) -> Reply {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::IpAddr::from(from), 0).into()).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
     let head = format!(
         "{method} {target} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\nconnection: close\r\n\
          {headers}content-length: {}\r\n\r\n{body}",

@@ -147,6 +147,24 @@ fn on_all_limits_or_on_none() {
 }
 
 #[test]
+fn what_is_given_back_may_be_taken_again() {
+    let mut limiter = Limiter::new(2);
+    let narrow = rate(1, 2);
+    assert!(limiter.take(1u64, narrow, 50).is_ok() && limiter.take(1, narrow, 50).is_ok());
+    assert!(limiter.take(1, narrow, 50).is_err());
+    limiter.give_back(1, narrow);
+    assert!(limiter.take(1, narrow, 50).is_ok() && limiter.take(1, narrow, 50).is_err());
+    // Never more than the burst, however often and whenever, and nothing to who has no entry.
+    for _ in 0..9 {
+        limiter.give_back(1, narrow);
+        limiter.give_back(7, narrow);
+    }
+    assert_eq!((limiter.look(1, narrow, 50).remaining, limiter.len()), (2, 1));
+    assert!(limiter.take(1, narrow, 60).is_ok() && limiter.take(1, narrow, 60).is_ok());
+    assert!(limiter.take(1, narrow, 60).is_err());
+}
+
+#[test]
 fn looking_first_at_a_full_table_tells_what_taking_then_does() {
     let mut limits: Limits<u64, 2> = Limits::new([1000, 40]);
     let (wide, narrow) = (rate(1000, 1000), rate(50, 1));

@@ -20,7 +20,9 @@ pub struct Denial {
     /// When it may be tried again, in milliseconds.
     pub retry_after: Option<u64>,
     /// The receipt, if it has one.
-    pub receipt: Option<String>,
+    pub receipt: Option<Box<str>>,
+    /// What is known of it if it has none of its own.
+    pub unrecorded: Option<Box<Unrecorded>>,
     /// The token of the session it happened in, if there was one.
     pub session: Option<Box<str>>,
     /// The decoy that it touched.
@@ -31,6 +33,15 @@ pub struct Denial {
     pub redirect: Option<Box<str>>,
     /// Whether it was only checked, and a person would be asked about it.
     pub would_ask: bool,
+}
+
+/// What is known of a refusal that has no receipt of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// What it is called; empty as long as nobody was told.
+    pub id: Box<str>,
+    /// Key and session of a call that says whose it is.
+    pub whose: Option<Box<str>>,
 }
 
 /// A decoy or honeytoken that a request touched.
@@ -62,6 +73,7 @@ impl Denial {
             message: message.into(),
             retry_after: None,
             receipt: None,
+            unrecorded: None,
             session: None,
             touched: None,
             seen: false,
@@ -71,8 +83,32 @@ impl Denial {
     }
 
     /// The same, recorded under `receipt`.
-    pub fn under(self, receipt: impl Into<String>) -> Self {
+    pub fn under(self, receipt: impl Into<Box<str>>) -> Self {
         Self { receipt: Some(receipt.into()), ..self }
+    }
+
+    /// By what whoever asks about this refusal finds it: `request_id`, `X-Request-ID`.
+    pub fn request(&self) -> Option<&str> {
+        self.receipt.as_deref().or(self.unrecorded.as_ref().map(|of| &*of.id).filter(|id| !id.is_empty()))
+    }
+
+    /// The same with a name. The receipt that it shares says it.
+    pub fn named(self, id: impl Into<Box<str>>) -> Self {
+        let unrecorded =
+            Unrecorded { id: id.into(), ..self.unrecorded.as_deref().cloned().unwrap_or_default() };
+        Self { unrecorded: Some(unrecorded.into()), ..self }
+    }
+
+    /// The same of a call that says it is from this key and session, and has not shown it.
+    pub fn said_of(self, whose: impl Into<Box<str>>) -> Self {
+        let of = self.unrecorded.as_deref().cloned().unwrap_or_default();
+        let whose = of.whose.or_else(|| Some(whose.into()));
+        Self { unrecorded: Some(Unrecorded { whose, ..of }.into()), ..self }
+    }
+
+    /// Key and session that it says it is from, for a receipt that people read.
+    pub fn whose(&self) -> Option<&str> {
+        self.unrecorded.as_deref().and_then(|of| of.whose.as_deref())
     }
 
     /// Whether the same may be tried again.
@@ -97,6 +133,7 @@ impl Denial {
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
         let Refusal { decision, receipt, why } = refusal;
+        let receipt = receipt.map(Into::into);
         let denial = match why {
             Why::Blocked => {
                 let code = code_of(&decision);

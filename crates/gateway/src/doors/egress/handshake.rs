@@ -1,9 +1,12 @@
 //! `audit_sess`: a key's wish for a session, and what it gets.
 
+use std::sync::Arc;
+
 use doorward_core::action::PartKind;
 use doorward_core::session::Millis;
 use doorward_core::wire::sphyr::call::Handshake;
 use doorward_core::wire::sphyr::{code, reply, sign};
+use doorward_store::accounts::Key;
 
 use super::denied::Denial;
 use super::sessions::NotOpened;
@@ -34,19 +37,9 @@ impl Egress {
         if let Some(why) = keys::stopped(&key) {
             return Err(Denial::new(code::KEY_PAUSED, why));
         }
-        let agents = key.settings.agents.unwrap_or(self.settings.agents_per_key);
+        let agents = self.agents_of(&key);
         let opened = self.sessions.open(&key.id, (&asked.agent, agents), caller.ip, now);
-        let session = opened.map_err(|why| match why {
-            NotOpened::Agents => {
-                let message = format!("{agents} agents of this key have sessions, and no more may at once");
-                Denial { retry_after: Some(1000), ..Denial::new(code::SESSION_CREATE_FAILED, message) }
-            }
-            NotOpened::Full => {
-                let message = "as many sessions are open as may be";
-                Denial { retry_after: Some(1000), ..Denial::new(code::SESSION_CREATE_FAILED, message) }
-            }
-            NotOpened::Random(error) => Denial::new(code::SESSION_CREATE_FAILED, error.to_string()),
-        })?;
+        let session = opened.map_err(|why| why.denial(agents))?;
         Ok(reply::Opened {
             token: &session.token,
             nonce: &session.nonce,
@@ -63,17 +56,39 @@ impl Egress {
 }
 
 impl Egress {
-    /// Whether the key that a handshake names has signed it.
-    pub(super) fn is_signed(&self, asked: &Handshake) -> bool {
+    /// The key that a handshake names, if it has signed it.
+    pub(super) fn signer(&self, asked: &Handshake) -> Option<Arc<Key>> {
         let payload = sign::handshake(&asked.key, &asked.agent, &asked.time.text, &asked.nonce);
         let key = self.accounts().key(&asked.key);
-        key.is_some_and(|key| keys::signed(&key, &payload, &asked.signature, self.now()))
+        key.filter(|key| keys::signed(key, &payload, &asked.signature, self.now()))
+    }
+
+    /// How many agents a key may have at once.
+    pub(super) fn agents_of(&self, key: &Key) -> u32 {
+        key.settings.agents.unwrap_or(self.settings.agents_per_key)
     }
 
     /// Whether a text that will be recorded as it is looks like something that must not be.
     pub(super) fn is_secret(&self, text: &str) -> bool {
         let found = self.gateway.in_force().engine.audit_text(PartKind::Outbound, text);
         found.iter().any(|reason| reason.rule.starts_with("secret.") || reason.rule.starts_with("floor."))
+    }
+}
+
+impl NotOpened {
+    /// As a refusal of a key that may have so many `agents`.
+    pub(super) fn denial(&self, agents: u32) -> Denial {
+        let full = |message: String| Denial {
+            retry_after: Some(1000),
+            ..Denial::new(code::SESSION_CREATE_FAILED, message)
+        };
+        match self {
+            Self::Agents => {
+                full(format!("{agents} agents of this key are at work, and no more may at once (`agents`)"))
+            }
+            Self::Full => full("as many sessions are open as may be".to_owned()),
+            Self::Random(error) => Denial::new(code::SESSION_CREATE_FAILED, error.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! to 2026-07-28). For the SDK a refusal is a result like any other, with status 200: it takes what comes with another status
 //! for a gateway that is down.
 
+use std::net::IpAddr;
+
 use doorward_core::account::gcra::Standing;
 use doorward_core::session::Millis;
 use doorward_core::syntax::{Kind, Node, Object, Span};
@@ -16,7 +18,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use super::calls;
 use super::denied::Denial;
 use super::fetch::FETCH;
-use super::{Caller, Egress, plain};
+use super::net::whose;
+use super::{Caller, Egress};
 use crate::answer::{Answer, Body, whole};
 use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
@@ -85,12 +88,15 @@ impl Left {
 impl Egress {
     /// Answers a message, or ends a session.
     pub async fn mcp(&self, head: &Parts, body: Incoming, caller: Caller) -> Response<Body> {
-        let client = match self.client(head).await {
+        let client = match self.client(head, caller.ip).await {
             Ok(client) => client,
             Err(response) => return *response,
         };
         if head.method == Method::DELETE {
-            return self.ended(client);
+            return match self.flooded(client.key.as_deref(), caller.ip).await {
+                Ok(()) => self.ended(client),
+                Err(denial) => limited(None, &denial).response(client.wants_events, self.now()),
+            };
         }
         let bytes = match counted_body(body, LARGEST, &self.memory).await {
             Ok(bytes) => bytes,
@@ -102,7 +108,7 @@ impl Egress {
             Err(wrong) => Err(wrong),
         };
         let Ok(Message::Request(request)) = said else {
-            if let Err(denial) = self.flooded(client.key.is_some()).await {
+            if let Err(denial) = self.flooded(client.key.as_deref(), caller.ip).await {
                 return limited(None, &denial).response(client.wants_events, self.now());
             }
             return match said {
@@ -115,20 +121,20 @@ impl Egress {
                 let asked = Asked { request: &request, head, client: &client, era, caller };
                 self.asked(&asked).await.response(client.wants_events, self.now())
             }
-            Err(wrong) => match self.flooded(client.key.is_some()).await {
+            Err(wrong) => match self.flooded(client.key.as_deref(), caller.ip).await {
                 Ok(()) => status(wrong.status, wrong.body),
                 Err(denial) => limited(None, &denial).response(client.wants_events, self.now()),
             },
         }
     }
 
-    /// Whether one more message of whoever shows no key may be answered: those count together, whatever they ask for.
-    async fn flooded(&self, known: bool) -> Result<(), Denial> {
-        let counted = if known { Ok(()) } else { self.backstop() };
-        if let Err(denial) = &counted {
-            self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
+    /// Whether one more message may be answered, whatever it asks for: of who shows a key by the rate of its address, of all others
+    /// by what strangers may.
+    async fn flooded(&self, key: Option<&Key>, ip: IpAddr) -> Result<(), Denial> {
+        match key.map_or_else(|| self.stranger(ip), |key| self.arrived(key, ip)) {
+            Ok(()) => Ok(()),
+            Err(denial) => Err(self.unrecorded(denial).await),
         }
-        counted
     }
 
     /// Ends a session that its client has done with.
@@ -156,9 +162,10 @@ impl Egress {
     }
 
     async fn asked(&self, asked: &Asked<'_>) -> Answered {
-        // Calls are counted where it is known whether they are signed.
-        let known = asked.client.key.is_some() || &*asked.request.method == "tools/call";
-        if let Err(denial) = self.flooded(known).await {
+        // Calls are counted where it is known whose they are.
+        if &*asked.request.method != "tools/call"
+            && let Err(denial) = self.flooded(asked.client.key.as_deref(), asked.caller.ip).await
+        {
             return limited(Some(&asked.request.id), &denial);
         }
         match (&*asked.request.method, asked.era) {
@@ -188,7 +195,7 @@ impl Egress {
     async fn called(&self, asked: &Asked<'_>) -> Answered {
         let params = &asked.request.params;
         let Some(name) = params.text("name") else {
-            if let Err(denial) = self.flooded(asked.client.key.is_some()).await {
+            if let Err(denial) = self.flooded(asked.client.key.as_deref(), asked.caller.ip).await {
                 return limited(Some(&asked.request.id), &denial);
             }
             return asked.error(jsonrpc::INVALID_PARAMS, "`name` of the tool is missing");
@@ -207,7 +214,7 @@ impl Egress {
             }
             Some(Err(denial)) => Answered { left, ..self.denied_call(asked, denial) },
             None => {
-                if let Err(denial) = self.flooded(asked.client.key.is_some()).await {
+                if let Err(denial) = self.flooded(asked.client.key.as_deref(), asked.caller.ip).await {
                     return limited(Some(&asked.request.id), &denial);
                 }
                 let message = format!("no such tool; there are {FETCH}, {}", TOOLS.join(", "));
@@ -220,11 +227,15 @@ impl Egress {
     async fn fetched(&self, asked: &Asked<'_>, arguments: Option<&Node>) -> Answered {
         let Some(key) = &asked.client.key else {
             let denial = Denial::new(code::AUTH_FAILED, NO_KEY);
-            let denial = self.backstop().err().unwrap_or(denial);
+            let denial = self.stranger(asked.caller.ip).err().unwrap_or(denial);
             return self.noted(asked, denial).await;
         };
+        if let Err(denial) = self.arrived(key, asked.caller.ip) {
+            let left = Some(self.left_of(key, "", asked.caller));
+            return Answered { left, ..self.noted(asked, denial).await };
+        }
         let unnamed = asked.client.conversation.as_ref().map_or_else(|| "mcp".to_owned(), |one| one.agent());
-        let session = match plain::session(key, asked.head, &unnamed, (asked.caller, self.now())) {
+        let session = match self.plain_session(key, asked.head, &unnamed, asked.caller) {
             Ok(session) => session,
             Err(denial) => return self.noted(asked, denial).await,
         };
@@ -242,9 +253,7 @@ impl Egress {
 
     /// A refusal, put on record if it is not.
     async fn noted(&self, asked: &Asked<'_>, denial: Denial) -> Answered {
-        if denial.receipt.is_none() {
-            self.unknown.note(&denial, self.ticks(), self.gateway.recorder()).await;
-        }
+        let denial = self.unrecorded(denial).await;
         self.denied_call(asked, denial)
     }
 
@@ -252,7 +261,7 @@ impl Egress {
         let result = asked.result(tool_result(&[&self.denied(&denial)], true));
         Answered {
             status: self.status_of(&denial),
-            receipt: denial.receipt,
+            receipt: denial.request().map(Into::into),
             retry_after: denial.retry_after,
             ..result
         }
@@ -279,22 +288,32 @@ impl Egress {
     ) -> Option<Result<calls::Said, Denial>> {
         let read = call::read(name, arguments.unwrap_or(&nothing()))?;
         let token = arguments.and_then(|arguments| arguments.text("sess_token"));
-        let signed = matches!(&read, Ok(Call::Handshake(asked)) if self.is_signed(asked));
-        // Who is known has limits of their own, and is not kept out by a flood of others.
-        let known = signed || token.is_some_and(|token| self.session(token, caller).is_ok());
-        let answer = match if known { Ok(()) } else { self.backstop() } {
-            Ok(()) => match read {
-                Ok(call) => self.call(call, signed, caller).await,
-                Err(wrong) => Err(Denial::new(wrong.code, wrong.message)),
-            },
-            Err(denial) => Err(denial),
+        let signer = match &read {
+            Ok(Call::Handshake(asked)) => self.signer(asked),
+            _ => None,
         };
-        if let Err(denial) = &answer
-            && denial.receipt.is_none()
-        {
-            self.unknown.note(denial, self.ticks(), self.gateway.recorder()).await;
-        }
-        Some(answer)
+        let signed = signer.is_some();
+        // Who is known has limits of their own, and is not kept out by a flood of others.
+        let known = token.and_then(|token| self.session(token, caller).ok());
+        let counted = match known.as_ref().map(|(_, key)| key).or(signer.as_ref()) {
+            Some(key) => self.arrived(key, caller.ip),
+            None => self.stranger(caller.ip),
+        };
+        let answer = match (counted, read) {
+            (Ok(()), Ok(call)) => self.call(call, signed, caller).await,
+            (Ok(()), Err(wrong)) => Err(Denial::new(wrong.code, wrong.message)),
+            (Err(denial), _) => Err(denial),
+        };
+        Some(match answer {
+            Ok(said) => Ok(said),
+            Err(denial) => {
+                let denial = match known.as_ref() {
+                    Some((session, key)) => denial.said_of(whose(session, key)),
+                    None => denial,
+                };
+                Err(self.unrecorded(denial).await)
+            }
+        })
     }
 
     /// A refusal as JSON.
@@ -305,7 +324,7 @@ impl Egress {
         Denied {
             code: denial.code,
             message: &denial.message,
-            request: denial.receipt.as_deref().unwrap_or_default(),
+            request: denial.request().unwrap_or_default(),
             docs: &docs,
             retryable: denial.retryable(),
             retry_after: denial.retry_after,
@@ -418,6 +437,7 @@ const NO_KEY: &str = "show the credential of a key in every message: the header 
 fn limited(id: Option<&[u8]>, denial: &Denial) -> Answered {
     Answered {
         status: StatusCode::TOO_MANY_REQUESTS,
+        receipt: denial.request().map(Into::into),
         retry_after: denial.retry_after,
         ..Answered::of(jsonrpc::error(id, jsonrpc::LIMITED, &denial.message))
     }

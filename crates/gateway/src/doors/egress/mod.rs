@@ -1,7 +1,7 @@
 //! The egress door: between an agent and the network. Agents send signed calls, and requests go out on their behalf.
 //!
 //! ```text
-//! call ─▶ backstop ─▶ session ─▶ signature ─▶ freshness ─▶ replay ─▶ rates ─▶ pass ─▶ forward::elsewhere ─▶ reply
+//! call ─▶ session ─▶ rate of its address (of strangers: backstop) ─▶ signature ─▶ freshness ─▶ replay ─▶ rates ─▶ pass ─▶ forward::elsewhere ─▶ reply
 //! ```
 //!
 //! What stands before `pass` yields reasons and denies nothing; where a request leads and what it carries, the engine
@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use doorward_core::account::gcra::{Limiter, Limits, Rate, Standing, Ticks};
+use doorward_core::account::gcra::{Limiter, Limits, Standing, Ticks};
 use doorward_core::account::replay::{Bounds, Replays};
 use doorward_core::action::request::JUDGED_WHOLE;
 use doorward_core::session::Millis;
@@ -182,6 +182,8 @@ pub struct Egress {
 #[derive(Debug)]
 struct Rates {
     backstop: Limiter<u64>,
+    /// Of addresses, those of whom nobody knows who they are: apart, so that they take nothing from who is known.
+    strangers: Limiter<u64>,
     /// Of addresses, keys, agents.
     levels: Limits<u64, 3>,
 }
@@ -190,7 +192,11 @@ impl Egress {
     /// A door for `gateway` and the keys of its store, that reaches places by `reacher`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, reacher: Reacher, settings: Settings) -> Self {
-        let rates = Rates { backstop: Limiter::new(1), levels: Limits::new([RATED; 3]) };
+        let rates = Rates {
+            backstop: Limiter::new(1),
+            strangers: Limiter::new(RATED),
+            levels: Limits::new([RATED; 3]),
+        };
         let seed = gateway.store().key_for("denial proofs");
         let proofs = Proofs::new(&seed, settings.signing_key.clone());
         let conversations = Conversations::new(gateway.store().key_for("sessions of tool clients"));
@@ -225,16 +231,6 @@ impl Egress {
     /// The keys, and what they have left.
     fn accounts(&self) -> &Accounts {
         self.gateway.store().accounts()
-    }
-
-    /// Whether one more call may be looked at at all. Costs next to nothing: this is what a flood meets.
-    fn backstop(&self) -> Result<(), Denial> {
-        let rate = Rate::per_second(self.settings.backstop);
-        let taken = rate.map(|rate| self.rates().backstop.take(0, rate, self.ticks()));
-        match taken {
-            Some(Err(standing)) => Err(limited("calls of all clients", self.settings.backstop, standing)),
-            Some(Ok(_)) | None => Ok(()),
-        }
     }
 
     /// The page about a code, for who follows the link in a refusal.

@@ -95,7 +95,7 @@ impl Egress {
         };
         let compromise = Compromise {
             at: self.now(),
-            receipt: denial.receipt.clone().unwrap_or_default(),
+            receipt: denial.receipt.as_deref().unwrap_or_default().to_owned(),
             what: touched.what.clone(),
             session: session_of(key, session).to_string(),
             from: self.known_as(caller.ip),
@@ -329,7 +329,7 @@ impl Egress {
         let bound = key.settings.bind_ip.unwrap_or(self.settings.bind_ip);
         if bound && session.ip.to_canonical() != caller.ip.to_canonical() {
             let message = "the session was opened from another address";
-            return Err(Denial::new(code::SESS_IP_MISMATCH, message));
+            return Err(Denial::new(code::SESS_IP_MISMATCH, message).said_of(whose(&session, &key)));
         }
         Ok((session, key))
     }
@@ -355,7 +355,7 @@ impl Egress {
             }
             Shown::Credential | Shown::Before => None,
         };
-        let rest = self.rated(key, &session.agent, caller.ip).and_then(|()| {
+        let rest = self.rated(key, &session.agent, (caller.ip, shown)).and_then(|()| {
             self.payable(net, key, now)?;
             own_secret(net, key, now)?;
             errand(net, self.settings.largest_body.min(LARGEST_BODY))
@@ -396,11 +396,18 @@ impl Egress {
 
     /// Records who may not come in, with what they wanted.
     async fn turned_away(&self, mut action: Action, denial: Denial) -> Denial {
-        action.at_door.push(denial.reason());
+        let mut reason = denial.reason();
+        // That it is from this session, it only says.
+        if denial.code == code::SIG_INVALID {
+            let (named, due) = self.named(denial.clone().said_of(format!("session {}", action.session)));
+            let Some(more) = due else { return named };
+            reason.message.push_str(&more);
+        }
+        action.at_door.push(reason);
         match self.gateway.pass(action, Nothing, &Waits::default()).await {
             // Not in any mode: such a reason is the door's own.
             Ok(permit) => denial.under(permit.receipt()),
-            Err(refusal) => Denial { receipt: refusal.receipt, ..denial },
+            Err(refusal) => Denial { receipt: refusal.receipt.map(Into::into), ..denial },
         }
     }
 }
@@ -433,6 +440,16 @@ const fn checked_only(net: &Net, key: &Key) -> bool {
 /// The session of Doorward's that a session of a key belongs to: one for each id that an agent gives itself.
 pub(super) fn session_of(key: &Key, session: &Session) -> Arc<str> {
     name::name(key.agent.as_str(), &session.agent)
+}
+
+/// Key and session, for a receipt that people read.
+pub(super) fn whose(session: &Session, key: &Key) -> Box<str> {
+    whose_plain(key, &session.agent)
+}
+
+/// The same of an agent that shows the key in each call.
+pub(super) fn whose_plain(key: &Key, agent: &str) -> Box<str> {
+    format!("key {}, session {}", key.id, name::name(key.agent.as_str(), agent)).into()
 }
 
 /// Whether doing it twice is as good as once (RFC 9110, 9.2.2).

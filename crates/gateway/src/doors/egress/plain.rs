@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use doorward_core::Coverage;
-use doorward_core::session::Millis;
 use doorward_core::stream::Outcome;
 use doorward_core::syntax::json;
 use doorward_core::wire::Fault;
@@ -16,7 +15,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, Version, header};
 
 use super::denied::Denial;
 use super::mcp::{REQUEST_ID, status};
-use super::net::{Answered, Sent, Shown, busy};
+use super::net::{Answered, Sent, Shown, busy, whose_plain};
 use super::repeats::Claim;
 use super::reply::Given;
 use super::running::OnItsWay;
@@ -45,16 +44,18 @@ impl Egress {
         let mut response = match done {
             Ok(response) => response,
             Err(denial) => {
-                if denial.receipt.is_none() {
-                    self.unknown.note(&denial, self.ticks(), self.gateway.recorder()).await;
-                }
+                let denial = match known.as_ref() {
+                    Some((key, agent)) => denial.said_of(whose_plain(key, agent)),
+                    None => denial,
+                };
+                let denial = self.unrecorded(denial).await;
                 let code = StatusCode::from_u16(denial.code.status).unwrap_or(StatusCode::FORBIDDEN);
                 let mut response = status(code, self.denied(&denial));
                 let headers = response.headers_mut();
                 if let Some(wait) = denial.retry_after {
                     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
                 }
-                name_receipt(headers, denial.receipt.as_deref());
+                name_receipt(headers, denial.request());
                 response
             }
         };
@@ -74,9 +75,11 @@ impl Egress {
         // Who is known has limits of their own.
         let key = match self.shown(head) {
             Ok(key) => key,
-            Err(unknown) => return Err(self.backstop().err().unwrap_or(unknown)),
+            Err(unknown) => return Err(self.stranger(caller.ip).err().unwrap_or(unknown)),
         };
-        let session = session(&key, head, "net", (caller, self.now()))?;
+        *known = Some((Arc::clone(&key), UNNAMED.into()));
+        self.arrived(&key, caller.ip)?;
+        let session = self.plain_session(&key, head, UNNAMED, caller)?;
         *known = Some((Arc::clone(&key), session.agent.clone()));
         let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
         if self.is_secret(&session.agent) {
@@ -191,31 +194,39 @@ impl Egress {
     }
 }
 
-/// What stands for a session where there was no handshake; `unnamed` is the agent that does not say who it is.
-pub(super) fn session(
-    key: &Key,
-    head: &Parts,
-    unnamed: &str,
-    (caller, now): (Caller, Millis),
-) -> Result<Session, Denial> {
-    let mut lines = head.headers.get_all(AGENT).iter();
-    let agent = match (lines.next().map(HeaderValue::to_str), lines.next()) {
-        (None, _) => unnamed,
-        (Some(Ok(agent)), None) if doorward_store::accounts::is_agent_id(agent) => agent,
-        _ => {
-            let message = "`Doorward-Agent` must be 1 to 64 letters, digits, `_` and `-`";
-            return Err(Denial::new(code::ARGUMENTS_INVALID, message));
-        }
-    };
-    Ok(Session {
-        token: "".into(),
-        nonce: "".into(),
-        key: Arc::clone(&key.id),
-        agent: agent.into(),
-        ip: caller.ip,
-        issued: now,
-        expires: now,
-    })
+impl Egress {
+    /// What stands for a session where there was no handshake; `unnamed` is the agent that does not say who it is. A key has as many
+    /// agents at once as with handshakes: one is there for as long as a session would last since its last call.
+    pub(super) fn plain_session(
+        &self,
+        key: &Key,
+        head: &Parts,
+        unnamed: &str,
+        caller: Caller,
+    ) -> Result<Session, Denial> {
+        let mut lines = head.headers.get_all(AGENT).iter();
+        let named = match (lines.next().map(HeaderValue::to_str), lines.next()) {
+            (None, _) => None,
+            (Some(Ok(agent)), None) if doorward_store::accounts::is_agent_id(agent) => Some(agent),
+            _ => {
+                let message = "`Doorward-Agent` must be 1 to 64 letters, digits, `_` and `-`";
+                return Err(Denial::new(code::ARGUMENTS_INVALID, message));
+            }
+        };
+        let (now, agents) = (self.now(), self.agents_of(key));
+        // All that do not say who they are count as one, however many conversations they begin.
+        let counted = self.sessions.at_work(&key.id, (named.unwrap_or_default(), agents), now);
+        counted.map_err(|why| why.denial(agents))?;
+        Ok(Session {
+            token: "".into(),
+            nonce: "".into(),
+            key: Arc::clone(&key.id),
+            agent: named.unwrap_or(unnamed).into(),
+            ip: caller.ip,
+            issued: now,
+            expires: now,
+        })
+    }
 }
 
 impl Given {
@@ -229,7 +240,10 @@ impl Given {
     }
 }
 
-fn name_receipt(headers: &mut http::HeaderMap, receipt: Option<&str>) {
+/// What an agent is called that does not say who it is.
+const UNNAMED: &str = "net";
+
+pub(super) fn name_receipt(headers: &mut http::HeaderMap, receipt: Option<&str>) {
     if let Some(id) = receipt.and_then(|receipt| HeaderValue::from_str(receipt).ok()) {
         headers.insert(REQUEST_ID, id);
     }

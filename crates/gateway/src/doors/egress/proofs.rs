@@ -11,9 +11,10 @@ use doorward_store::Secret32;
 use http::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::Egress;
 use super::denied::Denial;
 use super::mcp::status;
+use super::plain::name_receipt;
+use super::{Caller, Egress};
 use crate::answer::Body;
 use crate::doors::body::counted_body;
 use crate::incoming::Incoming;
@@ -95,31 +96,33 @@ const LARGEST: usize = 16 << 10;
 
 impl Egress {
     /// `POST /v1/verify-denial`: whether a proof of a refusal is ours. Anyone may ask; the answer tells nothing else.
-    pub async fn verify_denial(&self, body: Incoming) -> Response<Body> {
-        let refused = |denial: &Denial| {
-            let code = StatusCode::from_u16(denial.code.status).unwrap_or(StatusCode::BAD_REQUEST);
-            status(code, self.denied(denial))
-        };
-        if let Err(denial) = self.backstop() {
-            return refused(&denial);
+    pub async fn verify_denial(&self, body: Incoming, caller: Caller) -> Response<Body> {
+        match self.verified(body, caller).await {
+            Ok(answer) => status(StatusCode::OK, answer.end()),
+            Err(denial) => {
+                let denial = self.unrecorded(denial).await;
+                let code = StatusCode::from_u16(denial.code.status).unwrap_or(StatusCode::BAD_REQUEST);
+                let mut response = status(code, self.denied(&denial));
+                name_receipt(response.headers_mut(), denial.request());
+                response
+            }
         }
-        let wrong = |message: String| refused(&Denial::new(code::ARGUMENTS_INVALID, message));
-        let bytes = match counted_body(body, LARGEST, &self.memory).await {
-            Ok(bytes) => bytes,
-            Err(answer) => return wrong(answer.message),
-        };
-        let tree = match json::parse(&bytes) {
-            Ok(tree) => tree,
-            Err(fault) => return wrong(format!("the body is not strict JSON: {fault}")),
-        };
+    }
+
+    async fn verified(&self, body: Incoming, caller: Caller) -> Result<Object, Denial> {
+        self.stranger(caller.ip)?;
+        let wrong = |message: String| Denial::new(code::ARGUMENTS_INVALID, message);
+        let bytes =
+            counted_body(body, LARGEST, &self.memory).await.map_err(|answer| wrong(answer.message))?;
+        let tree =
+            json::parse(&bytes).map_err(|fault| wrong(format!("the body is not strict JSON: {fault}")))?;
         // The proof by itself, or the refusal it came with.
         let proof = tree.some("denial_proof").unwrap_or(&tree);
         let verified = self.proofs.as_ref().map_or(Err(NotOurs::MissingPublicKey), |ours| ours.verify(proof));
-        let answer = match verified {
+        Ok(match verified {
             Ok(()) => Object::new().truth("valid", true),
             Err(why) => Object::new().truth("valid", false).text("reason", why.as_str()),
-        };
-        status(StatusCode::OK, answer.end())
+        })
     }
 }
 

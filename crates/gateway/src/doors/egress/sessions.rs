@@ -48,6 +48,20 @@ struct Known {
 struct OfKey {
     all: usize,
     agents: HashMap<Box<str>, usize>,
+    /// The agents that show the key in each call, and when they did last.
+    at_work: HashMap<Box<str>, Millis>,
+}
+
+impl OfKey {
+    fn knows(&self, agent: &str) -> bool {
+        self.agents.contains_key(agent) || self.at_work.contains_key(agent)
+    }
+
+    /// How many agents there are, one way or the other.
+    fn agents(&self) -> usize {
+        let others = self.at_work.keys().filter(|agent| !self.agents.contains_key(*agent));
+        self.agents.len() + others.count()
+    }
 }
 
 /// Why there is no session.
@@ -81,7 +95,7 @@ impl Sessions {
         let (token, nonce) = (uuid()?, uuid()?);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_full(key, agent, agents).is_some() {
-            known.sweep(now);
+            known.sweep(now, self.lasts);
         }
         if let Some(why) = known.is_full(key, agent, agents) {
             return Err(why);
@@ -100,6 +114,32 @@ impl Sessions {
         of_key.all += 1;
         *of_key.agents.entry(session.agent.clone()).or_default() += 1;
         Ok(session)
+    }
+
+    /// Notes that an agent of a key, of which so many may be there at once, is at work without a session. It is there for as long as
+    /// a session would last.
+    ///
+    /// # Errors
+    /// [`NotOpened::Agents`].
+    pub fn at_work(
+        &self,
+        key: &Arc<str>,
+        (agent, agents): (&str, u32),
+        now: Millis,
+    ) -> Result<(), NotOpened> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.has_agents(key, agent, agents) {
+            known.sweep(now, self.lasts);
+        }
+        if known.has_agents(key, agent, agents) {
+            return Err(NotOpened::Agents);
+        }
+        let of_key = known.of_key.entry(Arc::clone(key)).or_default();
+        match of_key.at_work.get_mut(agent) {
+            Some(last) => *last = now,
+            None => drop(of_key.at_work.insert(agent.into(), now)),
+        }
+        Ok(())
     }
 
     /// The session of this token that has not ended.
@@ -122,13 +162,17 @@ impl Known {
         if self.by_token.len() >= MOST || of_key.is_some_and(|of_key| of_key.all >= MOST_OF_KEY) {
             return Some(NotOpened::Full);
         }
+        self.has_agents(key, agent, agents).then_some(NotOpened::Agents)
+    }
+
+    /// Whether a key has as many agents as it may, without this one.
+    fn has_agents(&self, key: &Arc<str>, agent: &str, agents: u32) -> bool {
         let most = usize::try_from(agents).unwrap_or(usize::MAX);
-        let agents = of_key.filter(|of_key| !of_key.agents.contains_key(agent));
-        agents.filter(|of_key| of_key.agents.len() >= most).map(|_| NotOpened::Agents)
+        self.of_key.get(key).is_some_and(|of_key| !of_key.knows(agent) && of_key.agents() >= most)
     }
 
     /// Forgets those that have ended.
-    fn sweep(&mut self, now: Millis) {
+    fn sweep(&mut self, now: Millis, lasts: Millis) {
         let Self { by_token, of_key } = self;
         by_token.retain(|_, session| {
             let runs = session.runs(now);
@@ -142,7 +186,9 @@ impl Known {
         });
         of_key.retain(|_, of_key| {
             of_key.agents.retain(|_, count| *count > 0);
-            of_key.all > 0
+            // By a clock that was set back they would be there for longer.
+            of_key.at_work.retain(|_, last| now.abs_diff(*last) < lasts);
+            of_key.all > 0 || !of_key.at_work.is_empty()
         });
     }
 }
@@ -210,6 +256,22 @@ mod tests {
         assert!(matches!(sessions.open(&key, ("c", 2), IP, 1), Err(NotOpened::Agents)));
         assert!(sessions.open(&key, ("c", 3), IP, 1).is_ok());
         assert!(sessions.open(&key, ("d", 2), IP, LASTS + 1).is_ok());
+    }
+
+    #[test]
+    fn who_shows_the_key_in_each_call_is_an_agent_as_well() {
+        let (sessions, key) = (Sessions::lasting(LASTS), Arc::from("k"));
+        assert!(sessions.at_work(&key, ("a", 2), LASTS).is_ok());
+        // The same agent, whichever way it comes.
+        sessions.open(&key, ("a", 2), IP, LASTS).unwrap();
+        assert!(sessions.at_work(&key, ("b", 2), LASTS).is_ok());
+        assert!(matches!(sessions.at_work(&key, ("c", 2), LASTS), Err(NotOpened::Agents)));
+        assert!(matches!(sessions.open(&key, ("c", 2), IP, LASTS), Err(NotOpened::Agents)));
+        assert!(sessions.at_work(&Arc::from("other"), ("c", 2), LASTS).is_ok());
+        // From its last call on.
+        assert!(sessions.at_work(&key, ("b", 2), LASTS + 9).is_ok());
+        assert!(sessions.at_work(&key, ("c", 1), 2 * LASTS + 8).is_err());
+        assert!(sessions.at_work(&key, ("c", 1), 2 * LASTS + 9).is_ok());
     }
 
     #[test]

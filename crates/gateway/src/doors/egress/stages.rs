@@ -7,3 +7,6 @@ pub mod rates;
 pub mod replay;
 
 pub mod signature;
+
+#[cfg(test)]
+mod scene;

@@ -33,7 +33,7 @@ impl Egress {
         for message in messages {
             let answer = match message {
                 Ok(Message::Request(request)) => Some(self.one_of(&request, head, client, caller).await),
-                told => match (self.flooded(client.key.is_some()).await, told) {
+                told => match (self.flooded(client.key.as_deref(), caller.ip).await, told) {
                     // It may want no answer, but whoever sends too many is to know.
                     (Err(denial), _) => Some(jsonrpc::error(None, jsonrpc::LIMITED, &denial.message)),
                     (Ok(()), Err(wrong)) => Some(jsonrpc::error(None, wrong.code, &wrong.message)),
@@ -62,7 +62,10 @@ impl Egress {
         }
         match client::era(&head.headers, request) {
             Ok(era) => self.asked(&Asked { request, head, client, era, caller }).await.body,
-            Err(wrong) => wrong.body,
+            Err(wrong) => match self.flooded(client.key.as_deref(), caller.ip).await {
+                Ok(()) => wrong.body,
+                Err(denial) => jsonrpc::error(Some(&request.id), jsonrpc::LIMITED, &denial.message),
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who is at the other end of a message to `/mcp`: in which version of the protocol it speaks, which key it shows, which
 //! session it was given. What the headers say and what the message says must be one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 
 use super::super::Egress;
+use super::super::plain::name_receipt;
 use super::conversations::Conversation;
 use super::status;
 use crate::answer::Body;
@@ -56,19 +58,19 @@ pub(super) enum Era {
 
 impl Egress {
     /// Who sends this, or what it is told instead of an answer.
-    pub(super) async fn client(&self, head: &Parts) -> Result<Client, Box<Response<Body>>> {
+    pub(super) async fn client(&self, head: &Parts, ip: IpAddr) -> Result<Client, Box<Response<Body>>> {
         let key = match head.headers.contains_key(header::AUTHORIZATION) {
             false => None,
             // A key that is shown and wrong is a fault of the configuration: told when the client begins, not when it calls.
             true => match self.shown(head) {
                 Ok(key) => Some(key),
                 Err(unknown) => {
-                    let denial = self.backstop().err().unwrap_or(unknown);
-                    self.unknown.note(&denial, self.ticks(), self.gateway.recorder()).await;
+                    let denial = self.unrecorded(self.stranger(ip).err().unwrap_or(unknown)).await;
                     let code = StatusCode::from_u16(denial.code.status).unwrap_or(StatusCode::UNAUTHORIZED);
                     let mut response = refused(code, jsonrpc::INVALID_REQUEST, &denial.message);
                     let challenge = header::HeaderValue::from_static("Bearer realm=\"doorward\"");
                     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+                    name_receipt(response.headers_mut(), denial.request());
                     return Err(response);
                 }
             },

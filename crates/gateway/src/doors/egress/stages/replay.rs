@@ -112,3 +112,68 @@ fn digest(texts: &[&[u8]]) -> [u8; 16] {
     half.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     half
 }
+
+#[cfg(test)]
+mod tests {
+    use doorward_core::wire::sphyr::call::Time;
+
+    use super::super::super::Settings;
+    use super::super::scene::{Scene, net, session};
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_call_is_here_once_for_its_session_signature_and_purpose() {
+        let scene = Scene::with(Settings::default(), &[]);
+        let (own, other) = (session(&scene.key, "one"), session(&scene.key, "two"));
+        let now = scene.door.now();
+        let call = net(now / 1000);
+        let first = |net: &Net, session: &Session| {
+            scene
+                .door
+                .first(net, session, now)
+                .map_err(|denial| (denial.code.name, denial.retry_after.is_some()))
+        };
+        let place = first(&call, &own).unwrap();
+        assert_eq!(first(&call, &own).err(), Some(("RATE_LIMITED", true)));
+        assert!(first(&call, &other).is_ok());
+        assert!(first(&Net { preflight: true, ..call.clone() }, &own).is_ok());
+        assert!(first(&Net { signature: "1".repeat(64), ..call.clone() }, &own).is_ok());
+        // Given back, it may come again.
+        scene.door.replays().release(place);
+        assert!(first(&call, &own).is_ok());
+        assert_eq!(first(&net(now / 1000 - 400), &own).err(), Some(("SIG_EXPIRED", false)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_handshake_is_here_once_for_whoever_remembers_it() {
+        let (scene, after) = (Scene::with(Settings::default(), &[]), Scene::with(Settings::default(), &[]));
+        let now = scene.door.now();
+        let wish = |nonce: &str| Handshake {
+            key: scene.key.id.to_string(),
+            agent: "a".into(),
+            time: Time { text: String::new(), seconds: now / 1000 },
+            nonce: nonce.into(),
+            signature: "0".repeat(64),
+        };
+        assert!(scene.door.first_wish(&wish("1"), now).await.is_ok());
+        let again = scene.door.first_wish(&wish("1"), now).await.unwrap_err();
+        assert_eq!(again.code.name, "AUTH_FAILED");
+        assert!(scene.door.first_wish(&wish("2"), now).await.is_ok());
+        // As a process that begins finds it in the store.
+        let of = ["audit_sess", &scene.key.id, "a", "1", &"0".repeat(64)];
+        let kept = Kept {
+            digest: digest(&of.map(str::as_bytes)),
+            key: scene.key.id.as_ref().into(),
+            second: now / 1000,
+        };
+        after.door.remember(vec![kept], &[]);
+        assert!(after.door.first_wish(&wish("1"), now).await.is_err());
+        assert!(after.door.first_wish(&wish("2"), now).await.is_ok());
+    }
+
+    #[test]
+    fn no_two_lists_of_texts_have_one_digest() {
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_ne!(digest(&[b"a"]), digest(&[b"a", b""]));
+    }
+}
