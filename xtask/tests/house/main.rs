@@ -11,6 +11,8 @@
 )]
 
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod crates;
 #[cfg(test)]
 mod decisions;

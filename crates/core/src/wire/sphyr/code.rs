@@ -80,7 +80,7 @@ codes! {
         "The upstream answered with a redirect, and following it was refused or failed. What was sent before stays sent."
         "The message says why. To go on, call `redirect_location` yourself; it is judged as any other address.";
     TOOL_SCHEMA_DRIFT 409 never "ABORT"
-        "A tool's definition is not the one that was seen first."
+        "A tool's definition is not the one that was seen first. The SDK says so for a key with `tool_drift_mode=BLOCK`; Doorward never says so itself."
         "Look at what changed before you go on.";
     FETCH_ERROR 502 later "BACKOFF"
         "The upstream could not be reached, or broke off."
@@ -92,11 +92,11 @@ codes! {
         "The name leads to no address."
         "Check the host in the URL.";
     SESSION_CREATE_FAILED 503 later "BACKOFF"
-        "No session could be opened: too many are open, or as many agents of the key have one as may."
-        "Wait until others have ended, then call `audit_sess` again.";
+        "No session could be opened: too many are open, or as many agents of the key are at work as may (`agents`)."
+        "Wait until others have ended (30 minutes after their last call), or come as one that is there.";
     FAIL_SAFE_EXHAUSTED 503 never "ABORT"
-        "The call was judged again too often while the rules were changing."
-        "Repeat the task when the operator has finished.";
+        "A gateway gave up on a call that it could not judge. Doorward never says so itself: what cannot be judged is refused with the code of what is wrong."
+        "Ask the operator; `doorward status` says what is wrong.";
     GATEWAY_UNREACHABLE 503 never "ABORT"
         "The client could not reach Doorward. Doorward never says so itself."
         "Start it with `doorward run`, and check `SPHYR_MCP_URL`.";
@@ -116,10 +116,10 @@ codes! {
         "The signature or its time cannot be read."
         "Send `sig` as 64 lower-case hexadecimal digits and `ts` as whole seconds.";
     CONFIG_MISSING 500 never "ABORT"
-        "Doorward lacks a setting that the call needs."
+        "A gateway lacks a setting that the call needs. Doorward never says so itself: it does not start without one."
         "Ask the operator: `doorward status` names it.";
     CONFIG_ERROR 500 never "ABORT"
-        "A credential or a setting cannot be used."
+        "A credential or a setting cannot be used. The SDK says so of what it was given; Doorward never says so itself."
         "Check the credential: `sphyr_v1_<key>.<secret>`.";
     INVALID_URL 400 never "FIX_URL"
         "The URL cannot be read, or readers could take it differently."
@@ -129,7 +129,7 @@ codes! {
         "Use https, or let the operator allow this place in the clear by a rule.";
     HEADER_COLLISION 400 never "FIX_HEADERS"
         "A header is given twice, in different case perhaps, or is one that Doorward sets itself."
-        "Give each header once, and leave out `Host`, `Content-Length` and those of the connection.";
+        "Give each header once, and leave out `Host`, `Content-Length` and those of the connection. In signed calls they may stand if they say what is so: the host of the URL, the length of the body, `Connection: keep-alive` or `close`.";
     HEADER_INVALID 400 never "FIX_HEADERS"
         "The name or the value of a header cannot stand in a request."
         "Names are of letters, digits and `-`; values have no line ends and no control characters.";
