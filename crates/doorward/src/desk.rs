@@ -1,5 +1,6 @@
 //! What the control listener's routes do.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +12,11 @@ use doorward_control::{
 use doorward_core::session::{Millis, Terms};
 use doorward_core::syntax::json;
 use doorward_gateway::Gateway;
+use doorward_gateway::doors::egress::Remembered;
 use doorward_gateway::sessions::{self, NotDone, SessionView};
 use doorward_gateway::webhooks::Post;
 use doorward_ledger::{LogError, View};
+use doorward_store::retention::Subject;
 use doorward_store::{ALERT_STANDS, AgentName, Home, KillSet, Scope, Stop};
 
 use crate::accounts;
@@ -36,6 +39,7 @@ pub struct Desk {
     files: Arc<Follower>,
     post: Post,
     upkeep: Arc<Upkeep>,
+    remembered: Remembered,
     started: Millis,
 }
 
@@ -67,9 +71,10 @@ impl Desk {
         files: Arc<Follower>,
         post: Post,
         upkeep: Arc<Upkeep>,
+        remembered: Remembered,
     ) -> Self {
         let ledger = Arc::new(Ledger { home, view: Mutex::new(None) });
-        Self { gateway, ledger, files, post, upkeep, started: now() }
+        Self { gateway, ledger, files, post, upkeep, remembered, started: now() }
     }
 
     async fn read<T: Send + 'static>(
@@ -125,10 +130,16 @@ pub fn statuses(known: &sessions::Sessions, kill: &KillSet) -> Sessions {
     Sessions { sessions, dropped }
 }
 
-/// The agent that an act of upkeep scrubs.
-fn scrubbed_agent(wish: &[u8]) -> Option<String> {
-    let node = json::parse(wish).ok()?;
-    node.text("agent").filter(|_| node.text("act") == Some("scrub")).map(str::to_owned)
+/// Whose traces an act of upkeep scrubs.
+fn scrubbed(wish: &[u8]) -> Option<Subject> {
+    let node = json::parse(wish).ok().filter(|node| node.text("act") == Some("scrub"))?;
+    let agent = node.text("agent").map(|name| Subject::Agent(name.to_owned()));
+    agent.or_else(|| Some(Subject::Key(node.text("key")?.to_owned())))
+}
+
+fn unread(error: doorward_store::StoreError) -> Fault {
+    let (message, advice) = (error.to_string(), String::new());
+    Fault { kind: FaultKind::Failed, code: "store_failed", message, advice }
 }
 
 /// What there is to tell of a session.
@@ -321,11 +332,23 @@ impl doorward_control::Desk for Desk {
 
     async fn upkeep(&self, wish: Bytes, approver: Approver) -> Result<Bytes, Fault> {
         let (recorder, store) = (self.gateway.recorder(), self.gateway.store());
+        let subject = scrubbed(&wish);
+        // Before: afterwards nobody knows which they were.
+        let sessions = match &subject {
+            Some(subject) => store.sessions_of(subject).await.map_err(unread)?,
+            None => HashSet::new(),
+        };
         let done = self.upkeep.act(recorder, store, &wish, approver.as_str(), now()).await?;
         // What lies in the store is gone; this process knows it still.
-        if let Some(agent) = scrubbed_agent(&wish) {
-            self.gateway.forget(&agent);
-        }
+        let Some(subject) = subject else { return Ok(done) };
+        store.keys_to_scrub(&subject).iter().for_each(|key| self.remembered.forget(&key.id));
+        match &subject {
+            Subject::Agent(agent) => self.gateway.forget(agent),
+            Subject::Key(id) => {
+                let key = store.accounts().key(id);
+                key.map_or(0, |key| self.gateway.forget_key(key.agent.as_str(), id, &sessions))
+            }
+        };
         Ok(done)
     }
 

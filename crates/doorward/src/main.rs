@@ -4,6 +4,8 @@ mod canaries;
 
 mod accounts;
 
+mod aliases;
+
 mod alone;
 
 mod archive;

@@ -99,10 +99,7 @@ impl Running {
             listeners: listeners.iter().map(ToString::to_string).collect(),
         };
         let files = PolicyFiles::new(home.root(), &config.policy).with_tools(&config.tools);
-        if !config.aliases.is_empty() {
-            let names = config.aliases.join(", ");
-            tracing::warn!("{names}: read as the settings tool_* of Doorward; use DOORWARD_TOOL_* instead");
-        }
+        config.of_others.iter().for_each(|notice| tracing::warn!("{notice}"));
         if std::env::var_os(sphyr::CREDENTIAL).is_some() {
             tracing::warn!(
                 "{} is for clients and is not read here; give it to the agent's process alone",
@@ -130,6 +127,7 @@ impl Running {
         let reacher = Reacher::new(Arc::new(System), &listeners).map_err(config_error)?;
         let (post, courier) = courier(&gateway, config, reacher.clone()).await?;
         let egress = egress(&gateway, config, (reacher, data_at));
+        let remembered = egress.remembered();
         let server = Server::new(Arc::clone(&gateway), upstreams, settings, data_at).with_egress(egress);
 
         let (stop, stopped) = watch::channel(false);
@@ -141,8 +139,8 @@ impl Running {
             timeout: doorward_control::Settings::TIMEOUT,
         };
         let upkeep = Arc::new(Upkeep::of(&home, config));
-        let desk =
-            Desk::new(Arc::clone(&gateway), home.clone(), Arc::clone(&follower), post, Arc::clone(&upkeep));
+        let (files, keeper) = (Arc::clone(&follower), Arc::clone(&upkeep));
+        let desk = Desk::new(Arc::clone(&gateway), home.clone(), files, post, keeper, remembered);
         let desk = Arc::new(desk);
         let steering = steer(control, desk, settings, stopped.clone())?;
         tasks.push(tokio::spawn(sweep(upkeep, Arc::clone(&gateway), stopped.clone())));

@@ -345,6 +345,7 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         compromises,
         deliveries,
         answers,
+        grants,
         held,
     } = done;
     let object = Object::new()
@@ -357,6 +358,7 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         .number("compromises", compromises)
         .number("deliveries", deliveries)
         .number("answers", answers)
+        .number("grants", grants)
         .number("held", held);
     Ok(object.truth("more", more).end())
 }

@@ -16,7 +16,7 @@ use crate::upkeep::Upkeep;
 use crate::{accounts, alone, client, config, when};
 
 /// What is counted, by the names of its members.
-const COUNTED: [(&str, &str); 11] = [
+const COUNTED: [(&str, &str); 12] = [
     ("actions", "action"),
     ("memos", "memo"),
     ("alerts", "alert"),
@@ -25,6 +25,7 @@ const COUNTED: [(&str, &str); 11] = [
     ("compromises", "record of a compromised key"),
     ("deliveries", "message to a webhook"),
     ("answers", "kept answer"),
+    ("grants", "grant"),
     ("forensics", "blocked content"),
     ("quarantine", "place of the quarantine"),
     ("held", "held back"),

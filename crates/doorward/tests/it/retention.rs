@@ -6,10 +6,10 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use doorward_store::{Home, Options, RecordedAction, Secret32, Store};
+use doorward_store::{Grant, GrantScope, Home, Options, RecordedAction, Secret32, Store};
 use serde_json::Value;
 
-use crate::support::{User, eventually, lines, upstream, upstream_calling};
+use crate::support::{Daemon, User, eventually, lines, listening_upstream, upstream, upstream_calling};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -27,21 +27,27 @@ fn key(user: &User, agent: &str) -> (String, String) {
     (created["key_id"].as_str().unwrap().to_owned(), created["credential"].as_str().unwrap().to_owned())
 }
 
-/// Asks for a request to go out, with curl's means; the receipt of its refusal.
-fn ask_out(daemon: &crate::support::Daemon, credential: &str, url: &str) -> String {
+/// Asks for a request to go out, with curl's means, as this agent; the whole answer.
+fn net(daemon: &Daemon, (credential, agent): (&str, &str), asked: &Value) -> String {
     let mut stream = TcpStream::connect(daemon.address("data")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let body = serde_json::json!({ "url": url }).to_string();
+    let body = asked.to_string();
     write!(
         stream,
-        "POST /v1/net HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {credential}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v1/net HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {credential}\r\ndoorward-agent: {agent}\r\n\
+         connection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         daemon.address("data"),
         body.len()
     )
     .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Asks for one that is refused; its receipt.
+fn ask_out(daemon: &Daemon, credential: &str, url: &str) -> String {
+    let answer = net(daemon, (credential, "net"), &serde_json::json!({ "url": url }));
     let receipt = answer
         .lines()
         .find_map(|line| line.to_ascii_lowercase().strip_prefix("x-request-id: ").map(str::to_owned));
@@ -279,6 +285,111 @@ fn a_scrub_takes_an_agents_traces_and_leaves_the_ledger_whole() {
     assert_eq!((&held["actions"], &held["held"]), (&0.into(), &1.into()), "a person holds it");
     both_verify(&user);
     user.ok(&["credits", "verify"]);
+}
+
+/// The names that a list of sessions or agents has.
+fn named(user: &User, list: &[&str]) -> String {
+    user.ok(&[list, &["--json"]].concat())
+}
+
+#[test]
+fn a_scrub_of_a_key_takes_what_it_alone_has_used() {
+    let user = User::new();
+    std::fs::create_dir_all(user.home()).unwrap();
+    let policy = "version: 1\ndefault: allow\nrules: []\ndestinations: { allow: [localhost] }\n";
+    std::fs::write(user.home().join("policy.yaml"), policy).unwrap();
+    let (id, credential) = key(&user, "alice");
+    let (other, of_other) = key(&user, "alice");
+    user.ok(&["agents", "issue", &id, "issued"]);
+    let (heard, site) = listening_upstream();
+    let site = site.replace("127.0.0.1", "localhost");
+    let order = serde_json::json!({"url": format!("{site}/order"), "method": "POST", "body": "one",
+                                   "headers": {"Idempotency-Key": "k-1"}});
+    let daemon = user.start(upstream(), &[]);
+    let asked = |credential: &str, agent: &str, asked: &Value| net(&daemon, (credential, agent), asked);
+    let inside = serde_json::json!({ "url": URL });
+    for agent in ["issued", "came-by", "shared"] {
+        assert!(asked(&credential, agent, &inside).contains("SSRF_BLOCKED"));
+    }
+    assert!(asked(&of_other, "shared", &inside).contains("SSRF_BLOCKED"));
+    for agent in ["issued", "elsewhere"] {
+        let credential = if agent == "issued" { &credential } else { &of_other };
+        for _ in 0..2 {
+            let answer = asked(credential, agent, &order);
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("msg_1"), "{answer}");
+        }
+    }
+    assert_eq!(heard.try_iter().count(), 2, "each once: the second is answered from memory");
+    // What is beside the ledger is written a moment after it.
+    eventually("the session", || named(&user, &["session", "list"]).contains("alice/elsewhere"));
+    std::thread::sleep(Duration::from_millis(300));
+    let before = named(&user, &["session", "list"]);
+    for session in ["alice/issued", "alice/came-by", "alice/shared"] {
+        assert!(before.contains(session), "{before}");
+    }
+    assert!(named(&user, &["agents", "list", &id]).contains("came-by"));
+    let done = json(&user.ok(&["scrub", "--key", &id, "--yes", "--json"]));
+    assert!(done["sessions"] == 2 && done["answers"] == 1 && done["held"] == 0, "{done}");
+    // The request and the head of its answer, and three that were refused.
+    assert!(done["actions"].as_u64().unwrap() >= 5, "{done}");
+    let after = named(&user, &["session", "list"]);
+    assert!(!after.contains("alice/issued") && !after.contains("alice/came-by"), "{after}");
+    assert!(
+        after.contains("alice/shared") && after.contains("alice/elsewhere"),
+        "another key's too: {after}"
+    );
+    let agents = named(&user, &["agents", "list", &id]);
+    assert!(agents.contains("issued") && !agents.contains("came-by"), "{agents}");
+    // Its answer is gone from memory as well, and it is not done again; the other key's is there.
+    let again = asked(&credential, "issued", &order);
+    assert!(again.contains("IDEMPOTENCY_CONFLICT") && again.contains("not kept"), "{again}");
+    assert!(asked(&of_other, "elsewhere", &order).contains("msg_1"));
+    assert_eq!(heard.try_iter().count(), 0);
+    assert_eq!(daemon.interrupt(), 0);
+    // Nor does a restart know any of it, and nothing of the other key's has gone.
+    let daemon = user.start(upstream(), &[]);
+    let list = named(&user, &["session", "list"]);
+    assert!(!list.contains("alice/came-by") && list.contains("alice/shared"), "{list}");
+    assert_eq!(daemon.interrupt(), 0);
+    let rest = json(&user.ok(&["scrub", "--key", &other, "--yes", "--json"]));
+    assert!(rest["sessions"].as_u64().unwrap() >= 1 && rest["actions"].as_u64().unwrap() >= 2, "{rest}");
+    both_verify(&user);
+    user.ok(&["credits", "verify"]);
+}
+
+#[test]
+fn a_scrub_takes_what_people_had_allowed() {
+    let user = User::new();
+    let home = Home::open(user.home()).unwrap();
+    let keep = |agents: &[&str]| {
+        let lock = home.lock().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::open(&lock, Options::default()).unwrap();
+            for agent in agents {
+                let grant = Grant {
+                    id: format!("g-{agent}"),
+                    digest: "d".into(),
+                    scope: GrantScope::Session,
+                    agent: (*agent).into(),
+                    session: format!("{agent}/-"),
+                    what: "rm -rf build".into(),
+                    by: "tester".into(),
+                    since: now(),
+                    until: now() + DAY,
+                    shown: Vec::new(),
+                };
+                store.keep_grant(grant).await.unwrap();
+            }
+            store.close().await.unwrap();
+        });
+    };
+    keep(&["alice", "bob"]);
+    let done = json(&user.ok(&["scrub", "--agent", "alice", "--yes", "--json"]));
+    assert_eq!((&done["grants"], &done["held"]), (&1.into(), &0.into()), "{done}");
+    user.ok(&["retention", "hold", "add", "--agent", "bob", "--reason", "case 9"]);
+    let held = json(&user.ok(&["scrub", "--agent", "bob", "--yes", "--json"]));
+    assert_eq!((&held["grants"], &held["held"]), (&0.into(), &1.into()), "{held}");
 }
 
 #[test]

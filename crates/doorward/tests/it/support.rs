@@ -119,8 +119,14 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn spawn(mut command: Command) -> Self {
+        command.stderr(Stdio::inherit());
+        Self::started(command)
+    }
+
+    /// The same, its standard error where `command` has it.
+    pub fn started(mut command: Command) -> Self {
         let began = Instant::now();
-        let mut child = command.stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -200,19 +206,39 @@ pub fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn read_request(stream: &mut TcpStream) {
+/// An upstream that hands on each head it hears: those, and its URL.
+pub fn listening_upstream() -> (std::sync::mpsc::Receiver<String>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let _ = tell.send(read_request(&mut stream));
+            let body = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+            let _ = write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    (heard, url)
+}
+
+/// Reads a request; its head.
+fn read_request(stream: &mut TcpStream) -> String {
     let mut reader = BufReader::new(stream);
-    let mut length = 0;
+    let (mut length, mut head) = (0, String::new());
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) < 3 {
             break;
         }
+        head.push_str(&line);
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         }
     }
     let _ = reader.read_exact(&mut vec![0; length]);
+    head
 }
 
 /// An answer.

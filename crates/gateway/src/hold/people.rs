@@ -260,6 +260,13 @@ impl Hold {
         done.map_err(|error| Unanswered::Unrecorded(error.to_string()))
     }
 
+    /// Forgets what was allowed, denied and answered in sessions that a person has scrubbed, but for what is held since then. What
+    /// waits goes on. What of it is on disk, the scrub has destroyed.
+    pub fn forget(&self, which: impl Fn(&str) -> bool, is_held: impl Fn(&str, u64) -> bool) {
+        self.shared.table().forget(|session, since| which(session) && !is_held(session, since));
+        self.shared.moved();
+    }
+
     async fn tell(&self, event: &str, ask: &Ask, by: &str, message: &str) -> Result<(), Unanswered> {
         let told = Told {
             event,

@@ -197,6 +197,17 @@ impl Table {
         gone.into_iter().map(|grant| grant.id).collect()
     }
 
+    /// Forgets what is over of those sessions, by name and since when.
+    pub fn forget(&mut self, is_its: impl Fn(&str, Millis) -> bool) {
+        self.grants.retain(|grant| !is_its(&grant.session, grant.since));
+        let asks = &self.asks;
+        self.denied.retain(|_, denied| {
+            let since = asks.get(&denied.id).map_or(0, |entry| entry.ask.since);
+            !is_its(&denied.session, since)
+        });
+        self.asks.retain(|_, entry| !entry.stage.has_ended() || !is_its(&entry.ask.session, entry.ask.since));
+    }
+
     pub fn grants(&self) -> &[Grant] {
         &self.grants
     }

@@ -38,17 +38,26 @@ impl Sessions {
     /// Forgets the sessions of `agent`, and what it usually does, but for sessions that are held, by name and last use. What is in
     /// flight ends in what it has begun in, and is not found again. Returns how many were forgotten.
     pub fn forget(&self, agent: &str, is_held: impl Fn(&str, Millis) -> bool) -> usize {
-        let mut known = lock(&self.known);
-        let of_agent = known.by_name.values().filter(|session| session.name.agent() == agent);
-        let (held, gone): (Vec<_>, Vec<_>) =
-            of_agent.cloned().partition(|session| is_held(session.name.as_str(), used(session)));
-        let count = gone.len();
-        self.drop_all(&mut known, gone);
-        drop(known);
-        if held.is_empty() {
+        let (count, held) = self.forget_those(|session| agent_of(session) == agent, is_held);
+        if held == 0 {
             self.common.forget_agent(agent);
         }
         count
+    }
+
+    /// Forgets these sessions, in the same way. Returns how many were forgotten, and how many are held.
+    pub fn forget_those(
+        &self,
+        which: impl Fn(&str) -> bool,
+        is_held: impl Fn(&str, Millis) -> bool,
+    ) -> (usize, usize) {
+        let mut known = lock(&self.known);
+        let those = known.by_name.values().filter(|session| which(session.name.as_str()));
+        let (held, gone): (Vec<_>, Vec<_>) =
+            those.cloned().partition(|session| is_held(session.name.as_str(), used(session)));
+        let count = gone.len();
+        self.drop_all(&mut known, gone);
+        (count, held.len())
     }
 
     fn drop_all(&self, known: &mut Known, sessions: Vec<Arc<Session>>) {

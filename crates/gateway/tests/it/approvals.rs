@@ -234,6 +234,31 @@ async fn a_yes_for_a_session_outlives_a_restart_until_it_is_taken_back() {
     assert!(events(&door).contains(&"approval_revoked".to_owned()));
 }
 
+/// What a person has scrubbed, this process knows no more: neither what was allowed nor what was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_allowed_and_asked_is_forgotten_with_its_agent() {
+    let said = proposing("make deploy");
+    let door = door(said.clone(), watched(60)).await;
+    let _person = door.gateway.hold().watching();
+    let asking = ask(&door);
+    let asked = waiting(&door, 1).await;
+    door.gateway.forget("tester");
+    assert_eq!(door.gateway.hold().overview().asks.len(), 1, "what waits goes on");
+    answer(&door, &asked[0].id, Answer::Approve(GrantScope::Session)).await;
+    assert_eq!(asking.await.unwrap().body, said);
+    let known = || {
+        (door.gateway.hold().overview().grants.len(), door.gateway.hold().question(&asked[0].id).is_some())
+    };
+    assert_eq!(known(), (1, true));
+    door.gateway.forget("other");
+    assert_eq!(known(), (1, true));
+    door.gateway.forget("tester");
+    assert_eq!(known(), (0, false));
+    let again = ask(&door);
+    assert_eq!(waiting(&door, 1).await.len(), 1, "a person is asked again");
+    again.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_denied_three_times_does_not_ask_again_until_a_person_wants_it() {
     let door = door(proposing("make deploy"), watched(60)).await;

@@ -142,6 +142,11 @@ impl Accounts {
         lock(&self.unissued).get(key).into_iter().flatten().cloned().collect()
     }
 
+    /// Forgets the ids that came under a key and that nobody issued.
+    pub fn forget_unissued(&self, key: &str) {
+        lock(&self.unissued).remove(key);
+    }
+
     /// What a key has left at `now`.
     #[must_use]
     pub fn remaining(&self, key: &str, now: Millis) -> Remaining {

@@ -1,20 +1,22 @@
 //! Scrubbing: everything of one agent or one key goes at once, whatever its age, unless a person holds it.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use doorward_core::session::Millis;
+use doorward_core::session::{Millis, name};
 use rusqlite::params;
 
 use super::sweep::agent_of_memo;
 use super::{Hold, Progress, Whose};
-use crate::accounts::NotDone;
+use crate::accounts::{Key, NotDone};
 use crate::forensics::Archive;
 use crate::once;
 use crate::record::RecordedAction;
 use crate::seal::Column;
 use crate::webhooks::Gone;
 use crate::worker::Worker;
-use crate::{Alert, Store, StoreError, alert};
+use crate::{Alert, Grant, Store, StoreError, alert, approvals};
 
 /// How many rows a slice looks at.
 const SLICE: i64 = 500;
@@ -71,6 +73,8 @@ pub struct Scrubbed {
     pub deliveries: u64,
     /// Answers to requests that had an `Idempotency-Key`.
     pub answers: u64,
+    /// What people had allowed in its sessions.
+    pub grants: u64,
     /// What stayed because a person holds it.
     pub held: u64,
 }
@@ -87,6 +91,7 @@ impl Scrubbed {
         self.compromises += other.compromises;
         self.deliveries += other.deliveries;
         self.answers += other.answers;
+        self.grants += other.grants;
         self.held += other.held;
     }
 
@@ -102,6 +107,7 @@ impl Scrubbed {
             + self.compromises
             + self.deliveries
             + self.answers
+            + self.grants
     }
 }
 
@@ -110,6 +116,14 @@ struct Slice {
     /// The rows that go, and their receipts.
     found: Vec<(i64, String)>,
     held: u64,
+    next: Option<i64>,
+}
+
+/// Which sessions actions were in.
+#[derive(Default)]
+struct Used {
+    own: HashSet<String>,
+    others: HashSet<String>,
     next: Option<i64>,
 }
 
@@ -122,6 +136,13 @@ impl Store {
     pub async fn scrub(&self, subject: &Subject, time: Duration) -> Result<(Scrubbed, Progress), StoreError> {
         let (begun, mut done, mut cursor) = (Instant::now(), Scrubbed::default(), i64::MIN);
         let archive = Archive::of(self.home());
+        // First: what blanked actions belong to nobody knows.
+        let sessions = self.sessions_of(subject).await?;
+        let (of, holds) = (subject.clone(), self.holds());
+        done.add(&self.ask(move |worker| worker.scrub_sessions(&of, &sessions, &holds)).await?);
+        if let Subject::Key(id) = subject {
+            self.accounts().forget_unissued(id);
+        }
         loop {
             let (holds, of, at) = (self.holds(), subject.clone(), cursor);
             let slice = self.ask(move |worker| worker.find_of(&of, &holds, at)).await?;
@@ -167,8 +188,34 @@ impl Store {
         Ok((done, Progress::Done))
     }
 
-    /// Answers are kept for minutes: those of a key that is held stay for as long.
-    async fn scrub_answers(&self, subject: &Subject) -> Result<u64, StoreError> {
+    /// The sessions, by name, that `subject` alone has used: what another key or another door has done in one is not the key's to
+    /// take along. An agent's are all that bear its name, and are not listed.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn sessions_of(&self, subject: &Subject) -> Result<HashSet<String>, StoreError> {
+        let Subject::Key(id) = subject else { return Ok(HashSet::new()) };
+        let (mut own, mut others) = (HashSet::new(), HashSet::new());
+        if let Some(key) = self.accounts().key(id) {
+            let agents = key.agents.keys().cloned().chain(self.accounts().unissued(id));
+            own.extend(agents.map(|agent| name::name(key.agent.as_str(), &agent).to_string()));
+        }
+        let mut cursor = i64::MIN;
+        loop {
+            let (of, at) = (id.clone(), cursor);
+            let found = self.ask(move |worker| worker.find_sessions(&of, at)).await?;
+            own.extend(found.own);
+            others.extend(found.others);
+            let Some(next) = found.next else { break };
+            cursor = next;
+        }
+        own.retain(|name| !others.contains(name));
+        Ok(own)
+    }
+
+    /// The keys of `subject` whose answers a scrub destroys: not those that are held.
+    #[must_use]
+    pub fn keys_to_scrub(&self, subject: &Subject) -> Vec<Arc<Key>> {
         let (holds, time) = (self.holds(), crate::kill::millis(std::time::SystemTime::now()));
         let mut keys = self.accounts().keys();
         keys.retain(|key| {
@@ -176,6 +223,12 @@ impl Store {
             let whose = Whose { time, agent: Some(agent), session: None, key };
             subject.is(agent, key) && !holds.iter().any(|hold| hold.covers(&whose))
         });
+        keys
+    }
+
+    /// Answers are kept for minutes: those of a key that is held stay for as long.
+    async fn scrub_answers(&self, subject: &Subject) -> Result<u64, StoreError> {
+        let keys = self.keys_to_scrub(subject);
         self.ask(move |worker| worker.transact(|transaction, _| Ok(once::scrub(transaction, &keys)?))).await
     }
 
@@ -256,6 +309,84 @@ impl Worker {
         })
     }
 
+    /// The sessions of the actions of one slice: those of this key, and those of everybody else.
+    fn find_sessions(&mut self, key: &str, from: i64) -> Result<Used, StoreError> {
+        self.transact(|transaction, sealer| {
+            let sql = "SELECT seq, receipt, time, action FROM actions WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+            let mut statement = transaction.prepare_cached(sql)?;
+            let mut rows = statement.query(params![from, SLICE])?;
+            let mut used = Used::default();
+            let mut count = 0;
+            while let Some(row) = rows.next()? {
+                let (seq, receipt, time): (i64, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let sealed: Vec<u8> = row.get(3)?;
+                count += 1;
+                used.next = Some(seq);
+                let opened = sealer.open(Column::Action, &receipt, &sealed).ok();
+                let time = u64::try_from(time).unwrap_or(0);
+                let record = opened.and_then(|opened| RecordedAction::decode(&receipt, time, &opened));
+                let Some(record) = record else { continue };
+                let of = if record.key.as_deref() == Some(key) { &mut used.own } else { &mut used.others };
+                of.insert(record.session.to_string());
+            }
+            if count < SLICE {
+                used.next = None;
+            }
+            Ok(used)
+        })
+    }
+
+    /// Removes the sessions of `subject`, what they remembered, and what people had allowed in them. A key's are those of these `names`.
+    fn scrub_sessions(
+        &mut self,
+        subject: &Subject,
+        names: &HashSet<String>,
+        holds: &[Hold],
+    ) -> Result<Scrubbed, StoreError> {
+        let is_its = |agent: &str, session: &str| match subject {
+            Subject::Agent(of) => of == agent,
+            Subject::Key(_) => names.contains(session),
+        };
+        let is_held = |time, agent: &str, session: &str| {
+            let key = match subject {
+                Subject::Agent(_) => None,
+                Subject::Key(id) => Some(id.as_str()),
+            };
+            let whose = Whose { time, agent: Some(agent), session: Some(session), key };
+            holds.iter().any(|hold| hold.covers(&whose))
+        };
+        self.transact(|transaction, sealer| {
+            let mut done = Scrubbed::default();
+            for session in crate::sessions::read(transaction, sealer)?? {
+                let (agent, name) = (session.name.agent(), session.name.as_str());
+                if !is_its(agent, name) {
+                    continue;
+                }
+                if is_held(session.used, agent, name) {
+                    done.held += 1;
+                    continue;
+                }
+                let row = i64::try_from(session.id).unwrap_or(i64::MAX);
+                transaction.execute("DELETE FROM sessions WHERE id = ?1", [row])?;
+                let story = format!("session/{}", session.id);
+                transaction.execute("DELETE FROM stories WHERE owner = ?1", [story])?;
+                done.sessions += 1;
+            }
+            for Grant { id, agent, session, since, .. } in approvals::read(transaction, sealer, 0)? {
+                if !is_its(&agent, &session) {
+                    continue;
+                }
+                if is_held(since, &agent, &session) {
+                    done.held += 1;
+                    continue;
+                }
+                transaction.execute("DELETE FROM grants WHERE id = ?1", [id])?;
+                done.grants += 1;
+            }
+            Ok(done)
+        })
+    }
+
     fn scrub_rest(&mut self, subject: &Subject, holds: &[Hold]) -> Result<Scrubbed, StoreError> {
         self.transact(|transaction, sealer| {
             let mut done = Scrubbed::default();
@@ -289,20 +420,6 @@ impl Worker {
                 }
                 transaction.execute("DELETE FROM memos WHERE id = ?1", [id])?;
                 done.memos += 1;
-            }
-            for session in crate::sessions::read(transaction, sealer)?? {
-                if session.name.agent() != agent {
-                    continue;
-                }
-                if is_held(session.used, agent, Some(session.name.as_str()), None) {
-                    done.held += 1;
-                    continue;
-                }
-                let row = i64::try_from(session.id).unwrap_or(i64::MAX);
-                transaction.execute("DELETE FROM sessions WHERE id = ?1", [row])?;
-                let story = format!("session/{}", session.id);
-                transaction.execute("DELETE FROM stories WHERE owner = ?1", [story])?;
-                done.sessions += 1;
             }
             if !holds.iter().any(|hold| hold.agent.as_ref().is_none_or(|held| held == agent)) {
                 transaction.execute("DELETE FROM stories WHERE owner = ?1", [format!("agent/{agent}")])?;

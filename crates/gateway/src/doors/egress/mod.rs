@@ -56,6 +56,9 @@ use proofs::Proofs;
 
 mod redirects;
 
+mod remembered;
+pub use remembered::Remembered;
+
 mod repeats;
 use repeats::{At, Repeats};
 
@@ -156,7 +159,7 @@ pub struct Egress {
     gateway: Arc<Gateway>,
     reacher: Reacher,
     settings: Settings,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     conversations: Conversations,
     repeats: Repeats,
     rates: Mutex<Rates>,
@@ -210,7 +213,7 @@ impl Egress {
             repeats,
             gateway,
             reacher,
-            sessions: Sessions::lasting(settings.session),
+            sessions: Arc::new(Sessions::lasting(settings.session)),
             unknown: Unknown::default(),
             memory: memory::of(MEMORY),
             running: Running::new(Places::REQUESTS),

@@ -52,7 +52,7 @@ pub(super) struct At {
 }
 
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     by_key: HashMap<Box<str>, Entry>,
     of_owner: HashMap<Arc<str>, usize>,
     bytes: usize,
@@ -115,6 +115,11 @@ impl Repeats {
             known.restore(one, &store, now);
         }
         Self { known: Arc::new(Mutex::new(known)), secret, store }
+    }
+
+    /// What is remembered, for who forgets of it what a person has scrubbed.
+    pub(super) fn known(&self) -> Arc<Mutex<Known>> {
+        Arc::clone(&self.known)
     }
 
     /// What `net` is, if it has a key: waits if the first is on its way.
@@ -279,6 +284,17 @@ impl Known {
         }
     }
 
+    /// Forgets what requests of this owner were answered; that they were done stays, for its minutes.
+    pub(super) fn forget_answers(&mut self, owner: &str) {
+        let Self { by_key, bytes, .. } = self;
+        for entry in by_key.values_mut().filter(|entry| *entry.owner == *owner) {
+            *bytes = bytes.saturating_sub(entry.size());
+            if matches!(entry.state, State::Answered(_)) {
+                entry.state = State::Answered(None);
+            }
+        }
+    }
+
     fn remove(&mut self, key: &str) {
         if let Some(entry) = self.by_key.remove(key) {
             count_off(&mut self.of_owner, &entry.owner);
@@ -374,7 +390,7 @@ impl Drop for Claim {
 
 const OTHER: &str = "this `Idempotency-Key` came with another request within the last minutes";
 const DONE: &str =
-    "the request with this `Idempotency-Key` was done, and its answer was too large to be kept";
+    "the request with this `Idempotency-Key` was done, and its answer is not kept (too large, or scrubbed)";
 const STOPPED: &str = "the request with this `Idempotency-Key` was on its way when Doorward was stopped, and may have been done: look \
                        there first; if it was not, send it with another key";
 const FULL: &str = "more requests with an `Idempotency-Key` came than are remembered";
@@ -402,7 +418,7 @@ fn key(net: &Net) -> Result<Option<&str>, Denial> {
     Ok(Some(key))
 }
 
-fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+pub(super) fn lock(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
     known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

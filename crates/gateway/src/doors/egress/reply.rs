@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use doorward_core::action::{Action, ActionKind};
+use doorward_core::action::{Action, ActionKind, Bill};
 use doorward_core::policy::Profile;
 use doorward_core::stream::Outcome;
 use doorward_core::wire::Fault;
@@ -151,6 +151,8 @@ impl Egress {
         let (agent, session) = (key.agent.shared(), session_of(key, session));
         let mut action = Action::new(Door::Egress, ActionKind::ModelResponse, agent, session);
         (action.peer, action.source, action.coverage) = (peer, Source::Web, coverage);
+        // Paid with its request; whose it is stands beside its receipt.
+        action.bill = Some(Bill { key: Arc::clone(&key.id), agent: "".into(), credits: 0 });
         Ok(self.gateway.open_after(action, used, Some(receipt.into())).await?)
     }
 

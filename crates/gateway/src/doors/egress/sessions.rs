@@ -142,6 +142,13 @@ impl Sessions {
         Ok(())
     }
 
+    /// Ends those of a key.
+    pub fn end_of(&self, key: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.by_token.retain(|_, session| *session.key != *key);
+        known.of_key.remove(key);
+    }
+
     /// The session of this token that has not ended.
     pub fn find(&self, token: &str, now: Millis) -> Option<Arc<Session>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
