@@ -26,13 +26,14 @@ use doorward_store::forensics::Limits;
 use doorward_store::quarantine;
 use zeroize::Zeroizing;
 
+use crate::aliases;
 use crate::cli::RunArgs;
 use crate::detection::{Detection, Entropy};
 use crate::egress::EgressConfig;
 use crate::rules::RuleFiles;
 use crate::second_opinion::SecondOpinionConfig;
 use crate::terminal::Faults;
-use crate::tool_policy::{self, ALIASES, ToolPolicy};
+use crate::tool_policy::{self, ToolPolicy};
 use crate::webhooks;
 
 /// What `doorward run` runs with.
@@ -50,8 +51,8 @@ pub struct Config {
     pub policy: Vec<(Level, PathBuf)>,
     /// Tools allowed and denied by name.
     pub tools: ToolPolicy,
-    /// Variables of another firewall that were read.
-    pub aliases: Vec<String>,
+    /// What is to be said of variables of other firewalls: which were read, and which mean nothing here.
+    pub of_others: Vec<String>,
     /// Further host names of the data listener.
     pub hosts: Vec<String>,
     /// How long upstreams and clients are waited for.
@@ -172,7 +173,7 @@ impl Config {
             mode: Mode::Block,
             policy: Vec::new(),
             tools: ToolPolicy::default(),
-            aliases: Vec::new(),
+            of_others: Vec::new(),
             hosts: Vec::new(),
             patience: Patience::default(),
             approvals: Approvals::default(),
@@ -208,11 +209,9 @@ impl Config {
             config.read_file(&text, &mut found);
             faults.add(&file.display().to_string(), &text, found);
         }
-        let (environment, typed) = (environment(&mut faults), typed(args));
-        let foreign = ALIASES.iter().map(|(alias, _)| *alias);
-        let read = |alias: &&str| environment.iter().any(|(_, name, _)| name == alias);
+        let (environment, typed) =
+            (environment(args.upstream.is_some(), &mut config.of_others, &mut faults), typed(args));
         config.alert_webhook = std::env::var(webhooks::ALERT_VARIABLE).ok().filter(|url| !url.is_empty());
-        config.aliases = foreign.filter(read).map(str::to_owned).collect();
         // It is said of the agent that the strongest layer names.
         let (of_agent, others): (Vec<_>, Vec<_>) =
             environment.into_iter().partition(|(key, ..)| *key == "text_tools");
@@ -332,7 +331,8 @@ impl Config {
         };
         let (Some(url), Some(protocol)) = (find("upstream"), find("protocol")) else {
             let origin = upstream.first().map(|(_, origin, _)| origin.clone()).unwrap_or_default();
-            let advice = "give both: the protocol is never guessed from the address";
+            let advice =
+                "give both (`--protocol`, DOORWARD_PROTOCOL): the protocol is never guessed from the address";
             return faults.add_plain(&origin, "an upstream needs its address and its protocol", advice);
         };
         let Some(protocol) = Protocol::parse(protocol) else {
@@ -562,12 +562,20 @@ const PROTOCOLS: &[(&str, Protocol)] =
 
 /// What the environment sets. An unknown `DOORWARD_*` is a fault: a setting that does nothing because it
 /// is misspelt is how a firewall runs unprotected.
-fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
-    let (mut layer, mut aliases) = (Vec::new(), Vec::new());
+///
+/// Of other firewalls' variables those that mean the same are read. `typed`: an upstream was typed. `of_others`: what is to be said of them.
+fn environment(
+    typed: bool,
+    of_others: &mut Vec<String>,
+    faults: &mut Faults,
+) -> Vec<(&'static str, String, String)> {
+    let (mut layer, mut foreign) = (Vec::new(), Vec::new());
+    let mut names = Vec::new();
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if let Some(at) = ALIASES.iter().position(|(alias, _)| *alias == name) {
-            aliases.push((at, name, value.to_string_lossy().into_owned()));
+        names.push(name.clone());
+        if aliases::is_alias(&name) {
+            foreign.push((name, value.to_string_lossy().into_owned()));
             continue;
         }
         if !name.starts_with("DOORWARD_") || name == "DOORWARD_HOME" {
@@ -583,14 +591,12 @@ fn environment(faults: &mut Faults) -> Vec<(&'static str, String, String)> {
             }
         }
     }
-    // The preferred name of each first; our own come before all of them.
-    aliases.sort();
-    for (at, name, value) in aliases {
-        let Some((_, key)) = ALIASES.get(at) else { continue };
-        if !layer.iter().any(|(other, ..)| other == key) {
-            layer.push((key, name, value));
-        }
-    }
+    let has = |key: &str| layer.iter().any(|(other, ..): &aliases::Read| *other == key);
+    let read = aliases::read(foreign, has, typed);
+    of_others.extend(aliases::notice(&read));
+    of_others.extend(aliases::unread_key(&names, &read));
+    of_others.extend(aliases::warning(names.into_iter()));
+    layer.extend(read);
     layer
 }
 

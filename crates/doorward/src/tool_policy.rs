@@ -18,18 +18,6 @@ pub const NAME: &str = "tool settings";
 /// The most tools of one list.
 const MOST: usize = 1024;
 
-/// What a variable of another firewall is called here.
-pub const ALIASES: [(&str, &str); 8] = [
-    ("SR_TOOL_ALLOW", "tool_allow"),
-    ("SR_TOOL_DENY", "tool_deny"),
-    ("SR_TOOL_POLICY", "tool_policy"),
-    ("SR_TOOL_POLICY_FILE", "tool_policy_file"),
-    ("SR_MCP_ALLOW", "tool_allow"),
-    ("SR_MCP_DENY", "tool_deny"),
-    ("SR_MCP_POLICY", "tool_policy"),
-    ("SR_MCP_POLICY_FILE", "tool_policy_file"),
-];
-
 /// The settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolPolicy {

@@ -217,3 +217,70 @@ fn another_judge_is_asked_where_the_settings_name_one() {
         "{receipts}"
     );
 }
+
+/// What is asked of a daemon that runs with these variables, and what it says on its standard error.
+fn run_with(user: &User, variables: &[(&str, &str)], more: &[&str]) -> (Vec<String>, String, u16) {
+    let mut command = user.command(&[&["run", "--json", "--control", "127.0.0.1:0"][..], more].concat());
+    let log = std::fs::File::create(user.work().join("log")).unwrap();
+    command.envs(variables.iter().copied()).stderr(log);
+    let daemon = crate::support::Daemon::started(command);
+    let told = ["mode", "data"].map(|name| daemon.text(name).to_owned()).to_vec();
+    let status = daemon.ask().status;
+    daemon.interrupt();
+    (told, std::fs::read_to_string(user.work().join("log")).unwrap(), status)
+}
+
+#[test]
+fn variables_of_the_other_firewall_mean_what_they_meant_there() {
+    let user = User::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (heard, upstream) = crate::support::listening_upstream();
+    let listen = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let key = "sk-test-of-the-other-firewall";
+    let variables = [
+        ("SR_MODE", "monitor"),
+        ("SR_LISTEN", listen.as_str()),
+        ("SR_UPSTREAM", upstream.as_str()),
+        ("SR_UPSTREAM_KEY", key),
+        ("DOORWARD_PROTOCOL", "anthropic"),
+        ("CHECKRD_API_KEY", "ck_live_0123456789"),
+        ("CHECKRD_DISABLED", "1"),
+    ];
+    let (told, log, status) = run_with(&user, &variables, &[]);
+    assert_eq!((told, status), (vec!["monitor".to_owned(), listen.clone()], 200), "{log}");
+    let request = heard.recv().unwrap().to_ascii_lowercase();
+    assert!(request.contains(&format!("x-api-key: {key}\r\n")), "{request}");
+    // One notice of those that are read, one warning of those that are not; no value in either.
+    assert_eq!(log.matches("SR_MODE as DOORWARD_MODE").count(), 1, "{log}");
+    assert!(log.contains("SR_UPSTREAM_KEY as DOORWARD_KEY_ENV=SR_UPSTREAM_KEY"), "{log}");
+    assert_eq!(log.matches("CHECKRD_API_KEY, CHECKRD_DISABLED: ").count(), 1, "{log}");
+    assert!(!log.contains(key) && !log.contains("ck_live"), "{log}");
+    // Ours come first, and what was typed; a key goes to no other upstream than its own.
+    let typed = ["--listen", "127.0.0.1:0", "--upstream", upstream.as_str(), "--protocol", "anthropic"];
+    let own = [("DOORWARD_MODE", "block"), ("DOORWARD_UPSTREAM", upstream.as_str())];
+    let without = variables.iter().copied().filter(|(name, _)| *name != "DOORWARD_PROTOCOL");
+    let ours: Vec<(&str, &str)> = variables.iter().copied().chain(own).collect();
+    let bare: Vec<(&str, &str)> = without.chain([own[0]]).collect();
+    for (variables, typed) in [(ours, &typed[..2]), (bare, &typed[..])] {
+        let (told, log, status) = run_with(&user, &variables, typed);
+        assert!(told[0] == "block" && told[1] != listen && status == 200, "{told:?} {log}");
+        assert!(!heard.recv().unwrap().contains(key));
+        assert!(log.contains("SR_UPSTREAM_KEY: not read") && !log.contains("SR_MODE as"), "{log}");
+    }
+}
+
+#[test]
+fn an_upstream_of_the_other_firewall_needs_its_protocol_and_wrong_values_are_told() {
+    let user = User::new();
+    for (name, value, words) in [
+        ("SR_UPSTREAM", "http://127.0.0.1:9", "DOORWARD_PROTOCOL"),
+        ("SR_MODE", "log-only", "SR_MODE"),
+        ("SR_LISTEN", "everywhere", "SR_LISTEN"),
+    ] {
+        let mut command = user.command(&["run"]);
+        command.env(name, value);
+        let done = done(command);
+        assert!(done.code == 2 && done.stderr.contains(words), "{name}={value}: {done:?}");
+    }
+}

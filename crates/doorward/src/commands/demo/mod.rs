@@ -115,7 +115,7 @@ fn config(home: PathBuf, provider: SocketAddr) -> Config {
     Config {
         policy: Vec::new(),
         tools: ToolPolicy::default(),
-        aliases: Vec::new(),
+        of_others: Vec::new(),
         replay: true,
         urls: true,
         retention: None,
