@@ -228,6 +228,7 @@ def test_a_person_says_yes_to_one_request(tmp_path, provider, site):
             asked = person.asked()
             assert (asked["request"]["method"], asked["request"]["url"]) == ("POST", url)
             shown = door.command("approvals", "show", asked["id"]).stdout
+            assert "wants: POST localhost (url, " in shown
             assert f"  | POST {url}" in shown and "  | Authorization: Bearer (5)" in shown and "t0ken" not in shown
             assert 'its body, 12 bytes, all of them:\n  | {"amount":1}' in shown and "taken out" not in shown
             assert f"  | POST {url}" in door.command("approvals", "list").stdout

@@ -188,10 +188,15 @@ impl Ask {
         })
     }
 
-    /// What it is, in a few words: for lists and receipts. The name is a stranger's word.
+    /// What it is, in a few words: for lists and receipts. The name is a stranger's word. Of a request it is method and host, as
+    /// receipts name that: an URL can be a secret.
     pub fn what(&self) -> String {
-        let name: String = self.tool.as_deref().unwrap_or(self.kind).chars().take(80).collect();
-        name
+        let name = match (&self.tool, &self.request) {
+            (Some(tool), _) => tool.to_string(),
+            (None, Some(request)) => format!("{} {}", request.method, self.peer),
+            (None, None) => self.kind.to_owned(),
+        };
+        name.chars().take(80).collect()
     }
 
     /// The questions, as they were shown.

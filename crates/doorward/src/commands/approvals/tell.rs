@@ -69,7 +69,12 @@ pub fn brief(ask: &Node) {
 }
 
 fn what(ask: &Node) -> String {
-    clean(ask.text("tool").or_else(|| ask.text("kind")).unwrap_or_default())
+    let of = |key| ask.text(key).unwrap_or_default();
+    match (ask.text("tool"), ask.get("request").and_then(|request| request.text("method"))) {
+        (Some(tool), _) => clean(tool),
+        (None, Some(method)) => clean(&format!("{method} {}", of("upstream"))),
+        (None, None) => clean(of("kind")),
+    }
 }
 
 /// One question, whole.

@@ -104,6 +104,13 @@ async fn a_yes_is_for_one_method_url_head_and_body() {
     let base = request(&scene);
     assert_eq!(by(&scene, "/v1/net", &session, &base).await, "APPROVAL_DENIED");
     answer(&scene, &missed(&scene).id, Answer::Approve(GrantScope::Session)).await;
+    assert_eq!(scene.door.gateway.hold().overview().grants[0].what, "POST up.example");
+    let told = scene
+        .door
+        .receipts()
+        .into_iter()
+        .filter_map(|one| Some(one["control"]["message"].as_str()?.to_owned()));
+    assert!(told.collect::<Vec<_>>().contains(&"POST up.example: nobody was there".to_owned()));
     let changes: [(&str, Value); 9] = [
         ("method", json!("DELETE")),
         ("method", json!("PUT")),
