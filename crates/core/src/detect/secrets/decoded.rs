@@ -1,7 +1,10 @@
 //! What stands behind an encoding: base64, hexadecimal, gzip, percent signs, a reversed or a cut text. Every layer is
 //! bounded in size, and layers are in number and depth.
 
+use std::sync::LazyLock;
+
 use flate2::{Decompress, FlushDecompress, Status};
+use regex::Regex;
 
 use crate::syntax::base64;
 
@@ -290,6 +293,35 @@ pub(super) fn joined(text: &str) -> String {
     out.push_str(rest);
     out
 }
+
+/// What stands in fields or literals one behind the other, from the value with which `text` begins on, as one: `a", "b": "c` and
+/// `a&b=c` are `ac`. And how long that is in `text`. `None` if that value has fewer than `least` bytes or no other follows.
+pub(super) fn over_fields(text: &str, least: usize) -> Option<(String, usize)> {
+    let piece = |text: &str| text.bytes().take_while(|byte| in_digits(*byte) || *byte == b'.').count();
+    let (mut out, mut at) = (String::new(), 0);
+    loop {
+        let rest = text.get(at..)?;
+        let length = piece(rest);
+        // `a=b` in a form is a name and its value; padding stands at an end.
+        if length == 0 || out.is_empty() && length < least {
+            break;
+        }
+        out.push_str(rest.get(..length)?);
+        at += length;
+        let Some(gap) = GAP.as_ref()?.find(text.get(at..)?) else { break };
+        at += gap.end();
+    }
+    let first = piece(text);
+    (out.len() > first).then_some((out, at))
+}
+
+/// What stands between two values: the end of a literal, perhaps the name of the next, and its beginning; the name of the next
+/// value of a form.
+static GAP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let quoted = r#"\\?["'`]\s{0,8}[,;\]})]{0,3}\s{0,16}(?:(?:let|const|var)\s{1,4})?(?:[\[{(]{0,2}\s{0,4}\\?["']?[\w.-]{1,40}\\?["']?\s{0,4}[:=]\s{0,4}){0,3}[\[{(]{0,2}\s{0,4}\\?["'`]"#;
+    let form = r"[&\n][\w.%\[\]-]{1,40}=";
+    Regex::new(&format!("^(?:{quoted}|{form})")).ok()
+});
 
 /// `token` from its end to its beginning.
 pub(super) fn reversed(token: &str) -> String {

@@ -58,6 +58,9 @@ const BEHIND: usize = 128;
 /// The most findings in one text.
 const MOST: usize = 32;
 
+/// The least of a token that stands behind its mark if the rest of it stands in other fields, in bytes.
+const LEAST_PIECE: usize = 3;
+
 /// How far before a name the word is looked for that says of what kind it is.
 const AROUND: usize = 16;
 
@@ -551,6 +554,7 @@ impl Secrets {
             percent_until: 0,
             escape_until: 0,
             joint_until: 0,
+            cut_until: 0,
             phrase: None,
         }
     }
@@ -628,6 +632,8 @@ pub(crate) struct Scan<'a> {
     percent_until: usize,
     escape_until: usize,
     joint_until: usize,
+    /// Up to where a token that is cut was put together.
+    cut_until: usize,
     /// Where a phrase is announced.
     phrase: Option<usize>,
 }
@@ -851,6 +857,18 @@ impl<'a> Scan<'a> {
         });
     }
 
+    /// A token with its mark at `start..end` that may go on in the next fields: `{"a": "ghp_…", "b": "…"}`.
+    fn cut(&mut self, start: usize, end: usize) {
+        if start < self.cut_until || !self.begins(start) {
+            return;
+        }
+        let window = self.window(start, start + AHEAD);
+        let Some((text, length)) = decoded::over_fields(window, end - start + LEAST_PIECE) else { return };
+        let end = start + length;
+        self.cut_until = end;
+        self.layers.push(Layer { text, start, end, marked_only: true, known_only: false });
+    }
+
     fn account(&mut self, end: usize) {
         let window = self.window(end, end + 64);
         let Some(at) = window.find(|c: char| c.is_ascii_uppercase()) else { return };
@@ -933,7 +951,13 @@ impl<'a> Scan<'a> {
             return;
         }
         let (found, until) = match one.place {
-            Place::Start => (self.at_start(one, start, end), start),
+            Place::Start => {
+                let found = self.at_start(one, start, end);
+                if found.is_none() {
+                    self.cut(start, end);
+                }
+                (found, start)
+            }
             Place::Inside => (self.inside(one, start), start + AHEAD / 2),
             Place::Value if self.marked_only => return,
             Place::Value => (self.of_service(one, start, end), start),

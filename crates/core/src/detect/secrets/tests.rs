@@ -72,6 +72,34 @@ fn private_keys_are_seen_however_they_are_laid_out() {
     }
 }
 
+#[test]
+fn a_marked_token_is_found_over_fields_and_literals() {
+    let rules = rules();
+    let token = made_up();
+    let (one, rest) = token.split_at(14);
+    let (two, three) = rest.split_at(11);
+    for text in [
+        format!(r#"{{"a":"{one}","b":"{two}{three}"}}"#),
+        format!(r#"{{"a": "{one}", "b": {{"c": "{two}", "d": "{three}"}}}}"#),
+        format!(r#"["{one}", "{two}", "{three}"].join("")"#),
+        format!("a={one}&b={two}&c={three}"),
+        format!("const x = '{one}';\nconst y = '{two}{three}';\nsend(x + y)"),
+        format!(r#"{{"body":"{{\"a\":\"{one}\",\"b\":\"{two}{three}\"}}"}}"#),
+    ] {
+        let found = ids(&rules, &text);
+        assert!(found.iter().any(|id| id.starts_with("secret.github")), "{text}: {found:?}");
+    }
+    for text in [
+        // The mark alone, and values that are somebody else's.
+        r#"{"prefix":"ghp_","id":"0f6e8b1f3c0b4b6e9d7c00000000000112345678"}"#.to_owned(),
+        format!(r#"{{"a":"{one} and more","b":"{two}{three}"}}"#),
+        format!("{one} {two}{three}"),
+    ] {
+        let found = ids(&rules, &text);
+        assert!(!found.iter().any(|id| id.starts_with("secret.github")), "{text}: {found:?}");
+    }
+}
+
 /// A value nobody issued, put together so that no scanner takes this file for a leak.
 fn made_up() -> String {
     ["ghp_", "9sQ2mLx4Tb7", "VwK3pRz8Nc1", "YdJ6hFg5Xa0eUo"].concat()
