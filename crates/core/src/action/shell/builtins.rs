@@ -171,7 +171,10 @@ impl Eval {
         let by = if by.stream.is_some() { "sh" } else { by.text.as_str() };
         let flow = self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, by);
         let mut out = Stream::of_flows(vec![flow], "");
-        if let Some(text) = &stream.text {
+        if stream.text.is_none() && stream.from.is_empty() && !stream.heard.trim().is_empty() {
+            self.budget.gap("shell: what is run was changed on its way");
+        }
+        if let Some(text) = stream.said() {
             let inner = self.known_script(by, text, stdin);
             add_flows(&mut out.from, &inner.from);
         }

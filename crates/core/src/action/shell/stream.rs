@@ -69,9 +69,13 @@ impl Stream {
         Self { text, raw, present: true, ..self }
     }
 
-    /// What it carries is changed, nobody knows into what.
+    /// What it carries is changed, nobody knows into what: most filters leave most of it.
     pub(super) fn unknown(&mut self) {
-        (self.text, self.raw) = (None, None);
+        let text = self.text.take().unwrap_or_default();
+        if self.heard.len() + text.len() <= MAX_TEXT {
+            self.heard.push_str(&text);
+        }
+        self.raw = None;
     }
 
     /// Appends what comes after.
