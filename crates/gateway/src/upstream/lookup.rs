@@ -36,7 +36,7 @@ impl Lookup for System {
             let asked = tokio::task::spawn_blocking(move || {
                 // Until it has answered, whoever waits for it or not.
                 let _place = place;
-                addresses(&name)
+                through(&name, hosts::of, resolved)
             });
             asked.await.map_err(io::Error::other)?
         })
@@ -45,12 +45,16 @@ impl Lookup for System {
 
 /// With the dot at its end a name is whole: no search domain of this machine is put behind it, so that nobody is asked for
 /// another name than the one that was judged. The hosts file has its names without.
-fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
+pub(super) fn through(
+    name: &str,
+    hosts: impl Fn(&str) -> Vec<IpAddr>,
+    resolve: impl Fn(&str) -> io::Result<Vec<IpAddr>>,
+) -> io::Result<Vec<IpAddr>> {
     if !name.contains('.') {
-        return resolved(name);
+        return resolve(name);
     }
-    let known = hosts::of(name);
-    if known.is_empty() { resolved(&format!("{name}.")) } else { Ok(known) }
+    let known = hosts(name);
+    if known.is_empty() { resolve(&format!("{name}.")) } else { Ok(known) }
 }
 
 fn resolved(name: &str) -> io::Result<Vec<IpAddr>> {

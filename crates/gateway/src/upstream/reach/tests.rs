@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use super::super::lookup::Answer;
 use super::*;
 
+mod chains;
+
 mod kept;
 
 /// Says for each question what is next in its list, the last one for ever.
