@@ -3,6 +3,7 @@
 pub mod core;
 pub mod first_token;
 pub mod linear;
+pub mod receipts;
 pub mod stages;
 pub mod streams;
 pub mod throughput;

@@ -19,6 +19,7 @@ use doorward_core::wire::sphyr::sign::{self, Form, Signed};
 use doorward_core::{Action, Door, Engine, Facts};
 use serde_json::json;
 
+use super::receipts;
 use crate::report::tell;
 use crate::shapes;
 use crate::spec::{Delivery, Dialect, Kind, Spec};
@@ -62,6 +63,8 @@ pub fn run(time: Duration) -> anyhow::Result<(Vec<(&'static str, f64)>, f64)> {
         ("date", "Sun, 22 Nov 2026 00:00:00 GMT".to_owned()),
     ];
     let own = time / 16;
+    let mut ledger = receipts::Ledger::new()?;
+    let group = receipts::of(&net)?;
     let stages = vec![
         ("call read", each(own, || read(black_box(&message)))),
         ("signature", each(own, || is_signed(black_box(&net)))),
@@ -112,6 +115,8 @@ pub fn run(time: Duration) -> anyhow::Result<(Vec<(&'static str, f64)>, f64)> {
                 answered.json()
             }),
         ),
+        ("receipts made", each(own, || receipts::of(black_box(&net)))),
+        ("receipts signed, written", each(own, || ledger.append(black_box(&group)))),
     ];
     let total = stages.iter().map(|(_, micros)| micros).sum();
     Ok((stages, total))
