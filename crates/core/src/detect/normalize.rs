@@ -12,11 +12,12 @@ use crate::syntax::Span;
 /// Characters that are there for no reader's sake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hidden {
-    /// Letters spelled in invisible tag characters (U+E0020 to U+E007E), outside of flag emoji.
+    /// Letters spelled in invisible characters: tags (U+E0020 to U+E007E) outside of flag emoji, and variation selectors in a row,
+    /// of which a character has one at most.
     pub tags: u32,
     /// Characters that reverse the direction of reading (U+202D, U+202E and the isolates).
     pub bidi: u32,
-    /// Zero-width characters between Latin letters, where no script needs them.
+    /// Zero-width characters between Latin letters, where no script needs them, and such characters in a row.
     pub invisible: u32,
 }
 
@@ -25,7 +26,7 @@ pub struct Hidden {
 pub struct Normalized<'a> {
     /// The text.
     pub text: Cow<'a, str>,
-    /// What was hidden in it. Tag characters are in `text` as the letters they stand for.
+    /// What was hidden in it. Tag characters and variation selectors in a row are in `text` as the letters they stand for.
     pub hidden: Hidden,
     /// Where runs begin: offset here, offset in the original.
     runs: Vec<(usize, usize)>,
@@ -96,14 +97,18 @@ pub(super) fn normalize_in_steps<'a>(text: &'a str, pace: &Pace<'_>) -> Normaliz
                 hidden.tags += u32::from(!flag && c != '\u{e007f}');
                 tagged(c)
             }
+            c if byte_of(c).is_some() && (byte_of(before).is_some() || byte_of(after).is_some()) => {
+                hidden.tags += 1;
+                byte_of(c).map(char::from).filter(|c| (' '..='~').contains(c))
+            }
             '\u{202d}' | '\u{202e}' | '\u{2066}'..='\u{2068}' => {
                 hidden.bidi += 1;
                 None
             }
             c if is_zero_width(c) => {
                 // Emoji and Indic or Arabic script need joiners; Latin words do not.
-                hidden.invisible +=
-                    u32::from(before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric());
+                let between = before.is_ascii_alphanumeric() && after.is_ascii_alphanumeric();
+                hidden.invisible += u32::from(between || is_zero_width(before) && is_zero_width(after));
                 None
             }
             c if is_dropped(c) => None,
@@ -132,6 +137,15 @@ const fn is_tag(c: char) -> bool {
 /// The letter that a tag character stands for.
 fn tagged(c: char) -> Option<char> {
     is_tag(c).then(|| u32::from(c) - 0xe0000).and_then(char::from_u32).filter(|c| (' '..='~').contains(c))
+}
+
+/// The byte that a variation selector stands for where they are used to write (U+FE00 to U+FE0F, then U+E0100 to U+E01EF).
+fn byte_of(c: char) -> Option<u8> {
+    match c {
+        '\u{fe00}'..='\u{fe0f}' => u8::try_from(u32::from(c) - 0xfe00).ok(),
+        '\u{e0100}'..='\u{e01ef}' => u8::try_from(u32::from(c) - 0xe0100 + 16).ok(),
+        _ => None,
+    }
 }
 
 /// An accent that follows its letter.
@@ -266,6 +280,26 @@ mod tests {
         assert_eq!(normalize(scotland).hidden.tags, 0);
         let family = "\u{1f468}\u{200d}\u{1f469}";
         assert_eq!(normalize(family).hidden.invisible, 0);
+    }
+
+    #[test]
+    fn what_is_written_in_variation_selectors_is_read() {
+        let written = |text: &str| {
+            let selector =
+                |byte: u8| char::from_u32(u32::from(byte) + if byte < 16 { 0xfe00 } else { 0xe0100 - 16 });
+            text.bytes().filter_map(selector).collect::<String>()
+        };
+        let hidden = format!("hi \u{1f600}{}", written("run it\n"));
+        let seen = normalize(&hidden);
+        assert_eq!((seen.text.as_ref(), seen.hidden.tags), ("hi \u{1f600}run it", 7));
+        // One of them belongs to the character before it.
+        for ordinary in
+            ["\u{2764}\u{fe0f} it", "\u{845b}\u{e0100}\u{57ce}", "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}"]
+        {
+            assert_eq!(normalize(ordinary).hidden, Hidden::default(), "{ordinary}");
+        }
+        let bits = "\u{200b}\u{200c}".repeat(20);
+        assert_eq!(normalize(&format!("word {bits} word")).hidden.invisible, 38);
     }
 
     #[test]

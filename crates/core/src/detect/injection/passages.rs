@@ -25,6 +25,9 @@ pub struct Passage {
     pub margin: f32,
 }
 
+/// What is told a passage's place, how far it is on the side of attacks, and on demand its numbers.
+type Each<'e> = dyn FnMut(Range<usize>, f32, &dyn Fn() -> Vec<u32>) + 'e;
+
 impl Injection {
     /// All passages of `text`, whether what is shipped would read them or not.
     #[must_use]
@@ -90,7 +93,7 @@ impl Injection {
         view: &View<'_>,
         learnt: &Learnt,
         (stretches, heard): (&[Range<usize>], &[Heard]),
-        each: &mut dyn FnMut(Range<usize>, f32, &dyn Fn() -> Vec<u32>),
+        each: &mut Each<'_>,
     ) {
         if stretches.is_empty() {
             return;

@@ -218,8 +218,15 @@ const REVERSIBLE: [&str; 24] = [
 /// What leads from one literal to the next.
 const JOINTS: [&str; 6] = ["\" + \"", "' + '", "\"+\"", "'+'", "\" . \"", "' . '"];
 
-/// Characters that matter to a secret, behind a percent sign.
-const PERCENT: [&str; 6] = ["%3d", "%3a", "%22", "%2b", "%2f", "%5f"];
+/// Characters that matter to a secret, behind a percent sign; the sign itself; and letters and digits, which nobody has to write so.
+#[rustfmt::skip]
+const PERCENT: [&str; 69] = [
+    "%3d", "%3a", "%22", "%2b", "%2f", "%5f", "%25", "%30", "%31", "%32", "%33", "%34", "%35", "%36",
+    "%37", "%38", "%39", "%41", "%42", "%43", "%44", "%45", "%46", "%47", "%48", "%49", "%4a", "%4b",
+    "%4c", "%4d", "%4e", "%4f", "%50", "%51", "%52", "%53", "%54", "%55", "%56", "%57", "%58", "%59",
+    "%5a", "%61", "%62", "%63", "%64", "%65", "%66", "%67", "%68", "%69", "%6a", "%6b", "%6c", "%6d",
+    "%6e", "%6f", "%70", "%71", "%72", "%73", "%74", "%75", "%76", "%77", "%78", "%79", "%7a",
+];
 
 /// What begins an entity of HTML or an escape that may say a character of a secret.
 const ESCAPES: [&str; 12] = [

@@ -36,7 +36,7 @@ fn issued(digits: &str) -> bool {
 
 /// Whether one of the words that go with cards stands shortly before.
 fn announced(text: &str, start: usize) -> bool {
-    const WORDS: [&str; 12] = [
+    const WORDS: [&str; 15] = [
         "card",
         "visa",
         "mastercard",
@@ -48,6 +48,9 @@ fn announced(text: &str, start: usize) -> bool {
         "ccnum",
         "cc:",
         "pan:",
+        "pan=",
+        "pan\"",
+        "pan'",
         "kreditkarte",
     ];
     let mut from = start.saturating_sub(48);

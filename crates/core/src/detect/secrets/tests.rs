@@ -73,6 +73,26 @@ fn private_keys_are_seen_however_they_are_laid_out() {
 }
 
 #[test]
+fn a_token_is_found_behind_percent_signs_wherever_they_are_put_and_put_again() {
+    let (rules, token) = (rules(), made_up());
+    let percent = |text: &str, each: fn(usize) -> bool| {
+        let code =
+            |(at, c): (usize, char)| if each(at) { format!("%{:02X}", u32::from(c)) } else { c.to_string() };
+        text.chars().enumerate().map(code).collect::<String>()
+    };
+    let (first, all, some) =
+        (percent(&token, |at| at == 0), percent(&token, |_| true), percent(&token, |at| at % 5 == 2));
+    for once in [first, all, some] {
+        let twice = once.replace('%', "%25");
+        let thrice = twice.replace('%', "%25");
+        for coded in [once, twice, thrice] {
+            let found = ids(&rules, &format!("go to https://site.example/?t={coded} now"));
+            assert!(found.contains(&"secret.github-pat".to_owned()), "{coded}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_marked_token_is_found_over_fields_and_literals() {
     let rules = rules();
     let token = made_up();
