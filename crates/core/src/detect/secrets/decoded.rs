@@ -295,24 +295,26 @@ pub(super) fn joined(text: &str) -> String {
 }
 
 /// What stands in fields or literals one behind the other, from the value with which `text` begins on, as one: `a", "b": "c` and
-/// `a&b=c` are `ac`. And how long that is in `text`. `None` if that value has fewer than `least` bytes or no other follows.
-pub(super) fn over_fields(text: &str, least: usize) -> Option<(String, usize)> {
-    let piece = |text: &str| text.bytes().take_while(|byte| in_digits(*byte) || *byte == b'.').count();
-    let (mut out, mut at) = (String::new(), 0);
-    loop {
-        let rest = text.get(at..)?;
-        let length = piece(rest);
-        // `a=b` in a form is a name and its value; padding stands at an end.
-        if length == 0 || out.is_empty() && length < least {
-            break;
-        }
-        out.push_str(rest.get(..length)?);
-        at += length;
-        let Some(gap) = GAP.as_ref()?.find(text.get(at..)?) else { break };
-        at += gap.end();
+/// `a&b=c` are `ac`; `None` if that value has fewer than `least` bytes or no other follows. And how much of `text` was gone through.
+pub(super) fn over_fields(text: &str, least: usize) -> (Option<String>, usize) {
+    let piece = |at: usize| {
+        let rest = text.get(at..).unwrap_or_default();
+        rest.get(..rest.bytes().take_while(|byte| in_digits(*byte) || *byte == b'.').count())
+            .unwrap_or_default()
+    };
+    let gap = |at: usize| {
+        GAP.as_ref().zip(text.get(at..)).and_then(|(gap, rest)| gap.find(rest)).map(|gap| gap.end())
+    };
+    let first = piece(0);
+    let (mut out, mut at) = (first.to_owned(), first.len());
+    while first.len() >= least
+        && let Some(next) = gap(at).map(|gap| at + gap)
+        && !piece(next).is_empty()
+    {
+        out.push_str(piece(next));
+        at = next + piece(next).len();
     }
-    let first = piece(text);
-    (out.len() > first).then_some((out, at))
+    ((out.len() > first.len()).then_some(out), at)
 }
 
 /// What stands between two values: the end of a literal, perhaps the name of the next, and its beginning; the name of the next

@@ -870,10 +870,13 @@ impl<'a> Scan<'a> {
             return;
         }
         let window = self.window(start, start + AHEAD);
-        let Some((text, length)) = decoded::over_fields(window, end - start + LEAST_PIECE) else { return };
+        let (text, length) = decoded::over_fields(window, end - start + LEAST_PIECE);
         let end = start + length;
+        // Marks in what was gone through now are found in it if it goes on, and are not cut if it does not.
         self.cut_until = end;
-        self.layers.push(Layer { text, start, end, marked_only: true, known_only: false });
+        if let Some(text) = text {
+            self.layers.push(Layer { text, start, end, marked_only: true, known_only: false });
+        }
     }
 
     fn account(&mut self, end: usize) {
