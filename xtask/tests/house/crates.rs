@@ -26,7 +26,7 @@ const LAW: [(&str, &[&str]); 11] = [
         ],
     ),
     ("doorward-testkit", &["doorward-core", "doorward-ledger"]),
-    ("doorward-bench", &["doorward-assess", "doorward-core"]),
+    ("doorward-bench", &["doorward-assess", "doorward-core", "doorward-ledger"]),
     ("doorward-fuzz", &["doorward-core", "doorward-ledger", TESTKIT]),
     ("xtask", &[]),
 ];
