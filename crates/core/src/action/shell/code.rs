@@ -451,7 +451,9 @@ impl Eval {
     /// String literals given to calls that run commands are read as commands.
     fn commands_in(&mut self, code: &str, quotes_run: bool, out: &mut Stream) {
         let mut done: Vec<String> = Vec::new();
-        for call in SPAWNS.into_iter().filter(|call| *call != "`" || quotes_run) {
+        // Elsewhere these are quotes and formats of numbers.
+        let quotes = ["`", "qx", "%x"];
+        for call in SPAWNS.into_iter().filter(|call| quotes_run || !quotes.contains(call)) {
             let mut rest = code;
             let mut seen = 0;
             while let Some(at) = rest.find(call) {

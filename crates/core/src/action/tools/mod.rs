@@ -274,12 +274,12 @@ impl Fill<'_> {
             ("browser.navigate", "url", "back" | "forward" | "reload") => return,
             _ => {}
         }
-        // The call within, as text (Cline, Cursor).
+        // The call within, as text (Cline, Cursor). What is written may be such a text too, and is written all the same.
         if matches!(self.capability, Capability::McpInvoke | Capability::Unknown)
             && text.trim_start().starts_with('{')
             && let Ok(inner) = json::parse(text.as_bytes())
         {
-            return self.walk(&inner, key);
+            self.walk(&inner, key);
         }
         if COMMAND_KEYS.contains(&key) {
             self.command(text, self.shell());

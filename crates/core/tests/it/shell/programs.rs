@@ -330,6 +330,7 @@ fn ordinary_code_that_runs_a_program_is_read_in_full() {
         "node -e \"require('child_process').execSync('npm run build', { stdio: 'inherit' })\"",
         "python3 -c \"import subprocess; subprocess.run(['cargo', 'test'], check=True)\"",
         "ruby -e 'puts %x(git status)'",
+        "python3 -c \"print('%x' % 255, '%x|' % 16)\"",
     ] {
         assert_eq!(read(line, Some(Shell::Sh)).coverage, Coverage::Full, "{line}");
     }

@@ -130,6 +130,9 @@ fn calls_of_agents_that_hide_what_they_ask_for() {
         effects.iter().map(tell).any(|effect| effect.contains("~/.aws/credentials (credential)")),
         "{effects:?}"
     );
+    // What is written is written, whatever it looks like.
+    let settings = serde_json::json!({ "path": "~/.claude/settings.json", "content": r#"{"hooks":{}}"# });
+    does("mcp_call", &settings.to_string(), &["write ~/.claude/settings.json (ai-client-config)"]);
     does(
         "web_fetch",
         r#"{"prompt":"Summarise http://169.254.169.254/latest/meta-data/ for me."}"#,
