@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -10,119 +9,31 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::http::Reply;
-use crate::shapes::{self, Shape, TURN};
-use crate::spec::{Dialect, Spec};
-
-/// Who is asked, and how.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// What stands before `/v1/messages`.
-    pub anthropic: String,
-    /// What stands before `/v1/chat/completions`.
-    pub openai: String,
-    /// Whether it must not change a byte of the body.
-    pub exact: bool,
-    /// The key that it wants, if it wants one of its own.
-    pub key: Option<String>,
-    /// The egress door's way: requests are asked for, to this upstream, with this credential.
-    pub asked_for: Option<(SocketAddr, String)>,
-}
-
-/// A request ready to be sent, and what its reply must be like.
-#[derive(Debug, Clone)]
-pub struct Question {
-    address: SocketAddr,
-    bytes: Vec<u8>,
-    /// Where the digits of the turn stand.
-    turn: usize,
-    terminal: &'static str,
-    /// The length of the reply's body, if it must not change.
-    length: Option<u64>,
-}
-
-/// Counts turns over all questions, so that no two requests are the same.
-static TURNS: AtomicU64 = AtomicU64::new(0);
-
-impl Question {
-    /// Prepares a request of `spec` for `target`.
-    pub fn new(target: &Target, spec: &Spec) -> anyhow::Result<Self> {
-        let mut body = shapes::request(spec);
-        let key = target.key.as_deref().unwrap_or("sk-bench-0000");
-        let (mut path, mut own) = match spec.dialect {
-            Dialect::Anthropic => (
-                format!("{}/v1/messages", target.anthropic),
-                format!("x-api-key: {key}\r\nanthropic-version: 2023-06-01\r\n"),
-            ),
-            Dialect::OpenAi => {
-                (format!("{}/v1/chat/completions", target.openai), format!("authorization: Bearer {key}\r\n"))
-            }
-        };
-        if let Some((upstream, credential)) = &target.asked_for {
-            let headers: serde_json::Map<_, _> = own
-                .split("\r\n")
-                .filter_map(|line| line.split_once(": "))
-                .chain([("content-type", "application/json"), ("accept", "application/json")])
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            // Without the token that the path begins with for the model door: it would rightly be refused.
-            let asked = path.find("/v1/").and_then(|at| path.get(at..)).unwrap_or(&path);
-            let url = format!("http://{upstream}{asked}");
-            body = serde_json::json!({"url": url, "method": "POST", "headers": headers, "body": body})
-                .to_string();
-            (path, own) = ("/v1/net".to_owned(), format!("authorization: Bearer {credential}\r\n"));
-        }
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\naccept: application/json\r\nuser-agent: doorward-bench\r\n{own}\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            target.address,
-            body.len()
-        );
-        let turn = head.len() + body.find(TURN).context("a request without a turn")? + TURN.len() - 8;
-        Ok(Self {
-            address: target.address,
-            bytes: [head, body].concat().into_bytes(),
-            turn,
-            terminal: shapes::terminal(spec),
-            length: target.exact.then(|| Shape::of(spec).length() as u64),
-        })
-    }
-
-    /// The request's bytes, with a turn that no other has.
-    pub fn next(&mut self) -> &[u8] {
-        let turn = TURNS.fetch_add(1, Ordering::Relaxed) % 100_000_000;
-        if let Some(place) = self.bytes.get_mut(self.turn..self.turn + 8) {
-            place.copy_from_slice(format!("{turn:08}").as_bytes());
-        }
-        &self.bytes
-    }
-
-    fn check(&self, reply: &Reply) -> anyhow::Result<()> {
-        if reply.status != 200 {
-            bail!("status {}: {}", reply.status, reply.tail());
-        }
-        if let Some(length) = self.length.filter(|length| *length != reply.length) {
-            bail!("a reply of {} bytes instead of {length}: {}", reply.length, reply.tail());
-        }
-        if !reply.ends_with(self.terminal) {
-            bail!("a reply of {} bytes without `{}` at its end", reply.length, self.terminal);
-        }
-        Ok(())
-    }
-}
+use crate::question::{Question, Target};
+use crate::spec::Spec;
 
 /// One connection, opened when it is needed.
 #[derive(Debug)]
 pub struct Connection {
     stream: Option<TcpStream>,
     buffer: Vec<u8>,
+    /// The body of the last reply, where all of it is looked at.
+    whole: Vec<u8>,
+}
+
+/// A reply that was read to its end and found right.
+#[derive(Debug, Clone, Copy)]
+pub struct Got {
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// From the first byte of the request to the last of the reply: without making the one and checking the other.
+    pub took: Duration,
 }
 
 impl Connection {
     /// A connection that reads so many bytes at once.
     pub fn new(buffer: usize) -> Self {
-        Self { stream: None, buffer: vec![0; buffer] }
+        Self { stream: None, buffer: vec![0; buffer], whole: Vec::new() }
     }
 
     /// Opens it, if it is not open.
@@ -135,34 +46,59 @@ impl Connection {
         self.stream.as_mut().context("no connection")
     }
 
-    /// Asks and reads the reply to its end, handing its body to `each`. Returns the body's length.
-    pub async fn ask(&mut self, question: &mut Question, mut each: impl FnMut(&[u8])) -> anyhow::Result<u64> {
+    /// Shakes hands for `question`, if its calls need that and it has not been done.
+    pub async fn greet(&mut self, question: &mut Question) -> anyhow::Result<()> {
+        let Some(wish) = question.wish() else { return Ok(()) };
         let mut reply = Reply::default();
-        let asked = self.exchange(question, &mut reply, &mut each).await;
-        if asked.is_err() || !reply.keeps {
-            self.stream = None;
-        }
-        asked?;
-        question.check(&reply)?;
-        Ok(reply.length)
+        let greeted = self.exchange((question.address, &wish), &mut reply, (true, &mut |_| {})).await;
+        self.close_after(greeted.is_ok(), &reply);
+        greeted?;
+        question.welcome(&reply, &self.whole)
     }
 
+    /// Asks and reads the reply to its end, handing its body to `each`.
+    pub async fn ask(&mut self, question: &mut Question, mut each: impl FnMut(&[u8])) -> anyhow::Result<Got> {
+        self.greet(question).await?;
+        let mut reply = Reply::default();
+        let (address, whole) = (question.address, question.wants_whole());
+        let asked = self.exchange((address, question.next()?), &mut reply, (whole, &mut each)).await;
+        self.close_after(asked.is_ok(), &reply);
+        let took = asked?;
+        question.check(&reply, &self.whole)?;
+        Ok(Got { bytes: reply.length, took })
+    }
+
+    fn close_after(&mut self, whole: bool, reply: &Reply) {
+        if !whole || !reply.keeps {
+            self.stream = None;
+        }
+    }
+
+    /// Sends `bytes` and reads the reply, which is kept if it is wanted `whole`.
     async fn exchange(
         &mut self,
-        question: &mut Question,
+        (address, bytes): (SocketAddr, &[u8]),
         reply: &mut Reply,
-        each: &mut impl FnMut(&[u8]),
-    ) -> anyhow::Result<()> {
-        self.open(question.address).await?;
-        let (Some(stream), buffer) = (self.stream.as_mut(), &mut self.buffer) else { bail!("no connection") };
-        stream.write_all(question.next()).await?;
+        (whole, each): (bool, &mut impl FnMut(&[u8])),
+    ) -> anyhow::Result<Duration> {
+        self.open(address).await?;
+        let Self { stream: Some(stream), buffer, whole: kept } = self else { bail!("no connection") };
+        kept.clear();
+        let mut each = |piece: &[u8]| {
+            if whole {
+                kept.extend_from_slice(piece);
+            }
+            each(piece);
+        };
+        let begun = Instant::now();
+        stream.write_all(bytes).await?;
         loop {
             let count = stream.read(buffer).await?;
             if count == 0 {
-                return reply.closed();
+                return reply.closed().map(|()| begun.elapsed());
             }
-            if reply.feed(buffer.get(..count).unwrap_or_default(), each)? {
-                return Ok(());
+            if reply.feed(buffer.get(..count).unwrap_or_default(), &mut each)? {
+                return Ok(begun.elapsed());
             }
         }
     }
@@ -193,22 +129,18 @@ pub async fn load(
     time: Duration,
     patience: Duration,
 ) -> anyhow::Result<Load> {
-    let question = Question::new(target, spec)?;
     let mut open = Vec::with_capacity(connections);
-    for _ in 0..connections {
+    for number in 0..connections {
+        let mut question = Question::new(target, spec, number)?;
         let mut connection = Connection::new(64 << 10);
         connection.open(target.address).await?;
-        open.push(connection);
+        connection.greet(&mut question).await?;
+        open.push((connection, question));
     }
     let results = Arc::new(std::sync::Mutex::new(Load::default()));
     let start = Instant::now();
-    let workers: Vec<_> = open
-        .into_iter()
-        .map(|connection| {
-            let work = work(connection, question.clone(), start, time, Arc::clone(&results));
-            tokio::spawn(work)
-        })
-        .collect();
+    let workers: Vec<_> =
+        open.into_iter().map(|asker| tokio::spawn(work(asker, start, time, Arc::clone(&results)))).collect();
     let aborts: Vec<_> = workers.iter().map(tokio::task::JoinHandle::abort_handle).collect();
     let all = async {
         for worker in workers {
@@ -228,21 +160,19 @@ pub async fn load(
 }
 
 async fn work(
-    mut connection: Connection,
-    mut question: Question,
+    (mut connection, mut question): (Connection, Question),
     start: Instant,
     time: Duration,
     results: Arc<std::sync::Mutex<Load>>,
 ) {
     while start.elapsed() < time {
-        let begun = Instant::now();
         let asked = connection.ask(&mut question, |_| {}).await;
         let mut load = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match asked {
-            Ok(bytes) => {
+            Ok(Got { bytes, took }) => {
                 load.completed += 1;
                 load.bytes += bytes;
-                load.millis.push(begun.elapsed().as_secs_f64() * 1e3);
+                load.millis.push(took.as_secs_f64() * 1e3);
                 load.seconds = start.elapsed().as_secs_f64();
             }
             Err(error) => {

@@ -1,17 +1,17 @@
-//! `cargo xtask bench egress`: the egress door beside nobody in between and nginx, in one run; what it takes; and what each of its
-//! stages costs by itself.
+//! `cargo xtask bench egress`: both ways into the egress door beside nobody in between and nginx, in one run; what they take; and what
+//! each stage costs by itself.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::arguments::Options;
-use crate::measure::stages;
+use crate::measure::stages::{self, Stage};
 use crate::measure::throughput::{self, Extent};
 use crate::model::{machine, machine_json, missing_words, places};
-use crate::peers::{Peer, PeerKind};
+use crate::peers::{Peer, PeerKind, Places};
 use crate::report::{Report, Table, number};
 
 /// What one request may cost, in microseconds of processor time.
@@ -36,28 +36,8 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     report.add("machine", &[machine(options)], machine_json(options));
     let time = Duration::from_secs_f64(options.seconds);
     let (stages, total) = stages::run(time)?;
-    let note = format!("Together {} µs; for the whole of a request there are {BUDGET} µs.", number(total));
-    let rows = stages.iter().map(|(name, micros)| vec![(*name).to_owned(), number(*micros)]);
-    let table = Table {
-        title: "What each stage costs by itself, in µs".to_owned(),
-        note,
-        head: ["stage", "median"].map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-    };
-    let figures: serde_json::Map<_, _> =
-        stages.iter().map(|(name, micros)| ((*name).to_owned(), json!(micros))).collect();
-    report.add("stages", &[table], figures.into());
-    let mut peers = Vec::new();
-    for kind in [PeerKind::Direct, PeerKind::Nginx, PeerKind::Doorward] {
-        let started = match kind {
-            PeerKind::Doorward => Peer::egress(&places).await,
-            other => Peer::start(other, &places).await,
-        };
-        match started {
-            Ok(peer) => peers.push(peer),
-            Err(error) => report.remark(&missing_words(kind, &error)),
-        }
-    }
+    report.add("stages", &[stages_table(&stages, total)], by_name(stages.iter().copied()));
+    let peers = start(&places, report).await;
     let extent = Extent {
         rounds: options.rounds,
         time,
@@ -68,52 +48,87 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let before = threads(&peers);
     let (tables, figures) = throughput::run(&peers, &extent).await;
     report.add("throughput", &tables, figures);
-    let (table, figures) = by_thread(&before, &threads(&peers));
-    report.add("threads", &[table], figures);
-    let memory = |peer: &Peer| peer.tree().map(crate::proc::Tree::memory).unwrap_or_default();
-    let mib = |bytes: u64| number(bytes as f64 / f64::from(1 << 20));
-    let rows = peers.iter().filter(|peer| peer.kind != PeerKind::Direct).map(|peer| {
-        let memory = memory(peer);
-        vec![peer.kind.name().to_owned(), mib(memory.now), mib(memory.peak)]
-    });
-    let table = Table {
-        title: "Memory after all of that, in MiB".to_owned(),
-        note: String::new(),
-        head: ["peer", "now", "at most"].map(str::to_owned).to_vec(),
-        rows: rows.collect(),
-    };
-    let figures: serde_json::Map<_, _> = peers
-        .iter()
-        .map(|peer| {
-            (peer.kind.name().to_owned(), json!({"now": memory(peer).now, "peak": memory(peer).peak}))
-        })
-        .collect();
-    report.add("memory", &[table], figures.into());
+    let (tables, figures) = by_thread(&before, &threads(&peers));
+    report.add("threads", &tables, figures);
+    let (table, figures) = memory(&peers);
+    report.add("memory", &[table], figures);
     drop(upstream);
     Ok(())
 }
 
-/// What Doorward's threads have run, in microseconds, by their names.
-fn threads(peers: &[Peer]) -> BTreeMap<String, f64> {
-    let doorward = peers.iter().find(|peer| peer.kind == PeerKind::Doorward);
-    doorward.and_then(Peer::tree).map(crate::proc::Tree::threads).unwrap_or_default()
+/// Nobody in between, nginx, and both ways into the egress door, each a process of its own.
+async fn start(places: &Places, report: &mut Report) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    for kind in [PeerKind::Direct, PeerKind::Nginx, PeerKind::Net, PeerKind::Mcp] {
+        match Peer::start(kind, places).await {
+            Ok(peer) => peers.push(peer),
+            Err(error) => report.remark(&missing_words(kind, &error)),
+        }
+    }
+    peers
+}
+
+fn stages_table(stages: &[Stage], total: f64) -> Table {
+    Table {
+        title: "What each stage costs by itself, in µs".to_owned(),
+        note: format!("Together {} µs; for the whole of a request there are {BUDGET} µs.", number(total)),
+        head: ["stage", "median"].map(str::to_owned).to_vec(),
+        rows: stages.iter().map(|(name, micros)| vec![(*name).to_owned(), number(*micros)]).collect(),
+    }
+}
+
+/// Figures as JSON.
+fn by_name<'a>(figures: impl Iterator<Item = (&'a str, f64)>) -> Value {
+    figures.map(|(name, value)| (name.to_owned(), json!(value))).collect::<Map<_, _>>().into()
+}
+
+fn memory(peers: &[Peer]) -> (Table, Value) {
+    let mib = |bytes: u64| number(bytes as f64 / f64::from(1 << 20));
+    let through = peers.iter().filter_map(|peer| Some((peer.kind.name(), peer.tree()?.memory())));
+    let measured: Vec<_> = through.collect();
+    let table = Table {
+        title: "Memory after all of that, in MiB".to_owned(),
+        note: String::new(),
+        head: ["peer", "now", "at most"].map(str::to_owned).to_vec(),
+        rows: measured
+            .iter()
+            .map(|(name, memory)| vec![(*name).to_owned(), mib(memory.now), mib(memory.peak)])
+            .collect(),
+    };
+    let figures = measured
+        .iter()
+        .map(|(name, memory)| ((*name).to_owned(), json!({"now": memory.now, "peak": memory.peak})));
+    (table, figures.collect::<Map<_, _>>().into())
+}
+
+/// What the threads of a process have run, in microseconds, by their names.
+type Threads = BTreeMap<String, f64>;
+
+/// Those of both of Doorward's processes.
+fn threads(peers: &[Peer]) -> Vec<(&'static str, Threads)> {
+    let doors = peers.iter().filter(|peer| peer.kind.is_egress());
+    doors.filter_map(|peer| Some((peer.kind.name(), peer.tree()?.threads()))).collect()
 }
 
 /// Which of them did the work.
-fn by_thread(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> (Table, serde_json::Value) {
-    let own = |(name, micros): (&String, &f64)| {
-        (name.clone(), (micros - before.get(name).copied().unwrap_or_default()).max(0.0))
-    };
-    let own: Vec<(String, f64)> = after.iter().map(own).filter(|(_, micros)| *micros > 0.0).collect();
-    let all = own.iter().map(|(_, micros)| micros).sum::<f64>().max(1.0);
-    let table = Table {
-        title: "Doorward's processor time by thread, in %".to_owned(),
-        note: "Those with `tokio` in their names serve; nobody waits for the store's.".to_owned(),
-        head: ["thread", "share"].map(str::to_owned).to_vec(),
-        rows: own.iter().map(|(name, micros)| vec![name.clone(), number(100.0 * micros / all)]).collect(),
-    };
-    (
-        table,
-        own.into_iter().map(|(name, micros)| (name, json!(micros))).collect::<serde_json::Map<_, _>>().into(),
-    )
+fn by_thread(before: &[(&'static str, Threads)], after: &[(&'static str, Threads)]) -> (Vec<Table>, Value) {
+    let (mut tables, mut figures) = (Vec::new(), Map::new());
+    for ((name, before), (_, after)) in before.iter().zip(after) {
+        let own = |(thread, micros): (&String, &f64)| {
+            (thread.clone(), (micros - before.get(thread).copied().unwrap_or_default()).max(0.0))
+        };
+        let own: Vec<_> = after.iter().map(own).filter(|(_, micros)| *micros > 0.0).collect();
+        let all = own.iter().map(|(_, micros)| micros).sum::<f64>().max(1.0);
+        tables.push(Table {
+            title: format!("Processor time of {name} by thread, in %"),
+            note: "Those with `tokio` in their names serve; nobody waits for the store's.".to_owned(),
+            head: ["thread", "share"].map(str::to_owned).to_vec(),
+            rows: own
+                .iter()
+                .map(|(thread, micros)| vec![thread.clone(), number(100.0 * micros / all)])
+                .collect(),
+        });
+        figures.insert((*name).to_owned(), by_name(own.iter().map(|(thread, micros)| (&**thread, *micros))));
+    }
+    (tables, figures.into())
 }

@@ -6,10 +6,11 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{Connection, Question};
+use crate::client::Connection;
 use crate::clock;
 use crate::http::find;
 use crate::peers::{Peer, PeerKind};
+use crate::question::Question;
 use crate::report::{Table, number, tell};
 use crate::shapes::{CLOCK, DIGITS};
 use crate::spec::{Delivery, Dialect, Kind, Spec};
@@ -24,7 +25,7 @@ pub async fn run(peers: &[Peer], samples: usize) -> anyhow::Result<(Vec<Table>, 
         let spec = Spec { dialect, kind: Kind::Clock, delivery: Delivery::Events };
         let mut asked = Vec::new();
         for peer in peers {
-            asked.push((Question::new(&peer.target, &spec)?, Connection::new(16 << 10), Vec::new()));
+            asked.push((Question::new(&peer.target, &spec, 0)?, Connection::new(16 << 10), Vec::new()));
         }
         // The first ones open connections and warm up.
         let warm = samples.div_ceil(10);

@@ -10,8 +10,15 @@ use doorward_ledger::{Durability, Log, LogError, SigningKey};
 
 const SESSION: &str = "3f0c2c1e-6a4b-4c64-9d0e-2f6b6a1c9e11";
 
+const DECISION: &str = "01KAH7Q9ZC0000000000000001";
+
 /// The three receipts of one request: what was decided with what it was about, the opening of its answer, and its outcome.
 pub fn of(net: &Net) -> anyhow::Result<Vec<Leaf>> {
+    Ok(vec![decision(net)?, opening("opened")?, outcome("completed")?])
+}
+
+/// What was decided, and what it was about.
+pub fn decision(net: &Net) -> anyhow::Result<Leaf> {
     let salt = Salt::new(&[9; 32]);
     let part =
         |part, bytes: &[u8]| PartRecord { part, bytes: bytes.len() as u64, digest: salt.digest(part, bytes) };
@@ -40,18 +47,26 @@ pub fn of(net: &Net) -> anyhow::Result<Vec<Leaf>> {
         policy: "0123456789abcdef0123456789abcdef",
         ..DecisionRecord::default()
     };
-    let draft = |kind, id: &str| {
-        let draft =
-            Draft::new(kind, id, 1_800_000_000_000, "bench").agent("a").session(SESSION).door("egress");
-        if id.ends_with('1') { draft } else { draft.of("01KAH7Q9ZC0000000000000001") }
-    };
-    let outcome = |result| OutcomeRecord { result, ..OutcomeRecord::default() };
-    let drafts = [
-        draft(Kind::Decision, "01KAH7Q9ZC0000000000000001").action(&action, &salt).decision(&decision, &salt),
-        draft(Kind::Outcome, "01KAH7Q9ZC0000000000000002").outcome(outcome("opened")),
-        draft(Kind::Outcome, "01KAH7Q9ZC0000000000000003").outcome(outcome("done")),
-    ];
-    Ok(drafts.into_iter().map(Draft::seal).collect::<Result<_, _>>()?)
+    Ok(draft(Kind::Decision, DECISION).action(&action, &salt).decision(&decision, &salt).seal()?)
+}
+
+/// That the answer began.
+pub fn opening(result: &'static str) -> anyhow::Result<Leaf> {
+    ended("01KAH7Q9ZC0000000000000002", result)
+}
+
+/// How it ended.
+pub fn outcome(result: &'static str) -> anyhow::Result<Leaf> {
+    ended("01KAH7Q9ZC0000000000000003", result)
+}
+
+fn ended(id: &'static str, result: &'static str) -> anyhow::Result<Leaf> {
+    let record = OutcomeRecord { result, ..OutcomeRecord::default() };
+    Ok(draft(Kind::Outcome, id).of(DECISION).outcome(record).seal()?)
+}
+
+fn draft(kind: Kind, id: &'static str) -> Draft {
+    Draft::new(kind, id, 1_800_000_000_000, "bench").agent("a").session(SESSION).door("egress")
 }
 
 /// A log in a directory that is gone afterwards.

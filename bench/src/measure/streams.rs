@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use crate::client::{Connection, Question};
+use crate::client::Connection;
 use crate::http::Reply;
 use crate::peers::Peer;
+use crate::question::Question;
 use crate::report::{Table, number, tell};
 use crate::shapes::Shape;
 use crate::spec::{Delivery, Dialect, Kind, Spec};
@@ -80,7 +81,7 @@ pub async fn one(peer: &Peer, streams: usize, hold: Duration) -> anyhow::Result<
         Spec { dialect: Dialect::Anthropic, kind: Kind::Deltas(1_000), delivery: Delivery::Paced(PACE) };
     let shape = Shape::of(&spec);
     let opening: usize = shape.pieces.iter().take(shape.opening).map(String::len).sum();
-    let question = Question::new(&peer.target, &spec)?;
+    let question = Question::new(&peer.target, &spec, 0)?;
     let memory = || peer.tree().map(crate::proc::Tree::memory).unwrap_or_default();
     let cpu = || peer.tree().map_or(0, crate::proc::Tree::cpu_micros);
     let idle = memory();
@@ -157,7 +158,7 @@ async fn stream(
     let reading = async {
         let mut connection = Connection::new(4 << 10);
         let stream = connection.open(address).await?;
-        stream.write_all(question.next()).await?;
+        stream.write_all(question.next()?).await?;
         let mut buffer = vec![0; 2 << 10];
         loop {
             let count = stream.read(&mut buffer).await?;

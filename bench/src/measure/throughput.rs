@@ -112,6 +112,10 @@ impl Cell {
         self.spent.micros() / self.load.completed as f64
     }
 
+    fn has_any(&self) -> bool {
+        !self.load.millis.is_empty()
+    }
+
     fn system_each(&self) -> f64 {
         self.spent.system / self.load.completed as f64
     }
@@ -199,6 +203,15 @@ pub async fn run(peers: &[Peer], extent: &Extent<'_>) -> (Vec<Table>, Value) {
             quantile(&cell.load.millis, 0.99)
         }),
     ];
+    let note = "Round by round: median [least..most].";
+    for (part, percentile) in [(0.5, "median"), (0.99, "99th percentile")] {
+        tables.extend(added(
+            peers,
+            &found,
+            (&format!("Added to the {percentile} of the direct way, in ms"), note),
+            part,
+        ));
+    }
     let wrong = failures(peers, &found);
     if !wrong.rows.is_empty() {
         tables.push(wrong);
@@ -225,6 +238,17 @@ impl Found {
         Some(Spread::of(own.iter().zip(its).map(|(own, its)| value(own) / value(its))))
     }
 
+    /// How many milliseconds the way through takes more than the direct one in the same round, at this quantile of each.
+    fn added(&self, peers: &[Peer], at: usize, part: f64) -> Option<Spread> {
+        let direct = peers.iter().position(|peer| peer.kind == PeerKind::Direct).filter(|it| *it != at)?;
+        let (own, its) = (self.cells.get(at)?, self.cells.get(direct)?);
+        let rounds = own.iter().zip(its).filter(|(own, its)| own.has_any() && its.has_any());
+        let values: Vec<f64> = rounds
+            .map(|(own, its)| quantile(&own.load.millis, part) - quantile(&its.load.millis, part))
+            .collect();
+        (!values.is_empty()).then(|| Spread::of(values))
+    }
+
     fn json(&self, peers: &[Peer]) -> Vec<Value> {
         let of_peer = |(at, (peer, cells)): (usize, (&Peer, &Vec<Cell>))| {
             let spread = |value: fn(&Cell) -> f64| Spread::of(cells.iter().map(value)).json();
@@ -243,6 +267,8 @@ impl Found {
                 "switches_per_reply": spread(Cell::switches_each),
                 "p50_ms": spread(|cell| quantile(&cell.load.millis, 0.5)),
                 "p99_ms": spread(|cell| quantile(&cell.load.millis, 0.99)),
+                "added_p50_ms": self.added(peers, at, 0.5).map(Spread::json),
+                "added_p99_ms": self.added(peers, at, 0.99).map(Spread::json),
                 "completed": cells.iter().map(|cell| cell.load.completed).sum::<u64>(),
                 "failed": cells.iter().map(|cell| cell.load.failed).sum::<u64>(),
                 "failure": cells.iter().find_map(|cell| cell.load.failure.clone()),
@@ -290,6 +316,24 @@ fn table(
     });
     let note = [note, legend].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join(" ");
     Table { title: title.to_owned(), note, head, rows: rows.collect() }
+}
+
+/// What each way adds to the direct one, if that was measured.
+fn added(peers: &[Peer], found: &[Found], (title, note): (&str, &str), part: f64) -> Option<Table> {
+    let through = || peers.iter().enumerate().filter(|(_, peer)| peer.kind != PeerKind::Direct);
+    if through().count() == peers.len() {
+        return None;
+    }
+    let mut head = vec!["reply".to_owned(), "dialect".to_owned(), "connections".to_owned()];
+    head.extend(through().map(|(_, peer)| peer.kind.name().to_owned()));
+    let rows = found.iter().map(|found| {
+        let told = |spread: Spread| {
+            format!("{} [{}..{}]", number(spread.middle), number(spread.least), number(spread.most))
+        };
+        let cells = through().map(|(at, _)| found.added(peers, at, part).map_or("none".to_owned(), told));
+        found.label().into_iter().chain(cells).collect()
+    });
+    Some(Table { title: title.to_owned(), note: note.to_owned(), head, rows: rows.collect() })
 }
 
 /// What went wrong, where: a proxy that loses replies is not fast.

@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 
 use super::Places;
-use crate::client::Target;
 use crate::process::Running;
+use crate::question::{AskedFor, Signer, Target};
 
 pub fn start(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target, String)> {
     started(folder, places, None)
@@ -68,8 +69,8 @@ fn started(
     Ok((running, target, version))
 }
 
-/// The egress door: what the operator allows by name is the upstream, and a key pays for all of it.
-pub fn egress(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target, String)> {
+/// The egress door: what the operator allows by name is the upstream, and a key pays for all of it, shown or by its signatures.
+pub fn egress(folder: &Path, places: &Places, signed: bool) -> anyhow::Result<(Running, Target, String)> {
     let (running, target, version) = started(
         folder,
         places,
@@ -87,8 +88,13 @@ pub fn egress(folder: &Path, places: &Places) -> anyhow::Result<(Running, Target
     let member =
         |name: &str| made.get(name).and_then(serde_json::Value::as_str).context("no key").map(str::to_owned);
     let (key, credential) = (member("key_id")?, member("credential")?);
-    let rates = ["rate_agent=4000000000", "rate_key=4000000000", "rate_ip=4000000000"];
-    command(&[&["key", "set", &key], &rates[..]].concat())?;
+    let most = ["rate_agent=4000000000", "rate_key=4000000000", "rate_ip=4000000000", "agents=1024"];
+    command(&[&["key", "set", &key], &most[..]].concat())?;
     command(&["credits", "grant", &key, "1000000000"])?;
-    Ok((running, Target { asked_for: Some((places.upstream, credential)), ..target }, version))
+    let upstream = places.upstream;
+    let asked_for = match signed {
+        true => AskedFor::Signed(Arc::new(Signer::new(upstream, &credential)?)),
+        false => AskedFor::Plain { upstream, credential },
+    };
+    Ok((running, Target { asked_for: Some(asked_for), ..target }, version))
 }

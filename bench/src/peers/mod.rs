@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::client::{Connection, Question, Target};
+use crate::client::Connection;
 use crate::proc::Tree;
 use crate::process::{Folder, Running};
+use crate::question::{Question, Target};
 use crate::spec::{Delivery, Dialect, Kind, Spec};
 
 mod doorward;
@@ -26,6 +27,10 @@ pub enum PeerKind {
     Nginx64k,
     /// Doorward as it is shipped: inspection and receipts on.
     Doorward,
+    /// Its egress door by `POST /v1/net`, for which the key is shown.
+    Net,
+    /// Its egress door by `POST /mcp`, each call signed.
+    Mcp,
     /// mitmproxy as a reverse proxy that streams.
     Mitmproxy,
     /// The LiteLLM proxy.
@@ -33,7 +38,7 @@ pub enum PeerKind {
 }
 
 impl PeerKind {
-    /// All of them.
+    /// All those that can stand before a model's provider.
     pub const ALL: [Self; 6] =
         [Self::Direct, Self::Nginx, Self::Nginx64k, Self::Doorward, Self::Mitmproxy, Self::LiteLlm];
 
@@ -44,6 +49,8 @@ impl PeerKind {
             Self::Nginx => "nginx",
             Self::Nginx64k => "nginx-64k",
             Self::Doorward => "doorward",
+            Self::Net => "doorward /v1/net",
+            Self::Mcp => "doorward /mcp",
             Self::Mitmproxy => "mitmproxy",
             Self::LiteLlm => "litellm",
         }
@@ -52,6 +59,11 @@ impl PeerKind {
     /// Written in Python: orders of magnitude slower, so it is given fewer streams to hold.
     pub const fn is_python(self) -> bool {
         matches!(self, Self::Mitmproxy | Self::LiteLlm)
+    }
+
+    /// Whether it is Doorward's egress door.
+    pub const fn is_egress(self) -> bool {
+        matches!(self, Self::Net | Self::Mcp)
     }
 }
 
@@ -88,7 +100,7 @@ impl Peer {
     /// # Errors
     /// In words, with what to do: it is not installed, or does not start.
     pub async fn start(kind: PeerKind, places: &Places) -> anyhow::Result<Self> {
-        let folder = places.folder.sub(kind.name())?;
+        let folder = places.folder.sub(&kind.name().replace(['/', ' '], "-"))?;
         let direct = |address, key: Option<String>| Target {
             address,
             anthropic: String::new(),
@@ -112,6 +124,10 @@ impl Peer {
                 let (running, target, version) = doorward::start(&folder, places)?;
                 Self { kind, target, version, running: Some(running) }
             }
+            PeerKind::Net | PeerKind::Mcp => {
+                let (running, target, version) = doorward::egress(&folder, places, kind == PeerKind::Mcp)?;
+                Self { kind, target, version, running: Some(running) }
+            }
             PeerKind::Mitmproxy => {
                 let (running, address, version) = python::mitmproxy(&folder, places)?;
                 Self { kind, target: direct(address, None), version, running: Some(running) }
@@ -125,18 +141,6 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Doorward's egress door.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn egress(places: &Places) -> anyhow::Result<Self> {
-        let folder = places.folder.sub("egress")?;
-        let (running, target, version) = doorward::egress(&folder, places)?;
-        let mut peer = Self { kind: PeerKind::Doorward, target, version, running: Some(running) };
-        peer.wait(Duration::from_secs(15)).await?;
-        Ok(peer)
-    }
-
     /// Its processes; `None` without a proxy.
     pub fn tree(&self) -> Option<Tree> {
         self.running.as_ref().map(Running::tree)
@@ -145,7 +149,7 @@ impl Peer {
     /// Asks for a small reply until it comes.
     async fn wait(&mut self, patience: Duration) -> anyhow::Result<()> {
         let spec = Spec { dialect: Dialect::OpenAi, kind: Kind::Json(600), delivery: Delivery::Whole };
-        let mut question = Question::new(&self.target, &spec)?;
+        let mut question = Question::new(&self.target, &spec, 0)?;
         let begin = Instant::now();
         loop {
             let asked = Connection::new(64 << 10).ask(&mut question, |_| {}).await;
