@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_core::Action;
 use doorward_core::decision::{Charge, Later};
-use doorward_core::policy::{Counters, Policy, Reservation, Use, exceeded};
+use doorward_core::policy::{Counters, Exceeded, Policy, Reservation, Use, exceeded};
 use doorward_core::usage::{Asked, Size, Tokens, UNSEEN_OUTPUT, Usage};
 use doorward_store::{Counted, Owed, Store};
 
@@ -46,8 +46,8 @@ impl Budgets {
         Self { counters: Arc::new(Mutex::new(counters)), store, recorder }
     }
 
-    /// What was decided, with its charges reserved: all of them, or it is a block. What does not pass costs nothing.
-    /// `content` is what goes on.
+    /// What was decided, with its charges reserved: all of them, or it is a block. What does not pass costs nothing. Of what is only
+    /// checked nothing is reserved; there has to be room for it all the same. `content` is what goes on.
     pub(crate) fn reserve(&self, mut judged: Judged, content: &impl Content) -> (Judged, Reserved) {
         let body = content.content().len();
         judged = keys::may(judged, self.store.accounts());
@@ -59,7 +59,8 @@ impl Budgets {
         }
         let now = judged.seen.facts.now;
         let held = credits::reserve(&judged, self.store.accounts(), now);
-        if let Some(bill) = judged.action.bill.as_ref().filter(|bill| bill.credits > 0) {
+        let takes = !judged.action.only_checked;
+        if let Some(bill) = judged.action.bill.as_ref().filter(|bill| takes && bill.credits > 0) {
             self.store.credits_used(&bill.key, now);
         }
         let held = match held {
@@ -73,8 +74,12 @@ impl Budgets {
         if charges.is_empty() && held.is_none() {
             return (judged, Reserved::default());
         }
-        let reserved = self.counters().reserve(charges, now);
+        let reserved = self.reserved(charges, takes, now);
         match reserved {
+            Ok(_) if !takes => {
+                charges.clear();
+                (judged, Reserved::default())
+            }
             Ok(reservation) => {
                 let later = charges.iter().filter(|charge| charge.later.is_some());
                 let later = Outstanding {
@@ -97,6 +102,17 @@ impl Budgets {
                 (judged, Reserved::default())
             }
         }
+    }
+
+    /// Counts `charges`, or says which have no room; what only looks gives them back before anybody else can look.
+    fn reserved(&self, charges: &[Charge], takes: bool, now: u64) -> Result<Reservation, Vec<Exceeded>> {
+        let mut counters = self.counters();
+        let reserved = counters.reserve(charges, now)?;
+        if takes {
+            return Ok(reserved);
+        }
+        counters.release(reserved);
+        Ok(Reservation::default())
     }
 
     /// Forgets what limits counted that `policy` does not have.

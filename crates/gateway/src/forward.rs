@@ -14,7 +14,6 @@ use doorward_core::wire::splice::{Edit, Piece, splice};
 
 use crate::answer::Answer;
 use crate::budgets::Used;
-use crate::hold::Waits;
 use crate::judge::{Gateway, Refusal};
 use crate::record::{Content, Permit, Recorder, Whose};
 use crate::upstream::{
@@ -214,6 +213,11 @@ pub(crate) async fn elsewhere(
     patience: Patience,
 ) -> Result<Elsewhere, NotThere> {
     let permit = gateway.renew(permit).await.map_err(NotThere::Refused)?;
+    if permit.is_only_checked() {
+        let receipt = permit.receipt().to_owned();
+        gateway.recorder().ended(permit, "not_sent", None).await;
+        return Err(NotThere::Unreached(Unreached::Exchange("it was only checked".to_owned()), receipt));
+    }
     let named = dials_named(&permit);
     let (receipt, told, epoch) = (permit.receipt().to_owned(), permit.told(), permit.epoch());
     // Whoever asked may go before there is an answer; the future ends where it is then.
@@ -255,8 +259,7 @@ pub(crate) async fn looked(
     permit: Permit<Errand>,
     reacher: &Reacher,
 ) -> Result<String, NotThere> {
-    let renewed = gateway.renew_waiting(permit, &Waits::only_checked()).await;
-    let permit = renewed.map_err(NotThere::Refused)?;
+    let permit = gateway.renew(permit).await.map_err(NotThere::Refused)?;
     let named = dials_named(&permit);
     let (receipt, told) = (permit.receipt().to_owned(), permit.told());
     let mut gone = Gone(Some((gateway.recorder().clone(), told.clone(), receipt.clone())));

@@ -236,23 +236,11 @@ impl Gateway {
     /// # Errors
     /// A [`Refusal`] if it may no longer go on.
     pub(crate) async fn renew<B: Content>(&self, permit: Permit<B>) -> Result<Permit<B>, Refusal> {
-        self.renew_waiting(permit, &Waits::default()).await
-    }
-
-    /// The same with its way of asking people.
-    ///
-    /// # Errors
-    /// As [`Self::renew`].
-    pub(crate) async fn renew_waiting<B: Content>(
-        &self,
-        permit: Permit<B>,
-        waits: &Waits,
-    ) -> Result<Permit<B>, Refusal> {
         if permit.epoch() == self.epoch() {
             return Ok(permit);
         }
         let (action, body) = permit.withdraw();
-        Box::pin(self.pass(action, body, waits)).await
+        Box::pin(self.pass(action, body, &Waits::default())).await
     }
 
     /// Puts another engine and mode in the place of those in force, whole: what begins from now on is judged by

@@ -130,6 +130,11 @@ impl<B> Permit<B> {
         &self.decision
     }
 
+    /// Whether it only says what would be: with it nothing may go.
+    pub(crate) const fn is_only_checked(&self) -> bool {
+        self.action.only_checked
+    }
+
     /// What its outcome is recorded under.
     pub(crate) fn told(&self) -> Whose {
         Whose::of(&self.action)

@@ -162,7 +162,8 @@ impl Sessions {
         Ok(session)
     }
 
-    /// Registers `action` with its session, which is awake ([`Self::wake`]), and returns what is known.
+    /// Registers `action` with its session, which is awake ([`Self::wake`]), and returns what is known. One that is only checked is
+    /// forgotten at once: no sibling comes after it.
     pub fn begin(
         self: &Arc<Self>,
         session: Arc<Session>,
@@ -170,10 +171,16 @@ impl Sessions {
         now: Now,
         in_force: Arc<InForce>,
     ) -> Seen {
+        let ended = action.only_checked;
         let (seq, facts) = self.common.with(action, &in_force.engine, |world| {
-            session::begin(&mut lock(&session.state).value, action, now, world)
+            let mut state = lock(&session.state);
+            let (seq, facts) = session::begin(&mut state.value, action, now, world);
+            if ended {
+                state.value.forget(seq);
+            }
+            (seq, facts)
         });
-        Seen { facts, in_force, follows: None, sessions: Arc::clone(self), session, seq, ended: false }
+        Seen { facts, in_force, follows: None, sessions: Arc::clone(self), session, seq, ended }
     }
 
     /// All of them, the one used last first, and how many were dropped to keep within bounds.
@@ -258,7 +265,9 @@ impl Session {
 impl Seen {
     /// Ends the action as decided and writes what the session is to remember. Returns what a person should see.
     pub fn end(mut self, action: &Action, decision: &Decision, ending: Ending) -> Vec<story::Alert> {
-        self.ended = true;
+        if std::mem::replace(&mut self.ended, true) {
+            return Vec::new();
+        }
         let found = Engine::found(action, &self.facts, decision);
         self.session.actions.fetch_add(1, Ordering::Relaxed);
         if ending == Ending::Blocked {
@@ -298,3 +307,9 @@ pub fn agent_of(session: &str) -> &str {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod scene;
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@ fn finding(name: &str, page: &str, code: &str) -> Option<String> {
         !code[at + length..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
     };
     let said = code.match_indices(&constant).any(|(at, found)| word(at, found.len()))
-        || code.contains(&format!("{rule}\""));
+        || code.contains(&format!("{rule}\""))
+        || code.contains(&format!("\"budget.{name}\""));
     match (said, page.contains(NEVER)) {
         (true, true) => Some(format!("{name}: something says it, and its page says that nothing does")),
         (false, false) => Some(format!("{name}: nothing says it, and its page does not say so")),
@@ -47,5 +48,6 @@ fn a_page_that_promises_is_found() {
     assert!(finding("FETCH_ERROR", "Doorward never says so itself.", says).is_some());
     assert!(finding("FETCH", "It broke off.", says).is_some());
     assert_eq!(finding("FETCH", "Doorward never says so itself.", says), None);
+    assert_eq!(finding("NO_CREDITS", "There are none.", "rule: \"budget.NO_CREDITS\""), None);
     assert_eq!(finding("HTTPS_REQUIRED", "It is not https.", "rule: \"egress.https-required\""), None);
 }

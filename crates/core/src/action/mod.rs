@@ -275,6 +275,9 @@ pub struct Action {
     pub coverage: Coverage,
     /// Which model it asks for a reply.
     pub asked: Asked,
+    /// Whether it is only checked and does not happen: it is judged as if it did, and nothing is used up, nobody is asked, and
+    /// nothing is remembered of it.
+    pub only_checked: bool,
     /// What a key pays for it, if it came with one.
     pub bill: Option<Bill>,
     /// What is set about entropy for the key it came with, if that is anything.
@@ -310,6 +313,7 @@ impl Action {
             returned: Vec::new(),
             coverage: Coverage::Full,
             asked: Asked::Nothing,
+            only_checked: false,
             bill: None,
             entropy: None,
             request: None,

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use doorward_core::account::Part;
+use doorward_core::action::Bill;
 use doorward_core::decision::{Charge, CounterId};
 use doorward_core::session::Millis;
 use doorward_core::{Layer, Reason, Verdict};
@@ -49,26 +50,36 @@ pub(crate) struct Holding {
     pub appended: Option<bool>,
 }
 
-/// Reserves what the key of an action pays, if the action passes so far.
+/// Reserves what the key of an action pays, if the action passes so far. For one that is only checked there has to be as much.
 pub(super) fn reserve(judged: &Judged, accounts: &Accounts, now: Millis) -> Result<Option<Holding>, Reason> {
     let action = &judged.action;
     let Some(bill) = action.bill.as_ref().filter(|bill| bill.credits > 0) else { return Ok(None) };
     if !judged.decision.passes() {
         return Ok(None);
     }
-    let spending = accounts.reserve(&bill.key, bill.credits, now).map_err(|lacking| Reason {
+    if action.only_checked {
+        let remaining = accounts.remaining(&bill.key, now).credits;
+        return if remaining < bill.credits { Err(lacking(bill, remaining)) } else { Ok(None) };
+    }
+    let reserved = accounts.reserve(&bill.key, bill.credits, now);
+    let spending = reserved.map_err(|short| lacking(bill, short.remaining))?;
+    Ok(Some(Holding { spending, whose: Whose::of(action), appended: Some(false) }))
+}
+
+/// A key cannot pay.
+fn lacking(bill: &Bill, remaining: u64) -> Reason {
+    Reason {
         rule: INSUFFICIENT.into(),
         layer: Layer::Budget,
         verdict: Verdict::Block,
         severity: 70,
         message: format!(
-            "the key {} has {} credits left, and this takes {}",
-            bill.key, lacking.remaining, bill.credits
+            "the key {} has {remaining} credits left, and this takes {}",
+            bill.key, bill.credits
         ),
         advice: "ask the operator for credits (`doorward credits grant`)".into(),
         part: None,
-    })?;
-    Ok(Some(Holding { spending, whose: Whose::of(action), appended: Some(false) }))
+    }
 }
 
 impl Holding {

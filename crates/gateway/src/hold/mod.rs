@@ -62,16 +62,9 @@ impl Default for Approvals {
 #[derive(Debug, Default)]
 pub struct Waits {
     asked: AtomicBool,
-    nobody: bool,
 }
 
 impl Waits {
-    /// For an action that is only checked: nobody is asked about it, and no yes is used up.
-    #[must_use]
-    pub fn only_checked() -> Self {
-        Self { nobody: true, ..Self::default() }
-    }
-
     /// Whether a person has been asked.
     #[must_use]
     pub fn asked(&self) -> bool {
@@ -158,7 +151,7 @@ impl Hold {
         decision: &Decision,
         waits: &Waits,
     ) -> Result<Outcome, Why> {
-        if waits.nobody {
+        if action.only_checked {
             return Ok(self.would_come_to(action, content, decision));
         }
         let mut asked = match self.open(action, content, decision)? {

@@ -28,7 +28,7 @@ impl Gateway {
             };
             return (judged.and(reason), body);
         }
-        if judged.enforces() {
+        if judged.enforces() && !judged.action.only_checked {
             self.replies.blocks().remember(&judged.action, &judged.decision);
             self.issued.remember(&judged.action, &judged.decision.redacted);
         }

@@ -47,7 +47,8 @@ impl Gateway {
     /// was to go is kept whole.
     pub(super) async fn divert<B: Content>(&self, mut judged: Judged, body: &B) -> Judged {
         let holds = |reason: &&Reason| reason.verdict == Verdict::Quarantine;
-        let Some(reason) = judged.decision.reasons.iter().find(holds).filter(|_| judged.enforces()) else {
+        let keeps = judged.enforces() && !judged.action.only_checked;
+        let Some(reason) = judged.decision.reasons.iter().find(holds).filter(|_| keeps) else {
             return judged;
         };
         let rule = reason.rule.clone();

@@ -105,7 +105,8 @@ impl SecondOpinion {
     pub(crate) fn concerns(&self, judged: &Judged) -> bool {
         let acts =
             matches!(judged.action.kind, ActionKind::ToolCall | ActionKind::Outbound | ActionKind::Url);
-        acts && judged.enforces()
+        acts && !judged.action.only_checked
+            && judged.enforces()
             && judged.seen.facts.kill == Kill::Running
             && judged.decision.verdict < Verdict::Quarantine
             && judged.decision.reasons.iter().any(|reason| self.is_of_band(reason))

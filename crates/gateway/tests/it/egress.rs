@@ -50,7 +50,7 @@ pub const POLICY: &str = "default: allow\nrules: [{ name: never, deny: { host: n
 
 /// Says of each name where it leads, and counts who asks.
 #[derive(Debug, Default)]
-struct Names(Mutex<Vec<(&'static str, &'static str)>>, AtomicUsize);
+pub struct Names(Mutex<Vec<(&'static str, &'static str)>>, AtomicUsize);
 
 impl Lookup for Names {
     fn lookup<'a>(&'a self, name: &'a str) -> Addresses<'a> {
@@ -233,7 +233,8 @@ pub async fn fetch_as(door: &Door, session: &str, page: &str) -> Reply {
     ask_as(door, session, &json!({"url": url}), names).await
 }
 
-async fn ask_as(door: &Door, session: &str, asked: &Value, names: Names) -> Reply {
+/// The same for anything that `/v1/net` takes.
+pub async fn ask_as(door: &Door, session: &str, asked: &Value, names: Names) -> Reply {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let reacher = Reacher::new(Arc::new(names), &[address, door.address]).unwrap();

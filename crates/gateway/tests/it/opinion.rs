@@ -314,6 +314,27 @@ async fn what_is_no_opinion_changes_nothing() {
     assert!(!released && has(&decision, "opinion.none"), "{decision}");
 }
 
+/// A request that does not happen uses up none of the questions of a day.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_checked_is_nobodys_question() {
+    let judge = Judge::of("benign").await;
+    let door = door(PLAIN, "ls", judge.settings()).await;
+    let asked = json!({"url": "https://webhook.site/x", "method": "POST", "body": "some notes"});
+    let decision = async |asked: &Value| {
+        crate::egress::ask_as(&door, "a", asked, crate::egress::Names::default()).await;
+        door.receipts().into_iter().rfind(|receipt| receipt["kind"] == "decision").unwrap()["decision"]
+            .clone()
+    };
+    let mut checked = asked.clone();
+    checked["preflight"] = json!(true);
+    let told = decision(&checked).await;
+    assert!(has(&told, "destination.blocked") && !told.to_string().contains("opinion."), "{told}");
+    assert_eq!(judge.count(), 0);
+    let told = decision(&asked).await;
+    assert!(has(&told, "opinion.benign"), "{told}");
+    assert_eq!(judge.count(), 1);
+}
+
 /// A judge that is a fool: it repeats the first verdict that it finds in what it is asked.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_call_says_cannot_speak_for_the_judge() {

@@ -232,7 +232,8 @@ impl Egress {
         let source = if shown == Shown::Before { Source::Web } else { Source::Model };
         let said = unpacked.as_ref().ok().and_then(Option::as_ref);
         let mut action = action(net, (key, session), said, source);
-        action.bill = Some(self.bill(net, key, session));
+        action.only_checked = checked_only(net, key);
+        action.bill = Some(self.bill(key, session));
         action.entropy = self.entropy(key);
         let looked = self.look(net, session, key, (caller, shown)).and_then(|looked| match unpacked {
             Ok(_) => Ok(looked),
@@ -272,15 +273,19 @@ impl Egress {
     /// Judges a request that is not sent, and says what would come of it: nobody is asked about it, nobody is connected to, and
     /// nothing is used up.
     async fn checked(&self, ready: Ready, net: &Net, session: &Session, key: &Key) -> Result<Sent, Denial> {
-        let Ready { action, place, errand } = ready;
+        let Ready { mut action, place, errand } = ready;
         let done = match self.repeats.check(net, session, self.at()) {
-            Ok(done) => done,
+            Ok(done) => {
+                let bill = action.bill.take();
+                action.bill = if done { bill.map(free) } else { bill };
+                done
+            }
             Err(denial) => {
                 self.forget(place);
                 return Err(self.turned_away(action, denial).await);
             }
         };
-        let passed = self.gateway.pass(action, errand, &Waits::only_checked()).await;
+        let passed = self.gateway.pass(action, errand, &Waits::default()).await;
         if net.preflight && net.category == DRIFT {
             let receipt =
                 passed.as_ref().map_or_else(|refusal| refusal.receipt.as_deref(), |it| Some(it.receipt()));
@@ -302,7 +307,7 @@ impl Egress {
     /// Judges a request that was done before: it is not done again, and costs nothing.
     async fn once_more(&self, ready: Ready, given: Arc<Given>) -> Result<Sent, Denial> {
         let Ready { mut action, place, errand } = ready;
-        action.bill = action.bill.map(|bill| Bill { credits: 0, ..bill });
+        action.bill = action.bill.map(free);
         match self.gateway.pass(action, errand, &Waits::default()).await {
             Ok(permit) => {
                 self.gateway.recorder().ended(permit, "answered_before", None).await;
@@ -356,7 +361,6 @@ impl Egress {
             Shown::Credential | Shown::Before => None,
         };
         let rest = self.rated(key, &session.agent, (caller.ip, shown)).and_then(|()| {
-            self.payable(net, key, now)?;
             own_secret(net, key, now)?;
             errand(net, self.settings.largest_body.min(LARGEST_BODY))
         });
@@ -369,12 +373,11 @@ impl Egress {
         }
     }
 
-    /// What it pays: one credit, once it is answered.
-    fn bill(&self, net: &Net, key: &Key, session: &Session) -> Bill {
+    /// What it pays: one credit, once it is answered; what is only checked, none.
+    fn bill(&self, key: &Key, session: &Session) -> Bill {
         let issued = self.accounts().identify(key, &session.agent) == Identity::Issued;
         let agent = if issued { &session.agent } else { "" };
-        let credits = if checked_only(net, key) { 0 } else { 1 };
-        Bill { key: Arc::clone(&key.id), agent: agent.into(), credits }
+        Bill { key: Arc::clone(&key.id), agent: agent.into(), credits: 1 }
     }
 
     /// What is set about entropy for a key, if that is anything.
@@ -384,14 +387,6 @@ impl Egress {
         let (threshold, allowed) = (own.entropy_threshold, &own.entropy_allow);
         let any = noted || threshold.is_some() || !allowed.is_empty();
         any.then(|| Arc::new(KeyEntropy { threshold, allowed: Arc::clone(allowed), noted }))
-    }
-
-    /// Whether a call that is only checked could be paid; what is sent pays when it is judged.
-    fn payable(&self, net: &Net, key: &Key, now: Millis) -> Result<(), Denial> {
-        if checked_only(net, key) && self.accounts().remaining(&key.id, now).credits == 0 {
-            return Err(Denial::new(code::INSUFFICIENT_CREDITS, "the key has no credits left"));
-        }
-        Ok(())
     }
 
     /// Records who may not come in, with what they wanted.
@@ -430,6 +425,11 @@ fn own_secret(net: &Net, key: &Key, now: Millis) -> Result<(), Denial> {
 /// There is no room now, and will be soon.
 pub(super) fn busy(message: &str) -> Denial {
     Denial { retry_after: Some(1000), ..Denial::new(code::RATE_LIMITED, message) }
+}
+
+/// For nothing: what was done before is answered from memory.
+fn free(bill: Bill) -> Bill {
+    Bill { credits: 0, ..bill }
 }
 
 /// Whether nothing is to be sent, and nothing spent.

@@ -80,6 +80,9 @@ async fn every_budget_counts_on_when_the_process_was_killed() {
             assert_eq!(code(&ask(&scene, "a", &more).await), "200", "{name}");
             scene.ended().await;
             let scene = scene.crash().await;
+            let mut checked = more.clone();
+            checked["preflight"] = json!(true);
+            assert_eq!(code(&ask(&scene, "a", &checked).await), full, "{name}, only checked");
             assert_eq!(code(&ask(&scene, "a", &more).await), full, "{name}");
             let other = code(&ask(&scene, "b", &more).await);
             assert_eq!(other, if whose == "agent" { "200" } else { full }, "{name}");
