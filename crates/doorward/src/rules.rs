@@ -26,7 +26,7 @@ pub struct RuleFiles {
 }
 
 /// Their texts, and what was in the way of reading them.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GatheredRules {
     texts: Vec<(String, String)>,
     faults: Vec<(String, String)>,
@@ -129,6 +129,18 @@ impl GatheredRules {
         self.faults.push((file.display().to_string(), message));
     }
 
+    /// These, and one more that is called `name`.
+    pub fn and(mut self, name: &str, text: String) -> Self {
+        self.texts.push((name.to_owned(), text));
+        self
+    }
+
+    /// What they are compiled from: the shipped rules, and these.
+    pub fn sources(&self) -> Vec<Source<'_>> {
+        let own = self.texts.iter().map(|(name, text)| Source { name, text });
+        shipped().iter().copied().chain(own).collect()
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.texts.len()
@@ -149,8 +161,7 @@ impl GatheredRules {
             Diagnostic::error(Span::default(), message.as_str()).in_origin(origin.as_str())
         });
         let mut faults: Vec<Diagnostic> = unread.collect();
-        let own = self.texts.iter().map(|(name, text)| Source { name, text });
-        let sources: Vec<Source<'_>> = shipped().iter().copied().chain(own).collect();
+        let sources = self.sources();
         let registries = registries::learnt().registries.iter().cloned();
         let mut known = detection.secrets();
         if let Some((home, text)) = &self.secrets {

@@ -10,6 +10,8 @@ use doorward_core::{Engine, Facts, Verdict};
 
 use crate::numbers::Numbers;
 
+pub mod propose;
+
 mod operators;
 pub use operators::{Audience, Operator};
 

@@ -331,25 +331,32 @@ fn beside(text: &str, numbers: &mut Numbers) -> Option<String> {
     })
 }
 
+/// Programs that do the same: each may stand for any other of its line.
+const SAME: &[&[&str]] = &[
+    &["sh", "bash", "dash", "zsh", "ksh", "/bin/sh", "/usr/bin/env bash"],
+    &["nc", "ncat", "netcat", "/bin/nc"],
+    &["python", "python3", "python3.12", "/usr/bin/python3"],
+    &["curl", "/usr/bin/curl", "command curl"],
+    &["wget", "/usr/bin/wget", "command wget"],
+    &["cat", "/bin/cat", "tac", "head -n -0"],
+    &["rm", "/bin/rm", "command rm"],
+    &["chmod", "/bin/chmod"],
+    &["awk", "gawk", "mawk"],
+    &["perl", "/usr/bin/perl"],
+    &["crontab", "/usr/bin/crontab"],
+    &["systemctl", "/bin/systemctl"],
+    &["dd", "/bin/dd"],
+    &["tar", "/bin/tar", "bsdtar"],
+    &["socat", "/usr/bin/socat"],
+];
+
+/// The programs that do what `word` does, itself among them.
+pub(super) fn same_programs(word: &str) -> Option<&'static [&'static str]> {
+    SAME.iter().find(|same| same.contains(&word)).copied()
+}
+
 fn synonyms(text: &str, numbers: &mut Numbers) -> Option<String> {
-    const SAME: &[&[&str]] = &[
-        &["sh", "bash", "dash", "zsh", "ksh", "/bin/sh", "/usr/bin/env bash"],
-        &["nc", "ncat", "netcat", "/bin/nc"],
-        &["python", "python3", "python3.12", "/usr/bin/python3"],
-        &["curl", "/usr/bin/curl", "command curl"],
-        &["wget", "/usr/bin/wget", "command wget"],
-        &["cat", "/bin/cat", "tac", "head -n -0"],
-        &["rm", "/bin/rm", "command rm"],
-        &["chmod", "/bin/chmod"],
-        &["awk", "gawk", "mawk"],
-        &["perl", "/usr/bin/perl"],
-        &["crontab", "/usr/bin/crontab"],
-        &["systemctl", "/bin/systemctl"],
-        &["dd", "/bin/dd"],
-        &["tar", "/bin/tar", "bsdtar"],
-        &["socat", "/usr/bin/socat"],
-    ];
-    let others = |word: &str| SAME.iter().find(|same| same.contains(&word)).copied();
+    let others = same_programs;
     let known = bare_words(text)
         .into_iter()
         .filter(|(start, end)| text.get(*start..*end).is_some_and(|word| others(word).is_some()));

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use doorward_assess::fuzz::propose::{Bench, Evasion, Proposal, file};
 use doorward_assess::fuzz::{Fate, Operator, run};
-use doorward_core::Engine;
+use doorward_core::action::alone;
 use doorward_core::detect::rules::RuleSet;
-use doorward_core::engine::Surroundings;
+use doorward_core::engine::{Surroundings, examples};
 use doorward_core::policy::{Policy, SHIPPED};
 use doorward_core::syntax::Source;
+use doorward_core::{Engine, Facts};
 
 fn engine_of(rules: &str) -> Engine {
     let rules = RuleSet::compile(&[Source { name: "rules", text: rules }]).unwrap();
@@ -104,4 +106,113 @@ fn the_same_seed_gives_the_same_trials_and_another_gives_others() {
         texts(1).iter().any(|(operator, _, fate)| *operator == Operator::Base64Text && *fate == Fate::Missed)
     );
     assert!(texts(1).iter().any(|(operator, _, fate)| *operator == Operator::Buried && *fate == Fate::Seen));
+}
+
+/// What is proposed for the one rule of `text`, whose example is said as `evasions`.
+fn proposed(text: &str, evasions: &[(Operator, &str)]) -> Proposal {
+    let engine = engine_of(text);
+    let bench = Bench::new(&engine, vec![Source { name: "rules", text }]).unwrap();
+    let rule = &engine.rules().rules()[0];
+    for (operator, text) in evasions {
+        let action = alone::read(rule.examples[0].kind, text, None).unwrap();
+        let decision = engine.decide(&action, &Facts::default());
+        assert!(decision.reasons.iter().all(|reason| reason.rule != rule.id), "{} {text}", operator.as_str());
+    }
+    let evasions: Vec<Evasion> = evasions
+        .iter()
+        .map(|(operator, text)| Evasion {
+            operator: *operator,
+            example: rule.examples[0].clone(),
+            text: (*text).to_owned(),
+            effect_lost: false,
+        })
+        .collect();
+    let proposal = bench.propose(rule, &evasions, &BTreeSet::new());
+    // Whatever is proposed loads, and what it says of itself holds.
+    let written = file(std::slice::from_ref(&proposal));
+    let loaded = RuleSet::compile(&[Source { name: "proposals", text: &written }]).unwrap();
+    assert_eq!(examples::mistaken(&loaded.into(), |_| true), [], "{written}");
+    let caught = proposal.change.as_ref().map_or(0, |change| change.caught.len());
+    assert_eq!((proposal.of, caught + proposal.left.len()), (evasions.len(), evasions.len()), "{written}");
+    assert_eq!(written.contains("# What no change sees"), !proposal.left.is_empty(), "{written}");
+    proposal
+}
+
+#[test]
+fn a_rule_over_text_is_proposed_with_expressions_that_put_up_with_more() {
+    let text = format!(
+        "rules:\n{}",
+        rule(
+            "own.text",
+            "{ text: { in: [command], literals: ['| frob'], regex: '^ls \\| frob -x$' } }",
+            "command: ls | frob -x"
+        )
+    );
+    let ways = [
+        (Operator::Quotes, "ls | fr''ob -x"),
+        (Operator::Whitespace, "ls\t\t| frob \\\n -x"),
+        (Operator::AnsiQuotes, "ls | $'fr\\x6fb' -x"),
+        (Operator::Variables, "zq=fr; ls | ${zq}ob -x"),
+        (Operator::Comment, "ls | frob -x # no-op in CI"),
+        (Operator::Ifs, "ls${IFS}| frob$IFS\"\"-x"),
+    ];
+    let proposal = proposed(&text, &ways);
+    let change = proposal.change.unwrap();
+    assert_eq!((change.caught.len(), &*change.id), (ways.len(), "own.text-widened"), "{change:?}");
+    assert!(change.ordinary > 300, "{change:?}");
+    // It was made for these, and sees others of their kind.
+    let (seen, all) = change.fresh;
+    assert!(all >= 5 && seen * 2 >= all, "{seen} of {all}");
+}
+
+#[test]
+fn what_would_stop_ordinary_work_is_never_proposed() {
+    let anchored = |what: &str| {
+        let when = format!("{{ text: {{ in: [command], literals: ['{what}'], regex: '\\A{what}\\z' }} }}");
+        format!("rules:\n{}", rule("own.text", &when, &format!("command: {what}")))
+    };
+    let among = |what: &str| proposed(&anchored(what), &[(Operator::Beside, &format!("true && {what}"))]);
+    assert!(among("cargo fmt --frobnicate").change.is_some());
+    // That one stands behind `&&` in a line that developers type.
+    let refused = among("cargo fmt --check");
+    assert!(refused.change.is_none() && refused.left.len() == 1, "{refused:?}");
+}
+
+#[test]
+fn a_rule_over_text_is_proposed_with_what_it_looks_for_encoded() {
+    let text = format!(
+        "rules:\n{}",
+        rule(
+            "own.words",
+            "{ text: { in: [outbound], literals: [frobnicate everything] } }",
+            "outbound: please Frobnicate everything"
+        )
+    );
+    let ways = [
+        (Operator::Base64Text, "cGxlYXNlIEZyb2JuaWNhdGUgZXZlcnl0aGluZw=="),
+        (Operator::Hex, "706c656173652046726f626e69636174652065766572797468696e67"),
+        (Operator::Reversed, "gnihtyreve etacinborF esaelp"),
+    ];
+    let change = proposed(&text, &ways).change.unwrap();
+    assert_eq!(change.caught.len(), 3, "{change:?}");
+}
+
+#[test]
+fn a_rule_over_text_is_proposed_with_the_effect_that_it_means_and_one_over_effects_with_programs() {
+    let text = format!(
+        "rules:\n{}",
+        rule(
+            "own.shadow",
+            "{ text: { in: [command], literals: ['cat /etc/shadow'], regex: '\\Acat /etc/shadow\\z' } }",
+            "command: cat /etc/shadow"
+        )
+    );
+    let encoded = (Operator::Base64Command, "echo Y2F0IC9ldGMvc2hhZG93 | base64 -d | sh");
+    let change = proposed(&text, &[encoded]).change.unwrap();
+    assert_eq!((change.caught.len(), change.what), (1, vec!["an effect".to_owned()]));
+
+    let when = "{ effect: { capability: 'read:file', target: /etc/shadow, by: cat } }";
+    let text = format!("rules:\n{}", rule("own.shadow", when, "command: cat /etc/shadow"));
+    let change = proposed(&text, &[(Operator::Synonyms, "tac /etc/shadow")]).change.unwrap();
+    assert_eq!(change.what, ["other programs that do the same"]);
 }

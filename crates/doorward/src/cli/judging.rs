@@ -22,8 +22,9 @@ pub struct FuzzArgs {
     /// Another number gives other changes; the same gives the same
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
-    /// Write what is missed to a new file, as examples that a person may add to the rules
-    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    /// Write changed rules that see what was missed to a new file, a rule file that nothing reads until a person has read it;
+    /// with --watch the file is kept up to date
+    #[arg(long, value_name = "FILE")]
     pub apply: Option<PathBuf>,
     /// Go on until interrupted, slowly, and say each way around a rule once
     #[arg(long)]

@@ -46,14 +46,92 @@ fn what_is_missed_is_counted_told_and_proposed() {
     let judged = user.feed(&["inspect"], &(line + "\n"));
     assert!(!judged.stdout.contains("own.weak"), "{judged:?}");
 
-    let proposals = std::fs::read_to_string(&file).unwrap();
-    assert!(proposals.contains("rule: \"own.weak\"") && proposals.contains("- tool_result: "), "{proposals}");
     assert_eq!(user.run(&arguments).code, 1, "a file that is there is not written over");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), proposals);
-
     let told = user.run(&["fuzz", "--rule", "own.weak"]);
     assert!(told.stdout.contains(&format!("{missed} of {tried} are missed, of 1 rule")), "{told:?}");
     assert_eq!(user.run(&["fuzz", "--rule", "own.none"]).code, 2);
+}
+
+/// The change of the one rule, and what its file holds.
+fn change_in(found: &Value) -> &Value {
+    let proposals = &found["proposals"];
+    assert_eq!(
+        proposals["caught"].as_u64().unwrap() + proposals["left"].as_u64().unwrap(),
+        proposals["of"].as_u64().unwrap()
+    );
+    &proposals["changes"][0]
+}
+
+#[test]
+fn changed_rules_are_proposed_that_see_what_was_missed_once_a_person_puts_them_in_force() {
+    let user = with_rule();
+    std::fs::create_dir_all(user.work()).unwrap();
+    let file = user.work().join("proposals.yaml");
+    let done = user.run(&["fuzz", "--rule", "own.weak", "--times", "8", "--json", "--apply", path(&file)]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let found: Value = serde_json::from_str(&done.stdout).unwrap();
+    let change = change_in(&found);
+    assert_eq!(
+        (&change["rule"], &change["id"]),
+        (&"own.weak".into(), &"own.weak-widened".into()),
+        "{change}"
+    );
+    let caught = change["caught"].as_u64().unwrap();
+    assert!(caught >= 5 && change["ordinary"].as_u64().unwrap() > 1000, "{change}");
+    assert!(caught <= found["missed"].as_u64().unwrap());
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!("Sees {caught} of ")), "{text}");
+    // It loads as it is, and nothing has read it yet.
+    assert_eq!(user.run(&["rules", "check", path(&file)]).code, 0);
+    let evasions = found["rules"][0]["evasions"].as_array().unwrap();
+    let lines: String = evasions
+        .iter()
+        .map(|one| serde_json::json!({"id": 1, "kind": one["kind"], "text": one["text"]}).to_string() + "\n")
+        .collect();
+    let widened = |user: &User| {
+        let judged = user.feed(&["inspect"], &lines);
+        judged.stdout.lines().filter(|line| line.contains("own.weak-widened")).count()
+    };
+    assert_eq!(widened(&user), 0);
+    std::fs::copy(&file, user.home().join("rules/proposals.yaml")).unwrap();
+    let seen = widened(&user);
+    assert!(seen > 0 && seen <= evasions.len(), "{seen} of {lines}");
+
+    // Next to the files that are in force it would be one of them.
+    let inside = user.home().join("rules/more.yaml");
+    let refused = user.run(&["fuzz", "--rule", "own.weak", "--apply", path(&inside)]);
+    assert!(refused.code == 2 && refused.stderr.contains("in force"), "{refused:?}");
+    assert!(!inside.exists());
+}
+
+#[test]
+fn a_watch_keeps_its_file_of_proposals_up_to_date() {
+    let user = with_rule();
+    std::fs::create_dir_all(user.work()).unwrap();
+    let file = user.work().join("proposals.yaml");
+    let arguments = ["fuzz", "--rule", "own.weak", "--watch", "--json", "--apply", path(&file)];
+    let mut child = user.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut written = 0;
+    for line in lines.map(Result::unwrap) {
+        let said: Value = serde_json::from_str(&line).unwrap();
+        if said.get("proposals").is_none() {
+            continue;
+        }
+        // Whenever it is looked at it is whole.
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("rules:") && text.ends_with('\n'), "{text}");
+        written += 1;
+        if change_in(&said)["caught"].as_u64().is_some_and(|caught| caught > 0) {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(written > 0);
+    assert!(std::fs::read_to_string(&file).unwrap().contains("id: own.weak-widened"));
+    assert_eq!(user.run(&["rules", "check", path(&file)]).code, 0);
 }
 
 #[test]
