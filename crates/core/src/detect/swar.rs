@@ -31,6 +31,12 @@ pub(super) const fn between(eight: u64, first: u8, last: u8) -> u64 {
     (from ^ beyond) & !eight & HIGH
 }
 
+/// The highest bit of each byte that is none of `first..=last`, all of these ASCII.
+#[inline]
+pub(super) const fn others(eight: u64, first: u8, last: u8) -> u64 {
+    between(eight, first, last) ^ HIGH
+}
+
 /// ASCII letters made small.
 #[inline]
 pub(super) const fn lower(eight: u64) -> u64 {
@@ -67,6 +73,7 @@ mod tests {
             let eight = u64::from_le_bytes([b'x', byte, b'X', byte, 0xff, byte, 0, byte]);
             let at = |bits: u64| bits >> 15 & 1 == 1;
             assert_eq!(at(between(eight, b'3', b'5')), (b'3'..=b'5').contains(&byte), "{byte}");
+            assert_eq!(at(others(eight, b'3', b'5')), !(b'3'..=b'5').contains(&byte), "{byte}");
             assert_eq!(at(letters(eight)), byte.is_ascii_alphabetic(), "{byte}");
             assert_eq!(count(letters(eight)), letters(eight).count_ones(), "{byte}");
             assert_eq!(lower(eight).to_le_bytes(), eight.to_le_bytes().map(|byte| byte.to_ascii_lowercase()));

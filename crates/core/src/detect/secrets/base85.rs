@@ -58,15 +58,15 @@ type Values = [u8; 256];
 
 /// Runs of characters without spaces that may be base85, with where they begin.
 pub(super) fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    tokens::runs(text, SHORTEST, |byte| byte.is_ascii_graphic())
+    tokens::graphic(text, SHORTEST)
 }
 
 /// What `run` or a part of it says: all of it, what stands behind a name and `=` or `:`, what is in quotes.
 pub(super) fn decode(run: &str) -> Option<String> {
     let run = run.get(..LONGEST.min(run.len())).unwrap_or_default();
+    let tables = &*TABLES;
     let behind = |sign: u8| memchr(sign, run.as_bytes()).and_then(|at| run.get(at + 1..));
     let starts = [Some(run), behind(b'='), behind(b':'), behind(b'"'), behind(b'\'')];
-    let tables = &*TABLES;
     starts.into_iter().flatten().find_map(|part| tables.decode(part))
 }
 
@@ -88,9 +88,23 @@ impl Tables {
     /// this is asked five times of each run.
     fn decode(&self, part: &str) -> Option<String> {
         let part = part.strip_prefix("<~").unwrap_or(part);
-        let ways = self.begins.get(usize::from(*part.as_bytes().first()?)).copied().unwrap_or_default();
+        let ways = self.ways(part.as_bytes());
         let mut begins = self.values.iter().enumerate().filter(|(way, _)| ways >> way & 1 != 0);
         if ways == 0 { None } else { begins.find_map(|(_, values)| text_of(part, values)) }
+    }
+}
+
+impl Tables {
+    /// In which ways the first groups of `part` may say text, by the first digit of each: of words in quotes and numbers, hardly any.
+    #[inline]
+    fn ways(&self, part: &[u8]) -> u8 {
+        let firsts = (0..FIRST).map(|group| part.get(group * 5).map_or(0, |digit| self.begun(*digit)));
+        firsts.fold(u8::MAX, |ways, way| ways & way)
+    }
+
+    #[inline]
+    fn begun(&self, digit: u8) -> u8 {
+        self.begins.get(usize::from(digit)).copied().unwrap_or_default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Runs of characters without spaces: long ones are looked at one by one, for what no literal announces.
 
+use crate::detect::swar;
+
 /// The shortest run that is looked at.
 pub(super) const SHORTEST: usize = 16;
 
@@ -21,33 +23,71 @@ fn in_token(byte: u8) -> bool {
 
 /// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    runs(text, SHORTEST, in_token)
+    runs(text, SHORTEST, |bytes| ahead(bytes, in_token), |bytes| back(bytes, in_token))
 }
 
-/// Every run of at least `shortest` bytes that belong to one, in order. Only every so many bytes of what lies between are
-/// looked at.
-pub(super) fn runs(
+/// How many bytes at the beginning belong to a run.
+fn ahead(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !belongs(*byte)).unwrap_or(bytes.len())
+}
+
+/// How many at the end do.
+fn back(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().rev().position(|byte| !belongs(*byte)).unwrap_or(bytes.len())
+}
+
+/// Every run of at least `shortest` characters that ink is used for, in order.
+pub(super) fn graphic(text: &str, shortest: usize) -> impl Iterator<Item = (usize, &str)> {
+    runs(text, shortest, graphic_ahead, graphic_back)
+}
+
+/// Eight at once: these runs are most of what is no prose.
+fn graphic_ahead(bytes: &[u8]) -> usize {
+    let mut chunks = bytes.chunks_exact(8);
+    let mut length = 0;
+    for eight in chunks.by_ref() {
+        let others = swar::others(swar::load(eight), b'!', b'~');
+        if others != 0 {
+            return length + others.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    length + ahead(chunks.remainder(), |byte| byte.is_ascii_graphic())
+}
+
+fn graphic_back(bytes: &[u8]) -> usize {
+    let mut chunks = bytes.rchunks_exact(8);
+    let mut length = 0;
+    for eight in chunks.by_ref() {
+        let others = swar::others(swar::load(eight), b'!', b'~');
+        if others != 0 {
+            return length + others.leading_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    length + back(chunks.remainder(), |byte| byte.is_ascii_graphic())
+}
+
+/// Every run of at least `shortest` bytes that belong to one, in order: `ahead` and `back` say how many do at the beginning and at
+/// the end of some bytes. Only every so many bytes of what lies between are looked at.
+fn runs(
     text: &str,
     shortest: usize,
-    belongs: impl Fn(u8) -> bool,
+    ahead: impl Fn(&[u8]) -> usize,
+    back: impl Fn(&[u8]) -> usize,
 ) -> impl Iterator<Item = (usize, &str)> {
     let bytes = text.as_bytes();
     let mut at = shortest - 1;
     let mut after = 0;
     std::iter::from_fn(move || {
-        while let Some(byte) = bytes.get(at) {
-            if !belongs(*byte) {
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let long = ahead(rest);
+            if long == 0 {
                 at += shortest;
                 continue;
             }
-            let mut start = at;
-            while start > after && bytes.get(start - 1).is_some_and(|byte| belongs(*byte)) {
-                start -= 1;
-            }
-            let mut end = at + 1;
-            while bytes.get(end).is_some_and(|byte| belongs(*byte)) {
-                end += 1;
-            }
+            let start = at - bytes.get(after..at).map_or(0, &back);
+            let end = at + long;
             (after, at) = (end, end + shortest);
             if end - start >= shortest
                 && let Some(token) = text.get(start..end)
@@ -71,5 +111,21 @@ mod tests {
             assert_eq!(found, ["abcdefgh12345678", "0123456789abcdef0"], "{before}");
         }
         assert_eq!(tokens("short words only, nothing of sixteen").count(), 0);
+    }
+
+    #[test]
+    fn runs_of_ink_end_at_what_is_none_wherever_it_stands() {
+        for end in [" ", "\n", "\u{7f}", "é", "\0", ""] {
+            for before in 0..24 {
+                for length in 24..50 {
+                    let run = "{\"~!".repeat(20).get(..length).unwrap().to_owned();
+                    let text = format!("{}{end}{run}{end}x", " ".repeat(before));
+                    let found: Vec<(usize, &str)> = graphic(&text, 25).collect();
+                    let whole = if end.is_empty() { format!("{run}x") } else { run };
+                    let expected = (whole.len() >= 25).then_some((before + end.len(), whole.as_str()));
+                    assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{text:?}");
+                }
+            }
+        }
     }
 }
