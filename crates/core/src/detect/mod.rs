@@ -22,6 +22,8 @@ pub mod normalize;
 
 pub mod rules;
 
+mod runs;
+
 pub mod secrets;
 
 mod spot;

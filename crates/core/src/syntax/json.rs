@@ -85,15 +85,21 @@ pub fn parse(source: &[u8]) -> Result<Node, Fault> {
     if parser.peek().is_some() { Err(parser.fault(FaultKind::Trailing)) } else { Ok(node) }
 }
 
+/// The inside of a string that stands for itself, without escapes: `source` begins behind the opening quote. `None` if there are
+/// escapes, if it is no strict JSON, or if the closing quote is missing.
+#[must_use]
+pub fn verbatim(source: &[u8]) -> Option<&str> {
+    let (run, rest) = source.split_at_checked(plain_run(source))?;
+    if rest.first() == Some(&b'"') { std::str::from_utf8(run).ok() } else { None }
+}
+
 /// Reads the inside of a string: `source` begins behind the opening quote. Returns how many bytes stand before
 /// the closing quote and appends them, decoded, to `out` as WTF-8; `None` if they are not strict JSON or the
 /// closing quote is missing.
 pub fn inside(source: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-    let plain = plain_run(source);
-    let (run, rest) = source.split_at_checked(plain)?;
-    if rest.first() == Some(&b'"') {
-        out.extend_from_slice(std::str::from_utf8(run).ok()?.as_bytes());
-        return Some(plain);
+    if let Some(run) = verbatim(source) {
+        out.extend_from_slice(run.as_bytes());
+        return Some(run.len());
     }
     let mut parser = Parser { source, at: 0, nodes: 0 };
     let mut decoded = Vec::new();

@@ -1,6 +1,7 @@
 //! Random bytes written as text: base64 or hexadecimal in a body, an argument, a command line.
 
 use super::entropy::{SHORTEST, is_media, is_random};
+use crate::detect::runs;
 use crate::syntax::base64;
 
 /// How many long words of a text are decoded.
@@ -9,14 +10,14 @@ const MOST_WORDS: usize = 16;
 /// How much of a word is decoded, in bytes of text.
 const LONGEST: usize = 1 << 16;
 
+/// The shortest word that decodes to more than is too short to be measured, in digits of base64.
+const SHORTEST_WORD: usize = (SHORTEST + 1) * 4 / 3 + 1;
+
 /// Whether some word of `text` decodes to bytes that are random and no media.
 pub(super) fn holds_random(text: &str) -> bool {
-    // A token of three parts (RFC 7519) ends in a signature, which is random and no payload.
-    let pieces = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ',' | '<' | '>'));
-    let pieces = pieces.filter(|piece| piece.len() > SHORTEST && !piece.contains("eyJ"));
-    let words = pieces.flat_map(|piece| piece.split(|c: char| !in_alphabet(c)));
-    let long = words.filter(|word| word.len() * 3 / 4 > SHORTEST).take(MOST_WORDS);
-    long.map(|word| word.get(..LONGEST).unwrap_or(word)).any(|word| {
+    let mut pieces = Pieces { text, end: 0, token: false };
+    let long = runs::of(text, SHORTEST_WORD, in_alphabet).filter(|(start, _)| !pieces.is_token(*start));
+    long.take(MOST_WORDS).map(|(_, word)| word.get(..LONGEST).unwrap_or(word)).any(|word| {
         let bytes = if word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             hex(word)
         } else {
@@ -26,8 +27,32 @@ pub(super) fn holds_random(text: &str) -> bool {
     })
 }
 
-const fn in_alphabet(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '-' | '_')
+/// What stands between spaces, quotes and the like, asked about in order.
+struct Pieces<'a> {
+    text: &'a str,
+    /// Where the last one ends that was looked at.
+    end: usize,
+    token: bool,
+}
+
+impl Pieces<'_> {
+    /// Whether what stands around `at` is a token of three parts (RFC 7519): it ends in a signature, which is random and no payload.
+    fn is_token(&mut self, at: usize) -> bool {
+        if at >= self.end {
+            let parts = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '&' | ',' | '<' | '>');
+            let (before, behind) =
+                (self.text.get(self.end..at).unwrap_or_default(), self.text.get(at..).unwrap_or_default());
+            let head = before.rsplit(parts).next().unwrap_or_default();
+            let tail = behind.split(parts).next().unwrap_or_default();
+            self.end = at + tail.len();
+            self.token = head.contains("eyJ") || tail.contains("eyJ");
+        }
+        self.token
+    }
+}
+
+const fn in_alphabet(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
 fn hex(word: &str) -> Vec<u8> {

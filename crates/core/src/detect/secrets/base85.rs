@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memchr;
 
-use super::tokens;
+use crate::detect::runs;
 
 /// The shortest run that is looked at: 20 bytes of text.
 const SHORTEST: usize = 25;
@@ -57,8 +57,8 @@ struct Tables {
 type Values = [u8; 256];
 
 /// Runs of characters without spaces that may be base85, with where they begin.
-pub(super) fn runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    tokens::graphic(text, SHORTEST)
+pub(super) fn candidates(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    runs::graphic(text, SHORTEST)
 }
 
 /// What `run` or a part of it says: all of it, what stands behind a name and `=` or `:`, what is in quotes.

@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
-use super::{decoded, tokens};
+use memchr::memchr;
+
+use super::decoded;
 use crate::action::request::{Body, CREDENTIALS, Content, Request};
 use crate::action::{Action, ActionKind, Door};
+use crate::detect::runs;
 use crate::syntax::{Node, json};
 
 /// How much of a body is looked at, in bytes. What it is beyond that is a file.
@@ -120,14 +123,14 @@ fn body(request: &Request) -> Option<Cow<'_, str>> {
 }
 
 /// How long a word is that is told apart from what stands around it, in bytes: the shortest run that may be encoded is that long.
-const LONG_WORD: usize = tokens::SHORTEST;
+const LONG_WORD: usize = runs::SHORTEST;
 
 /// What a body says that it does not say as it stands.
 struct Said<'a> {
     bytes: &'a [u8],
     text: String,
     /// In a text of JSON, what the next string is given for, and whether that stands there as it reads.
-    name: Option<(String, bool)>,
+    name: Option<(Cow<'a, str>, bool)>,
 }
 
 impl<'a> Said<'a> {
@@ -158,17 +161,23 @@ impl<'a> Said<'a> {
     fn strings(&mut self) {
         let (bytes, mut at) = (self.bytes, 0);
         let mut decoded = Vec::new();
-        while let Some(quote) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'"')) {
+        while let Some(quote) = bytes.get(at..).and_then(|rest| memchr(b'"', rest)) {
             at += quote + 1;
             let rest = bytes.get(at..).unwrap_or_default();
-            decoded.clear();
-            let Some(length) = json::inside(rest, &mut decoded).filter(|_| self.text.len() < LARGEST) else {
+            if self.text.len() >= LARGEST {
                 break;
+            }
+            let (said, length) = if let Some(said) = json::verbatim(rest) {
+                (Cow::Borrowed(said), said.len())
+            } else {
+                decoded.clear();
+                let Some(length) = json::inside(rest, &mut decoded) else { break };
+                (Cow::Owned(String::from_utf8_lossy(&decoded).into_owned()), length)
             };
             let (there, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
             at += length + 1;
             let next = behind.get(1..).unwrap_or_default().iter().find(|byte| !byte.is_ascii_whitespace());
-            self.string(&String::from_utf8_lossy(&decoded), there, next == Some(&b':'));
+            self.string(said, there, next == Some(&b':'));
         }
         if let Some((name, false)) = self.name.take() {
             self.begin(&name);
@@ -176,10 +185,10 @@ impl<'a> Said<'a> {
     }
 
     /// A string of JSON that reads `said` and stands `there`; `names`: it says what the next is.
-    fn string(&mut self, said: &str, there: &[u8], names: bool) {
-        let plain = stands(said, there);
+    fn string(&mut self, said: Cow<'a, str>, there: &[u8], names: bool) {
+        let plain = stands(&said, there);
         if names {
-            if let Some((name, false)) = self.name.replace((said.to_owned(), plain)) {
+            if let Some((name, false)) = self.name.replace((said, plain)) {
                 self.begin(&name);
             }
             return;
@@ -189,7 +198,7 @@ impl<'a> Said<'a> {
             if let Some((name, _)) = self.name.take() {
                 self.begin(&name);
             }
-            self.value(said);
+            self.value(&said);
         }
     }
 
@@ -218,8 +227,8 @@ fn unquoted(text: &[u8]) -> &[u8] {
 
 /// Whether `value` stands `there` as it reads, and no word of it is long.
 fn stands(value: &str, there: &[u8]) -> bool {
-    let long = |word: &[u8]| word.len() >= LONG_WORD;
-    there == value.as_bytes() && !there.split(u8::is_ascii_whitespace).any(long)
+    let mut long = runs::spans(there, LONG_WORD, |byte| !byte.is_ascii_whitespace());
+    long.next().is_none() && there == value.as_bytes()
 }
 
 #[cfg(test)]

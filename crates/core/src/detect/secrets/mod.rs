@@ -12,6 +12,7 @@ use crate::action::PartKind;
 use crate::detect::Finding;
 use crate::detect::canary::{self, Canaries, Response};
 use crate::detect::rules::MOST_AUDITED;
+use crate::detect::runs;
 use crate::pace::Pace;
 use crate::syntax::Span;
 
@@ -41,8 +42,6 @@ use registered::Registered;
 mod table;
 use table::Place;
 pub use table::Type;
-
-mod tokens;
 
 mod value;
 
@@ -704,7 +703,7 @@ impl<'a> Scan<'a> {
 
     /// What base85 says.
     fn base85(&self, found: &mut Found) {
-        let runs = base85::runs(self.text)
+        let runs = base85::candidates(self.text)
             .filter_map(|(start, run)| Some((start, start + run.len(), base85::decode(run)?)));
         let layer = |(start, end, text)| Layer { text, start, end, marked_only: true, known_only: false };
         found.layers.extend(base85::marked(self.text).chain(runs).take(MOST).map(layer));
@@ -722,7 +721,7 @@ impl<'a> Scan<'a> {
         }
         // Where the last line of an encoded block ended.
         let mut block = usize::MAX;
-        for (start, token) in tokens::tokens(text) {
+        for (start, token) in runs::tokens(text) {
             let end = start + token.len();
             pace.went(token.len());
             let goes_on = start.checked_sub(block).is_some_and(|gap| gap <= 2);

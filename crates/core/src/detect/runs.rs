@@ -1,8 +1,10 @@
-//! Runs of characters without spaces: long ones are looked at one by one, for what no literal announces.
+//! Long runs of bytes of one kind, without a look at most of what lies between: what no literal announces is looked for in them.
 
-use crate::detect::swar;
+use std::ops::Range;
 
-/// The shortest run that is looked at.
+use super::swar;
+
+/// The shortest token that is looked at.
 pub(super) const SHORTEST: usize = 16;
 
 /// Which bytes belong to a run.
@@ -23,7 +25,25 @@ fn in_token(byte: u8) -> bool {
 
 /// Every run of at least [`SHORTEST`] letters, digits and `+/=_-`, in order.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    runs(text, SHORTEST, |bytes| ahead(bytes, in_token), |bytes| back(bytes, in_token))
+    of(text, SHORTEST, in_token)
+}
+
+/// Every run of at least `shortest` bytes for which `belongs` holds, which are all ASCII, in order.
+pub(super) fn of(
+    text: &str,
+    shortest: usize,
+    belongs: impl Fn(u8) -> bool + Copy,
+) -> impl Iterator<Item = (usize, &str)> {
+    spans(text.as_bytes(), shortest, belongs).filter_map(|span| Some((span.start, text.get(span)?)))
+}
+
+/// Where such runs stand, whatever their bytes are.
+pub(super) fn spans(
+    bytes: &[u8],
+    shortest: usize,
+    belongs: impl Fn(u8) -> bool + Copy,
+) -> impl Iterator<Item = Range<usize>> {
+    runs(bytes, shortest, move |bytes| ahead(bytes, belongs), move |bytes| back(bytes, belongs))
 }
 
 /// How many bytes at the beginning belong to a run.
@@ -38,7 +58,8 @@ fn back(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
 
 /// Every run of at least `shortest` characters that ink is used for, in order.
 pub(super) fn graphic(text: &str, shortest: usize) -> impl Iterator<Item = (usize, &str)> {
-    runs(text, shortest, graphic_ahead, graphic_back)
+    runs(text.as_bytes(), shortest, graphic_ahead, graphic_back)
+        .filter_map(|span| Some((span.start, text.get(span)?)))
 }
 
 /// Eight at once: these runs are most of what is no prose.
@@ -71,12 +92,11 @@ fn graphic_back(bytes: &[u8]) -> usize {
 /// Every run of at least `shortest` bytes that belong to one, in order: `ahead` and `back` say how many do at the beginning and at
 /// the end of some bytes. Only every so many bytes of what lies between are looked at.
 fn runs(
-    text: &str,
+    bytes: &[u8],
     shortest: usize,
     ahead: impl Fn(&[u8]) -> usize,
     back: impl Fn(&[u8]) -> usize,
-) -> impl Iterator<Item = (usize, &str)> {
-    let bytes = text.as_bytes();
+) -> impl Iterator<Item = Range<usize>> {
     let mut at = shortest - 1;
     let mut after = 0;
     std::iter::from_fn(move || {
@@ -89,10 +109,8 @@ fn runs(
             let start = at - bytes.get(after..at).map_or(0, &back);
             let end = at + long;
             (after, at) = (end, end + shortest);
-            if end - start >= shortest
-                && let Some(token) = text.get(start..end)
-            {
-                return Some((start, token));
+            if end - start >= shortest {
+                return Some(start..end);
             }
         }
         None
