@@ -560,8 +560,7 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
             start = end;
             continue;
         }
-        let mixed = line.split(|c: char| c.is_whitespace()).filter(|word| is_leet(word)).count();
-        if mixed >= 3 && out.len() < MOST {
+        if leet_words(line).nth(2).is_some() && out.len() < MOST {
             let text = line.split(' ').map(|word| if is_leet(word) { unleet(word) } else { word.to_owned() });
             out.push(Layer { text: text.collect::<Vec<_>>().join(" "), mark: Mark::Leet, start, end });
         }
@@ -576,15 +575,43 @@ fn has_words(line: &str) -> bool {
 
 /// How often a letter and a digit or sign that may stand for one are beside each other.
 fn swaps(line: &[u8]) -> u32 {
-    let pairs = |eight: &[u8]| {
-        let eight = load(eight);
-        let digits = between(eight, b'0', b'1') | between(eight, b'3', b'5') | between(eight, b'7', b'7');
-        let swaps = digits | between(eight, b'@', b'@') | between(eight, b'$', b'$');
-        let letters = letters(eight);
-        count(letters & swaps << 8 | swaps & letters << 8)
-    };
-    // Each time the last byte is the first of the next eight, so that every pair is seen once.
-    (0..line.len()).step_by(7).map(|at| pairs(line.get(at..).unwrap_or_default())).sum()
+    eights(line).map(|(_, eight)| count(swapped(eight))).sum()
+}
+
+/// Where they are, by the second of the two.
+fn places_of_swaps(line: &[u8]) -> impl Iterator<Item = usize> {
+    eights(line).flat_map(|(at, eight)| {
+        let mut bits = swapped(eight);
+        std::iter::from_fn(move || {
+            let next = (bits != 0).then(|| at + bits.trailing_zeros() as usize / 8);
+            bits &= bits.wrapping_sub(1);
+            next
+        })
+    })
+}
+
+/// Eight bytes after the other, the last each time the first of the next, so that every pair is seen once.
+fn eights(line: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    (0..line.len()).step_by(7).map(|at| (at, load(line.get(at..).unwrap_or_default())))
+}
+
+/// The second of each such pair, by its highest bit.
+const fn swapped(eight: u64) -> u64 {
+    let digits = between(eight, b'0', b'1') | between(eight, b'3', b'5') | between(eight, b'7', b'7');
+    let swaps = digits | between(eight, b'@', b'@') | between(eight, b'$', b'$');
+    let letters = letters(eight);
+    letters & swaps << 8 | swaps & letters << 8
+}
+
+/// The words of a line that are leet. Each has such a pair, and most words of most lines have none.
+fn leet_words(line: &str) -> impl Iterator<Item = &str> {
+    let mut done = 0;
+    places_of_swaps(line.as_bytes()).filter_map(move |at| {
+        let head = line.get(done..at)?.rsplit(char::is_whitespace).next()?;
+        let tail = line.get(at..)?.split(char::is_whitespace).next()?;
+        done = at + tail.len();
+        line.get(at - head.len()..done).filter(|word| is_leet(word))
+    })
 }
 
 /// The longest word with digits for letters, in bytes.

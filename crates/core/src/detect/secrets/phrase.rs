@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::detect::swar::{letters, load, load_end, lower, others};
+
 /// The English list of BIP-39, in its order, which is that of the alphabet.
 const LIST: &str = include_str!("bip39.txt");
 
@@ -33,21 +35,29 @@ const fn mark(number: u64) -> (usize, u64) {
     ((mixed >> 6) as usize, 1 << (mixed & 63))
 }
 
-/// The letters of a word as one number, in either case; `None` for a word that is longer or shorter than those of the list.
-fn number(word: &[u8]) -> Option<u64> {
-    if !(3..=8).contains(&word.len()) {
-        return None;
-    }
-    let letters =
-        word.iter().fold(0, |number: u64, letter| number << 8 | u64::from(letter.to_ascii_lowercase()));
-    Some(letters << (8 * (8 - word.len())))
+/// The word at the beginning of `bytes`, its letters as one number in either case, and its length; `None` for one that is longer or
+/// shorter than those of the list.
+fn word(bytes: &[u8]) -> Option<(u64, usize)> {
+    let small = lower(load(bytes));
+    let length = others(small, b'a', b'z').trailing_zeros() as usize / 8;
+    let goes_on = length == 8 && bytes.get(8).is_some_and(u8::is_ascii_alphabetic);
+    let unused = 64 - 8 * length;
+    (length >= 3 && !goes_on).then(|| (small.swap_bytes() >> unused << unused, length))
 }
 
-fn index(word: &[u8]) -> Option<u16> {
-    let number = number(word)?;
-    let (words, (at, bit)) = (words(), mark(number));
-    words.marks.get(at).filter(|marks| **marks & bit != 0)?;
-    u16::try_from(words.sorted.binary_search(&number).ok()?).ok()
+fn number(letters: &[u8]) -> Option<u64> {
+    word(letters).filter(|(_, length)| *length == letters.len()).map(|(number, _)| number)
+}
+
+fn index(letters: &[u8]) -> Option<u16> {
+    let number = number(letters).filter(|number| is_marked(*number))?;
+    u16::try_from(words().sorted.binary_search(&number).ok()?).ok()
+}
+
+/// Whether it may be a word of the list; of the others one in thirty may.
+fn is_marked(number: u64) -> bool {
+    let (at, bit) = mark(number);
+    words().marks.get(at).is_some_and(|marks| marks & bit != 0)
 }
 
 /// A phrase in a text.
@@ -72,7 +82,7 @@ pub(super) fn find(text: &str) -> Option<Phrase> {
     if may_hold(text.as_bytes()) { find_in(text) } else { None }
 }
 
-/// Whether so many words of the list stand one behind the other around one of the places that are looked at. Prose has few
+/// Whether so many words that may be of the list stand one behind the other around one of the places that are looked at. Prose has few
 /// words of the list, and hardly ever two.
 fn may_hold(bytes: &[u8]) -> bool {
     (0..bytes.len()).step_by(STRIDE).any(|at| {
@@ -89,31 +99,28 @@ fn may_hold(bytes: &[u8]) -> bool {
 
 /// Where the word begins that stands at `at`, as far back as words of the list go.
 fn start_of_word(bytes: &[u8], at: usize) -> usize {
-    let letters = bytes.get(..at).unwrap_or_default().iter().rev().take(8);
-    match bytes.get(at) {
-        Some(byte) if byte.is_ascii_alphabetic() => {
-            at - letters.take_while(|byte| byte.is_ascii_alphabetic()).count()
-        }
-        _ => at,
+    if !bytes.get(at).is_some_and(u8::is_ascii_alphabetic) {
+        return at;
     }
+    let before = lower(load_end(bytes.get(..at).unwrap_or_default()));
+    at - others(before, b'a', b'z').leading_zeros() as usize / 8
 }
 
-/// Where the next word behind `at` ends, if it is near and on the list.
+/// Where the next word behind `at` ends, if it is near and may be on the list.
 fn known_from(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
-    let start = rest.iter().take(GAP + 1).position(u8::is_ascii_alphabetic)?;
-    let word = rest.get(start..)?;
-    let length = word.iter().take(9).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    index(word.get(..length)?).map(|_| at + start + length)
+    let gap = letters(load(rest)).trailing_zeros() as usize / 8;
+    let (number, length) = rest.get(gap..).filter(|_| gap <= GAP).and_then(word)?;
+    is_marked(number).then_some(at + gap + length)
 }
 
-/// Where the word before `at` begins, if it is near and on the list.
+/// Where the word before `at` begins, if it is near and may be on the list.
 fn known_before(bytes: &[u8], at: usize) -> Option<usize> {
     let before = bytes.get(..at)?;
     let gap = before.iter().rev().take(GAP + 1).position(u8::is_ascii_alphabetic)?;
     let word = before.get(..at - gap)?;
     let length = word.iter().rev().take(9).take_while(|byte| byte.is_ascii_alphabetic()).count();
-    index(word.get(word.len() - length..)?).map(|_| word.len() - length)
+    number(word.get(word.len() - length..)?).filter(|number| is_marked(*number)).map(|_| word.len() - length)
 }
 
 fn find_in(text: &str) -> Option<Phrase> {
