@@ -91,7 +91,7 @@ class Site:
 
             def answer(self):
                 length = int(self.headers.get("content-length") or 0)
-                body = self.rfile.read(length).decode()
+                body = self.rfile.read(length).decode(errors="surrogateescape")
                 site.asked.append((self.command, self.path, body, dict(self.headers)))
                 if self.path == "/away":
                     return self.say(302, b"", {"location": "http://169.254.169.254/latest/"})
@@ -247,6 +247,39 @@ def test_a_person_says_yes_to_one_request(tmp_path, provider, site):
                 plain.sphyr_net(url, method, **other)
             assert refused.value.code == "APPROVAL_DENIED"
         assert len(site.asked) == 2
+
+
+def test_a_person_reads_what_a_packed_body_says(tmp_path, provider, site):
+    """A body in gzip stands before a person as its text; what goes out is the body as it was."""
+    home = tmp_path / ".doorward"
+    home.mkdir(mode=0o700)
+    (home / "policy.yaml").write_text(CARE)
+    packed = gzip.compress(b'{"amount":1}')
+    asked = {"url": f"{site.url}/pay", "method": "POST", "headers": {"Content-Encoding": "gzip"}}
+    asked["body_base64"] = base64.b64encode(packed).decode()
+    with Door(tmp_path, provider.url, "anthropic", env={"SSL_CERT_FILE": str(site.pem)}) as door:
+        _, credential = key(door)
+        request = urllib.request.Request(
+            f"http://{door.address}/v1/net",
+            json.dumps(asked).encode(),
+            {"Authorization": f"Bearer {credential}", "Content-Type": "application/json"},
+        )
+        with Person(door) as person:
+            statuses = []
+            sending = threading.Thread(target=lambda: statuses.append(urllib.request.urlopen(request).status))
+            sending.start()
+            question = person.asked()
+            assert question["decoded"] == {"text": '{"amount":1}', "whole": True}
+            shown = door.command("approvals", "show", question["id"]).stdout
+            said = f'its body, {len(packed)} bytes, all of them:\n  (packed; unpacked it says, all of it:)\n  | {{"amount":1}}\n'
+            assert said in shown and "\ufffd" not in shown, shown
+            assert 'unpacked:\n  | {"amount":1}' in door.command("approvals", "list").stdout
+            door.command("approvals", "approve", question["id"])
+            sending.join(20)
+            assert len(statuses) == 1
+            (method, path, body, headers) = site.asked[-1]
+            assert (method, path, headers["content-encoding"]) == ("POST", "/pay", "gzip")
+            assert body.encode(errors="surrogateescape") == packed
 
 
 def test_a_redirect_is_given_back(door, site):

@@ -183,6 +183,15 @@ pub struct Place {
     pub span: Span,
 }
 
+/// What the bytes of an action say that are packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// As text; what is no UTF-8 is replaced in it.
+    pub text: Arc<str>,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
 /// The tool of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolUse {
@@ -267,6 +276,8 @@ pub struct Action {
     pub written: Vec<Written>,
     /// What it says.
     pub parts: Vec<Part>,
+    /// What its bytes say, if they are packed: for who looks at them.
+    pub decoded: Option<Decoded>,
     /// Where those parts stand that strangers wrote, so that they can be replaced. In the order of the parts.
     pub places: Vec<Place>,
     /// Which of those parts a tool gave back, and the calls they answer. In the order of the parts.
@@ -309,6 +320,7 @@ impl Action {
             effects: Vec::new(),
             written: Vec::new(),
             parts: Vec::new(),
+            decoded: None,
             places: Vec::new(),
             returned: Vec::new(),
             coverage: Coverage::Full,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use doorward_control::{Approver, Fault, FaultKind, Object, Settlement};
 use doorward_core::decision::Reason;
 use doorward_core::syntax::json::quoted;
-use doorward_gateway::hold::{Answer, Ask, Hold, ShownRequest, Stage, Unanswered};
+use doorward_gateway::hold::{Answer, Ask, Hold, ShownDecoded, ShownRequest, Stage, Unanswered};
 use doorward_store::Grant;
 
 /// How many characters of what waits a list has.
@@ -39,7 +39,20 @@ fn brief(ask: &Ask, stage: Stage) -> Object {
         Some((end, _)) => (ask.content.get(..end).unwrap_or_default(), true),
         None => (ask.content.as_str(), !ask.whole),
     };
-    head(ask, stage).text("content", content).truth("whole", !more)
+    let head = head(ask, stage).text("content", content).truth("whole", !more);
+    match &ask.decoded {
+        Some(decoded) => head.raw("decoded", &decoded_of(decoded, FIRST)),
+        None => head,
+    }
+}
+
+/// What packed bytes say, up to so many characters of it.
+fn decoded_of(decoded: &ShownDecoded, most: usize) -> Vec<u8> {
+    let (text, all) = match decoded.text.char_indices().nth(most) {
+        Some((end, _)) => (decoded.text.get(..end).unwrap_or_default(), false),
+        None => (decoded.text.as_str(), true),
+    };
+    Object::new().text("text", text).truth("whole", all && decoded.whole).end()
 }
 
 fn head(ask: &Ask, stage: Stage) -> Object {
@@ -86,10 +99,12 @@ pub fn whole(ask: &Ask, stage: Stage) -> Bytes {
             .text("by", &effect.by)
             .end()
     });
-    head(ask, stage)
-        .text("content", &ask.content)
-        .truth("whole", ask.whole)
-        .array("commands", ask.commands.iter().map(|command| quoted(command)))
+    let head = head(ask, stage).text("content", &ask.content).truth("whole", ask.whole);
+    let head = match &ask.decoded {
+        Some(decoded) => head.raw("decoded", &decoded_of(decoded, usize::MAX)),
+        None => head,
+    };
+    head.array("commands", ask.commands.iter().map(|command| quoted(command)))
         .array("effects", effects)
         .number("more_effects", ask.more_effects as u64)
         .array("destinations", ask.destinations.iter().map(|place| quoted(place)))

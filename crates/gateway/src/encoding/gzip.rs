@@ -1,9 +1,9 @@
 //! gzip (RFC 1952). The frame is read here, the deflated data by `flate2`.
 
 use doorward_core::wire::Fault;
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress};
 
-use super::{Progress, corrupt, trailing};
+use super::{Progress, corrupt, inflate, trailing};
 
 /// What inflating takes: the window of 32 KiB and its tables.
 pub const MEMORY: usize = 48 * 1024;
@@ -108,28 +108,13 @@ impl Gzip {
 
     /// Inflates; true if the member's data ended.
     fn data(&mut self, input: &mut &[u8], out: &mut Vec<u8>, most: usize) -> Result<bool, Fault> {
-        loop {
-            let start = out.len();
-            out.resize(most, 0);
-            let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
-            let free = out.get_mut(start..).unwrap_or_default();
-            let status = self.inflate.decompress(input, free, FlushDecompress::None);
-            let taken = usize::try_from(self.inflate.total_in() - taken).unwrap_or(usize::MAX);
-            let given = usize::try_from(self.inflate.total_out() - given).unwrap_or(usize::MAX);
-            out.truncate(start + given);
-            *input = input.get(taken..).unwrap_or_default();
-            self.sum.update(out.get(start..).unwrap_or_default());
-            match status.map_err(|_| corrupt("its data cannot be inflated"))? {
-                Status::StreamEnd => {
-                    self.part = Part::Trailer;
-                    return Ok(true);
-                }
-                Status::Ok | Status::BufError if out.len() >= most || (taken == 0 && given == 0) => {
-                    return Ok(false);
-                }
-                Status::Ok | Status::BufError => {}
-            }
+        let start = out.len();
+        let ended = inflate(&mut self.inflate, input, out, most)?;
+        self.sum.update(out.get(start..).unwrap_or_default());
+        if ended {
+            self.part = Part::Trailer;
         }
+        Ok(ended)
     }
 
     fn trailer(&mut self) -> Result<(), Fault> {

@@ -6,10 +6,12 @@
 //! in different ways is a fault: bytes behind the end, a checksum that does not fit, a stream that breaks off.
 
 use doorward_core::wire::Fault;
+use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, header};
 
 mod body;
 mod brotli;
+pub mod deflate;
 mod gzip;
 mod zstandard;
 
@@ -34,6 +36,8 @@ pub enum Coding {
     Brotli,
     /// RFC 8878, windows up to 8 MiB as RFC 9659 has it.
     Zstd,
+    /// RFC 1950, or RFC 1951 bare.
+    Deflate,
 }
 
 impl Coding {
@@ -43,6 +47,17 @@ impl Coding {
     /// If more than one is named, or one that is not read. `deflate` is not: some send it with and some
     /// without zlib's frame, and readers guess.
     pub fn of(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
+        match Self::of_decoded(headers)? {
+            Some(Self::Deflate) => Err(unread("deflate")),
+            other => Ok(other),
+        }
+    }
+
+    /// The same of a body that goes on decoded: nobody reads it after us, so that `deflate` says what we read in it.
+    ///
+    /// # Errors
+    /// If more than one is named, or one that is not read.
+    pub fn of_decoded(headers: &HeaderMap) -> Result<Option<Self>, Fault> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let name = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
@@ -54,12 +69,15 @@ impl Coding {
             "gzip" | "x-gzip" => Ok(Some(Self::Gzip)),
             "br" => Ok(Some(Self::Brotli)),
             "zstd" => Ok(Some(Self::Zstd)),
-            other => {
-                let shown: String = other.chars().take(40).collect();
-                Err(unknown(format!("its content coding `{}` is not read", shown.escape_debug())))
-            }
+            "deflate" => Ok(Some(Self::Deflate)),
+            other => Err(unread(other)),
         }
     }
+}
+
+fn unread(name: &str) -> Fault {
+    let shown: String = name.chars().take(40).collect();
+    unknown(format!("its content coding `{}` is not read", shown.escape_debug()))
 }
 
 fn unknown(what: String) -> Fault {
@@ -76,6 +94,28 @@ fn trailing() -> Fault {
 
 fn window(what: &str) -> Fault {
     Fault::new("encoding.window", format!("decompressing needs more memory than it may take: {what}"))
+}
+
+/// Inflates from the front of `input` until `out` has `most` bytes, nothing more can be known, or the data ends, which is true.
+fn inflate(with: &mut Decompress, input: &mut &[u8], out: &mut Vec<u8>, most: usize) -> Result<bool, Fault> {
+    loop {
+        let start = out.len();
+        out.resize(most, 0);
+        let (taken, given) = (with.total_in(), with.total_out());
+        let free = out.get_mut(start..).unwrap_or_default();
+        let status = with.decompress(input, free, FlushDecompress::None);
+        let taken = usize::try_from(with.total_in() - taken).unwrap_or(usize::MAX);
+        let given = usize::try_from(with.total_out() - given).unwrap_or(usize::MAX);
+        out.truncate(start + given);
+        *input = input.get(taken..).unwrap_or_default();
+        match status.map_err(|_| corrupt("its data cannot be inflated"))? {
+            Status::StreamEnd => return Ok(true),
+            Status::Ok | Status::BufError if out.len() >= most || (taken == 0 && given == 0) => {
+                return Ok(false);
+            }
+            Status::Ok | Status::BufError => {}
+        }
+    }
 }
 
 /// Whether a step has said all it can.
@@ -98,6 +138,7 @@ enum Kind {
     Gzip(Box<gzip::Gzip>),
     Brotli(Box<brotli::Brotli>),
     Zstd(zstandard::Zstd),
+    Deflate(Box<deflate::Deflate>),
 }
 
 impl std::fmt::Debug for Decoder {
@@ -119,6 +160,7 @@ impl Decoder {
             Coding::Gzip => Kind::Gzip(Box::default()),
             Coding::Brotli => Kind::Brotli(Box::default()),
             Coding::Zstd => Kind::Zstd(zstandard::Zstd::new()?),
+            Coding::Deflate => Kind::Deflate(Box::default()),
         };
         Ok(Self { kind, taken: 0, given: 0 })
     }
@@ -134,6 +176,7 @@ impl Decoder {
             Kind::Gzip(gzip) => gzip.step(input, out, room),
             Kind::Brotli(brotli) => brotli.step(input, out, room),
             Kind::Zstd(zstd) => zstd.step(input, out, room),
+            Kind::Deflate(deflate) => deflate.step(input, out, room),
         }?;
         self.taken += before.saturating_sub(input.len()) as u64;
         self.given += out.len().saturating_sub(length) as u64;
@@ -153,6 +196,7 @@ impl Decoder {
             Kind::Gzip(gzip) => gzip.is_whole(),
             Kind::Brotli(brotli) => brotli.is_whole(),
             Kind::Zstd(zstd) => zstd.is_whole(),
+            Kind::Deflate(deflate) => deflate.is_whole(),
         };
         if whole || self.taken == 0 {
             return Ok(());
@@ -164,7 +208,7 @@ impl Decoder {
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.kind {
-            Kind::Gzip(_) => gzip::MEMORY,
+            Kind::Gzip(_) | Kind::Deflate(_) => gzip::MEMORY,
             Kind::Brotli(brotli) => brotli.memory(),
             Kind::Zstd(zstd) => zstd.memory(),
         }

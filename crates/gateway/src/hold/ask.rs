@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_core::action::request::Request;
-use doorward_core::action::{ActionKind, PartKind, Target};
+use doorward_core::action::{ActionKind, Decoded, PartKind, Target};
 use doorward_core::decision::{Duty, Reason};
 use doorward_core::engine::MOST_REASONS;
 use doorward_core::session::Millis;
@@ -16,6 +16,9 @@ const MOST_SHOWN: usize = 256 * 1024;
 
 /// How much is shown of a request, whose bytes are a whole conversation.
 const OF_REQUEST: usize = 32 * 1024;
+
+/// How much is shown of what packed bytes say, in bytes.
+const OF_DECODED: usize = 64 * 1024;
 
 /// Most effects that are listed one by one.
 const MOST_EFFECTS: usize = 512;
@@ -51,6 +54,8 @@ pub struct Ask {
     pub bytes: usize,
     /// Whether `content` is all of them. Of a call it always is.
     pub whole: bool,
+    /// What these bytes say, if they are packed.
+    pub decoded: Option<ShownDecoded>,
     /// The command lines among the arguments, decoded.
     pub commands: Vec<Arc<str>>,
     /// What it would do.
@@ -99,6 +104,24 @@ impl ShownRequest {
     fn size(&self) -> usize {
         let lines: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.url.len() + lines
+    }
+}
+
+/// What packed bytes say, as a person looks at it.
+#[derive(Clone, Debug)]
+pub struct ShownDecoded {
+    /// Its text, as far as it is shown; what is no UTF-8 is replaced in it.
+    pub text: String,
+    /// Whether that is all of it.
+    pub whole: bool,
+}
+
+impl ShownDecoded {
+    fn of(decoded: &Decoded) -> Self {
+        // Up to three bytes less, where a character would be cut.
+        let cut = (0..4).find_map(|less| decoded.text.get(..OF_DECODED - less));
+        let shown = cut.unwrap_or(&decoded.text);
+        Self { text: shown.to_owned(), whole: decoded.whole && shown.len() == decoded.text.len() }
     }
 }
 
@@ -176,6 +199,7 @@ impl Ask {
             content: String::from_utf8_lossy(shown).into_owned(),
             bytes: content.len(),
             whole: shown.len() == content.len(),
+            decoded: action.decoded.as_ref().map(ShownDecoded::of),
             commands: commands.map(|part| Arc::clone(&part.text)).collect(),
             effects: effects.collect(),
             more_effects: action.effects.len().saturating_sub(MOST_EFFECTS),

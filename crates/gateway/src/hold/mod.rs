@@ -23,7 +23,7 @@ use crate::record::{Recorder, Told};
 use crate::webhooks::news;
 
 mod ask;
-pub use ask::{Ask, ShownEffect, ShownRequest};
+pub use ask::{Ask, ShownDecoded, ShownEffect, ShownRequest};
 use ask::{Unaskable, digest};
 
 mod table;

@@ -1,5 +1,6 @@
 //! The egress door, whole: signed calls in, requests out, names that lie.
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -86,10 +87,23 @@ impl Scene {
 
     /// The same under another policy.
     async fn under(policy: &str, set: &[(&str, &str)], settings: egress::Settings, answer: &str) -> Self {
+        Self::whole((policy, set), settings, answer.as_bytes().to_vec()).await
+    }
+
+    /// One whose upstream answers these bytes.
+    async fn answering(answer: Vec<u8>) -> Self {
+        Self::whole((POLICY, &[]), egress::Settings::default(), answer).await
+    }
+
+    async fn whole(
+        (policy, set): (&str, &[(&str, &str)]),
+        settings: egress::Settings,
+        answer: Vec<u8>,
+    ) -> Self {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let up = format!("http://up.example:{}", upstream.local_addr().unwrap().port());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        tokio::spawn(answer_all(upstream, answer.as_bytes().to_vec(), Arc::clone(&asked)));
+        tokio::spawn(answer_all(upstream, answer, Arc::clone(&asked)));
         let door =
             Door::judging(policy, Door::untrusted(Protocol::Anthropic, "http://127.0.0.1:9".into())).await;
         let names = Arc::new(Names::default());
@@ -622,6 +636,21 @@ async fn answers_are_bounded_and_flagged() {
     let session = scene.session("a-1").await;
     let given = scene.tool("sphyr_net", session.call(&scene.up, now(), &json!({}))).await;
     assert_eq!(given["code"], "INBOUND_SAFETY_BLOCKED");
+    // Packed in any coding, `deflate` in either of its forms too, it is given back unpacked and looked at as that.
+    let mut framed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    framed.write_all(body.as_bytes()).unwrap();
+    let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    bare.write_all(body.as_bytes()).unwrap();
+    for packed in [framed.finish().unwrap(), bare.finish().unwrap()] {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-encoding: deflate\r\n";
+        let head = format!("{head}content-length: {}\r\n\r\n", packed.len());
+        let scene = Scene::answering([head.into_bytes(), packed].concat()).await;
+        let session = scene.session("a-1").await;
+        let given = scene.tool("sphyr_net", session.call(&scene.up, now(), &json!({}))).await;
+        assert_eq!(given["upstream_response_body"], body, "{given}");
+        assert_eq!(given["safety"]["injection_patterns_found"], true);
+        assert!(!given["upstream_response_headers"].to_string().contains("encoding"), "{given}");
+    }
     // Bytes that are no text come back as they are.
     let scene = Scene::with(
         &[],
@@ -703,7 +732,6 @@ async fn one_request_with_a_credential() {
 /// Ways in which an attacker got past this door, or hurt it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attacker_found() {
-    use std::io::Write as _;
     let scene = Scene::new().await;
     let credential = scene.key.credential();
     let line = format!("authorization: Bearer {}\r\n", *credential);

@@ -158,7 +158,14 @@ impl Code {
     #[must_use]
     pub fn page(&self) -> String {
         let Self { name, status, retryable, action, meaning, advice } = self;
-        let again = if *retryable { "The same call may pass later." } else { "The same call will not pass." };
+        let again = match (*retryable, *action) {
+            (true, _) => "The same call may pass later.",
+            // The SDK repeats what is retryable by itself, three times within half a minute.
+            (false, "BACKOFF") => {
+                "No client is to repeat it by itself; the same call may pass after `retry_after_ms`, which can be an hour away."
+            }
+            (false, _) => "The same call will not pass.",
+        };
         let mcp = if self == RATE_LIMITED { "200, unless the operator set `mcp_429`" } else { "always 200" };
         format!(
             "# {name}\n\n{meaning}\n\n{advice}\n\n| | |\n|---|---|\n| HTTP status | {status} (on `/mcp` {mcp}) |\n\

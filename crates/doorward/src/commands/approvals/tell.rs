@@ -56,10 +56,17 @@ pub fn brief(ask: &Node) {
     if let Some(request) = ask.get("request") {
         quoted_lines(&first_line(request)).iter().for_each(|line| print(line));
     }
-    for line in quoted_lines(ask.text("content").unwrap_or_default()) {
+    let (content, whole) = match ask.get("decoded") {
+        Some(decoded) => {
+            print("  unpacked:");
+            (decoded.text("text"), decoded.get("whole"))
+        }
+        None => (ask.text("content"), ask.get("whole")),
+    };
+    for line in quoted_lines(content.unwrap_or_default()) {
         print(&line);
     }
-    if ask.get("whole").and_then(Node::as_bool) == Some(false) {
+    if whole.and_then(Node::as_bool) == Some(false) {
         print(&format!(
             "  … {} bytes; all of it: doorward approvals show {}",
             number(ask, "bytes"),
@@ -105,7 +112,18 @@ pub fn whole(ask: &Node) {
         }
         None => print(&format!("exact arguments, {bytes} bytes, {part}:")),
     }
-    quoted_lines(ask.text("content").unwrap_or_default()).iter().for_each(|line| print(line));
+    match ask.get("decoded") {
+        // Packed, the bytes themselves say nothing to anybody.
+        Some(decoded) => {
+            let whole = decoded.get("whole").and_then(Node::as_bool) == Some(true);
+            print(&format!(
+                "  (packed; unpacked it says, {}:)",
+                if whole { "all of it" } else { "the beginning" }
+            ));
+            quoted_lines(decoded.text("text").unwrap_or_default()).iter().for_each(|line| print(line));
+        }
+        None => quoted_lines(ask.text("content").unwrap_or_default()).iter().for_each(|line| print(line)),
+    }
     for command in elements(ask, "commands") {
         print("the command line in it:");
         quoted_lines(command.as_str().unwrap_or_default()).iter().for_each(|line| print(line));

@@ -1,8 +1,10 @@
 //! A request as it will be sent, and the action that the engine judges it as.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use doorward_core::action::request::{Body, Header, Request, Unread};
-use doorward_core::action::{Action, Part, PartKind, alone};
+use doorward_core::action::{Action, Decoded, Part, PartKind, alone};
 use doorward_core::url::{Url, masked_host};
 use doorward_core::wire::sphyr::call::{self, Net};
 use doorward_core::wire::sphyr::code;
@@ -36,13 +38,15 @@ pub(super) fn action(
     };
     let request = Request::new(&net.method, &net.url, lines.collect(), body);
     let peer = Url::parse(&net.url).map(|url| masked_host(&url.host.to_string())).unwrap_or_default();
-    let said = unpacked.map(|unpacked| Part {
-        kind: PartKind::Outbound,
+    let decoded = unpacked.map(|unpacked| Decoded {
         text: String::from_utf8_lossy(&unpacked.bytes).into(),
+        whole: unpacked.whole,
     });
+    let said = decoded.as_ref().map(|it| Part { kind: PartKind::Outbound, text: Arc::clone(&it.text) });
     let plain = alone::request(request);
     Action {
         parts: plain.parts.iter().cloned().chain(said).collect(),
+        decoded,
         coverage: match unpacked {
             Some(Unpacked { whole: false, .. }) => Coverage::Partial("packed body beyond 1 MiB".to_owned()),
             _ => Coverage::Full,

@@ -164,7 +164,7 @@ pub struct Egress {
     repeats: Repeats,
     rates: Mutex<Rates>,
     replays: Mutex<Replays>,
-    unknown: Unknown,
+    unknown: Arc<Unknown>,
     /// What all bodies together may take while they are read.
     memory: Semaphore,
     running: Running,
@@ -214,7 +214,7 @@ impl Egress {
             gateway,
             reacher,
             sessions: Arc::new(Sessions::lasting(settings.session)),
-            unknown: Unknown::default(),
+            unknown: Arc::default(),
             memory: memory::of(MEMORY),
             running: Running::new(Places::REQUESTS),
             passed_on: Running::new(Places::answers(settings.streams_per_key)),
@@ -255,7 +255,7 @@ impl Egress {
 
     /// Milliseconds since the door was opened: nobody sets this clock.
     fn ticks(&self) -> Ticks {
-        Ticks::try_from(self.began.elapsed().as_millis()).unwrap_or(Ticks::MAX)
+        ticks(self.began)
     }
 
     /// What stands for `text` in limits. Nobody outside can find two that are alike.
@@ -275,6 +275,11 @@ impl Egress {
     fn replays(&self) -> MutexGuard<'_, Replays> {
         self.replays.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Milliseconds since then.
+fn ticks(began: Instant) -> Ticks {
+    Ticks::try_from(began.elapsed().as_millis()).unwrap_or(Ticks::MAX)
 }
 
 /// Too often, and when it may be tried again.

@@ -176,7 +176,7 @@ impl Egress {
     /// All of a reply, decoded.
     async fn read(&self, headers: &HeaderMap, body: UpstreamBody) -> Result<Bytes, Denial> {
         let unsafe_one = |message: String| Denial::new(code::INBOUND_SAFETY_BLOCKED, message);
-        let coding = Coding::of(headers).and_then(|coding| coding.map(Decoder::new).transpose());
+        let coding = Coding::of_decoded(headers).and_then(|coding| coding.map(Decoder::new).transpose());
         let decoder = coding.map_err(|fault| unsafe_one(fault.message))?;
         let reading = small_body(decoder, body, self.settings.largest_reply);
         match tokio::time::timeout(self.settings.patience.total, reading).await {

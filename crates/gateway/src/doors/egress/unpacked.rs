@@ -7,6 +7,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::denied::Denial;
+use crate::encoding::deflate::is_framed;
 use crate::encoding::{Coding, Decoder, Progress, STEP};
 
 /// How much of it is looked at, in bytes. What it is beyond that is a file.
@@ -69,7 +70,7 @@ fn unpack(coding: Coding, bytes: &[u8]) -> Result<(Bytes, bool), doorward_core::
 /// What deflated data says (RFC 1951), in zlib's frame (RFC 1950) or bare, as far as it is looked at. Bare data begins like
 /// anything: it is some if it is no text and ends where its data ends.
 fn inflated(bytes: &[u8]) -> Option<(Bytes, bool)> {
-    let framed = zlib(bytes);
+    let framed = bytes.first_chunk().is_some_and(|first| is_framed(*first));
     if !framed && (bytes.len() < 16 || std::str::from_utf8(bytes).is_ok()) {
         return None;
     }
@@ -95,12 +96,6 @@ fn inflated(bytes: &[u8]) -> Option<(Bytes, bool)> {
         }
         out.resize((out.len() * 2).min(LARGEST + STEP), 0);
     }
-}
-
-/// Whether it begins as zlib's frame does (RFC 1950, 2.2).
-fn zlib(bytes: &[u8]) -> bool {
-    let Some([method, flags]) = bytes.first_chunk::<2>() else { return false };
-    method & 0x0f == 8 && method >> 4 <= 7 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31)
 }
 
 #[cfg(test)]

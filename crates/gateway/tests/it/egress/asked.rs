@@ -96,6 +96,34 @@ async fn a_person_is_shown_the_whole_request_and_a_yes_sends_it() {
     }
 }
 
+/// What is packed, said so or not, is shown as what it says; the yes is for the bytes that go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_shown_what_a_packed_body_says() {
+    let scene = scene().await;
+    let session = scene.session("a-1").await;
+    let words = format!("{{\"amount\":1,\"note\":\"{}\"}}", "for Ünal ".repeat(9000));
+    let packed = |words: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(words.as_bytes()).unwrap();
+        base64::engine::general_purpose::STANDARD.encode(packed.finish().unwrap())
+    };
+    let headers = [json!({"Content-Encoding": "gzip"}), json!({})];
+    for (turn, (headers, words)) in headers.iter().zip(["{\"amount\":1}", &words]).enumerate() {
+        let asked =
+            json!({"url": scene.up, "method": "POST", "body_base64": packed(words), "headers": headers});
+        assert_eq!(by(&scene, "/v1/net", &session, &asked).await, "APPROVAL_DENIED");
+        let ask = missed(&scene);
+        let shown = ask.decoded.as_ref().unwrap();
+        assert_eq!(shown.whole, shown.text == words, "{headers}");
+        assert!(words.starts_with(&shown.text) && shown.text.len() >= words.len().min(65_533), "{headers}");
+        assert!(shown.text.len() <= 65_536 && ask.whole && ask.content.contains('\u{fffd}'));
+        answer(&scene, &ask.id, ONCE).await;
+        assert_eq!(by(&scene, "/v1/net", &session, &asked).await, "sent", "{turn}");
+    }
+    assert_eq!(by(&scene, "/v1/net", &session, &request(&scene)).await, "APPROVAL_DENIED");
+    assert!(missed(&scene).decoded.is_none());
+}
+
 /// Whatever differs, the yes is for another request, whichever way that comes in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_yes_is_for_one_method_url_head_and_body() {
