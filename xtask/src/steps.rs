@@ -19,6 +19,8 @@ pub enum Step {
     Build,
     /// `cargo test`.
     Unit,
+    /// What only a build with the feature `classifier` has.
+    Classifier,
     /// The real binary with the published SDKs.
     E2e,
     /// Licences, bans and sources.
@@ -29,8 +31,16 @@ pub enum Step {
 
 impl Step {
     /// Every step in running order: the quick ones that fail most often come first.
-    pub const ALL: [Self; 7] =
-        [Self::Fmt, Self::Clippy, Self::Deny, Self::Build, Self::Unit, Self::E2e, Self::Targets];
+    pub const ALL: [Self; 8] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Deny,
+        Self::Build,
+        Self::Unit,
+        Self::Classifier,
+        Self::E2e,
+        Self::Targets,
+    ];
 
     /// Its name on the command line and in the summary.
     pub fn name(self) -> &'static str {
@@ -39,6 +49,7 @@ impl Step {
             Self::Clippy => "clippy",
             Self::Build => "build",
             Self::Unit => "unit",
+            Self::Classifier => "classifier",
             Self::E2e => "e2e",
             Self::Deny => "deny",
             Self::Targets => "targets",
@@ -51,6 +62,7 @@ impl Step {
             Self::Clippy => "lints, warnings are errors",
             Self::Build => "all binaries and tests, dev profile",
             Self::Unit => "unit, property, integration, architecture and command-line tests",
+            Self::Classifier => "tests with a model, in a build that can run one",
             Self::E2e => "the real binary with the published SDKs",
             Self::Deny => "licences, banned crates and sources",
             Self::Targets => "type-check for other operating systems",
@@ -75,12 +87,29 @@ impl Step {
                 }
                 finish(&mut command)
             }
+            // Beside the others, because what is shipped and tested end to end is built without the feature. The whole
+            // workspace, so that all but `doorward` and the feature's own crates stay as the build step has left them.
+            Self::Classifier => finish(&mut places.cargo(&CLASSIFIER)),
             Self::E2e => end_to_end(places, options),
             Self::Deny => deny::check(places).map(uncounted),
             Self::Targets => targets::check(places).map(uncounted),
         }
     }
 }
+
+/// The tests of `doorward` that are about the classifier.
+const CLASSIFIER: [&str; 10] = [
+    "test",
+    "--quiet",
+    "--workspace",
+    "--features",
+    "doorward/classifier",
+    "--bin",
+    "doorward",
+    "--test",
+    "it",
+    "classifier",
+];
 
 /// Runs the steps and prints the summary. `Ok(true)` means that nothing failed.
 pub fn run(options: &Options) -> Result<bool, String> {

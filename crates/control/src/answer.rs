@@ -7,7 +7,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 
-use crate::desk::{Approver, Fault, FaultKind, FilesStatus, Status, WebhooksStatus};
+use crate::desk::{Approver, ClassifierStatus, Fault, FaultKind, FilesStatus, Status, WebhooksStatus};
 use doorward_core::syntax::Object;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -69,6 +69,13 @@ fn files(files: &FilesStatus) -> Vec<u8> {
         .end()
 }
 
+fn classifier(status: Option<&ClassifierStatus>) -> Vec<u8> {
+    let json = |status: &ClassifierStatus| {
+        Object::new().text("file", &status.file).truth("loaded", status.loaded).end()
+    };
+    status.map_or_else(|| b"null".to_vec(), json)
+}
+
 /// What is stopped, by whom and why.
 fn kill(set: &KillSet) -> Vec<u8> {
     Object::new()
@@ -114,6 +121,7 @@ pub(crate) fn status(status: &Status, ready: &Result<(), Fault>) -> Answer {
         .text("mode", &status.mode)
         .raw("policy", &files(&status.policy))
         .raw("rules", &files(&status.rules))
+        .raw("classifier", &classifier(status.classifier.as_ref()))
         .number("started", status.started)
         .truth("ready", ready.is_ok())
         .raw("not_ready", &reason)

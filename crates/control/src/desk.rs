@@ -75,6 +75,15 @@ pub struct RefusedFiles {
     pub faults: Vec<String>,
 }
 
+/// How the classifier stands that a setting names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassifierStatus {
+    /// Its file.
+    pub file: String,
+    /// Whether it is asked. `false` if the file was not there at the start: then the signals decide alone.
+    pub loaded: bool,
+}
+
 /// What is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -86,6 +95,8 @@ pub struct Status {
     pub policy: FilesStatus,
     /// What detectors look for.
     pub rules: FilesStatus,
+    /// The model that is asked about injections, if a setting names one.
+    pub classifier: Option<ClassifierStatus>,
     /// Since when this process runs, in milliseconds since the Unix epoch.
     pub started: Millis,
     /// How many receipts the ledger holds.

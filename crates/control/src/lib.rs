@@ -24,7 +24,8 @@ mod taint;
 
 pub use answer::acted_json;
 pub use desk::{
-    Act, Approver, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status, WebhooksStatus,
+    Act, Approver, ClassifierStatus, Desk, Fault, FaultKind, FilesStatus, RefusedFiles, Settlement, Status,
+    WebhooksStatus,
 };
 pub use doorward_core::syntax::Object;
 pub use quarantine::{HeldWish, done_json, held_json, items_json};

@@ -1,7 +1,7 @@
 //! The classifier that a setting names: a model in a file of the operator's own, on a thread of its own.
 //!
-//! Nothing is ever fetched. What can run a model is in builds with the feature `classifier` alone; in any other the
-//! setting is refused, because an operator who set it believes that it works.
+//! Nothing is ever fetched. What can run a model is in builds with the feature `classifier` alone; in any other a file
+//! that is there is refused, because an operator who set it believes that it works. Whether it is there, `detection.rs` asks.
 
 use std::path::Path;
 use std::sync::Arc;

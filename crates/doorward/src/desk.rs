@@ -210,6 +210,7 @@ impl doorward_control::Desk for Desk {
             mode: self.gateway.mode().as_str().into(),
             policy: self.files.policy(),
             rules: self.files.rules(),
+            classifier: self.files.classifier(),
             started: self.started,
             receipts: newest,
             agents: self

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use doorward_control::ClassifierStatus;
 use doorward_core::detect::canary;
 use doorward_core::detect::injection::classifier::Classifier;
 use doorward_core::detect::rules::RuleSet;
@@ -41,17 +42,31 @@ pub struct Entropy {
 }
 
 impl Detection {
-    /// The same with its classifier loaded, which is asked from now on by the rules that are compiled with it.
+    /// The same with its classifier loaded, which is asked from now on by the rules that are compiled with it. Where its
+    /// file is not there the signals decide alone, and the log says so.
     ///
     /// # Errors
-    /// What is wrong with the classifier's files: without it nothing starts that was told to use it.
+    /// What is wrong with the classifier's files: what is there and cannot be used is used by nobody unnoticed.
     pub fn load(mut self, home: &Path) -> anyhow::Result<Self> {
-        if let Some(file) = &self.classifier {
-            let loaded = classifier::load(&home.join(file));
+        let Some(file) = self.classifier.as_ref().map(|file| home.join(file)) else { return Ok(self) };
+        if is_missing(&file) {
+            tracing::warn!(
+                file = %file.display(),
+                "THE CLASSIFIER IS MISSING: no model is asked, the signals decide alone; put the file there and start again, or take out the setting `classifier`"
+            );
+        } else {
+            let loaded = classifier::load(&file);
             self.loaded =
                 Some(loaded.map_err(|error| config_error(format!("setting `classifier`: {error:#}")))?);
         }
+        self.classifier = Some(file);
         Ok(self)
+    }
+
+    /// Whether the classifier that the settings name is asked; `None` if they name none.
+    pub fn classifier_status(&self) -> Option<ClassifierStatus> {
+        let file = self.classifier.as_ref()?.display().to_string();
+        Some(ClassifierStatus { file, loaded: self.loaded.is_some() })
     }
 
     /// `rules`, which ask the classifier if there is one.
@@ -89,6 +104,11 @@ impl Detection {
         let of: HashMap<String, Limits> = of.collect();
         Secrets::shipped().with_limits(self.entropy.limits(&Entropy::default()), of)
     }
+}
+
+/// Whether there is nothing under this name. What cannot be looked at is there: why, loading it says.
+fn is_missing(file: &Path) -> bool {
+    matches!(std::fs::metadata(file), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Entropy {

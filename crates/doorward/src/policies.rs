@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use doorward_control::{FilesStatus, RefusedFiles};
+use doorward_control::{ClassifierStatus, FilesStatus, RefusedFiles};
 use doorward_core::Engine;
 use doorward_core::detect::rules::RuleSet;
 use doorward_core::engine::Surroundings;
@@ -311,6 +311,7 @@ impl Loaded {
         let said = Arc::new([Said::from_now(), Said::from_now()]);
         let files = [self.texts.files.clone(), self.ground.texts.files.clone()].concat();
         let hasher = RandomState::new();
+        let classifier = self.ground.detection.classifier_status();
         let mut following = Following {
             tried: self.texts.hash(&hasher),
             lost: self.texts.text(SHIPPED_NAME).is_empty(),
@@ -331,7 +332,7 @@ impl Loaded {
             }
             following.look()
         })?;
-        Ok(Follower { said, gateway, _watch: watch })
+        Ok(Follower { classifier, said, gateway, _watch: watch })
     }
 }
 
@@ -352,6 +353,8 @@ fn weakest(process: Mode, policy: Mode) -> Mode {
 
 /// Follows the files of policy and rules until dropped.
 pub struct Follower {
+    /// What there is to say of the classifier, which is read at the start and not again.
+    classifier: Option<ClassifierStatus>,
     said: Arc<[Said; 2]>,
     gateway: Arc<Gateway>,
     _watch: FileWatch,
@@ -404,6 +407,11 @@ impl Follower {
         let policy = self.gateway.in_force();
         let policy = policy.engine.policy();
         Said::of(&self.said, Subject::Policy).status(policy.revision(), policy.rules())
+    }
+
+    /// The classifier that the settings name, and whether it is asked.
+    pub fn classifier(&self) -> Option<ClassifierStatus> {
+        self.classifier.clone()
     }
 
     /// The same of the detection rules.

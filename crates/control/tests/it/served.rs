@@ -63,6 +63,7 @@ impl Desk for Paper {
             mode,
             policy,
             rules,
+            classifier: Some(doorward_control::ClassifierStatus { file: "m.onnx".into(), loaded: false }),
             started: 11,
             receipts: 2,
             agents,

@@ -87,6 +87,14 @@ fn tell(status: &Node) {
             print(&format!("  {}", clean(&fault.scalar().unwrap_or_default())));
         }
     }
+    if let Some(classifier) = status.some("classifier") {
+        let file = text(Some(classifier), "file");
+        print(&if classifier.get("loaded").and_then(Node::as_bool) == Some(true) {
+            format!("classifier {file}")
+        } else {
+            format!("CLASSIFIER MISSING: {file} was not there at the start; the signals decide alone")
+        });
+    }
     for alert in status.get("alerts").map(Node::elements).unwrap_or_default() {
         let time = alert.get("time").and_then(Node::scalar).and_then(|time| time.parse().ok());
         print(&format!(
