@@ -48,6 +48,20 @@ fn no_line_evades_the_lints() {
     assert!(findings.is_empty(), "{findings:#?}");
 }
 
+/// Where an expression is compiled that may take as much as it likes: up to 10 MiB, and a tenth of a second.
+fn unbounded(file: &Source) -> Vec<String> {
+    let code = file.shipped();
+    let found = ["Regex::new(", "RegexSet::new("].into_iter().flat_map(|form| code.match_indices(form));
+    found.map(|(at, what)| format!("{}:{}: {what}", file.path, line(&code, at))).collect()
+}
+
+#[test]
+fn core_compiles_no_expression_without_a_bound() {
+    let shipped = rust("crates/core/src").into_iter().filter(|file| !file.is_test());
+    let findings: Vec<String> = shipped.flat_map(|file| unbounded(&file)).collect();
+    assert!(findings.is_empty(), "use `detect::compiled::shipped`, or a `size_limit`: {findings:#?}");
+}
+
 #[test]
 fn violations_are_found() {
     assert!(takes_the_lints("[package]\n[lints]\nworkspace = true\n"));
@@ -57,5 +71,13 @@ fn violations_are_found() {
     assert_eq!(check(concat!("un", "safe { x() }")), 1);
     assert_eq!(check(concat!("#[al", "low(dead_code)]")), 1);
     assert_eq!(check(concat!("#![al", "low(dead_code)]")), 1);
+    let bounded = |text: &str| unbounded(&Source::sample("a.rs", text)).len();
+    assert_eq!(bounded("fn a() { Regex::new(\"x\") }"), 1);
+    assert_eq!(
+        bounded(
+            "fn a() { RegexBuilder::new(\"x\") }\n#[cfg(test)]\nmod tests { fn b() { Regex::new(\"x\") } }\n"
+        ),
+        0
+    );
     assert_eq!(check("#[expect(dead_code, reason = \"used by the next step\")] // unsafe"), 0);
 }

@@ -8,6 +8,8 @@ use crate::syntax::Span;
 
 pub mod canary;
 
+mod compiled;
+
 pub mod destination;
 
 pub mod glob;

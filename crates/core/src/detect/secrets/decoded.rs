@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use flate2::{Decompress, FlushDecompress, Status};
 use regex::Regex;
 
+use crate::detect::compiled;
 use crate::syntax::base64;
 
 /// The most that one layer may decode to, in bytes.
@@ -323,7 +324,7 @@ static GAP: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let quoted = r#"\\?["'`]\s{0,8}[,;\]})]{0,3}\s{0,16}(?:(?:let|const|var)\s{1,4})?(?:[\[{(]{0,2}\s{0,4}\\?["']?[\w.-]{1,40}\\?["']?\s{0,4}[:=]\s{0,4}){0,3}[\[{(]{0,2}\s{0,4}\\?["'`]"#;
     let form = r"[&\n][\w.%\[\]-]{1,40}=";
     // Names in ASCII: with the letters of all scripts it took a tenth of a second to compile, at the first request of all.
-    Regex::new(&format!("(?-u)^(?:{quoted}|{form})")).ok()
+    compiled::shipped(&format!("(?-u)^(?:{quoted}|{form})"))
 });
 
 /// `token` from its end to its beginning.
@@ -334,6 +335,11 @@ pub(super) fn reversed(token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_between_values_compiles() {
+        assert!(GAP.is_some());
+    }
 
     #[test]
     fn encodings_are_undone_and_binary_is_left_alone() {

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::checks::Check;
+use crate::detect::compiled;
 
 const TYPES: &str = include_str!("types.tbl");
 
@@ -44,9 +45,6 @@ pub struct Type {
     compiled: OnceLock<Option<Regex>>,
 }
 
-/// The compiled size of one shape, in bytes.
-const REGEX_SIZE: usize = 1 << 20;
-
 impl Type {
     /// The shape, compiled when it is first needed: most never are. A test keeps all of them good.
     pub(super) fn shape(&self) -> Option<&Regex> {
@@ -57,7 +55,7 @@ impl Type {
                 Place::Inside => shape.to_owned(),
                 Place::Value => format!("^(?:{shape})$"),
             };
-            RegexBuilder::new(&anchored).size_limit(REGEX_SIZE).build().ok()
+            compiled::shipped(&anchored)
         };
         self.compiled.get_or_init(compile).as_ref()
     }

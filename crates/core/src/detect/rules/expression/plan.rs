@@ -106,6 +106,12 @@ impl Plan {
         Some(Self { branches, words, branches_of, always })
     }
 
+    /// What its alternatives are compiled from.
+    #[cfg(test)]
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.branches.iter().map(|branch| branch.pattern.as_str())
+    }
+
     /// The first match that is found and that `keep` keeps; of each alternative `tries` are tried.
     pub(super) fn find(
         &self,

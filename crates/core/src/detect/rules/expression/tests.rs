@@ -3,6 +3,9 @@
 use proptest::prelude::*;
 use regex::Regex;
 
+use crate::detect::compiled;
+use crate::syntax::{Node, yaml};
+
 use super::*;
 
 fn find(pattern: &str, text: &str) -> Option<(usize, usize)> {
@@ -70,5 +73,38 @@ proptest! {
             let there = whole.find_iter(&text).any(|found| found.start() <= start && start <= found.end());
             prop_assert!(there && start < end, "{} {:?} {}..{}", pattern, text, start, end);
         }
+    }
+}
+
+/// Every expression of the shipped rules, as it is compiled: its alternatives.
+fn shipped_alternatives() -> Vec<String> {
+    let mut found = Vec::new();
+    for source in crate::detect::rules::shipped() {
+        collect(&yaml::parse(source.text.as_bytes()).unwrap(), &mut found);
+    }
+    found
+        .iter()
+        .flat_map(|pattern| Plan::of(pattern).unwrap().patterns().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+fn collect(node: &Node, found: &mut Vec<String>) {
+    for member in node.members() {
+        let named = member.value.members().iter().filter(|_| &*member.key == "expressions");
+        let own = Some(&member.value).filter(|_| matches!(&*member.key, "regex" | "matches" | "unless"));
+        let texts = named.map(|named| &named.value).chain(own).filter_map(Node::as_str);
+        // What begins with `$` is the name of one.
+        found.extend(texts.filter(|text| !text.starts_with('$')).map(str::to_owned));
+        collect(&member.value, found);
+    }
+    node.elements().iter().for_each(|element| collect(element, found));
+}
+
+#[test]
+fn no_shipped_expression_takes_long_to_compile() {
+    let alternatives = shipped_alternatives();
+    assert!(alternatives.len() > 2000, "{}", alternatives.len());
+    for pattern in alternatives {
+        assert!(compiled::shipped(&pattern).is_some(), "too large, or none: {pattern}");
     }
 }
