@@ -110,6 +110,11 @@ impl Floor {
                 message,
                 "name the exact process to stop, by its own pid or name",
             ));
+        } else if self.ends_other_users(&case) {
+            let message = "the call ends all processes of another user";
+            let advice =
+                "end the processes that are meant by their names; a person may end a user's whole session";
+            out.push(reason("floor.process", Layer::Floor, Verdict::Ask, 70, message, advice));
         }
         if self.control.as_ref().is_some_and(|control| control.is_reached(&case)) {
             let message = "the call talks to Doorward's control listener";

@@ -251,6 +251,14 @@ fn our_process_is_not_signalled() {
             "pkill -f 7878",
             "pkill -f .",
             "pkill -u dev",
+            "pkill -udev",
+            "pkill -KILL -u root",
+            "pkill -u 1000",
+            "pkill -u olduser,dev",
+            "pkill -u \"$WHO\"",
+            "pkill -v -u olduser",
+            "pkill -G staff -u olduser",
+            "killall -u dev",
             "killall doorward",
             "killall -9 doorward",
             "killall -r 'door.*'",
@@ -271,6 +279,24 @@ fn our_process_is_not_signalled() {
     ] {
         assert!(floor(&decide(&engine, "command", line, Some(shell)), "floor.process").is_some(), "{line}");
     }
+}
+
+#[test]
+fn whoever_ends_all_of_another_user_is_asked() {
+    let engine = engine();
+    for line in ["sudo pkill -KILL -u olduser", "killall -u build", "pkill --signal TERM --euid=ann,kim"] {
+        let decision = decide(&engine, "command", line, None);
+        let reason = floor(&decision, "floor.process").expect(line);
+        assert_eq!((reason.verdict, decision.verdict), (Verdict::Ask, Verdict::Ask), "{line}");
+    }
+    // Whose home says nothing of who they are may be anybody.
+    let engine = Engine::shipped(Surroundings {
+        user_home: "/var/lib/svc".into(),
+        doorward_home: "/var/lib/svc/.doorward".into(),
+        ..Surroundings::default()
+    })
+    .unwrap();
+    assert_eq!(decide(&engine, "command", "pkill -u build", None).verdict, Verdict::Block);
 }
 
 #[test]

@@ -4,11 +4,13 @@ use doorward_core::action::shell::{Reading, Shell, read};
 use doorward_core::action::{Effect, Target};
 use doorward_core::{Capability, Coverage};
 
+mod around;
 mod detours;
 mod evasions;
 mod given;
 mod oracles;
 mod programs;
+mod spelled;
 mod tools;
 mod windows;
 

@@ -381,8 +381,17 @@ impl Eval {
         if prints && matches!(by, "export" | "declare" | "typeset") {
             return self.dump_environment(by);
         }
+        let refers = |word: &Word| {
+            word.text.strip_prefix('-').is_some_and(|letters| letters.len() < 5 && letters.contains('n'))
+        };
+        let refers = by != "export" && by != "readonly" && args.iter().any(refers);
         for word in args {
             if let Some((name, value)) = word.text.split_once('=') {
+                if refers {
+                    self.env.refers = true;
+                    self.set(&format!("&{name}"), vec![Word::known(value)], false);
+                    continue;
+                }
                 let name = name.trim_end_matches('+').to_owned();
                 let value = Word { text: value.to_owned(), ..word.clone() };
                 self.set(&name, vec![value], exported);

@@ -4,288 +4,42 @@
 //! downloads, file names, URLs in string literals) and how those meet. What runs text it works out itself
 //! (`exec`, `eval`) is an effect of unknown asset.
 
+use super::code_words::{
+    CONNECTS, DECODES, DELETES, EVALS, FETCHES, FILE_ENDINGS, HOMES, INPUTS, KEYRINGS, POSTS, REQUESTS,
+    REVIVES, RUNS_TEXT, SOCKETS, SOURCES, SPAWNS, WRITES,
+};
+use super::environment;
 use super::eval::Eval;
+use super::spelled::{self, Spelled};
 use super::stream::{Stream, add_flows};
 use super::{Shell, Word};
 use crate::action::{AssetClass, Capability, Flow, Target, asset};
 
-const SOCKETS: [&str; 22] = [
-    "socket",
-    "fsockopen",
-    "TCPSocket",
-    "tcp.connect",
-    "net.connect",
-    "net.Socket",
-    "net.createConnection",
-    "createConnection",
-    "Socket::INET",
-    "stream_socket_client",
-    "TCPServer",
-    "UDPSocket",
-    "net.dial",
-    "Net.Dial",
-    "connect(",
-    "TCPClient",
-    "/inet/tcp",
-    "TcpStream",
-    "pfsockopen",
-    "InetSocketAddress",
-    "/dev/tcp/",
-    "gen_tcp",
-];
-const SPAWNS: [&str; 37] = [
-    "os.system",
-    "subprocess",
-    "popen",
-    "Popen",
-    "pty.spawn",
-    "os.exec",
-    "execv",
-    "execl",
-    "spawn",
-    "child_process",
-    "exec(",
-    "exec ",
-    "system(",
-    "system ",
-    "shell_exec",
-    "passthru",
-    "proc_open",
-    "ProcessBuilder",
-    "Runtime.getRuntime",
-    "Process.Start",
-    "os.execute",
-    "io.popen",
-    "qx",
-    "`",
-    "do shell script",
-    "Deno.run",
-    "Deno.Command",
-    "Bun.spawn",
-    "Kernel.exec",
-    "%x",
-    "| getline",
-    "os.dup2",
-    "posix_spawn",
-    "commands.getoutput",
-    "execSync(",
-    "execFile",
-    "getoutput(",
-];
-const FETCHES: [&str; 22] = [
-    "urlopen",
-    "urlretrieve",
-    "requests.get",
-    "httpx",
-    "aiohttp",
-    "http.get",
-    "https.get",
-    "fetch(",
-    "file_get_contents",
-    "open-uri",
-    "URI.open",
-    "Net::HTTP",
-    "LWP::Simple",
-    "LWP::UserAgent",
-    "HTTP::Tiny",
-    "getstore",
-    "axios",
-    "DownloadString",
-    "DownloadFile",
-    "WebClient",
-    "URI(",
-    "copy(",
-];
-const POSTS: [&str; 15] = [
-    "storbinary",
-    "storlines",
-    "sftp.put",
-    "requests.post",
-    "requests.put",
-    ".post(",
-    "method: 'POST'",
-    "method:\"POST\"",
-    "method:'POST'",
-    "method: \"POST\"",
-    "CURLOPT_POST",
-    "UploadString",
-    "UploadFile",
-    ".sendall(",
-    "smtplib",
-];
-const EVALS: [&str; 10] = [
-    "exec(",
-    "eval(",
-    "eval ",
-    "compile(",
-    "__import__",
-    "Function(",
-    "assert(",
-    "instance_eval",
-    "load(",
-    "loadstring",
-];
-const DECODES: [&str; 4] = ["marshal", "b64decode", "base64_decode", "fromhex"];
-/// What runs a text as code of the same language.
-const RUNS_TEXT: [&str; 7] =
-    ["exec(", "exec (", "eval(", "eval ", "Function(", "instance_eval", "loadstring"];
-
-/// What opens a connection or waits for one; looking up a name does not.
-const CONNECTS: [&str; 22] = [
-    "connect(",
-    "connect_ex(",
-    ".connect ",
-    "create_connection(",
-    "createConnection(",
-    "TCPSocket",
-    "Socket::INET",
-    "fsockopen",
-    "stream_socket_client",
-    "net.connect",
-    "net.Socket",
-    "net.dial",
-    "Net.Dial",
-    "TCPClient",
-    "TcpStream",
-    "/inet/tcp",
-    "gen_tcp",
-    "TCPServer",
-    ".accept(",
-    ".bind(",
-    "createServer(",
-    "stream_socket_server",
-];
-/// What asks the stores of passwords and cookies that desktops and browsers keep.
-const KEYRINGS: [&str; 13] = [
-    "import secretstorage",
-    "keyring.get_password",
-    "keyring.get_credential",
-    "win32crypt",
-    "CryptUnprotectData",
-    "ProtectedData.Unprotect",
-    "browser_cookie3",
-    "browsercookie",
-    "pycookiecheat",
-    "SecItemCopyMatching",
-    "SecKeychainFind",
-    "Secret.password_lookup",
-    "keytar.findCredentials",
-];
-/// What sends a request to a host that is named apart from its path.
-const REQUESTS: [&str; 9] = [
-    "ftplib",
-    "FTP(",
-    ".connect(",
-    ".request(",
-    "HTTPSConnection",
-    "HTTPConnection",
-    "http.NewRequest",
-    "HttpURLConnection",
-    "tls.connect",
-];
-/// Names of files that look like names of hosts.
-const FILE_ENDINGS: [&str; 17] = [
-    ".json", ".js", ".mjs", ".ts", ".py", ".rb", ".php", ".txt", ".md", ".html", ".csv", ".yml", ".yaml",
-    ".toml", ".log", ".xml", ".lock",
-];
-/// How code says the home directory.
-const HOMES: [&str; 22] = [
-    "os.path.expanduser('~')",
-    "os.path.expanduser(\"~\")",
-    "os.environ.get('HOME')",
-    "os.getenv('HOME')",
-    "ENV[\"HOME\"]",
-    "os.environ[\"HOME\"]",
-    "process.env.USERPROFILE",
-    "getenv('HOME')",
-    "$ENV{HOME}",
-    "$ENV{'HOME'}",
-    "#{Dir.home}",
-    "#{ENV['HOME']}",
-    "${os.homedir()}",
-    "${process.env.HOME}",
-    "Path.home()",
-    "os.homedir()",
-    "require('os').homedir()",
-    "require(\"os\").homedir()",
-    "Dir.home",
-    "ENV['HOME']",
-    "os.environ['HOME']",
-    "process.env.HOME",
-];
-const WRITES: [&str; 23] = [
-    "'w'",
-    "\"w\"",
-    "'a'",
-    "\"a\"",
-    "'wb'",
-    "\"wb\"",
-    "'ab'",
-    "\"ab\"",
-    "'w+'",
-    "\"w+\"",
-    "writeFile",
-    "appendFile",
-    "file_put_contents",
-    "write_text",
-    "File.write",
-    "createWriteStream",
-    "IO.write",
-    "\">",
-    "'>",
-    "> \"",
-    ">> \"",
-    "shutil.copy",
-    "copyFile",
-];
-const DELETES: [&str; 15] = [
-    "remove_tree",
-    "FileUtils.rm",
-    "fs.rm(",
-    "Directory.Delete",
-    "rimraf",
-    "os.remove",
-    "os.unlink",
-    "rmtree",
-    "unlink",
-    "rmSync",
-    "unlinkSync",
-    "File.delete",
-    "rm_rf",
-    "os.rmdir",
-    "Path.unlink",
-];
-const ENVIRONMENT: [&str; 8] = [
-    "os.environ",
-    "process.env)",
-    "process.env;",
-    "getenv()",
-    "ENV.to_h",
-    "ENV.each",
-    "%ENV",
-    "System.getenv()",
-];
-
 impl Eval {
     /// Code in `word` is run by `by`.
     pub(super) fn run_code(&mut self, word: &Word, by: &str, stdin: &Stream) -> Stream {
-        let code = word.text.as_str();
-        if !self.budget.spend(code.len()) {
+        if !self.budget.spend(word.text.len()) {
             return Stream::default();
         }
+        let spelled = spelled::read(&word.text, by);
+        let code = spelled.code.as_str();
         let has = |needles: &[&str]| needles.iter().any(|needle| code.contains(needle));
-        let revealed = revealed(code, by);
+        let revealed = revealed(&spelled, by);
         let joined = join_literals(&with_home(&revealed));
         let literals = literals(&joined);
-        let mut from = stdin.from.clone();
-        add_flows(&mut from, &word.from);
+        let mut from = word.from.clone();
         let quotes_run = ["perl", "ruby", "php", "jruby"].iter().any(|name| by.starts_with(name));
         let spawn = SPAWNS.iter().any(|needle| (*needle != "`" || quotes_run) && code.contains(needle));
-        let evals = has(&DECODES) || EVALS.iter().any(|needle| calls(code, needle));
+        let runs_text = RUNS_TEXT.iter().any(|needle| calls(code, needle)) || ends_with_eval(code);
+        let evals = has(&DECODES) || runs_text || EVALS.iter().any(|needle| calls(code, needle));
         let socket = has(&SOCKETS);
-        let whole_environment =
-            has(&ENVIRONMENT) && !code.contains("os.environ[") && !code.contains("os.environ.get");
-        if whole_environment {
+        let runs_input = runs_text
+            || has(&REVIVES)
+            || runs_what_it_makes(code)
+            || spawn && (quotes_run || by.ends_with("awk") || has(&INPUTS));
+        add_flows(&mut from, &stdin.from);
+        let reaches = socket || has(&POSTS) || has(&FETCHES) || has(&REQUESTS);
+        if environment::is_taken(code, reaches) {
             let dump = self.dump_environment(by);
             add_flows(&mut from, &dump.from);
         }
@@ -299,19 +53,32 @@ impl Eval {
             let target = Target::Path { path: "/".to_owned(), exact: true };
             self.effect(Capability::DeleteFile, target, AssetClass::System, &[], by);
         }
+        let mut out = Stream::of_flows(Vec::new(), "");
+        let urls = || literals.iter().filter(|text| text.contains("://") && !text.contains(' '));
+        // What programs print may be part of the address.
+        let early = spawn && urls().any(|url| is_added_to(code, url));
+        if early {
+            self.commands_in(&joined, quotes_run, &mut out);
+        }
         let mut fetched = Vec::new();
         let host = socket.then(|| host_in(code, &literals)).flatten();
         let sends = has(&POSTS) || (socket && !spawn && !from.is_empty());
-        for url in literals.iter().filter(|text| text.contains("://") && !text.contains(' ')) {
+        let installs = ["install.packages(", "BiocManager::install(", "install_url("];
+        for url in urls() {
+            if has(&installs) {
+                self.source_of_packages(url, by);
+            }
             let reads = has(&FETCHES) || !sends;
-            if has(&POSTS) || (!from.is_empty() && !spawn) {
-                let data = Stream::of_flows(from.clone(), "");
+            let goes_on = early && !out.from.is_empty() && is_added_to(code, url);
+            if has(&POSTS) || goes_on || (!from.is_empty() && !spawn) {
+                let mut data = Stream::of_flows(from.clone(), "");
+                add_flows(&mut data.from, &out.from);
                 fetched.push(self.post(url, &data, by));
             } else if reads {
                 fetched.push(self.fetch(url, &[], by));
             }
         }
-        if let Some(host) = numbered_host(code).filter(|_| has(&FETCHES) || has(&REQUESTS) || socket) {
+        if let Some(host) = numbered_host(&word.text).filter(|_| has(&FETCHES) || has(&REQUESTS) || socket) {
             fetched.push(self.fetch(&host, &[], by));
         }
         let named = |text: &&&str| !FILE_ENDINGS.iter().any(|ending| text.ends_with(ending));
@@ -343,24 +110,49 @@ impl Eval {
         } else {
             Target::Code(word.text.clone())
         };
-        let flow = self.effect(Capability::Execute, target, class, &from, by);
+        // What comes in is data to code, unless that runs it.
+        let run: Vec<Flow> = from
+            .iter()
+            .copied()
+            .filter(|flow| runs_input || !stdin.from.contains(flow) || word.from.contains(flow))
+            .collect();
+        let flow = self.effect(Capability::Execute, target, class, &run, by);
+        if !runs_input {
+            add_flows(&mut out.from, &stdin.from);
+        }
         if socket && spawn {
             let host = self.last_host();
             self.post(&host, &Stream::of_flows(vec![flow], ""), by);
         }
-        let mut out = Stream::of_flows(vec![flow], "");
+        add_flows(&mut out.from, &[flow]);
         let handed = self.client_commands(word, by, stdin);
         add_flows(&mut out.from, &handed.from);
-        if spawn {
+        if spawn && !early {
             self.commands_in(&joined, quotes_run, &mut out);
-            for text in decoded_texts(code).into_iter().filter(|text| text.contains([' ', '/'])).take(8) {
-                if self.budget.spend(text.len()) {
-                    let ran = self.apart(|eval| eval.read_text(&text, Shell::Sh, &Stream::default()));
-                    add_flows(&mut out.from, &ran.from);
-                }
-            }
+        }
+        self.spelled_out(&spelled.texts, runs_text.then_some(by), spawn, &mut out);
+        if runs_what_it_makes(code) {
+            self.budget.gap("shell: code runs what it works out");
         }
         out
+    }
+
+    /// What code spelled in numbers and the like: code of the same language, if it runs such, a line for a shell, if it
+    /// runs programs.
+    fn spelled_out(&mut self, texts: &[String], code_for: Option<&str>, spawn: bool, out: &mut Stream) {
+        for text in texts.iter().filter(|text| text.contains([' ', '/', '('])).take(8) {
+            if let Some(by) = code_for
+                && self.budget.enter()
+            {
+                let ran = self.run_code(&Word::known(text.as_str()), by, &Stream::default());
+                add_flows(&mut out.from, &ran.from);
+                self.budget.leave();
+            }
+            if spawn && self.budget.spend(text.len()) {
+                let ran = self.apart(|eval| eval.read_text(text, Shell::Sh, &Stream::default()));
+                add_flows(&mut out.from, &ran.from);
+            }
+        }
     }
 
     /// Code that runs what the network says: text it fetched, or commands that come over a connection it opened or
@@ -374,7 +166,10 @@ impl Eval {
         };
         let from: Vec<Flow> = fetched.iter().filter(fetches).copied().collect();
         let text = code.replace("eval {", "").replace("eval{", "");
-        if !from.is_empty() && (connected || RUNS_TEXT.iter().any(|needle| calls(&text, needle))) {
+        let sourced = SOURCES.iter().any(|(name, needles)| {
+            by.starts_with(name) && needles.iter().any(|needle| takes_an_address(&text, needle))
+        });
+        if !from.is_empty() && (connected || sourced || RUNS_TEXT.iter().any(|needle| calls(&text, needle))) {
             self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, by);
         } else if connected && code.contains(".accept") && code.contains("bind(") {
             let flow = self.effect(Capability::NetworkListen, Target::None, AssetClass::Internal, &[], by);
@@ -492,13 +287,14 @@ fn braces(text: &str) -> Vec<String> {
     }
 }
 
-/// The code with texts that it spells in numbers as literals; in awk, where literals side by side are one text, as one.
-fn revealed(code: &str, by: &str) -> String {
-    let mut out = code.to_owned();
-    if by.ends_with("awk") && code.contains("\" \"") {
+/// The code with texts that it spells and that stand nowhere in it yet as literals; in awk, where literals side by side are
+/// one text, as one.
+fn revealed(spelled: &Spelled, by: &str) -> String {
+    let mut out = spelled.code.clone();
+    if by.ends_with("awk") && out.contains("\" \"") {
         out = out.replace("\" \"", "");
     }
-    for text in decoded_texts(code) {
+    for text in spelled.texts.iter().filter(|text| !spelled.code.contains(text.as_str())) {
         out.push_str(" \"");
         out.push_str(&text.replace(['"', '\\'], " "));
         out.push('"');
@@ -506,54 +302,55 @@ fn revealed(code: &str, by: &str) -> String {
     out
 }
 
-/// Texts that are spelled as lists of character codes (`bytes([114, 109])`) or in hexadecimal (`fromhex('726d')`).
-fn decoded_texts(code: &str) -> Vec<String> {
-    let printable = |bytes: &[u8]| {
-        let plain = bytes.iter().all(|b| matches!(b, b'\t' | b'\n' | 0x20..=0x7e));
-        (bytes.len() > 3 && plain).then(|| bytes.iter().map(|b| char::from(*b)).collect::<String>())
-    };
-    let mut out = Vec::new();
-    for (at, _) in code.match_indices(['(', '[']).take(256) {
-        let inner =
-            code.get(at + 1..).and_then(|rest| rest.split([')', ']', '(', '[']).next()).unwrap_or_default();
-        if inner.len() > 16 * 1024 || !inner.starts_with(|c: char| c.is_ascii_digit()) {
-            continue;
-        }
-        let numbers: Option<Vec<u8>> = inner.split(',').map(|n| number(n.trim())).collect();
-        out.extend(numbers.and_then(|numbers| printable(&numbers)));
-    }
-    for turned in ["[::-1]", ".reverse", ".split('').reverse", ".split(\"\").reverse"] {
-        for (at, _) in code.match_indices(turned).take(16) {
-            let before = code.get(..at).and_then(|before| before.strip_suffix(['"', '\'']));
-            let text = before.and_then(|text| text.rsplit(['"', '\'']).next()).unwrap_or_default();
-            out.extend(printable(text.chars().rev().collect::<String>().as_bytes()));
-        }
-    }
-    for call in ["fromhex(", "unhexlify(", "'hex'", "pack('H*',", "pack(\"H*\","] {
-        for (at, _) in code.match_indices(call).take(16) {
-            let rest = if call == "'hex'" { code.get(..at) } else { code.get(at + call.len()..) };
-            let rest = rest.unwrap_or_default();
-            let quoted = if call == "'hex'" {
-                rest.rsplit(['"', '\'']).nth(1)
-            } else {
-                rest.split(['"', '\'']).nth(1)
-            };
-            let digits = quoted.unwrap_or_default().as_bytes();
-            let bytes: Option<Vec<u8>> = digits
-                .chunks(2)
-                .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-                .collect();
-            out.extend(bytes.and_then(|bytes| printable(&bytes)));
-        }
-    }
-    out
+/// Whether the literal `url` goes on with something that is worked out.
+fn is_added_to(code: &str, url: &str) -> bool {
+    code.match_indices(url).take(16).any(|(at, _)| {
+        let after = code.get(at + url.len()..).unwrap_or_default();
+        let after = after.strip_prefix(['"', '\'', '`']).unwrap_or(after).trim_start();
+        after.starts_with(['+', '.', '%', '{', '$', '#'])
+    })
 }
 
-fn number(text: &str) -> Option<u8> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => u8::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    }
+/// Whether what stands behind `call` begins with an address: `include 'https://…'`, `source(url("https://…"))`.
+fn takes_an_address(code: &str, call: &str) -> bool {
+    code.match_indices(call).take(16).any(|(at, _)| {
+        let after = code.get(at + call.len()..).unwrap_or_default();
+        let inner = after.trim_start_matches(|c: char| " (\"'".contains(c));
+        let inner = inner.strip_prefix("url(").unwrap_or(inner).trim_start_matches(['"', '\'']);
+        let scheme = inner.split("://").next().unwrap_or_default();
+        scheme.len() < inner.len()
+            && !scheme.is_empty()
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    })
+}
+
+/// Whether a bare `eval` stands there, which runs what a variable of no name holds.
+fn ends_with_eval(code: &str) -> bool {
+    code.match_indices("eval").any(|(at, word)| {
+        let before = code.get(..at).and_then(|head| head.chars().next_back());
+        let after = code.get(at + word.len()..).unwrap_or_default().trim_start();
+        !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '"' | '\''))
+            && (after.is_empty() || after.starts_with([';', '}', '$']))
+    })
+}
+
+/// Whether code hands to a shell, or runs as code, something that no literal says.
+fn runs_what_it_makes(code: &str) -> bool {
+    const CALLS: [&str; 8] =
+        ["system(", "exec(", "eval(", "popen(", "shell_exec(", "passthru(", "execSync(", "Function("];
+    CALLS.iter().any(|call| {
+        code.match_indices(call).take(16).any(|(at, _)| {
+            let before = code.get(..at).unwrap_or_default();
+            let own = !before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'))
+                || ["os.", "Kernel.", "child_process.", "\").", "')."].iter().any(|of| before.ends_with(of));
+            let after = code.get(at + call.len()..).unwrap_or_default().trim_start();
+            let made = after.starts_with(|c: char| c.is_alphabetic() || matches!(c, '$' | '_' | '(' | '@'));
+            let quoted =
+                ["f\"", "f'", "r\"", "r'", "b\"", "b'", "qw", "q("].iter().any(|q| after.starts_with(q));
+            let put_together = after.starts_with("''.") || after.starts_with("\"\".");
+            own && (made && !quoted || put_together)
+        })
+    })
 }
 
 /// The code with paths that it puts behind the home directory (`HOME + '/.npmrc'`, `join(HOME, '.ssh')`) as one literal each.
@@ -684,11 +481,12 @@ fn command_before(code: &str) -> Option<String> {
     inner.rfind(quote).and_then(|at| inner.get(at + 1..)).map(str::to_owned)
 }
 
-/// Literals that code puts together (`'a' + 'b'`, `"a" . "b"`, `Path('a') / 'b'`) as one.
+/// Literals that code puts together (`'a' + "b"`, `"a" . "b"`, `Path('a') / 'b'`) as one.
 pub(crate) fn join_literals(code: &str) -> String {
     let mut out = String::with_capacity(code.len());
     let mut rest = code.chars();
-    let mut open = None;
+    // The quote a literal began with, and the one that its present piece ends with.
+    let mut open: Option<(char, char)> = None;
     while let Some(c) = rest.next() {
         match open {
             Some(_) if c == '\\' => {
@@ -696,15 +494,21 @@ pub(crate) fn join_literals(code: &str) -> String {
                 out.extend(rest.next());
                 continue;
             }
-            Some(quote) if c == quote => {
-                if let Some((operator, tail)) = joined_after(rest.as_str(), quote) {
+            Some((first, quote)) if c == quote => {
+                if let Some((operator, next, tail)) = joined_after(rest.as_str()) {
                     out.extend((operator == '/').then_some('/'));
+                    open = Some((first, next));
                     rest = tail.chars();
                     continue;
                 }
                 open = None;
+                out.push(first);
+                continue;
             }
-            None if matches!(c, '"' | '\'') => open = Some(c),
+            Some((first, _)) if c == first => {
+                out.push('\\');
+            }
+            None if matches!(c, '"' | '\'') => open = Some((c, c)),
             _ => {}
         }
         out.push(c);
@@ -712,12 +516,13 @@ pub(crate) fn join_literals(code: &str) -> String {
     out
 }
 
-/// What joins the literal that ended before `rest` to the next, and that literal from its start.
-fn joined_after(rest: &str, quote: char) -> Option<(char, &str)> {
+/// What joins the literal that ended before `rest` to the next, the quote of that, and what it says from its start.
+fn joined_after(rest: &str) -> Option<(char, char, &str)> {
     let rest = rest.trim_start().trim_start_matches(')').trim_start();
     let operator = rest.chars().next().filter(|c| "+./".contains(*c))?;
-    let tail = rest.strip_prefix(operator)?.trim_start().strip_prefix(quote)?;
-    Some((operator, tail))
+    let tail = rest.strip_prefix(operator)?.trim_start();
+    let quote = tail.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    Some((operator, quote, tail.strip_prefix(quote)?))
 }
 
 /// String literals, in order; escapes are left as they are.
@@ -758,6 +563,9 @@ fn host_in(code: &str, literals: &[&str]) -> Option<String> {
     for text in literals {
         let text = text.trim();
         let host = text.strip_prefix("tcp://").unwrap_or(text);
+        // `data + '.example.net'`: the name that the data is put in front of.
+        let bare = host.strip_prefix('.').filter(|bare| bare.matches('.').count() > 0 && code.contains("+"));
+        let host = bare.filter(|bare| !bare.contains('/')).unwrap_or(host);
         let named =
             host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:_".contains(&b));
         if !named || host.len() < 4 || host.starts_with('.') {

@@ -114,7 +114,12 @@ fn holds(words: &[Pattern], args: &[String]) -> bool {
     words.iter().all(|word| match &word.kind {
         Kind::Word(either) => rest.any(|arg| either.iter().any(|one| glob_matches(one, arg))),
         Kind::Flag(either) => either.iter().any(|one| anywhere(one, args)) != word.absent,
-        Kind::Rehearsal => args.iter().any(|arg| names_one_of(arg, &REHEARSAL)) != word.absent,
+        // `prod-test` is no place to try things in.
+        Kind::Rehearsal => {
+            let tried =
+                |arg: &&String| names_one_of(arg, &REHEARSAL) && !names_one_of(arg, &["prod", "production"]);
+            args.iter().any(|arg| tried(&arg)) != word.absent
+        }
         Kind::Production => args.iter().any(|arg| names_one_of(arg, &PRODUCTION)) != word.absent,
     })
 }
@@ -138,7 +143,7 @@ fn anywhere(one: &str, args: &[String]) -> bool {
 }
 
 /// Words in names of what is there to be tried out.
-const REHEARSAL: [&str; 26] = [
+const REHEARSAL: [&str; 38] = [
     "dev",
     "test",
     "tests",
@@ -165,6 +170,18 @@ const REHEARSAL: [&str; 26] = [
     "feature",
     "pr",
     "review",
+    "loadtest",
+    "perftest",
+    "smoketest",
+    "load",
+    "perf",
+    "bench",
+    "benchmark",
+    "ephemeral",
+    "throwaway",
+    "experiment",
+    "trial",
+    "poc",
 ];
 
 /// Words in names of what others depend on.

@@ -31,6 +31,8 @@ pub(super) struct Env {
     pub(super) pipes: bool,
     /// How many files have been written.
     pub(super) clock: u64,
+    /// Whether a variable stands for another (`declare -n`): kept as a variable named `&` and its name.
+    pub(super) refers: bool,
     /// Whether functions were too long to be kept.
     pub(super) lost: bool,
 }

@@ -200,6 +200,8 @@ impl Eval {
         }
         let class = asset::classify_path(&path, exact);
         let target = Target::Path { path: path.clone(), exact };
+        // What is added to a program's own log takes nothing out of it.
+        let by = if append && is_own_log(&path) { ">>" } else { by };
         let flow = self.effect(Capability::WriteFile, target, class, &data.from, by);
         if let Some(text) = data.said() {
             self.reading.writes.push((flow, text.to_owned()));
@@ -529,6 +531,8 @@ impl Eval {
 
     /// Sets a variable. Where that is not certain to happen, the old values stay possible.
     pub(super) fn set(&mut self, name: &str, value: Vec<Word>, exported: bool) {
+        let meant = self.referred(name);
+        let name = meant.as_str();
         let known = match value.as_slice() {
             [only] if only.exact => Some(only.text.clone()),
             _ => None,
@@ -573,9 +577,21 @@ impl Eval {
         self.undo.push(Undo::Var(name.to_owned(), old));
     }
 
+    /// The variable that `name` stands for.
+    pub(super) fn referred(&self, name: &str) -> String {
+        let mut name = name.to_owned();
+        for _ in 0..8 {
+            let Some(to) = self.env.vars.get(&format!("&{name}")).filter(|_| self.env.refers) else { break };
+            let Some(word) = to.last().and_then(|words| words.first()) else { break };
+            name.clone_from(&word.text);
+        }
+        name
+    }
+
     /// The value of a variable that this pass follows.
     pub(super) fn lookup(&mut self, name: &str) -> Option<Vec<Word>> {
-        let values = self.env.vars.get(name)?;
+        let meant = self.env.refers.then(|| self.referred(name));
+        let values = self.env.vars.get(meant.as_deref().unwrap_or(name))?;
         self.values = self.values.max(values.len());
         let at = self.value.checked_rem(values.len())?;
         values.get(at).cloned()
@@ -623,6 +639,16 @@ impl Eval {
             }
         }
     }
+}
+
+/// Whether `path` is a log that some program keeps for itself, none of the system's records of who did what.
+fn is_own_log(path: &str) -> bool {
+    const RECORDS: [&str; 13] = [
+        "auth", "secure", "wtmp", "btmp", "utmp", "lastlog", "faillog", "audit", "syslog", "messages",
+        "journal", "kern", "sudo",
+    ];
+    let name = path.strip_prefix("/var/log/").filter(|name| !name.contains(".."));
+    name.is_some_and(|name| !RECORDS.iter().any(|record| name.contains(record)))
 }
 
 /// `/dev/tcp/host/port` as `host:port`.

@@ -209,6 +209,8 @@ impl Eval {
 
     /// A variable's value: set by the line, or the same everywhere.
     fn named(&mut self, name: &str) -> Option<Vec<Word>> {
+        let meant = self.env.refers.then(|| self.referred(name));
+        let name = meant.as_deref().unwrap_or(name);
         if let Some(words) = self.lookup(name) {
             return Some(words);
         }

@@ -194,7 +194,7 @@ impl Floor {
     fn pkill_hits(&self, words: &[&str]) -> bool {
         let has = |short, long| words.iter().any(|word| is_option(word, short, long));
         let Some(pattern) = pattern_of(words) else {
-            return !of_own_shell(words) && words.iter().any(|word| selects(word));
+            return !of_own_shell(words) && words.iter().any(|word| selects(word)) && !self.of_others(words);
         };
         let exact = has('x', "--exact");
         if has('v', "--inverse") {
@@ -212,8 +212,56 @@ impl Floor {
         let option = |short| words.iter().any(|word| is_option(word, short, "--regexp"));
         // `-m` is what `-r` is called on macOS.
         let by_pattern = option('r') || option('m');
-        let Some(name) = pattern_of(words) else { return words.iter().any(|word| selects(word)) };
+        let Some(name) = pattern_of(words) else {
+            return words.iter().any(|word| selects(word)) && !self.of_others(words);
+        };
         self.is_own_name(name) || by_pattern && matches(name, &self.around.program, false)
+    }
+
+    /// Whether a command ends all processes of other users.
+    pub(super) fn ends_other_users(&self, case: &Case<'_>) -> bool {
+        let commands = case.readings.iter().flat_map(|reading| &reading.commands);
+        commands.filter_map(|command| command.argv.split_first()).any(|(program, words)| {
+            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            let ends = matches!(base_name(&program.text).as_str(), "pkill" | "killall" | "skill");
+            ends && pattern_of(&words).is_none() && self.of_others(&words)
+        })
+    }
+
+    /// `pkill -u NAME`, where NAME can be neither the user that we run as nor root. Who we run as is known by the
+    /// home directory only, so it has to be one that says.
+    fn of_others(&self, words: &[&str]) -> bool {
+        let home = self.around.user_home.trim_end_matches('/');
+        let Some((above, own)) = home.rsplit_once('/') else { return false };
+        if !matches!(above, "/home" | "/Users") {
+            return false;
+        }
+        let ours = |name: &str| {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+            let known = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(plain);
+            !known || name == "root" || name.eq_ignore_ascii_case(own) || name.contains(&self.program)
+        };
+        let mut named = false;
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            let (option, inline) = word.split_once('=').map_or((*word, None), |(o, value)| (o, Some(value)));
+            match option {
+                "-u" | "-U" | "--euid" | "--uid" | "--user" => {
+                    let users = inline.or_else(|| rest.next().copied()).unwrap_or_default();
+                    if users.split(',').any(ours) {
+                        return false;
+                    }
+                    named = true;
+                }
+                "-s" | "--signal" => {
+                    rest.next();
+                }
+                // A signal: `-9`, `-KILL`.
+                _ if word.strip_prefix('-').is_some_and(is_signal) => {}
+                _ => return false,
+            }
+        }
+        named
     }
 
     /// `kill $(pgrep doorward)`, `lsof -ti:7878 | xargs kill`, `kill $(cat …/doorward.pid)`
@@ -314,8 +362,21 @@ fn of_own_shell(words: &[&str]) -> bool {
         .is_some_and(|value| matches!(*value, "$$" | "${…}" | "${$}" | "${!}"))
 }
 
+/// `9`, `KILL`, `SIGTERM`
+fn is_signal(letters: &str) -> bool {
+    let number = letters.len() <= 2 && letters.bytes().all(|b| b.is_ascii_digit());
+    let named = letters.len() >= 3 && letters.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    !letters.is_empty() && (number || named)
+}
+
 fn selects(word: &str) -> bool {
-    SELECTING.contains(&word) || word.split_once('=').is_some_and(|(option, _)| SELECTING.contains(&option))
+    // `-uann`; `-USR1` is a signal.
+    let glued = ["-u", "-g", "-G", "-t"].iter().any(|option| {
+        word.strip_prefix(option).is_some_and(|value| !value.is_empty() && !value.starts_with('-'))
+    });
+    glued
+        || SELECTING.contains(&word)
+        || word.split_once('=').is_some_and(|(option, _)| SELECTING.contains(&option))
 }
 
 /// The first word that is neither an option nor the value of one.

@@ -84,9 +84,12 @@ impl Parser<'_, '_> {
                         break;
                     }
                 }
-                let text = self.source.get(start..self.at).unwrap_or("*").to_owned();
-                if let Some(Piece::Bare(last)) = raw.last_mut() {
-                    last.push_str(&text);
+                let inner = self.source.get(start + 1..self.at).unwrap_or_default();
+                let inner = inner.strip_suffix(')').unwrap_or(inner);
+                if let Some(Piece::Bare(last)) = raw.last_mut()
+                    && let Some(kind) = last.pop()
+                {
+                    last.push_str(&alternatives(kind, inner));
                 }
                 self.at > start
             }
@@ -444,5 +447,16 @@ fn push_quoted(raw: &mut Raw, text: &str) {
         last.push_str(text);
     } else {
         raw.push(Piece::Quoted(text.to_owned()));
+    }
+}
+
+/// What an extended glob (`@(a|b)`, `?(a)`, `!(a)`) stands for, in braces and stars.
+fn alternatives(kind: char, inner: &str) -> String {
+    let plain = !inner.contains(['(', '{', '}', ',', '"', '\'', '$', '`']);
+    match kind {
+        '@' | '+' if plain && inner.contains('|') => format!("{{{}}}", inner.replace('|', ",")),
+        '@' | '+' if plain => inner.to_owned(),
+        '?' | '*' if plain => format!("{{,{}}}", inner.replace('|', ",")),
+        _ => "*".to_owned(),
     }
 }

@@ -470,8 +470,9 @@ impl Eval {
             word.text.starts_with(['-', '(', '!', ')']) && word.text.len() > 1
                 || matches!(word.text.as_str(), "(" | "!")
         };
+        let (fd_roots, fd_name) = if fd { fd_places(call.args) } else { (Vec::new(), None) };
         let roots: Vec<Word> = if fd {
-            call.args.iter().filter(|word| !word.text.starts_with('-')).skip(1).take(1).cloned().collect()
+            fd_roots
         } else {
             call.args
                 .iter()
@@ -485,7 +486,7 @@ impl Eval {
             // What is found there lies in some user's home; it is not the home.
             root.text = format!("{}/*", root.text.trim_end_matches('/'));
         }
-        let names: Vec<&Word> = call
+        let mut names: Vec<&Word> = call
             .args
             .windows(2)
             .filter_map(|pair| match pair {
@@ -500,6 +501,7 @@ impl Eval {
                 _ => None,
             })
             .collect();
+        names.extend(&fd_name);
         let found: Vec<Word> = match names.as_slice() {
             [] => vec![Word { text: format!("{}/*", root.text.trim_end_matches('/')), ..Word::default() }],
             names => names
@@ -534,8 +536,11 @@ impl Eval {
                 let command =
                     command.split_last().filter(|(last, _)| lost(last)).map_or(command, |(_, rest)| rest);
                 inside = at + 1 + end;
+                // fd puts the file last where no braces say where.
+                let last = fd && !command.iter().any(|word| word.text.contains('{'));
                 for file in &found {
-                    let argv: Vec<Word> = command.iter().map(|word| with_item(word, file)).collect();
+                    let mut argv: Vec<Word> = command.iter().map(|word| with_item(word, file)).collect();
+                    argv.extend(last.then(|| file.clone()));
                     if !argv.is_empty() {
                         let ran = self.run(&argv, stdin);
                         out.append(ran);
@@ -708,4 +713,55 @@ fn replace_token(word: &Word, token: &str, item: &Word) -> Word {
     let mut text = word.text.replace(token, &item.text);
     text.truncate(text.floor_char_boundary(16 * 1024));
     Word { text, exact: word.exact && item.exact, from, stream: None }
+}
+
+/// Where fd looks, and the names it looks for.
+fn fd_places(args: &[Word]) -> (Vec<Word>, Option<Word>) {
+    const VALUED: [&str; 20] = [
+        "-e",
+        "--extension",
+        "-t",
+        "--type",
+        "-E",
+        "--exclude",
+        "-d",
+        "--max-depth",
+        "--min-depth",
+        "--exact-depth",
+        "-S",
+        "--size",
+        "-j",
+        "--threads",
+        "-c",
+        "--color",
+        "--changed-within",
+        "--changed-before",
+        "-o",
+        "--owner",
+    ];
+    let runs = |word: &&Word| !matches!(word.text.as_str(), "-x" | "-X" | "--exec" | "--exec-batch");
+    let own: Vec<&Word> = args.iter().take_while(runs).collect();
+    let (mut places, mut roots, mut ending) = (Vec::new(), Vec::new(), None);
+    let mut rest = own.into_iter();
+    while let Some(word) = rest.next() {
+        match word.text.as_str() {
+            "--base-directory" | "--search-path" => roots.extend(rest.next().cloned()),
+            option if VALUED.contains(&option) => {
+                let value = rest.next();
+                if matches!(option, "-e" | "--extension") {
+                    ending = value.map(|value| format!("*.{}", value.text));
+                }
+            }
+            option if option.starts_with('-') && option.len() > 1 => {}
+            _ => places.push(word.clone()),
+        }
+    }
+    let mut places = places.into_iter();
+    let pattern = places.next().map(|word| word.text).filter(|text| !text.is_empty() && text != ".");
+    roots.extend(places);
+    // A pattern is an expression; of one that is plain the name is known.
+    let plain =
+        pattern.filter(|text| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.*".contains(&b)));
+    let name = ending.or_else(|| plain.map(|text| format!("*{}*", text.trim_matches('*'))));
+    (roots, name.map(|text| Word { text, ..Word::default() }))
 }

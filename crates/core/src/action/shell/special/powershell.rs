@@ -17,6 +17,18 @@ impl Eval {
                 }
                 Some(self.execute_text(&joined_by_spaces(&words), Shell::PowerShell, call.name, stdin))
             }
+            "start-bitstransfer"
+                if call
+                    .value(&["-transfertype"])
+                    .is_some_and(|kind| kind.text.to_ascii_lowercase().starts_with("upload")) =>
+            {
+                let mut from = call.values.iter().map(|(name, word)| (*name, word));
+                let source = from.find(|(name, _)| *name == "-source").map(|(_, word)| word.clone());
+                let source = source.or_else(|| call.operands.first().cloned());
+                let to = call.value(&["-destination"]).or(call.operands.last()).cloned().unwrap_or_default();
+                let data = source.map(|source| self.read_file(&source, call.name)).unwrap_or_default();
+                Some(Stream::of_flows(vec![self.post(&to.text, &data, call.name)], ""))
+            }
             "start-process" | "start-job" | "start-threadjob" | "invoke-item" | "ii" => {
                 let program =
                     call.value(&["-filepath"]).or(call.operands.first()).cloned().unwrap_or_default();

@@ -17,11 +17,18 @@ const MOST_LINES: usize = 512;
 const LIFECYCLE: [&str; 7] =
     ["preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"];
 
+/// What builds packages of Python.
+const BUILDERS: [&str; 8] = ["pip", "uv", "poetry", "hatch", "pdm", "python", "pypy", "pyproject-build"];
+
 impl Eval {
     pub(super) fn recipe_program(&mut self, call: &Call<'_>, stdin: &Stream) -> Option<Stream> {
         match call.name {
             "make" | "gmake" | "bmake" => self.makefile(call, stdin),
             "deno" | "bun" if self.page_run(call) => Some(Stream::silent()),
+            name if BUILDERS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.')) => {
+                self.built(call, stdin);
+                None
+            }
             "npm" | "pnpm" | "yarn" | "bun" => {
                 self.package_scripts(call, stdin);
                 None
@@ -137,6 +144,26 @@ impl Eval {
             .take(MOST_LINES)
             .collect();
         lines.into_iter().for_each(|line| self.later(&line, call, stdin));
+    }
+
+    /// What building or installing a package of Python runs of it: `python3 -m build`, `pip install .`
+    fn built(&mut self, call: &Call<'_>, stdin: &Stream) {
+        let words: Vec<&str> = call.args.iter().map(|word| word.text.as_str()).collect();
+        let here = |word: &&str| matches!(*word, "." | "./" | "-e" | "wheel") || word.starts_with(".[");
+        let builds = match words.as_slice() {
+            ["-m", "build", ..] | ["build", ..] => true,
+            ["-m", "pip", rest @ ..] | rest => {
+                rest.iter().any(|word| matches!(*word, "install" | "wheel")) && rest.iter().any(here)
+            }
+        };
+        if !(builds || call.name == "pyproject-build") || self.env.files.is_empty() {
+            return;
+        }
+        let script = Word::known("setup.py");
+        let (path, exact) = self.path(&script);
+        if self.env.file_at(&path).is_some_and(|file| file.text.is_some()) {
+            self.execute_path(&path, exact, Some("python3"), &[script], stdin);
+        }
     }
 
     /// A line that a program will run.

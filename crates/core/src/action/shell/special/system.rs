@@ -106,6 +106,10 @@ impl Eval {
         if call.name == "watch" {
             return Some(Stream::silent());
         }
+        if call.name == "bwrap" {
+            let rest = in_the_box(call.args);
+            return Some(if rest.is_empty() { Stream::silent() } else { self.run(rest, stdin) });
+        }
         if call.is("persist") {
             self.administer(call, &feeding(call.args, stdin));
         }
@@ -502,6 +506,14 @@ impl Eval {
     }
 
     fn open_with(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        // `open -a APPLICATION --args …`: a program with its arguments.
+        let given = call.args.iter().position(|word| word.text == "--args");
+        if let (Some(at), Some(application)) = (given, call.value(&["-a", "-b"]).or(call.operands.first())) {
+            let name = super::super::table::base_name(&application.text).trim_end_matches(".app").to_owned();
+            let program = Word { text: name, ..application.clone() };
+            let args = call.args.get(at + 1..).unwrap_or_default();
+            return self.run(&[std::slice::from_ref(&program), args].concat(), stdin);
+        }
         for word in &call.operands {
             if word.text.contains("://") {
                 let (target, class) = super::super::eval::destination(&word.text);
@@ -550,4 +562,54 @@ fn after_schedule(line: &str) -> &str {
         rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
     }
     rest
+}
+
+/// What bubblewrap runs: the words behind its own options, some of which take two values (bwrap(1)).
+fn in_the_box(args: &[Word]) -> &[Word] {
+    const FLAGS: [&str; 16] = [
+        "--unshare-all",
+        "--share-net",
+        "--unshare-user",
+        "--unshare-user-try",
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup",
+        "--unshare-cgroup-try",
+        "--clearenv",
+        "--new-session",
+        "--die-with-parent",
+        "--as-pid-1",
+        "--disable-userns",
+        "--assert-userns-disabled",
+    ];
+    const PAIRS: [&str; 14] = [
+        "--bind",
+        "--bind-try",
+        "--dev-bind",
+        "--dev-bind-try",
+        "--ro-bind",
+        "--ro-bind-try",
+        "--bind-fd",
+        "--ro-bind-fd",
+        "--symlink",
+        "--setenv",
+        "--file",
+        "--bind-data",
+        "--ro-bind-data",
+        "--chmod",
+    ];
+    let mut at = 0;
+    while let Some(word) = args.get(at) {
+        at += match word.text.as_str() {
+            "--" => return args.get(at + 1..).unwrap_or_default(),
+            "--overlay" => 4,
+            option if PAIRS.contains(&option) => 3,
+            option if FLAGS.contains(&option) => 1,
+            option if option.starts_with("--") => 2,
+            _ => return args.get(at..).unwrap_or_default(),
+        };
+    }
+    &[]
 }

@@ -38,7 +38,7 @@ fn cmd_list(cursor: &mut Cursor<'_, '_>, list: &mut List) {
             continue;
         }
         let before = cursor.at;
-        let command = cmd_command(cursor);
+        let command = looped(cursor).or_else(|| cmd_command(cursor));
         if cursor.at == before {
             cursor.take_char();
         }
@@ -59,6 +59,97 @@ fn cmd_list(cursor: &mut Cursor<'_, '_>, list: &mut List) {
         }
     }
     push(list, commands, Then::Next);
+}
+
+/// `for [/f OPTIONS | /r DIRECTORY | /d | /l] %x in (SET) do …`: what is done once for each of the set. Nothing if it is
+/// no loop that can be read.
+fn looped(cursor: &mut Cursor<'_, '_>) -> Option<Command> {
+    let rest = cursor.rest();
+    let start = rest.get(..4).filter(|word| word.eq_ignore_ascii_case("for "))?;
+    let line = rest.find('\n').unwrap_or(rest.len());
+    let lower = rest.get(..line)?.to_ascii_lowercase();
+    let head = lower.find(" in (").filter(|at| *at < 400)?;
+    let options = rest.get(start.len()..head)?.trim();
+    let (options, mark) = options.rsplit_once([' ', '\t']).unwrap_or(("", options));
+    let letter = mark.trim_start_matches('%').chars().next().filter(|_| mark.starts_with('%'))?;
+    let set_at = head + " in (".len();
+    let end = set_at + lower.get(set_at..)?.find(") do")?;
+    let set = rest.get(set_at..end)?.trim();
+    let body_at = end + ") do".len();
+    let body = rest.get(body_at..)?;
+    let lead = body.len() - body.trim_start_matches([' ', '\t']).len();
+    let length = match body.get(lead..)?.starts_with('(') {
+        true => lead + closing(body.get(lead..)?)?,
+        false => line.checked_sub(body_at)?,
+    };
+    let body = body.get(..length)?.trim_start().trim_start_matches('@');
+    if !cursor.enter() {
+        return None;
+    }
+    let items = items_of(cursor, &options.to_ascii_lowercase(), options, set);
+    let body = parse_cmd(body, cursor.budget);
+    cursor.budget.leave();
+    cursor.take(body_at + length);
+    let name = format!("%{letter}");
+    Some(Command { body: Body::For { name, items: Some(items), body }, redirects: Vec::new() })
+}
+
+/// The length of a block with its brackets.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+/// What a loop goes over.
+fn items_of(cursor: &mut Cursor<'_, '_>, lower: &str, options: &str, set: &str) -> Vec<Raw> {
+    let ran = |list: List| vec![vec![Piece::Run { list, quoted: true }]];
+    if lower.starts_with("/f") {
+        let quote = if lower.contains("usebackq") { '`' } else { '\'' };
+        if let Some(line) = set.strip_prefix(quote).and_then(|line| line.strip_suffix(quote)) {
+            return ran(parse_cmd(line, cursor.budget));
+        }
+        if set.starts_with('"') && quote == '\'' {
+            return vec![vec![Piece::Quoted(set.trim_matches('"').to_owned())]];
+        }
+        return ran(parse_cmd(&format!("type {set}"), cursor.budget));
+    }
+    let mut items = Vec::new();
+    let mut inner = Cursor { source: set, at: 0, budget: &mut *cursor.budget };
+    while !inner.done() && items.len() < 64 {
+        while matches!(inner.byte(0), Some(b' ' | b'\t' | b',' | b';')) {
+            inner.take(1);
+        }
+        let before = inner.at;
+        let word = cmd_word(&mut inner);
+        if inner.at == before {
+            inner.take_char();
+        } else {
+            items.push(word);
+        }
+    }
+    if let Some(directory) = options.get(2..).filter(|_| lower.starts_with("/r")).map(str::trim)
+        && !directory.is_empty()
+    {
+        let mut place = Cursor { source: directory, at: 0, budget: &mut *cursor.budget };
+        let lead = cmd_word(&mut place);
+        for item in &mut items {
+            let mut whole = lead.clone();
+            text(&mut whole, "\\");
+            whole.append(item);
+            *item = whole;
+        }
+    }
+    items
 }
 
 fn cmd_command(cursor: &mut Cursor<'_, '_>) -> Option<Command> {
@@ -213,9 +304,29 @@ fn cmd_word(cursor: &mut Cursor<'_, '_>) -> Raw {
     }
 }
 
+/// The letter of a loop's variable, `f`, `%f`, `~nxf`, and how long it is; one that nobody has set stands for itself.
+fn of_a_loop(inner: &str) -> Option<(char, usize)> {
+    let bare = inner.strip_prefix('%').unwrap_or(inner);
+    let bare = bare.strip_prefix('~').map_or(bare, |rest| {
+        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        rest.get(letters.saturating_sub(1)..).unwrap_or(rest)
+    });
+    let letter = bare.chars().next().filter(char::is_ascii_alphabetic)?;
+    let after = bare.get(1..)?.chars().next();
+    let alone = !after.is_some_and(|c| c.is_alphanumeric() || matches!(c, '%' | '_' | ':' | '('));
+    alone.then_some((letter, inner.len() - bare.len() + 1))
+}
+
 /// `%NAME%`, `%NAME:~0,1%`, `%~dp0`, `%%i`, `%1`.
 fn cmd_variable(cursor: &mut Cursor<'_, '_>, raw: &mut Raw, mark: u8) {
     let inner = cursor.rest().get(1..).unwrap_or_default();
+    if let Some((letter, length)) = of_a_loop(inner).filter(|_| mark == b'%') {
+        let written = cursor.rest().get(..length + 1).unwrap_or_default().to_owned();
+        cursor.take(length + 1);
+        let (name, arg) = (format!("%{letter}"), vec![Piece::Quoted(written)]);
+        raw.push(Piece::Var(Box::new(Var { name, prefix: 0, op: ":-", arg, quoted: true })));
+        return;
+    }
     let named =
         inner.bytes().take(64).take_while(|b| b.is_ascii_alphanumeric() || b"_()~:,-=".contains(b)).count();
     let name = inner.get(..named).unwrap_or_default();

@@ -2,11 +2,13 @@
 
 use super::super::ast::{Assign, Body, Command, Item, List, Piece, Raw, Redirect, RedirectOp, Then, Var};
 use super::super::budget::Budget;
+use super::super::spelled;
 use super::{Cursor, METHOD, VALUE, push, text};
 
 /// Reads a `PowerShell` script.
 pub(in super::super) fn parse_powershell(source: &str, budget: &mut Budget) -> List {
-    let mut cursor = Cursor { source, at: 0, budget };
+    let plain = spelled::powershell(source);
+    let mut cursor = Cursor { source: plain.as_deref().unwrap_or(source), at: 0, budget };
     let mut list = List::new();
     loop {
         statements(&mut cursor, &mut list);
