@@ -94,7 +94,8 @@ pub(super) fn is_taken(code: &str, sends: bool) -> bool {
                 .and_then(|lead| lead.rsplit('{').next())
                 .is_some_and(|names| !names.contains("..."))
         });
-        !named && !picked && (sends || !is_handed_on(before))
+        let names = !sends && before.ends_with("Object.keys(");
+        !named && !picked && !names && (sends || !is_handed_on(before))
     });
     python || script
 }

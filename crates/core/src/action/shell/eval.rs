@@ -313,6 +313,11 @@ impl Eval {
         let mut carried = None;
         for command in commands {
             let mark = self.undo.len();
+            if let Some(listed) =
+                carried.as_ref().filter(|_| self.shell == Shell::PowerShell).and_then(listed)
+            {
+                self.set_items("_", vec![listed]);
+            }
             let mut out = self.command(command, carried.as_ref().unwrap_or(stdin));
             self.roll_back(mark);
             out.present = true;
@@ -364,6 +369,9 @@ impl Eval {
             }
             Body::For { name, items, body } => {
                 let items = match items {
+                    Some(items) if self.shell == Shell::PowerShell => {
+                        self.words(items, stdin).into_iter().map(as_place).collect()
+                    }
                     Some(items) => self.words(items, stdin),
                     None => self.env.args.clone(),
                 };
@@ -690,6 +698,22 @@ pub(super) fn concat(words: impl IntoIterator<Item = Word>) -> Word {
         add_flows(&mut out.from, &word.from);
     }
     out
+}
+
+/// What `$_` is behind a command that lists files: any of them.
+fn listed(stream: &Stream) -> Option<Word> {
+    let named = stream.from.is_empty() && stream.text.is_none();
+    let place = stream.about.contains(['/', '\\']) && !stream.about.contains(['\n', '{', '$']);
+    (named && place).then(|| Word { text: stream.about.clone(), ..Word::default() })
+}
+
+/// The same of a value that a command gives: its stand-in names the place.
+fn as_place(word: Word) -> Word {
+    let inner = word.text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+    match inner.filter(|inner| word.from.is_empty() && inner.contains(['/', '\\'])) {
+        Some(place) => Word { text: place.to_owned(), exact: false, ..Word::default() },
+        None => word,
+    }
 }
 
 /// Whether an item of a loop is more than the name of a file in the project: a place elsewhere, an address,

@@ -176,7 +176,8 @@ fn what_a_system_program_is_given_is_read() {
         "esentutl.exe /y C:\\x\\a.exe /d C:\\x\\b.txt:a.exe /o",
         &["read C:/x/a.exe (system)", "write C:/x/b.txt:a.exe (system) <- 0"],
     );
-    does(C, "for /f %i in (names.txt) do @del C:\\x\\a.txt", &["delete C:/x/a.txt (system)"]);
+    let line = "for /f %i in (names.txt) do @del C:\\x\\a.txt";
+    does(C, line, &["read names.txt (project)", "delete C:/x/a.txt (system)"]);
 }
 
 #[test]

@@ -92,6 +92,17 @@ fn statement(cursor: &mut Cursor<'_, '_>, list: &mut List) {
             }
             return;
         }
+        if keyword == "foreach"
+            && let Some((name, length)) = loop_variable(cursor.rest())
+        {
+            cursor.take(length);
+            let items = items_of(group(cursor, b')'));
+            blanks(cursor, true);
+            let body = if cursor.byte(0) == Some(b'{') { group(cursor, b'}') } else { List::new() };
+            let body = Body::For { name, items: Some(items), body };
+            push(list, vec![Command { body, redirects: Vec::new() }], Then::Next);
+            return;
+        }
         if matches!(cursor.byte(0), Some(b'(')) && !matches!(keyword.as_str(), "return" | "throw") {
             let condition = group(cursor, b')');
             push(list, vec![Command { body: Body::Group(condition), redirects: Vec::new() }], Then::Next);
@@ -112,6 +123,47 @@ fn statement(cursor: &mut Cursor<'_, '_>, list: &mut List) {
         return;
     }
     pipeline(cursor, list);
+}
+
+/// The variable of `($name in …)`, and the length of what stands before the values.
+fn loop_variable(rest: &str) -> Option<(String, usize)> {
+    let inner = rest.strip_prefix('(')?.trim_start().strip_prefix('$')?;
+    let length = inner.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+    let (name, after) = inner.split_at_checked(length)?;
+    let tail = after.trim_start();
+    let values =
+        tail.get(2..).filter(|_| tail.get(..2).is_some_and(|word| word.eq_ignore_ascii_case("in")))?;
+    // The blank or bracket after `in` stands for the one that opens.
+    let opens = values.starts_with([' ', '\t', '\n', '(']) && !name.is_empty();
+    let at = rest.len() - values.len() - usize::from(values.starts_with('('));
+    opens.then(|| (name.to_ascii_lowercase(), at))
+}
+
+/// The values that statements come to: words as they stand, or whatever a command gives.
+fn items_of(list: List) -> Vec<Raw> {
+    match list.as_slice() {
+        [Item { pipeline, .. }] => match pipeline.as_slice() {
+            [Command { body: Body::Simple { assigns, words }, redirects }]
+                if assigns.is_empty() && redirects.is_empty() && is_value(words) =>
+            {
+                // `@('a', 'b')`
+                let parts = words.get(1..).unwrap_or_default().iter().map(|word| match word.as_slice() {
+                    [Piece::Run { list, .. }] if is_values(list) => items_of(list.clone()),
+                    _ => vec![word.clone()],
+                });
+                parts.flatten().collect()
+            }
+            _ => vec![vec![Piece::Run { list, quoted: true }]],
+        },
+        _ => vec![vec![Piece::Run { list, quoted: true }]],
+    }
+}
+
+/// Whether statements are nothing but values.
+fn is_values(list: &List) -> bool {
+    let [Item { pipeline, .. }] = list.as_slice() else { return false };
+    let [Command { body: Body::Simple { words, .. }, .. }] = pipeline.as_slice() else { return false };
+    is_value(words)
 }
 
 /// The statements in brackets, brackets taken.
@@ -417,7 +469,8 @@ fn member(cursor: &mut Cursor<'_, '_>, raw: &mut Raw, dots: usize, expression: b
     let calls = cursor.byte(after) == Some(b'(');
     let on_value =
         matches!(raw.last(), Some(Piece::Var(_) | Piece::Run { .. } | Piece::Quoted(_))) || dots == 2;
-    if !(calls || expression && on_value) {
+    let of_variable = dots == 1 && matches!(raw.last(), Some(Piece::Var(_)));
+    if !(calls || of_variable || expression && on_value) {
         return false;
     }
     if !calls {
