@@ -5,9 +5,10 @@
 //! (`exec`, `eval`) is an effect of unknown asset.
 
 use super::code_words::{
-    CONNECTS, DECODES, DELETES, EVALS, FETCHES, FILE_ENDINGS, HOMES, INPUTS, KEYRINGS, POSTS, REQUESTS,
-    REVIVES, RUNS_TEXT, SOCKETS, SOURCES, SPAWNS, WRITES,
+    COMPILES, CONNECTS, DECODES, DELETES, EVALS, FETCHES, FILE_ENDINGS, HOMES, INPUTS, KEYRINGS, POSTS,
+    REQUESTS, REVIVES, RUNS_TEXT, SOCKETS, SOURCES, SPAWNS, WRITES,
 };
+use super::env::File;
 use super::environment;
 use super::eval::Eval;
 use super::spelled::{self, Spelled};
@@ -35,6 +36,8 @@ impl Eval {
         let socket = has(&SOCKETS);
         let runs_input = runs_text
             || has(&REVIVES)
+            || COMPILES.iter().any(|needle| calls(code, needle))
+            || takes_from_an_address(code, by)
             || runs_what_it_makes(code)
             || spawn && (quotes_run || by.ends_with("awk") || has(&INPUTS));
         add_flows(&mut from, &stdin.from);
@@ -166,9 +169,7 @@ impl Eval {
         };
         let from: Vec<Flow> = fetched.iter().filter(fetches).copied().collect();
         let text = code.replace("eval {", "").replace("eval{", "");
-        let sourced = SOURCES.iter().any(|(name, needles)| {
-            by.starts_with(name) && needles.iter().any(|needle| takes_an_address(&text, needle))
-        });
+        let sourced = takes_from_an_address(&text, by);
         if !from.is_empty() && (connected || sourced || RUNS_TEXT.iter().any(|needle| calls(&text, needle))) {
             self.effect(Capability::Execute, Target::Input, AssetClass::Unknown, &from, by);
         } else if connected && code.contains(".accept") && code.contains("bind(") {
@@ -223,6 +224,10 @@ impl Eval {
             let (path, exact) = self.path(&word);
             let class = asset::classify_path(&path, exact);
             let rooted = path.starts_with(['/', '~']) || path.contains(":/");
+            if writes && !deletes && class == AssetClass::Project && !rooted && !from.is_empty() {
+                // Whoever runs it later runs what came in.
+                self.env.put(path.clone(), File { from: from.clone(), ..File::default() });
+            }
             if matches!(class, AssetClass::Unknown)
                 || (class == AssetClass::Project && !rooted)
                 || path.starts_with("/bin/")
@@ -311,6 +316,13 @@ fn is_added_to(code: &str, url: &str) -> bool {
     })
 }
 
+/// Whether code of this language runs what lies at an address.
+fn takes_from_an_address(code: &str, by: &str) -> bool {
+    SOURCES.iter().any(|(name, needles)| {
+        by.starts_with(name) && needles.iter().any(|needle| takes_an_address(code, needle))
+    })
+}
+
 /// Whether what stands behind `call` begins with an address: `include 'https://…'`, `source(url("https://…"))`.
 fn takes_an_address(code: &str, call: &str) -> bool {
     code.match_indices(call).take(16).any(|(at, _)| {
@@ -330,7 +342,7 @@ fn ends_with_eval(code: &str) -> bool {
         let before = code.get(..at).and_then(|head| head.chars().next_back());
         let after = code.get(at + word.len()..).unwrap_or_default().trim_start();
         !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '"' | '\''))
-            && (after.is_empty() || after.starts_with([';', '}', '$']))
+            && (after.is_empty() || after.starts_with([';', '}', '$', '<']))
     })
 }
 

@@ -126,7 +126,7 @@ pub(super) const RUNS_TEXT: [&str; 7] =
     ["exec(", "exec (", "eval(", "eval ", "Function(", "instance_eval", "loadstring"];
 
 /// What makes more than data out of what it reads.
-pub(super) const REVIVES: [&str; 18] = [
+pub(super) const REVIVES: [&str; 37] = [
     "pickle.load",
     "marshal.load",
     "Marshal.load",
@@ -142,10 +142,31 @@ pub(super) const REVIVES: [&str; 18] = [
     "YAML.unsafe_load",
     "dofile",
     "class_eval",
-    "compile(",
-    "require('/dev/stdin",
-    "source(",
+    "binding.eval",
+    "globalThis.eval",
+    "global.eval",
+    "window.eval",
+    "(0,eval)",
+    "(0, eval)",
+    "_compile(",
+    "import('data:",
+    "import(\"data:",
+    "import(`data:",
+    "load '/dev/",
+    "load \"/dev/",
+    "load('/dev/",
+    "load(\"/dev/",
+    "require '/dev/",
+    "require \"/dev/",
+    "require('/dev/",
+    "require(\"/dev/",
+    "do '/dev/",
+    "do \"/dev/",
+    "import('/dev/",
+    "import(\"/dev/",
 ];
+/// The same, where they are no methods of something else: `compile(…)`, not `re.compile(…)`.
+pub(super) const COMPILES: [&str; 3] = ["compile(", "source(", "load("];
 /// What comes in, in the words that languages have for it.
 pub(super) const INPUTS: [&str; 10] =
     ["stdin", "STDIN", "open(0", "input()", "fileinput", "readFileSync(0", "ARGF", "gets", "Bun.stdin", "<>"];
