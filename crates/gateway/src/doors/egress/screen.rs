@@ -99,7 +99,8 @@ struct Beside {
 
 impl Beside {
     fn new(headers: &HeaderMap, most: usize, memory: Arc<Semaphore>) -> Self {
-        let decoder = Coding::of(headers).and_then(|coding| coding.map(Decoder::new).transpose());
+        // It holds nothing up, so `deflate` is read as most clients read it rather than not at all.
+        let decoder = Coding::of_decoded(headers).and_then(|coding| coding.map(Decoder::new).transpose());
         let (decoder, unread) = match decoder {
             Ok(decoder) => (decoder, None),
             Err(fault) => (None, Some(fault.message)),
@@ -234,6 +235,12 @@ mod tests {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packed.write_all(text.as_bytes()).unwrap();
         let packed = packed.finish().unwrap();
+        let mut framed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        framed.write_all(text.as_bytes()).unwrap();
+        let framed = framed.finish().unwrap();
+        let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+        bare.write_all(text.as_bytes()).unwrap();
+        let bare = bare.finish().unwrap();
         let plain = HeaderMap::new();
         for (headers, bytes, most, whole, looked, coverage) in [
             (&plain, text.as_bytes(), 1000, true, 580, "full"),
@@ -245,6 +252,9 @@ mod tests {
             (&headers("gzip"), &packed, 100, true, 100, "partial(more than 100 bytes)"),
             (&headers("gzip"), packed.split_last().unwrap().1, 1000, true, 580, "partial("),
             (&headers("gzip"), b"plain text", 1000, true, 0, "none("),
+            (&headers("deflate"), &framed, 1000, true, 580, "full"),
+            (&headers("deflate"), &bare, 1000, true, 580, "full"),
+            (&headers("deflate"), framed.split_last().unwrap().1, 1000, true, 580, "partial("),
             (&headers("rot13"), text.as_bytes(), 1000, true, 0, "none("),
         ] {
             for size in [1, 7, 10_000] {
