@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Options;
-use crate::measure::stages::{self, Stage};
+use crate::measure::stages::{self, Stage, Stages};
 use crate::measure::throughput::{self, Extent};
 use crate::model::{machine, machine_json, missing_words, places};
 use crate::peers::{Peer, PeerKind, Places};
@@ -35,8 +35,8 @@ async fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let (places, upstream) = places(options)?;
     report.add("machine", &[machine(options)], machine_json(options));
     let time = Duration::from_secs_f64(options.seconds);
-    let (stages, total) = stages::run(time)?;
-    report.add("stages", &[stages_table(&stages, total)], by_name(stages.iter().copied()));
+    let stages = stages::run(time)?;
+    report.add("stages", &[stages_table(&stages)], by_name(stages.each.iter().copied()));
     let peers = start(&places, report).await;
     let extent = Extent {
         rounds: options.rounds,
@@ -68,12 +68,18 @@ async fn start(places: &Places, report: &mut Report) -> Vec<Peer> {
     peers
 }
 
-fn stages_table(stages: &[Stage], total: f64) -> Table {
+fn stages_table(stages: &Stages) -> Table {
+    let note = format!(
+        "Together {} µs for a request that is alone, {} µs for one of 16 at once; for the whole of a request there are {BUDGET} µs.",
+        number(stages.alone),
+        number(stages.together)
+    );
+    let row = |(name, micros): &Stage| vec![(*name).to_owned(), number(*micros)];
     Table {
         title: "What each stage costs by itself, in µs".to_owned(),
-        note: format!("Together {} µs; for the whole of a request there are {BUDGET} µs.", number(total)),
+        note,
         head: ["stage", "median"].map(str::to_owned).to_vec(),
-        rows: stages.iter().map(|(name, micros)| vec![(*name).to_owned(), number(*micros)]).collect(),
+        rows: stages.each.iter().map(row).collect(),
     }
 }
 

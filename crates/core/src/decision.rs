@@ -427,7 +427,7 @@ const TOLD: usize = 4;
 
 /// As much of a digest as a person needs to find it.
 fn short(digest: &[u8; 32]) -> String {
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    crate::syntax::hex(digest.get(..8).unwrap_or_default())
 }
 
 /// What rules begin with that speak of decoys.

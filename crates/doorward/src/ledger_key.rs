@@ -10,6 +10,7 @@
 //! the next key, there was one, and the next start finishes what is left to do; if not, there was none.
 
 use anyhow::Context as _;
+use doorward_core::syntax::hex;
 use doorward_gateway::Recorder;
 use doorward_ledger::{Kind, Receipt, SignedCheckpoint, SigningKey, VerifyingKey, View};
 use doorward_store::{Home, Secret32, write_atomic};
@@ -85,7 +86,7 @@ pub fn signing_key(home: &Home) -> anyhow::Result<SigningKey> {
     }
     // The name carries the key's own id, so that two nodes' receipts are told apart at a glance.
     let unnamed = SigningKey::from_seed("doorward", seed.expose())?;
-    let id: String = unnamed.public().id().iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = hex(&unnamed.public().id());
     Ok(SigningKey::from_seed(&format!("doorward/{id}"), seed.expose())?)
 }
 

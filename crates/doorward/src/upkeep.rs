@@ -1,6 +1,7 @@
 //! What is kept beside the ledger and for how long, and what a person does about it: the same whether a process runs or
 //! not. Long work is done in parts of some seconds, each of them in slices.
 
+use doorward_core::syntax::hex;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -331,7 +332,7 @@ async fn scrub(recorder: &Recorder, store: &Store, body: &Node, by: &str) -> Res
         let mut digest = Sha256::new();
         digest.update(store.key_for("scrubs").expose());
         digest.update(format!("{what} {name}"));
-        let digest: String = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(digest.finalize().get(..16).unwrap_or_default());
         let message = format!("{} destroyed, {} held", done.total(), done.held);
         record(recorder, "scrub", by, &format!("{what} {digest}"), &message).await?;
     }

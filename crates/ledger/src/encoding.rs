@@ -12,7 +12,9 @@ pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
 
 /// Lowercase hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|&byte| hex_digits(byte)).map(char::from).collect()
+    let mut out = String::with_capacity(bytes.len() * 2);
+    bytes.iter().flat_map(|&byte| hex_digits(byte)).for_each(|digit| out.push(char::from(digit)));
+    out
 }
 
 /// Reads lowercase hexadecimal; `None` for anything else (odd length, capitals, other characters).

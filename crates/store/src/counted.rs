@@ -8,6 +8,7 @@
 //! A counter's name is a digest of what it counts by (an endpoint, a value in a body) that could be guessed from its
 //! digest: it is sealed, and found again by a keyed digest of its own.
 
+use doorward_core::syntax::hex;
 use std::collections::HashSet;
 
 use doorward_core::decision::CounterId;
@@ -297,10 +298,6 @@ fn decode(mut body: &[u8]) -> Option<Vec<Owed>> {
         all.push(Owed { account, unit, counter, window, estimate });
     }
     Some(all)
-}
-
-fn hex(tag: &[u8]) -> String {
-    tag.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn number(value: u64) -> i64 {

@@ -31,8 +31,23 @@ const BATCH: u32 = 32;
 /// How many stages there are: each has its part of the time.
 const STAGES: u32 = 19;
 
-/// Microseconds of each stage in the order of a request, and of all.
-pub fn run(time: Duration) -> anyhow::Result<(Vec<Stage>, f64)> {
+/// How many requests' receipts the log signs at once where so many callers wait for it: what shares a signature is what has come
+/// while the one before was made.
+const TOGETHER: u32 = 16;
+
+/// What the stages of one request take, in microseconds.
+#[derive(Debug)]
+pub struct Stages {
+    /// Each, in the order of a request.
+    pub each: Vec<Stage>,
+    /// All of them, for a request that is alone.
+    pub alone: f64,
+    /// All of them, for one of sixteen whose receipts share a signature.
+    pub together: f64,
+}
+
+/// The stages, each by itself.
+pub fn run(time: Duration) -> anyhow::Result<Stages> {
     tell("the stages alone");
     // What is asked and answered in the whole, so that the two can be compared.
     let spec = Spec { dialect: Dialect::Anthropic, kind: Kind::Json(600), delivery: Delivery::Whole };
@@ -41,9 +56,12 @@ pub fn run(time: Duration) -> anyhow::Result<(Vec<Stage>, f64)> {
     let mut stages = before::run(&message, own)?;
     stages.extend(judged::run(&call::read(&message)?, own)?);
     stages.extend(answered(&Shape::of(&spec).pieces.concat(), own)?);
-    stages.extend(recorded(&message, own)?);
-    let total = stages.iter().map(|(_, micros)| micros).sum();
-    Ok((stages, total))
+    let (recorded, shared) = recorded(&message, own)?;
+    stages.extend(recorded);
+    let alone: f64 = stages.iter().map(|(_, micros)| micros).sum();
+    let own_signature = stages.last().map_or(0.0, |(_, micros)| *micros);
+    stages.push(("the same, of 16 together", shared));
+    Ok(Stages { each: stages, alone, together: alone - own_signature + shared })
 }
 
 /// What is done with the answer.
@@ -80,17 +98,19 @@ fn answered(reply: &str, own: Duration) -> anyhow::Result<Vec<Stage>> {
     ])
 }
 
-/// What is put on record: each receipt made, and all three signed and written.
-fn recorded(message: &[u8], own: Duration) -> anyhow::Result<Vec<Stage>> {
+/// What is put on record: each receipt made, all three signed and written, and the last for one of many that share a signature.
+fn recorded(message: &[u8], own: Duration) -> anyhow::Result<(Vec<Stage>, f64)> {
     let net = call::read(message)?;
     let mut ledger = receipts::Ledger::new()?;
     let group = receipts::of(&net)?;
-    Ok(vec![
+    let many: Vec<_> = (0..TOGETHER).flat_map(|_| group.iter().cloned()).collect();
+    let stages = vec![
         ("decision's receipt made", each(own, || receipts::decision(black_box(&net)))),
         ("opening's receipt made", each(own, || receipts::opening(black_box("opened")))),
         ("outcome's receipt made", each(own, || receipts::outcome(black_box("completed")))),
         ("receipts signed, written", each(own, || ledger.append(black_box(&group)))),
-    ])
+    ];
+    Ok((stages, each(own, || ledger.append(black_box(&many))) / f64::from(TOGETHER)))
 }
 
 /// The median of one, in microseconds.
@@ -112,8 +132,9 @@ mod tests {
 
     #[test]
     fn every_stage_is_measured() {
-        let (stages, total) = run(Duration::from_millis(16)).unwrap();
-        assert_eq!(stages.len(), STAGES as usize);
-        assert!(stages.iter().all(|(_, micros)| *micros > 0.0) && total > 0.0, "{stages:?}");
+        let stages = run(Duration::from_millis(16)).unwrap();
+        assert_eq!(stages.each.len(), STAGES as usize + 1);
+        assert!(stages.each.iter().all(|(_, micros)| *micros > 0.0), "{stages:?}");
+        assert!(stages.alone > 0.0 && stages.together > 0.0, "{stages:?}");
     }
 }

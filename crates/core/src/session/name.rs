@@ -3,6 +3,7 @@
 //! A session's name is `<agent>/<id>`: whatever a client calls its sessions, it is within the namespace of the agent
 //! whose token it came with. `-` is the id where nobody said one.
 
+use crate::syntax::hex;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -65,8 +66,7 @@ pub fn name(agent: &str, id: &str) -> Arc<str> {
         return format!("{agent}/{id}").into();
     }
     let digest: [u8; 32] = Sha256::digest(id.as_bytes()).into();
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("{agent}/x{hex}").into()
+    format!("{agent}/x{}", hex(digest.get(..16).unwrap_or_default())).into()
 }
 
 /// The name of the session of which nobody said which it is.

@@ -13,6 +13,9 @@ pub use node::{Kind, Member, Node, Str};
 mod object;
 pub use object::Object;
 
+mod hex;
+pub use hex::hex;
+
 pub mod json;
 
 pub mod yaml;

@@ -6,6 +6,7 @@ use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use doorward_core::syntax::hex;
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
@@ -220,11 +221,6 @@ fn base58(bytes: &[u8]) -> String {
     let letter =
         |digit: u32| DIGITS.get(usize::try_from(digit).unwrap_or_default()).copied().map_or('1', char::from);
     std::iter::repeat_n('1', zeros).chain(digits.into_iter().rev().map(letter)).collect()
-}
-
-/// Hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Length and bytes (RFC 4251, 5).

@@ -73,14 +73,17 @@ impl Classifier for Thread {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
     use super::*;
 
-    struct Slow;
+    /// Rates, but for one text not before it is told to.
+    struct Slow(Receiver<()>);
 
     impl Rate for Slow {
         fn rate(&self, text: &str) -> Option<f32> {
             match text {
-                "slow" => std::thread::sleep(4 * PATIENCE),
+                "slow" => drop(self.0.recv()),
                 "fatal" => panic!("as a damaged model may"),
                 _ => {}
             }
@@ -88,21 +91,26 @@ mod tests {
         }
     }
 
+    fn slow() -> (Thread, Sender<()>) {
+        let (go_on, told) = channel();
+        (Thread::start(|| Ok(Slow(told))).unwrap(), go_on)
+    }
+
     #[test]
-    fn nobody_waits_long() {
-        let thread = Thread::start(|| Ok(Slow)).unwrap();
-        assert_eq!(thread.rate("quick"), Some(0.75));
-        let began = Instant::now();
+    fn nobody_waits_for_what_does_not_come() {
+        let (thread, go_on) = slow();
+        // Under load even this may be late: it is asked again.
+        assert!((0..100).any(|_| thread.rate("quick") == Some(0.75)));
+        // It would never come: who asks goes on without it, and so does who stands behind.
         assert_eq!(thread.rate("slow"), None);
         assert_eq!(thread.rate("behind it"), None);
-        assert!(began.elapsed() < 3 * PATIENCE);
-        std::thread::sleep(4 * PATIENCE);
-        assert_eq!(thread.rate("quick"), Some(0.75));
+        go_on.send(()).unwrap();
+        assert!((0..100).any(|_| thread.rate("quick") == Some(0.75)));
     }
 
     #[test]
     fn a_thread_that_ends_says_nothing_and_one_that_does_not_start_says_why() {
-        let thread = Thread::start(|| Ok(Slow)).unwrap();
+        let (thread, _go_on) = slow();
         assert_eq!(thread.rate("fatal"), None);
         assert_eq!(thread.rate("quick"), None);
         let refused = Thread::start::<Slow>(|| anyhow::bail!("not this one")).unwrap_err();

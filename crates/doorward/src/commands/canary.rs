@@ -1,5 +1,6 @@
 //! `doorward canary`: decoys that nobody has a reason to read.
 
+use doorward_core::syntax::hex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use doorward_store::{Home, Secret32};
 use sha2::{Digest as _, Sha256};
 
 use crate::canaries::kinds::{KINDS, Kind, Owner};
-use crate::canaries::{self, Entry, dice, keys, place};
+use crate::canaries::{self, Entry, dice, place};
 use crate::cli::{CanaryArgs, CanaryCommand, Cli};
 use crate::serve::now;
 use crate::terminal::{Faults, clean, config_error, counted, print, say, text};
@@ -217,7 +218,7 @@ fn plant_one(
         path: path.clone(),
         planted,
         dated: time * 1000,
-        digest: keys::hex(&Sha256::digest(&written.content)),
+        digest: hex(&Sha256::digest(&written.content)),
         folders: Vec::new(),
         pieces,
     };
@@ -269,7 +270,7 @@ fn list(home: &Path, json: bool) -> anyhow::Result<ExitCode> {
 fn state(entry: &Entry) -> (&'static str, String) {
     match place::look(&entry.root, &entry.path) {
         Ok(None) => ("missing", "somebody has taken it away".to_owned()),
-        Ok(Some(found)) if keys::hex(&Sha256::digest(&found.content)) != entry.digest => {
+        Ok(Some(found)) if hex(&Sha256::digest(&found.content)) != entry.digest => {
             ("changed", "it says something else than what was planted".to_owned())
         }
         // Times of reading have the grain of their file system: two seconds at most.
@@ -364,7 +365,7 @@ fn remove_one(entry: &Entry, forget: bool, dry_run: bool) -> Told {
         "changed" => told("kept", &format!("{why}; give it up with --forget, which leaves the file alone")),
         _ if dry_run => told("would_remove", &why),
         _ => {
-            let ours = |content: &[u8]| keys::hex(&Sha256::digest(content)) == entry.digest;
+            let ours = |content: &[u8]| hex(&Sha256::digest(content)) == entry.digest;
             match place::remove(&entry.root, &entry.path, ours) {
                 Ok(true) => told("removed", ""),
                 Ok(false) => told("kept", "it has just changed"),

@@ -10,11 +10,11 @@ use doorward_store::forensics::{Archive, Listed, Opened, Recipient, Stretching, 
 use doorward_store::{Home, Secret32};
 use zeroize::Zeroizing;
 
-use crate::canaries::keys::hex;
 use crate::cli::{Cli, ForensicsArgs, ForensicsCommand};
 use crate::serve::now;
 use crate::terminal::{clean, config_error, counted, print, say, text};
 use crate::{config, secret_input, when};
+use doorward_core::syntax::hex;
 
 /// The shortest passphrase, in bytes. Argon2id makes guessing dear and no short one good.
 const SHORTEST: usize = 12;

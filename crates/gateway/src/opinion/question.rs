@@ -1,7 +1,7 @@
 //! What the other judge is asked. What a call says stands in it as a JSON text between boundaries that nobody can guess: as data,
 //! and never in the place of an instruction.
 
-use std::fmt::Write as _;
+use doorward_core::syntax::hex;
 
 use doorward_core::syntax::json::quoted;
 use doorward_core::{Effect, Reason};
@@ -39,12 +39,6 @@ impl Question {
         content: Option<&str>,
         random: [u8; 16],
     ) -> Self {
-        let hex = |bytes: &[u8]| {
-            bytes.iter().fold(String::new(), |mut out, byte| {
-                let _ = write!(out, "{byte:02x}");
-                out
-            })
-        };
         let (boundary, check) = random.split_at(8);
         // Where an effect leads, and what a message names, is the call's own words, and goes with them or not at all.
         let effect = |effect: &Effect| {

@@ -3,6 +3,7 @@
 //! In the folder `forensics` of the home directory lies `recipient.json`, the public key that records are encrypted to, and one
 //! file for each record, named by its receipt. Without a recipient nothing is kept.
 
+use doorward_core::syntax::hex;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -437,10 +438,6 @@ fn read_recipient(text: &str) -> Option<Recipient> {
     let lanes = number("lanes").filter(|lanes| (1..=64).contains(lanes))?;
     let stretching = Stretching { salt: unhex(how.text("salt")?)?, memory, passes, lanes };
     Some(Recipient { public, stretching: Some(stretching) })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {

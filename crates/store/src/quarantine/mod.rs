@@ -4,6 +4,7 @@
 //! `DIGEST.content` and `DIGEST.record`. The record outlives a content that was purged, until it is cleared or too old.
 //! Content is decrypted for people only; nothing of it is ever unpacked or run here.
 
+use doorward_core::syntax::hex;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -425,10 +426,6 @@ fn remove(folder: &Path, name: &str, end: &str) -> Result<(), StoreError> {
 
 fn file(folder: &Path, name: &str, end: &str) -> PathBuf {
     folder.join(format!("{name}{end}"))
-}
-
-fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn digest_of(name: &str) -> Option<[u8; 32]> {

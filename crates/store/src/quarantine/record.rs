@@ -1,9 +1,10 @@
 //! What is known of one content, beside the content.
 
 use doorward_core::session::Millis;
+use doorward_core::syntax::hex;
 use doorward_core::syntax::{Node, json};
 
-use super::{MOST_PLACES, digest_of, hex};
+use super::{MOST_PLACES, digest_of};
 use crate::retention::{Hold, Whose};
 
 /// What became of a content.

@@ -1,7 +1,7 @@
 //! One webhook: where messages go, which, and what signs them.
 
+use doorward_core::syntax::hex;
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -229,13 +229,6 @@ fn mac(secret: &str, pieces: &[&[u8]]) -> [u8; 32] {
 fn random() -> Result<Zeroizing<String>, StoreError> {
     let bits = Secret32::random()?;
     Ok(Zeroizing::new(hex(bits.expose())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 #[cfg(test)]

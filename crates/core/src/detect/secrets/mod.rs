@@ -765,16 +765,11 @@ impl<'a> Scan<'a> {
         let mut at = from;
         for run in before.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
             let name = run.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
-            let mut word = at;
-            let whole = std::iter::once(name).filter(|name| name.contains('-'));
-            for part in whole.chain(words::split(name)) {
-                word = at + run.get(word - at..).and_then(|rest| rest.find(part)).unwrap_or_default() + word
-                    - at;
+            let whole = name.contains('-').then_some(0..name.len());
+            for place in whole.into_iter().chain(words::places(name)) {
+                let part = name.get(place.clone()).unwrap_or_default();
                 if part.len() >= 3 && secrets.services.contains(part.to_ascii_lowercase().as_str()) {
-                    self.named(Class::Service, false, word, word + part.len());
-                }
-                if !part.contains('-') {
-                    word += part.len();
+                    self.named(Class::Service, false, at + place.start, at + place.end);
                 }
             }
             at += run.len();

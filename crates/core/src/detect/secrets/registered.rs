@@ -6,6 +6,7 @@
 //! groups somebody cut it. Among those are the secret from its end to its beginning, in hexadecimal (which is also what is left
 //! of it behind percent signs), and in base64 at each of the three places where it may begin in a longer text.
 
+use crate::syntax::hex;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl Registration {
             bytes.extend_from_slice(&form.tail.to_be_bytes());
             bytes.extend_from_slice(&u16::try_from(form.length).unwrap_or(u16::MAX).to_be_bytes());
             bytes.extend_from_slice(&form.mac);
-            hexadecimal(&bytes)
+            hex(&bytes)
         })
     }
 
@@ -209,7 +210,7 @@ impl Registered {
     pub(in crate::detect) fn fingerprint(&self) -> String {
         let tables = [&self.plain, &self.bare].into_iter().flat_map(|table| table.forms.values().flatten());
         let mut all: Vec<String> =
-            tables.map(|(form, name)| format!("{name} {}\n", hexadecimal(&form.mac))).collect();
+            tables.map(|(form, name)| format!("{name} {}\n", hex(&form.mac))).collect();
         all.sort_unstable();
         all.concat()
     }
@@ -250,7 +251,7 @@ impl Registered {
     }
 
     fn encoded_forms(&self, bytes: &[u8]) -> impl Iterator<Item = Form> {
-        let low = hexadecimal(bytes).into_bytes();
+        let low = hex(bytes).into_bytes();
         let high = low.to_ascii_uppercase();
         let all = [low, high].into_iter().chain((0..3).map(|before| base64_inside(bytes, before)));
         all.filter_map(|text| {
@@ -362,15 +363,6 @@ fn base64_inside(bytes: &[u8], before: usize) -> Vec<u8> {
     ((before * 8).div_ceil(6)..all.len() * 8 / 6).map(digit).collect()
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or('0');
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 15));
-        text
-    })
-}
-
 fn mac(key: &[u8], bytes: &[u8]) -> [u8; 32] {
     match Hmac::<Sha256>::new_from_slice(key) {
         Ok(mut mac) => {
@@ -424,7 +416,7 @@ mod tests {
     fn it_is_found_in_another_spelling() {
         let registered = knowing(SECRET);
         let back: String = SECRET.chars().rev().collect();
-        let hex = hexadecimal(SECRET.as_bytes());
+        let hex = hex(SECRET.as_bytes());
         let percent: String = SECRET.bytes().map(|byte| format!("%{byte:02X}")).collect();
         for text in [
             back,
@@ -464,7 +456,7 @@ mod tests {
         let kept = registered.registration(SECRET).unwrap();
         let written: Vec<String> = kept.written().collect();
         assert!(knowing("8 bytes!").find("!setyb 8").is_some());
-        assert!(!written.concat().contains(&hexadecimal(b"Winter")));
+        assert!(!written.concat().contains(&hex(b"Winter")));
         assert_eq!(Registration::read(written.iter().map(String::as_str)), Some(kept));
         assert_eq!(Registration::read([]), None);
         let one = written.first().unwrap();

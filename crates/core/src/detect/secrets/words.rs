@@ -1,5 +1,7 @@
 //! The words around a value that make it a credential, or say that it is none.
 
+use std::ops::Range;
+
 /// How much a word before a value says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
@@ -368,6 +370,11 @@ pub(super) fn is_credential(word: &str) -> bool {
 
 /// The words of a name: split at everything that is no letter or digit, and where the case changes.
 pub(super) fn split(name: &str) -> impl Iterator<Item = &str> {
+    places(name).filter_map(|place| name.get(place))
+}
+
+/// Where they stand.
+pub(super) fn places(name: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = name.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -387,7 +394,7 @@ pub(super) fn split(name: &str) -> impl Iterator<Item = &str> {
             }
             at += 1;
         }
-        if start == at { None } else { name.get(start..at) }
+        (start < at).then_some(start..at)
     })
 }
 

@@ -4,10 +4,10 @@
 //! eight parts with colons, of which a URL has its own: whoever holds a signature of it can shift what stands where.
 //! It is checked only for keys that are set to it.
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+
+use crate::syntax::hex;
 
 /// How a key's calls are signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,13 +108,6 @@ fn mac(secret: &[u8], payload: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
     mac.update(payload);
     Some(mac)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 /// Lower-case hexadecimal of 32 bytes; nothing else, so that a signature has one spelling.

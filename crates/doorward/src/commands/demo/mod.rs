@@ -4,6 +4,7 @@
 //! through; [`evidence`] reads the receipts. The player below takes scene after scene and compares what
 //! happened with what has to happen; [`show`] only prints what was found. Nothing is ever run.
 
+use doorward_core::syntax::hex;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -225,7 +226,7 @@ impl Stage {
             unmet.push("the newest checkpoint does not cover every receipt".to_owned());
         }
         let signed = checkpoint.map(|checkpoint| {
-            let root: String = checkpoint.root().iter().map(|byte| format!("{byte:02x}")).collect();
+            let root = hex(&checkpoint.root());
             (checkpoint.checkpoint().origin.clone(), root)
         });
         let tampering = target.map(|target| self.evidence.tamper(target, copy)).transpose()?;
@@ -341,7 +342,7 @@ impl Temporary {
     fn new() -> anyhow::Result<Self> {
         let mut random = [0; 8];
         fill_random(&mut random)?;
-        let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(&random);
         let path = std::env::temp_dir().join(format!("doorward-demo-{name}"));
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use doorward_core::session::Millis;
+use doorward_core::syntax::hex;
 use doorward_core::syntax::{Node, Object, json};
 use doorward_core::wire::sphyr::code;
 use doorward_ledger::SigningKey;
@@ -167,8 +168,7 @@ fn payload(payload: &Node) -> Option<Vec<u8>> {
 /// What a session is called where others read it: its token is for its owner.
 fn session_id(token: &str) -> String {
     let digest = Sha256::digest(token.as_bytes());
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("sess_{hex}")
+    format!("sess_{}", hex(digest.get(..8).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a place has answered, read whole, looked at, and given back.
 
+use doorward_core::syntax::hex;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -262,8 +263,4 @@ impl Given {
         };
         answered.json()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,7 @@
 //! Sessions of ordinary clients (`Mcp-Session-Id`). They give no right: each message shows its key. What they say is which
 //! messages belong together, so nothing is kept of them but which have ended; one is ours if its end is our signature.
 
+use doorward_core::syntax::hex;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
@@ -64,7 +65,7 @@ impl Conversations {
     pub(super) fn begin(&self, key: &str, version: &str) -> Result<Conversation, StoreError> {
         let mut bytes = [0; RANDOM / 2];
         fill_random(&mut bytes)?;
-        let random: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let random = hex(&bytes);
         let number = GREETED.iter().position(|known| *known == version).unwrap_or(UNSAID);
         let random = format!("{number:x}{}", random.get(1..).unwrap_or_default());
         let signature = self.signature(&random, key);
