@@ -44,15 +44,15 @@ pub(super) const fn mixed(state: u64, value: u64) -> u64 {
     (state.rotate_left(5) ^ value).wrapping_mul(SPREAD)
 }
 
-/// How many bytes of a word its stem is: `forward`, `forwards` and `forwarding` have the same, in most languages that are written so.
-const STEM: usize = 5;
+/// How many letters of a word its stem is: `forward`, `forwards` and `forwarding` have the same, in most languages that are written so.
+const STEM: u32 = 5;
 
 /// One word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     /// Its number, whatever its case.
     pub(super) number: u64,
-    /// That of its first letters, of as many as [`STEM`] bytes; its own if it is no longer.
+    /// That of its first letters, of as many as [`STEM`]; its own if it is no longer.
     pub(super) stem: u64,
     /// Where it ends.
     pub(super) end: usize,
@@ -108,10 +108,16 @@ impl Tokens<'_> {
     #[inline]
     fn rest(&mut self, first: u8, goes_on: impl Fn(Class) -> bool) -> (u64, u64) {
         let (mut number, mut eight) = (2, u64::from(first));
-        let (mut stem, start) = (0, self.at);
+        let (mut stem, mut letters) = (0, 1);
         while let Some((class, byte)) = self.bytes.get(self.at).map(|byte| kind(*byte)) {
             if !goes_on(class) {
                 break;
+            }
+            if class == Class::Letter {
+                if letters == STEM {
+                    stem = mixed(number, eight);
+                }
+                letters += 1;
             }
             if eight >> 56 != 0 {
                 number = mixed(number, eight);
@@ -119,12 +125,9 @@ impl Tokens<'_> {
             }
             eight = eight << 8 | u64::from(byte);
             self.at += 1;
-            if self.at - start == STEM - 1 {
-                stem = eight;
-            }
         }
         let number = mixed(number, eight);
-        (number, if stem == 0 { number } else { mixed(2, stem) })
+        (number, if stem == 0 { number } else { stem })
     }
 }
 
@@ -199,6 +202,9 @@ mod tests {
         assert_eq!(stem("Forwarding"), stem("forward"));
         assert_eq!(stem("forwa"), stem("forward"));
         assert_ne!(stem("forw"), stem("forward"));
+        // Letters, whatever bytes they take.
+        assert_eq!(stem("отправь"), stem("отправить"));
+        assert_ne!(stem("отпор"), stem("отправить"));
         // A stem is a word of its own where it is one.
         let word = tokens(b"send").next().unwrap();
         assert_eq!(word.stem, word.number);

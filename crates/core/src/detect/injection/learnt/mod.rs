@@ -95,7 +95,7 @@ pub(super) fn weight(margin: f32) -> u8 {
 
 /// From which margin on it is how sure; in between it grows evenly. Measured on texts that nothing was learnt from:
 /// `docs/detection.md`.
-const LADDER: [(f32, u8); 3] = [(0.25, 0), (0.55, 60), (1.15, 70)];
+const LADDER: [(f32, u8); 3] = [(0.28, 0), (0.6, 60), (1.2, 70)];
 
 /// What a signal of this `weight` weighs in passages that are at most so far on the side of attacks; `None` if none
 /// was read. One that honest texts give as often needs passages on the side of attacks beside it
