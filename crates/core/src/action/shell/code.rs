@@ -5,8 +5,8 @@
 //! (`exec`, `eval`) is an effect of unknown asset.
 
 use super::code_words::{
-    COMPILES, CONNECTS, DECODES, DELETES, EVALS, FETCHES, FILE_ENDINGS, HOMES, INPUTS, KEYRINGS, POSTS,
-    REQUESTS, REVIVES, RUNS_TEXT, SOCKETS, SOURCES, SPAWNS, WRITES,
+    COMPILES, CONNECTS, DECODES, DELETES, EVALS, FETCHES, FILE_ENDINGS, HOMES, INPUTS, INTERPRETERS,
+    KEYRINGS, METHODS, POSTS, REQUESTS, REVIVES, RUNNERS, RUNS_TEXT, SOCKETS, SOURCES, SPAWNS, WRITES,
 };
 use super::env::File;
 use super::environment;
@@ -30,7 +30,7 @@ impl Eval {
         let literals = literals(&joined);
         let mut from = word.from.clone();
         let quotes_run = ["perl", "ruby", "php", "jruby"].iter().any(|name| by.starts_with(name));
-        let spawn = SPAWNS.iter().any(|needle| (*needle != "`" || quotes_run) && code.contains(needle));
+        let spawn = spawns(code, by, quotes_run);
         let runs_text = RUNS_TEXT.iter().any(|needle| calls(code, needle)) || ends_with_eval(code);
         let evals = has(&DECODES) || runs_text || EVALS.iter().any(|needle| calls(code, needle));
         let socket = has(&SOCKETS);
@@ -39,6 +39,8 @@ impl Eval {
             || COMPILES.iter().any(|needle| calls(code, needle))
             || takes_from_an_address(code, by)
             || runs_what_it_makes(code)
+            || names_a_runner(code)
+            || starts_an_interpreter(&literals, spawn || by.ends_with("awk"))
             || spawn && (quotes_run || by.ends_with("awk") || has(&INPUTS));
         add_flows(&mut from, &stdin.from);
         let reaches = socket || has(&POSTS) || has(&FETCHES) || has(&REQUESTS);
@@ -224,7 +226,7 @@ impl Eval {
             let (path, exact) = self.path(&word);
             let class = asset::classify_path(&path, exact);
             let rooted = path.starts_with(['/', '~']) || path.contains(":/");
-            if writes && !deletes && class == AssetClass::Project && !rooted && !from.is_empty() {
+            if writes && !deletes && !from.is_empty() {
                 // Whoever runs it later runs what came in.
                 self.env.put(path.clone(), File { from: from.clone(), ..File::default() });
             }
@@ -333,6 +335,44 @@ fn takes_an_address(code: &str, call: &str) -> bool {
         scheme.len() < inner.len()
             && !scheme.is_empty()
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
+    })
+}
+
+/// Whether code starts programs. Without brackets only some languages call (`exec "ls"`); behind a dot `exec(` is mostly of an expression
+/// (`/a/.exec(text)`), and what it is of otherwise is named too (`child_process`).
+fn spawns(code: &str, by: &str, quotes_run: bool) -> bool {
+    let brackets = ["python", "node", "nodejs", "deno", "bun"].iter().any(|name| by.starts_with(name));
+    SPAWNS.iter().any(|needle| match *needle {
+        "`" => quotes_run && code.contains('`'),
+        "exec(" => calls(code, needle),
+        _ if needle.ends_with([' ', '"', '\'']) => !brackets && code.contains(needle),
+        _ => code.contains(needle),
+    })
+}
+
+/// Whether code names what runs a text, called or not. As a literal (`row["exec"]`) it is a name of something else.
+fn names_a_runner(code: &str) -> bool {
+    let of_name = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    RUNNERS.into_iter().any(|name| {
+        code.match_indices(name).take(16).any(|(at, _)| {
+            let before = code.get(..at).and_then(|head| head.chars().next_back());
+            let after = code.get(at + name.len()..).and_then(|rest| rest.chars().next());
+            let quoted = before.filter(|c| matches!(c, '"' | '\'' | '`')).is_some_and(|c| after == Some(c));
+            let method = before == Some('.') && METHODS.contains(&name);
+            let loads = name == "vm" && code.contains("require");
+            let whole = !before.is_some_and(of_name) && !after.is_some_and(of_name);
+            whole && !method && (!quoted || loads) && (name != "vm" || loads || before == Some(':'))
+        })
+    })
+}
+
+/// Whether code starts a shell or another interpreter by its name alone (`["sh"]`, `"| bash"`), which goes on reading what came in.
+fn starts_an_interpreter(literals: &[&str], spawns: bool) -> bool {
+    literals.iter().filter(|text| spawns || text.starts_with('|')).any(|text| {
+        let mut words = text.trim_start_matches(['|', ' ']).split_whitespace();
+        let name = words.next().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+        let rest = words.all(|word| matches!(word, "-" | "-s" | "-i" | "-x" | "-e"));
+        rest && INTERPRETERS.contains(&name)
     })
 }
 

@@ -165,6 +165,65 @@ pub(super) const REVIVES: [&str; 37] = [
     "import('/dev/",
     "import(\"/dev/",
 ];
+/// Names of what runs a text, found also where they are not called: `e = exec`, `map(exec, …)`, `getattr(builtins, …)`.
+pub(super) const RUNNERS: [&str; 31] = [
+    "exec",
+    "eval",
+    "execfile",
+    "runsource",
+    "runcode",
+    "InteractiveConsole",
+    "InteractiveInterpreter",
+    "importlib",
+    "__import__",
+    "builtins",
+    "__builtins__",
+    "__dict__",
+    "globals",
+    "locals",
+    "vars",
+    "getattr",
+    "ctypes",
+    "cffi",
+    "vm",
+    "runInThisContext",
+    "runInNewContext",
+    "Function",
+    "module_eval",
+    "class_eval",
+    "instance_eval",
+    "instance_exec",
+    "public_send",
+    "__send__",
+    "create_function",
+    "call_user_func",
+    "call_user_func_array",
+];
+/// Of these, what other things have as a method of their own: `/a/.exec(text)`, `frame.vars`.
+pub(super) const METHODS: [&str; 5] = ["exec", "vars", "locals", "globals", "Function"];
+/// What runs what comes in if nothing else is said: it reads the same input as who started it.
+pub(super) const INTERPRETERS: [&str; 20] = [
+    "sh",
+    "bash",
+    "dash",
+    "zsh",
+    "ksh",
+    "ash",
+    "fish",
+    "csh",
+    "tcsh",
+    "busybox",
+    "python",
+    "python2",
+    "python3",
+    "perl",
+    "ruby",
+    "node",
+    "php",
+    "lua",
+    "pwsh",
+    "powershell",
+];
 /// The same, where they are no methods of something else: `compile(…)`, not `re.compile(…)`.
 pub(super) const COMPILES: [&str; 3] = ["compile(", "source(", "load("];
 /// What comes in, in the words that languages have for it.

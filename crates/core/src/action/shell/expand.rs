@@ -68,13 +68,9 @@ impl Eval {
                     if *quoted || !fields.splits { fields.join(word) } else { self.split(&word, fields) }
                 }
                 Piece::Process { list, reads } => {
-                    let stream = if *reads {
-                        let quiet = Stream::default();
-                        self.apart(|eval| eval.list(list, &quiet))
-                    } else {
-                        self.apart(|eval| eval.list(list, stdin));
-                        Stream::silent()
-                    };
+                    // What stands in `<(…)` reads what the command itself would: `… | sh <(cat)`.
+                    let printed = self.apart(|eval| eval.list(list, stdin));
+                    let stream = if *reads { printed } else { Stream::silent() };
                     let text = "/dev/fd/63".to_owned();
                     let from = stream.from.clone();
                     fields.join(Word { text, exact: true, from, stream: Some(Box::new(stream)) });

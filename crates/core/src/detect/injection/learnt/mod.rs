@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn margins_become_weights_that_grow_with_them() {
-        let weights: Vec<u8> = [-9.0, 0.2, 0.26, 0.4, 0.55, 0.9, 1.2, 5.0].map(weight).to_vec();
+        let weights: Vec<u8> = [-9.0, 0.2, 0.29, 0.4, 0.6, 0.9, 1.2, 5.0].map(weight).to_vec();
         assert!(weights.is_sorted(), "{weights:?}");
-        assert_eq!((weight(0.24), weight(0.55), weight(9.0)), (0, 60, 70));
+        assert_eq!((weight(0.27), weight(0.6), weight(9.0)), (0, 60, 70));
     }
 
     #[test]
