@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const LINES: &str = include_str!("../../../core/tests/it/ordinary.txt");
 
 /// Lines that read credentials. After a page and before something is sent they are asked about, and are meant to be.
-const CREDENTIALS: [&str; 2] = ["get secret", "get-login-password"];
+const CREDENTIALS: [&str; 3] = ["get secret", "get-login-password", "cert.p12"];
 
 /// What sends files away. A page that gives such a line word for word is not followed, and is not meant to be.
 const SENDING: [&str; 4] = ["aws s3 sync", "rsync ", "scp ", "upload"];
