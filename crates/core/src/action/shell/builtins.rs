@@ -62,13 +62,18 @@ impl Eval {
             && (written || !(somewhere || table::is_program_directory(&path)))
             && !path.contains(['*', '?'])
         {
-            if !written
-                && let Some(row) = table::lookup(table::base_name(bare), self.shell)
-                && path.starts_with("C:/Windows")
-            {
-                return self.run_row(row, table::base_name(bare), args, stdin);
+            // A file nobody saw being written may be what its name says: `./base64 key`, `/tmp/busybox sh`.
+            let name = table::base_name(bare);
+            let row = if written { None } else { table::lookup(name, self.shell) };
+            let mut out = Stream::silent();
+            if let Some(row) = row {
+                out = self.run_row(row, name, args, stdin);
+                if path.starts_with("C:/Windows") {
+                    return out;
+                }
             }
-            return self.execute_path(&path, exact, None, argv, stdin);
+            out.append(self.execute_path(&path, exact, None, argv, stdin));
+            return out;
         }
         let name = table::base_name(bare);
         if let Some(row) = table::lookup(name, self.shell) {
@@ -132,12 +137,21 @@ impl Eval {
         stdin: &Stream,
     ) -> Stream {
         let file = self.env.file_at(path).unwrap_or_default();
-        let mut from = file.from.clone();
-        add_flows(&mut from, &feeding(argv, stdin));
         let class = asset::classify_path(path, exact);
         let target = Target::Path { path: path.to_owned(), exact };
         let by = by.unwrap_or_else(|| table::base_name(path)).to_owned();
-        let flow = self.effect(Capability::Execute, target, class, &from, &by);
+        let flow = self.effect(Capability::Execute, target, class, &file.from, &by);
+        // What it is given is data to it, and not where its code comes from: `curl … | ./parse`.
+        let mut given = feeding(argv, stdin);
+        if file.text.is_none() {
+            let before = self.reading.effects.len();
+            let args = argv.get(1..).unwrap_or_default();
+            add_flows(&mut given, &self.given_to_unknown(args, before, &by));
+        }
+        if !given.is_empty() {
+            let target = Target::Program(path.to_owned());
+            self.effect(Capability::Execute, target, class, &given, &by);
+        }
         let unpacked = self.env.unpacked(path);
         if !unpacked.is_empty() {
             let target = Target::Program(path.to_owned());

@@ -98,10 +98,11 @@ pub(super) fn fits(name: &str, own: &str, exact: bool) -> bool {
         return false;
     }
     // A name of which nothing is known could be any; most are not ours.
-    let unknown = name == "${}";
+    let loose = loosened(name);
+    let unknown = name.starts_with('$') && loose == "*";
     // A glob does not match a leading dot unless it spells one.
     let hidden = own.starts_with('.') && name.starts_with(['*', '?', '[']);
-    !unknown && !hidden && Glob::any_case(&loosened(name)).matches(own)
+    !unknown && !hidden && Glob::any_case(&loose).matches(own)
 }
 
 /// Whether `name` is what Windows calls `own` where names are short: `DOORWA~1` for `.doorward`.

@@ -124,6 +124,8 @@ impl<'s, 'b> Parser<'s, 'b> {
                 Some(b'\r') if matches!(self.byte(1), Some(b'\n') | None) => self.take(1),
                 Some(b'\\') if self.byte(1) == Some(b'\n') => self.take(2),
                 Some(b'\\') if self.byte(1) == Some(b'\r') && self.byte(2) == Some(b'\n') => self.take(3),
+                // The next line is not there: a line cut out of a Makefile or a script. It is no path.
+                Some(b'\\') if self.byte(1).is_none() => self.take(1),
                 Some(b'#') => {
                     let length = self.rest().find('\n').unwrap_or(self.rest().len());
                     self.take(length);

@@ -51,6 +51,8 @@ impl Eval {
 
     /// The same for one name.
     pub(super) fn look_alike(&mut self, text: &str, kind: &str, by: &str) {
+        // `name@npm:package`: the name is the user's own, the package what is fetched.
+        let text = text.split_once("@npm:").map_or(text, |(_, package)| package);
         let scoped = text.strip_prefix('@').is_some();
         let name =
             text.split(['=', '>', '<', '~', '[', '@', ':', ';']).next().unwrap_or(text).to_ascii_lowercase();
