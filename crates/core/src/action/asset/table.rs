@@ -343,6 +343,7 @@ pub(super) const TABLE: &[(AssetClass, &[&str])] = &[
             "/etc/gshadow-",
             "/etc/master.passwd",
             "/etc/security/opasswd",
+            "/etc/gitlab-runner/config.toml",
             "/var/db/dslocal/",
             "/etc/ssh/ssh_host_*_key",
             "/etc/kubernetes/",

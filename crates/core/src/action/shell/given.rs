@@ -222,7 +222,7 @@ impl Eval {
             let start =
                 if text.contains("://") { 0 } else { text.find(['=', ':', '@']).map_or(0, |at| at + 1) };
             let drive = matches!(text.as_bytes(), [_, b':', b'\\' | b'/', ..]);
-            let inner = text.get(if drive { 0 } else { start }..).unwrap_or(text);
+            let inner = text.get(if drive { 0 } else { start }..).unwrap_or(text).trim_start_matches('@');
             // `-F/etc/x`: a value that follows its letter.
             let inner = match inner.as_bytes() {
                 [b'-', letter, b'/' | b'~', ..] if letter.is_ascii_alphabetic() => {

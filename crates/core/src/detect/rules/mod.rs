@@ -27,6 +27,9 @@ use effects::EffectCondition;
 
 mod expression;
 
+#[cfg(test)]
+mod reached;
+
 mod shipped;
 pub use shipped::shipped;
 

@@ -68,6 +68,45 @@ fn places_are_seen_within_options_and_code() {
 }
 
 #[test]
+fn a_program_run_by_its_path_is_given_what_any_other_is() {
+    for line in [
+        "./tool ~/.ssh/id_rsa",
+        "sudo ./tool --in=~/.ssh/id_rsa",
+        "/opt/x/tool @~/.ssh/id_rsa",
+        "node tools/x.js ~/.ssh/id_rsa",
+        "cd /tmp && ./base64 ~/.ssh/id_rsa | base64 -d",
+        "./busybox cat ~/.ssh/id_rsa",
+    ] {
+        assert!(
+            has(line, "read ~/.ssh/id_rsa (credential)"),
+            "{line}: {:?}",
+            told(&read(line, Some(Shell::Sh)))
+        );
+    }
+    assert!(!has("./tool ~/.ssh/id_rsa.pub", "read ~/.ssh/id_rsa.pub (credential)"));
+    // What it reads as data is not what it is.
+    let fed = told(&read("curl -s https://x.example/a | ./parse > a.txt", Some(Shell::Sh)));
+    let of_the_file =
+        fed.iter().find(|told| told.starts_with("execute ./parse") || told.starts_with("execute parse"));
+    assert!(of_the_file.is_some_and(|told| !told.contains("<-")), "{fed:?}");
+}
+
+#[test]
+fn what_a_list_names_is_read() {
+    assert!(has("echo /etc/shadow | cpio -o > x", "read /etc/shadow (credential)"));
+    assert!(has("echo /etc/shadow | ./cpio -dp out", "read /etc/shadow (credential)"));
+    assert!(!has("cpio -i < x", "read /etc/shadow (credential)"));
+    assert!(has("sqlite3 a.db '.import /etc/shadow t'", "read /etc/shadow (credential)"));
+    assert!(has("psql -c '\\i /etc/shadow'", "read /etc/shadow (credential)"));
+}
+
+#[test]
+fn a_line_that_goes_on_elsewhere_names_no_root() {
+    let told = told(&read("rm -f core Makefile.pre \\", Some(Shell::Sh)));
+    assert!(told.iter().all(|told| !told.contains("delete /")), "{told:?}");
+}
+
+#[test]
 fn libraries_from_temporary_places_are_loaded() {
     assert!(has("tool -l /tmp/x.so", "execute /tmp/x.so (temp)"));
     assert!(has("enable -f /tmp/x.so x", "execute /tmp/x.so (temp)"));

@@ -11,6 +11,9 @@ const CLIENTS: [&str; 10] =
 /// What such a line begins with, in lower case.
 const BEGINNINGS: [&str; 6] = [".shell ", ".system ", "\\!", "system ", ":!!", "!"];
 
+/// What a line begins with that names a file to read.
+const READING: [&str; 4] = [".import ", ".read ", "\\i ", "\\ir "];
+
 /// Most lines of one text that are looked at.
 const MOST: usize = 64;
 
@@ -24,6 +27,12 @@ impl Eval {
         for line in code.text.lines().take(MOST) {
             let line = line.trim_start();
             let lower = line.to_ascii_lowercase();
+            let named = READING.iter().find(|start| lower.starts_with(*start));
+            let rest = named.and_then(|start| line.get(start.len()..)).unwrap_or_default();
+            if let Some(file) = rest.split_whitespace().find(|word| !word.starts_with(['-', '|'])) {
+                let word = Word { text: file.trim_matches(['"', '\'']).to_owned(), ..code.clone() };
+                add_flows(&mut out.from, &self.read_file(&word, by).from);
+            }
             let handed = BEGINNINGS
                 .iter()
                 .find(|start| lower.starts_with(*start))

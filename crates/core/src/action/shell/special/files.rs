@@ -440,6 +440,9 @@ impl Eval {
             }
             return Some(data);
         }
+        if matches!(call.name, "cpio" | "pax") {
+            return Some(self.copied_by_list(call, stdin));
+        }
         let (verb, rest) = call.operands.split_first()?;
         if verb.text.starts_with('a') || verb.text.starts_with('r') || verb.text.starts_with('u') {
             let (archive, members) = rest.split_first()?;
@@ -462,6 +465,23 @@ impl Eval {
         let mut data = self.inputs(call, stdin);
         data.unknown();
         Some(data)
+    }
+
+    /// `find . | cpio -o`: the names come by the input, what they name goes out or to another place.
+    fn copied_by_list(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
+        let says = |letters: [char; 2]| {
+            let cluster = |word: &Word| word.text.starts_with('-') && !word.text.starts_with("--");
+            call.args.iter().any(|word| cluster(word) && word.text.contains(letters))
+        };
+        let mut data = self.inputs(call, stdin);
+        if says(['o', 'p']) || call.name == "pax" && says(['w', 'w']) {
+            let names = stdin.said().unwrap_or_default().to_owned();
+            for name in names.lines().filter(|name| !name.trim().is_empty()).take(64) {
+                data.append(self.read_file(&Word::known(name.trim()), call.name));
+            }
+        }
+        data.unknown();
+        data
     }
 
     fn find(&mut self, call: &Call<'_>, stdin: &Stream) -> Stream {
