@@ -128,7 +128,10 @@ impl Spotter {
         }
         // What is left at the end is too short for a window.
         for at in bytes.len().saturating_sub(7)..bytes.len() {
-            self.at(bytes, at, head(load(bytes.get(at..).unwrap_or_default())), &mut found);
+            let head = head(load(bytes.get(at..).unwrap_or_default()));
+            if self.first.has(head) & 3 != 0 {
+                self.at(bytes, at, head, &mut found);
+            }
         }
     }
 

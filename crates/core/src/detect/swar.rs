@@ -49,13 +49,6 @@ pub(super) const fn letters(eight: u64) -> u64 {
     between(lower(eight), b'a', b'z')
 }
 
-/// How many bytes have their highest bit set, of a number with no other bits. Without a processor's own instruction, which
-/// not all have, this is less than counting bits.
-#[inline]
-pub(super) const fn count(bits: u64) -> u32 {
-    ((bits >> 7).wrapping_mul(ONES) >> 56) as u32
-}
-
 /// A space for each end of a line.
 #[inline]
 pub(super) const fn with_spaces(eight: u64) -> u64 {
@@ -75,7 +68,6 @@ mod tests {
             assert_eq!(at(between(eight, b'3', b'5')), (b'3'..=b'5').contains(&byte), "{byte}");
             assert_eq!(at(others(eight, b'3', b'5')), !(b'3'..=b'5').contains(&byte), "{byte}");
             assert_eq!(at(letters(eight)), byte.is_ascii_alphabetic(), "{byte}");
-            assert_eq!(count(letters(eight)), letters(eight).count_ones(), "{byte}");
             assert_eq!(lower(eight).to_le_bytes(), eight.to_le_bytes().map(|byte| byte.to_ascii_lowercase()));
             let spaced = eight.to_le_bytes().map(|byte| if byte == b'\n' { b' ' } else { byte });
             assert_eq!(with_spaces(eight).to_le_bytes(), spaced);

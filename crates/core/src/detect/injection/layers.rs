@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use memchr::memchr3_iter;
+use memchr::{memchr, memchr3_iter, memrchr};
 
 use super::marks::Mark;
 use super::sight::{Owner, Wanted};
 use crate::detect::spot::Spot;
-use crate::detect::swar::{between, count, letters, load};
+use crate::detect::swar::{between, letters, load};
 use crate::syntax::base64;
 
 /// The most layers taken out of one text.
@@ -553,18 +553,22 @@ fn spaced_in(text: &str, before: Option<char>, from: usize, out: &mut Vec<Layer>
 
 /// Words with digits among their letters, read as letters: the whole line, if several words of it are so.
 fn leet(text: &str, out: &mut Vec<Layer>) {
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        let end = start + line.len();
-        if swaps(line.as_bytes()) < 3 || !has_words(line) {
-            start = end;
-            continue;
+    let bytes = text.as_bytes();
+    // The line looked at, and how many places were found in it.
+    let (mut start, mut end, mut count) = (0, 0, 0);
+    for at in places_of_swaps(bytes) {
+        if at >= end {
+            let (before, after) = bytes.split_at_checked(at).unwrap_or_default();
+            start = memrchr(b'\n', before).map_or(0, |last| last + 1);
+            end = memchr(b'\n', after).map_or(bytes.len(), |next| at + next + 1);
+            count = 0;
         }
-        if leet_words(line).nth(2).is_some() && out.len() < MOST {
+        count += 1;
+        let Some(line) = text.get(start..end).filter(|_| count == 3) else { continue };
+        if has_words(line) && leet_words(line).nth(2).is_some() && out.len() < MOST {
             let text = line.split(' ').map(|word| if is_leet(word) { unleet(word) } else { word.to_owned() });
             out.push(Layer { text: text.collect::<Vec<_>>().join(" "), mark: Mark::Leet, start, end });
         }
-        start = end;
     }
 }
 
@@ -573,12 +577,7 @@ fn has_words(line: &str) -> bool {
     line.bytes().filter(|byte| matches!(byte, 9..=13 | b' ' | 0x80..)).nth(1).is_some()
 }
 
-/// How often a letter and a digit or sign that may stand for one are beside each other.
-fn swaps(line: &[u8]) -> u32 {
-    eights(line).map(|(_, eight)| count(swapped(eight))).sum()
-}
-
-/// Where they are, by the second of the two.
+/// Where a letter and a digit or sign that may stand for one are beside each other, by the second of the two.
 fn places_of_swaps(line: &[u8]) -> impl Iterator<Item = usize> {
     eights(line).flat_map(|(at, eight)| {
         let mut bits = swapped(eight);

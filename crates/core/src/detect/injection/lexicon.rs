@@ -234,7 +234,7 @@ impl Word {
 
     /// As it is found in a folded clause, where it is `folded`.
     const fn literal<'a>(&self, folded: &'a str) -> Literal<'a> {
-        Literal { text: folded, within: self.open_left, open: self.open_right, words: false }
+        Literal { text: folded, within: self.open_left, open: self.open_right, words: true }
     }
 
     /// As the first pass sees it: text that is normalised, but keeps its capitals and accents.
@@ -268,6 +268,8 @@ pub(super) fn is_in_address(text: &str, start: usize, end: usize) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hit {
     pub(super) concept: usize,
+    /// Its number in the lexicon; that of a phrase is above all of these.
+    pub(super) word: usize,
     pub(super) start: usize,
     pub(super) end: usize,
     /// It may stand anywhere in an order.
@@ -358,6 +360,7 @@ impl Lexicon {
             if !named && (word.open_left || !letter(before)) && (word.open_right || !letter(after)) {
                 out.push(Hit {
                     concept: word.concept,
+                    word: spot.literal,
                     start,
                     end,
                     free: word.free,
@@ -366,7 +369,8 @@ impl Lexicon {
                 });
             }
         });
-        out.sort_unstable_by_key(|hit| (hit.start, hit.end));
+        // Words are found by their longest part, and several may stand at one place.
+        out.sort_unstable_by_key(|hit| (hit.start, hit.end, hit.word));
         let mut set: Set = out.iter().map(|hit| hit.concept).collect();
         for phrase in &self.phrases {
             phrase.find(folded, &mut set, out);

@@ -1,5 +1,7 @@
 //! Marks: what can be told about a clause from its letters and its place, without a lexicon.
 
+use memchr::memchr_iter;
+
 use super::set::Set;
 
 macro_rules! marks {
@@ -129,11 +131,36 @@ impl Mark {
     }
 }
 
+/// For each byte 4 if it may show something in a folded clause, and how much it may count as a sign of source code.
+const TELLING: [u8; 256] = {
+    let mut telling = [0; 256];
+    let (mut rest, mut byte) = (telling.as_mut_slice(), 0u8);
+    while let Some((first, others)) = rest.split_first_mut() {
+        let shows = matches!(
+            byte,
+            b'@' | b':' | b'.' | b'$' | b'?' | b'\'' | b'"' | b'+' | b'*' | b'-' | 0xe2 | 0xc2 | 0xef | 0xd8
+        );
+        let sign = match byte {
+            b'{' | b'}' | b';' | b'=' | b'$' | b'\\' | b':' => 2,
+            b'(' | b'.' | b'[' | b')' | b'<' | b'>' | b'_' | b'&' | b'|' => 1,
+            _ => 0,
+        };
+        *first = sign | if shows { 4 } else { 0 };
+        (rest, byte) = (others, byte.wrapping_add(1));
+    }
+    telling
+};
+
+#[inline]
+fn telling(byte: u8) -> u8 {
+    TELLING.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
 /// What the letters of a folded clause show.
 pub(super) fn of_letters(folded: &str) -> Set {
     let bytes = folded.as_bytes();
     let mut set = Set::EMPTY;
-    for (at, byte) in bytes.iter().enumerate() {
+    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| telling(**byte) & 4 != 0) {
         let next = |n: usize| bytes.get(at + n).copied().unwrap_or(b' ');
         let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b' ');
         match byte {
@@ -141,7 +168,7 @@ pub(super) fn of_letters(folded: &str) -> Set {
                 set |= Mark::Email.bit()
             }
             b':' if next(1) == b'/' && next(2) == b'/' => set |= Mark::Url.bit(),
-            b'w' if folded.get(at..).is_some_and(|rest| rest.starts_with("www.")) => set |= Mark::Url.bit(),
+            b'.' if bytes.get(..at).is_some_and(|before| before.ends_with(b"www")) => set |= Mark::Url.bit(),
             b'$' if next(1).is_ascii_digit() => set |= Mark::Amount.bit(),
             b'?' => set |= Mark::Question.bit(),
             b'\'' | b'"' if quotes(bytes, at) => set |= Mark::Quoted.bit(),
@@ -192,6 +219,9 @@ fn sum(bytes: &[u8], at: usize) -> bool {
 /// Fourteen digits or more, in groups or not, as account numbers of banks are written; or a number with the name
 /// of a currency after it.
 fn account_number(bytes: &[u8]) -> Set {
+    if !bytes.iter().any(u8::is_ascii_digit) {
+        return Set::EMPTY;
+    }
     let (mut run, mut gap) = (0, 0);
     for (at, byte) in bytes.iter().enumerate() {
         if byte.is_ascii_digit() {
@@ -225,9 +255,14 @@ fn is_money(rest: &[u8]) -> bool {
 /// Whether a clause reads as source code: signs stand where a sentence has none. Addresses and what is set as code within
 /// a sentence do not count.
 pub(super) fn is_source(clause: &str) -> bool {
+    let bytes = clause.as_bytes();
+    // Most clauses have so few signs that nothing need be counted.
+    let most: usize = bytes.iter().map(|byte| usize::from(telling(*byte) & 3)).sum();
+    if most < 3 && bytes.iter().filter(|byte| **byte == b',').count() < 6 {
+        return false;
+    }
     let (mut signs, mut all, mut commas) = (0usize, 0usize, 0usize);
     let mut before = b' ';
-    let bytes = clause.as_bytes();
     let mut at = 0;
     while let Some(byte) = bytes.get(at).copied() {
         let rest = bytes.get(at + 1..).unwrap_or_default();
@@ -268,6 +303,9 @@ pub(super) fn is_loud(clause: &str) -> bool {
         upper += u32::from(is_upper);
     };
     if clause.is_ascii() {
+        if clause.bytes().filter(u8::is_ascii_uppercase).count() < 8 {
+            return false;
+        }
         clause.bytes().for_each(|b| count(b.is_ascii_uppercase(), b.is_ascii_alphabetic()));
     } else {
         let letters = clause.chars().filter(|c| c.is_alphabetic());
@@ -285,7 +323,10 @@ pub(super) fn has_slot(text: &str, start: usize, stop: usize) -> bool {
     let clause = bytes.get(start..stop).unwrap_or_default();
     let mut from = 0;
     // A clause is bounded, and so is what is looked at of each of its URLs.
-    while let Some(at) = clause.get(from..).and_then(|rest| rest.windows(2).position(|two| two == b"//")) {
+    while let Some(at) = clause.get(from..).and_then(|rest| {
+        let mut slashes = memchr_iter(b'/', rest);
+        slashes.find(|at| rest.get(at + 1) == Some(&b'/'))
+    }) {
         let begin = start + from + at + 2;
         let url = bytes.get(begin..bytes.len().min(begin + URL_REACH)).unwrap_or_default();
         let end = url.iter().position(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`'));

@@ -30,6 +30,9 @@ use classifier::Classifier;
 
 mod fold;
 
+mod forms;
+use forms::Forms;
+
 mod gate;
 use gate::{Features, Gate};
 
@@ -139,8 +142,8 @@ impl Builder {
         let learnt = Learnt::shipped(draft.names().iter().map(String::as_str));
         match draft.compile() {
             Ok(lexicon) => {
-                let gate = Gate::new(&lexicon, &signals);
-                Some(Injection { lexicon, signals, gate, learnt, literals: None, classifier: None })
+                let (gate, forms) = (Gate::new(&lexicon, &signals), Forms::of(&signals));
+                Some(Injection { lexicon, signals, forms, gate, learnt, literals: None, classifier: None })
             }
             Err(fault) => {
                 faults.push(fault);
@@ -155,6 +158,7 @@ impl Builder {
 pub struct Injection {
     lexicon: Lexicon,
     signals: Vec<Signal>,
+    forms: Forms,
     gate: Gate,
     /// What was learnt from texts; it speaks beside the signals.
     learnt: Option<Learnt>,
@@ -528,9 +532,9 @@ impl Injection {
         fold::fold_into(clause, folded);
         let (words, opened) = self.meant(folded, hits);
         let calls = (words & self.lexicon.calls).meets(opened);
-        let may_hold = |signal: &Signal| signal.may_hold(words | marks, opened | marks);
+        let may_hold = || self.forms.may_hold(&self.signals, words, marks, opened);
         let read = Read { words, opened, ..Read::default() };
-        if !words.meets(self.lexicon.talk) && !calls && !self.signals.iter().any(may_hold) {
+        if !words.meets(self.lexicon.talk) && !calls && !may_hold() {
             return read;
         }
         let mut set = words | view.marks | self.told_by_letters(view, folded, (start, at, stop));
@@ -579,15 +583,12 @@ impl Injection {
     /// Says whether something is seen in `clause`.
     fn weigh(&self, clause: &Clause<'_>, span: Span, evidence: &mut Evidence) -> bool {
         let mut says = false;
-        for (signal, weight) in self.signals.iter().map(|signal| signal.weigh(clause)).enumerate() {
-            if weight == 0 {
-                continue;
-            }
+        self.forms.weigh(&self.signals, clause, |signal, weight| {
             let weight = if self.talks(clause.set) { weight / 2 } else { weight };
             let block = evidence.entry(span.start / BLOCK).or_default();
             keep(&mut block.seen, Seen { signal, weight, span });
             says = true;
-        }
+        });
         says
     }
 }

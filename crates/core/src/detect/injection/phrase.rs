@@ -118,6 +118,7 @@ impl Phrase {
         let found: Vec<Hit> = found
             .map(|(end, start)| Hit {
                 concept: self.concept,
+                word: usize::MAX,
                 start,
                 end,
                 free: false,
@@ -128,7 +129,7 @@ impl Phrase {
         if !found.is_empty() {
             set.add(self.concept);
             hits.extend(found);
-            hits.sort_unstable_by_key(|hit| (hit.start, hit.end));
+            hits.sort_by_key(|hit| (hit.start, hit.end));
         }
     }
 }

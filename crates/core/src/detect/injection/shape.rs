@@ -1,6 +1,8 @@
 //! The shape of a text: which parts of it are comments, attributes, hidden, fenced, rows of a table or
 //! values of a record. Looked at once, and only if a key word stands somewhere.
 
+use memchr::memrchr;
+
 use super::marks::Mark;
 use super::set::Set;
 use super::sight::{Owner, Wanted};
@@ -180,11 +182,9 @@ fn line_at(text: &str, at: usize) -> &str {
     while bytes.get(at).is_some_and(|b| matches!(b, b'\n' | b' ' | b'\t' | b'\r')) {
         at += 1;
     }
-    let mut start = at;
     let lowest = at.saturating_sub(512);
-    while start > lowest && bytes.get(start.wrapping_sub(1)) != Some(&b'\n') {
-        start -= 1;
-    }
+    let before = bytes.get(lowest..at).unwrap_or_default();
+    let mut start = memrchr(b'\n', before).map_or(lowest, |last| lowest + last + 1);
     let mut end = bytes.len().min(at + 64);
     while !text.is_char_boundary(start) {
         start += 1;

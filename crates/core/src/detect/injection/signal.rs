@@ -31,7 +31,7 @@ pub struct Signal {
 
 /// One way for a signal to hold in a clause.
 #[derive(Debug)]
-struct Form {
+pub(super) struct Form {
     /// From each of these at least one.
     all: Vec<Set>,
     /// Nothing of this.
@@ -90,19 +90,13 @@ impl Signal {
         self.forms.iter().map(|form| form.all.as_slice())
     }
 
-    /// Whether it may hold in a clause that has of `words` at most these, and where an order begins of `opened`.
-    pub(super) fn may_hold(&self, words: Set, opened: Set) -> bool {
-        self.forms.iter().any(|form| {
-            form.starts.iter().all(|set| set.meets(opened)) && form.all.iter().all(|set| set.meets(words))
-        })
+    pub(super) fn forms(&self) -> &[Form] {
+        &self.forms
     }
 
-    /// The weight with which it holds in a clause, 0 if it does not.
-    pub(super) fn weigh(&self, clause: &Clause<'_>) -> u8 {
-        if clause.kind == PartKind::ToolDefinition && !self.in_definitions {
-            return 0;
-        }
-        self.forms.iter().map(|form| form.weigh(clause)).max().unwrap_or(0)
+    /// Whether it means something in text of this kind.
+    pub(super) fn is_for(&self, kind: PartKind) -> bool {
+        kind != PartKind::ToolDefinition || self.in_definitions
     }
 }
 
@@ -137,8 +131,25 @@ impl Form {
         Self { all: sets, none, starts, weight: own.unwrap_or(weight) }
     }
 
+    /// The one of its sets that fewest clauses meet, as far as that can be told, and whether it is one of what opens a clause.
+    /// A set of few concepts is met less often than one of many, and one with marks, which stand in every second clause, more.
+    pub(super) fn rarest(&self) -> (Set, bool) {
+        let often = |set: &&Set| (set.meets(Mark::ALL_BITS), set.bits().count());
+        let start = self.starts.iter().min_by_key(often).map(|set| (*set, true));
+        let held = || self.all.iter().min_by_key(often).map(|set| (*set, false));
+        start.or_else(held).unwrap_or_default()
+    }
+
+    /// Whether it may hold in a clause with these `words`, and with marks of those in `set` beside them, where an order begins of
+    /// `opened`.
+    pub(super) fn may_hold(&self, words: Set, set: Set, opened: Set) -> bool {
+        self.starts.iter().all(|start| start.meets(opened))
+            && self.all.iter().all(|wanted| wanted.meets(set))
+            && !self.none.meets(words)
+    }
+
     /// Its weight in `clause`. What is cited is not said: an order in quotation marks weighs half.
-    fn weigh(&self, clause: &Clause<'_>) -> u8 {
+    pub(super) fn weigh(&self, clause: &Clause<'_>) -> u8 {
         if !self.all.iter().all(|set| set.meets(clause.set)) || self.none.meets(clause.set) {
             return 0;
         }

@@ -136,25 +136,26 @@ fn kind(byte: u8) -> (Class, u8) {
     BYTES.get(usize::from(byte)).copied().unwrap_or((Class::Gap, 0))
 }
 
-/// Adds the numbers of a clause. Of what is in `folded`: words, two words in a row; stems, two and three of them in a row, two with one
+/// Gives `each` the numbers of a clause. Of what is in `folded`: words, two words in a row; stems, two and three of them in a row, two with one
 /// between. The concepts and marks in `set` and the concepts in `opened`, by `names`, the numbers of their names.
-pub(super) fn of_clause(folded: &str, set: Set, opened: Set, names: &[u64], out: &mut Vec<u32>) {
+pub(super) fn of_clause(folded: &str, set: Set, opened: Set, names: &[u64], mut each: impl FnMut(u32)) {
     let (mut first, mut second): (Option<Token>, Option<Token>) = (None, None);
     for token in tokens(folded.as_bytes()) {
-        out.extend([mixed(3, token.number), mixed(8, token.stem)].map(place));
+        [mixed(3, token.number), mixed(8, token.stem)].map(place).into_iter().for_each(&mut each);
         if let Some(second) = second {
-            out.extend([mixed(second.number, token.number), mixed(second.stem, token.stem)].map(place));
+            let two = [mixed(second.number, token.number), mixed(second.stem, token.stem)];
+            two.map(place).into_iter().for_each(&mut each);
             if let Some(first) = first {
                 let apart = mixed(9, first.stem);
                 let three = mixed(mixed(10, first.stem), second.stem);
-                out.extend([mixed(apart, token.stem), mixed(three, token.stem)].map(place));
+                [mixed(apart, token.stem), mixed(three, token.stem)].map(place).into_iter().for_each(&mut each);
             }
         }
         (first, second) = (second, Some(token));
     }
     for (set, kind) in [(set, 4), (opened, 5)] {
         let names = set.bits().filter_map(|bit| names.get(bit));
-        out.extend(names.map(|name| place(mixed(kind, *name))));
+        names.map(|name| place(mixed(kind, *name))).for_each(&mut each);
     }
 }
 

@@ -55,14 +55,14 @@ impl Learnt {
         Some(Self { file: File::read(SHIPPED)?, names: names.map(features::of_name).collect() })
     }
 
-    /// The numbers of one clause, each once.
+    /// The numbers of one clause, some of them more than once.
     pub(super) fn clause(&self, folded: &str, set: Set, opened: Set) -> Vec<Number> {
-        let mut numbers = Vec::new();
-        features::of_clause(folded, set, opened, &self.names, &mut numbers);
-        numbers.sort_unstable();
-        numbers.dedup();
-        let weighed = |place| Number { place, weight: self.file.passage.weight(place) };
-        numbers.into_iter().map(weighed).collect()
+        // A word is about as many bytes long as it has numbers.
+        let mut numbers = Vec::with_capacity(folded.len() + 16);
+        features::of_clause(folded, set, opened, &self.names, |place| {
+            numbers.push(Number { place, weight: self.file.passage.weight(place), again: false });
+        });
+        numbers
     }
 }
 

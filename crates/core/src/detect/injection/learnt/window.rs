@@ -1,5 +1,6 @@
 //! The passages that end with the clause just read: for each reach as many clauses before it as fit, each number of theirs once.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -10,6 +11,8 @@ use super::{Learnt, features};
 pub(in crate::detect::injection) struct Number {
     pub(super) place: u32,
     pub(super) weight: i32,
+    /// A later clause has it too.
+    pub(super) again: bool,
 }
 
 /// The clauses of the passages.
@@ -18,9 +21,9 @@ pub(in crate::detect::injection) struct Window {
     clauses: VecDeque<Clause>,
     /// Which clause the first of them is, counted from the beginning of the text.
     first: u32,
-    /// For each number the last clause that has it. A table of all numbers there are would be a megabyte to set up for a text
-    /// of a line.
-    last: HashMap<u32, u32, BuildHasherDefault<Spread>>,
+    /// For each number the last clause that has it, and which of that clause's it is. A table of all numbers there are would
+    /// be a megabyte to set up for a text of a line.
+    last: HashMap<u32, (u32, usize), BuildHasherDefault<Spread>>,
     passages: [Passage; 2],
 }
 
@@ -44,8 +47,9 @@ struct Passage {
     count: usize,
 }
 
-/// How many numbers are remembered before those of clauses long gone are forgotten: a passage has some thousands at most.
-const REMEMBERED: usize = 1 << 15;
+/// How many numbers are remembered before those of clauses long gone are forgotten: a passage has some hundreds, some
+/// thousands at most, and a small table stays where it is read fast.
+const REMEMBERED: usize = 1 << 12;
 
 impl Window {
     /// For passages of at most so many bytes, the longest first.
@@ -54,29 +58,45 @@ impl Window {
         Self { clauses: VecDeque::new(), first: 0, last: HashMap::default(), passages }
     }
 
-    /// Adds a clause that begins at `start` and is `length` bytes long when folded, and lets go of what no longer fits. Says of
-    /// each passage how far it is on the side of attacks, and where it begins.
+    /// Adds a clause that begins at `start` and is `length` bytes long when folded, and lets go of what no longer fits; some of
+    /// its `numbers` may stand in it more than once. Says of each passage how far it is on the side of attacks, and where it
+    /// begins.
     pub(in crate::detect::injection) fn push(
         &mut self,
         learnt: &Learnt,
         start: usize,
         length: usize,
-        numbers: Vec<Number>,
+        mut numbers: Vec<Number>,
     ) -> [(f32, usize); 2] {
         let this = self.next();
-        for number in &numbers {
-            let before = self.last.insert(number.place, this);
+        let mut index = 0;
+        numbers.retain(|number| {
+            let before = match self.last.entry(number.place) {
+                Entry::Occupied(mut known) if known.get().0 != this => Some(known.insert((this, index))),
+                Entry::Occupied(_) => return false,
+                Entry::Vacant(free) => {
+                    free.insert((this, index));
+                    None
+                }
+            };
+            index += 1;
+            if let Some((clause, at)) = before {
+                let clause = clause.checked_sub(self.first).and_then(|at| self.clauses.get_mut(at as usize));
+                let number = clause.and_then(|clause| clause.numbers.get_mut(at));
+                number.into_iter().for_each(|number| number.again = true);
+            }
             for passage in &mut self.passages {
-                if before.is_none_or(|before| before < passage.first) {
+                if before.is_none_or(|(before, _)| before < passage.first) {
                     passage.sum += i64::from(number.weight);
                     passage.count += 1;
                 }
             }
-        }
+            true
+        });
         self.clauses.push_back(Clause { start, length, numbers });
         for passage in &mut self.passages {
             passage.length += length;
-            passage.shorten(this, self.first, &self.clauses, &self.last);
+            passage.shorten(this, self.first, &self.clauses);
         }
         self.forget();
         self.passages.map(|passage| {
@@ -121,27 +141,19 @@ impl Window {
             self.first += 1;
         }
         if self.last.len() > REMEMBERED {
-            self.last.retain(|_, last| *last >= first);
+            self.last.retain(|_, (last, _)| *last >= first);
         }
     }
 }
 
 impl Passage {
     /// Lets go of its first clauses until it fits, but for `this` one.
-    fn shorten(
-        &mut self,
-        this: u32,
-        front: u32,
-        clauses: &VecDeque<Clause>,
-        last: &HashMap<u32, u32, BuildHasherDefault<Spread>>,
-    ) {
+    fn shorten(&mut self, this: u32, front: u32, clauses: &VecDeque<Clause>) {
         while self.length > self.longest && self.first < this {
             let Some(clause) = clauses.get((self.first - front) as usize) else { break };
-            for number in &clause.numbers {
-                if last.get(&number.place) == Some(&self.first) {
-                    self.sum -= i64::from(number.weight);
-                    self.count -= 1;
-                }
+            for number in clause.numbers.iter().filter(|number| !number.again) {
+                self.sum -= i64::from(number.weight);
+                self.count -= 1;
             }
             self.length -= clause.length;
             self.first += 1;
@@ -190,8 +202,9 @@ mod tests {
                     window.clear();
                     begin = at;
                 }
-                let weighed = |place: &u32| Number { place: *place, weight: *place as i32 - 9 };
-                let told = window.push(&learnt, at, *length, numbers.iter().map(weighed).collect());
+                let weighed = |place: &u32| Number { place: *place, weight: *place as i32 - 9, again: false };
+                let twice = numbers.iter().chain(numbers.iter().take(2));
+                let told = window.push(&learnt, at, *length, twice.map(weighed).collect());
                 for (passage, (longest, (margin, start))) in longest.into_iter().zip(told).enumerate() {
                     let mut first = at;
                     let length = |first: usize| clauses[first..=at].iter().map(|(length, _)| length).sum::<usize>();
