@@ -27,10 +27,10 @@ pub(super) struct Spotter {
     /// By the first bytes of their anchors: those with six and more, with four and five, and with less.
     long: Filter<6, 17>,
     short: Filter<4, 15>,
-    shortest: Filter<3, 13>,
-    /// Those of the first two together, and the others.
+    shortest: Filter<3, 15>,
+    /// Those of the first two together, and the others: these by two bytes, for what may follow two letters would fill it.
     longer: Lists<4, 13>,
-    shorter: Lists<3, 10>,
+    shorter: Lists<2, 10>,
 }
 
 /// A place where a literal stands.
@@ -144,8 +144,8 @@ impl Spotter {
             for entry in entries {
                 if ((if entry.words { loose } else { after }) ^ entry.after) & entry.after_mask == 0
                     && entry.before_fits(bytes, at)
-                    && let Some(kept) = self.literals.get(entry.literal as usize)
-                    && let Some((start, end)) = kept.stands(bytes, at)
+                    && let Some((start, end)) = entry.place(bytes, at)
+                    && (entry.is_whole || self.literals.get(entry.literal as usize).is_some_and(|kept| kept.stands(bytes, start)))
                 {
                     found(Spot { literal: entry.literal as usize, start, end });
                 }
@@ -184,6 +184,10 @@ impl Kept {
             before_mask: low(before.len()).swap_bytes(),
             literal,
             length: u32::try_from(self.text.len()).unwrap_or(u32::MAX),
+            anchor: u32::try_from(self.anchor).unwrap_or(u32::MAX),
+            is_whole: before.len() <= 8 && after.len() <= 8,
+            within: self.within,
+            open: self.open,
             words: self.words,
             at_word: self.anchor > 0 || !self.within,
         }
@@ -213,18 +217,12 @@ impl Kept {
         heads
     }
 
-    /// Where it stands, if its anchor is at `at`.
-    fn stands(&self, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
-        let start = at.checked_sub(self.anchor)?;
-        let end = start + self.text.len();
+    /// Whether it stands at `start`, where there is place for it.
+    fn stands(&self, bytes: &[u8], start: usize) -> bool {
         let same = |(byte, wanted): (&u8, &u8)| {
             byte.eq_ignore_ascii_case(wanted) || self.words && (*wanted, *byte) == (b' ', b'\n')
         };
-        let stands = bytes.get(start..end)?.iter().zip(&self.text).all(same);
-        let letter =
-            |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
-        let bounded = (self.within || !letter(start.checked_sub(1))) && (self.open || !letter(Some(end)));
-        (stands && bounded).then_some((start, end))
+        bytes.get(start..).is_some_and(|rest| rest.iter().zip(&self.text).all(same))
     }
 }
 
@@ -261,11 +259,28 @@ struct Entry {
     literal: u32,
     /// Of the whole literal, in bytes: the shorter ones come first.
     length: u32,
+    /// How many of them stand before its anchor.
+    anchor: u32,
+    /// The bytes above are all of them.
+    is_whole: bool,
+    within: bool,
+    open: bool,
     words: bool,
     at_word: bool,
 }
 
 impl Entry {
+    /// Where the literal begins and ends if its anchor is at `at`, if it may stand there among what is before and after.
+    #[inline]
+    fn place(&self, bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+        let start = at.checked_sub(self.anchor as usize)?;
+        let end = start + self.length as usize;
+        let letter =
+            |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+        let bounded = (self.within || !letter(start.checked_sub(1))) && (self.open || !letter(Some(end)));
+        (bounded && end <= bytes.len()).then_some((start, end))
+    }
+
     #[inline]
     fn before_fits(&self, bytes: &[u8], at: usize) -> bool {
         self.before_mask == 0 || {

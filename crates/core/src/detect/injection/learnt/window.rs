@@ -55,7 +55,8 @@ impl Window {
     /// For passages of at most so many bytes, the longest first.
     pub(in crate::detect::injection) fn new(longest: [usize; 2]) -> Self {
         let passages = longest.map(|longest| Passage { longest, ..Passage::default() });
-        Self { clauses: VecDeque::new(), first: 0, last: HashMap::default(), passages }
+        let last = HashMap::with_capacity_and_hasher(1 << 10, BuildHasherDefault::default());
+        Self { clauses: VecDeque::new(), first: 0, last, passages }
     }
 
     /// Adds a clause that begins at `start` and is `length` bytes long when folded, and lets go of what no longer fits; some of
