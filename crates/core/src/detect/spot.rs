@@ -145,7 +145,11 @@ impl Spotter {
                 if ((if entry.words { loose } else { after }) ^ entry.after) & entry.after_mask == 0
                     && entry.before_fits(bytes, at)
                     && let Some((start, end)) = entry.place(bytes, at)
-                    && (entry.is_whole || self.literals.get(entry.literal as usize).is_some_and(|kept| kept.stands(bytes, start)))
+                    && (entry.is_whole
+                        || self
+                            .literals
+                            .get(entry.literal as usize)
+                            .is_some_and(|kept| kept.stands(bytes, start)))
                 {
                     found(Spot { literal: entry.literal as usize, start, end });
                 }

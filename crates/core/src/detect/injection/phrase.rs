@@ -19,6 +19,8 @@ const MOST: usize = 6;
 #[derive(Clone, Debug)]
 pub(super) struct Phrase {
     concept: usize,
+    /// What one of its steps is of: the one of the fewest concepts.
+    rarest: Set,
     steps: Vec<Step>,
     /// The sign that stands right after it.
     closed: Option<Sign>,
@@ -52,7 +54,7 @@ impl Phrase {
         draft: &Draft,
         faults: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let mut phrase = Self { concept, steps: Vec::new(), closed: None };
+        let mut phrase = Self { concept, rarest: Set::EMPTY, steps: Vec::new(), closed: None };
         let mut gap = GAP;
         for name in text.split_whitespace() {
             match name {
@@ -71,6 +73,8 @@ impl Phrase {
             faults.push(Diagnostic::error(span, message));
             return None;
         }
+        let sets = phrase.steps.iter().map(|step| step.set);
+        phrase.rarest = sets.min_by_key(|set| set.bits().count()).unwrap_or_default();
         Some(phrase)
     }
 
@@ -81,20 +85,21 @@ impl Phrase {
 
     /// Its concept, if all its steps are in `set` and the `features` of a clause allow it.
     pub(super) fn may_make(&self, set: Set, features: Features) -> Set {
-        let may = self.closed.is_none_or(|sign| features.may_close(sign))
+        let may = self.rarest.meets(set)
+            && self.closed.is_none_or(|sign| features.may_close(sign))
             && self.steps.iter().all(|step| step.set.meets(set));
         if may { Set::of(self.concept) } else { Set::EMPTY }
     }
 
     /// Adds where it stands to `hits`, which are in the order of their beginnings, and its concept to `set`.
     pub(super) fn find(&self, folded: &str, set: &mut Set, hits: &mut Vec<Hit>) {
-        if !self.steps.iter().all(|step| step.set.meets(*set)) {
+        if !self.rarest.meets(*set) || !self.steps.iter().all(|step| step.set.meets(*set)) {
             return;
         }
-        // Where the steps up to here began and end, in the order of their ends.
-        let mut open: Vec<(usize, usize)> = Vec::new();
+        // Where the steps up to here began and end, in the order of their ends, and the same for the next one.
+        let (mut open, mut next): (Vec<(usize, usize)>, Vec<_>) = (Vec::new(), Vec::new());
         for (index, step) in self.steps.iter().enumerate() {
-            let mut next = Vec::new();
+            next.clear();
             for hit in hits.iter().filter(|hit| step.set.has(hit.concept)) {
                 if index == 0 {
                     next.push((hit.end, hit.start));
@@ -107,7 +112,7 @@ impl Phrase {
                 }
             }
             next.sort_unstable();
-            open = next;
+            std::mem::swap(&mut open, &mut next);
             if open.is_empty() {
                 return;
             }

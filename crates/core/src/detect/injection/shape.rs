@@ -1,7 +1,7 @@
 //! The shape of a text: which parts of it are comments, attributes, hidden, fenced, rows of a table or
 //! values of a record. Looked at once, and only if a key word stands somewhere.
 
-use memchr::memrchr;
+use memchr::{memchr_iter, memrchr};
 
 use super::marks::Mark;
 use super::set::Set;
@@ -147,18 +147,17 @@ impl Shape {
         if self.listed && is_manual(head) {
             set |= Mark::Manual.bit();
         }
+        let comments = ["//", "/*", "* ", "--", ";;", "%", "\"\"\""];
         if head.starts_with('#') && !head.starts_with("##")
-            || ["//", "/*", "* ", "--", ";;", "%", "\"\"\""].iter().any(|mark| head.starts_with(mark))
+            || head.starts_with(['/', '*', '-', ';', '%', '"'])
+                && comments.iter().any(|mark| head.starts_with(mark))
         {
             set |= Mark::CodeComment.bit();
         }
         let after = text.get(end..).unwrap_or_default();
         let after = after.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '*'));
-        if after.starts_with("```")
-            || after.starts_with("~~~")
-            || after.starts_with("<code")
-            || after.starts_with("<pre")
-        {
+        let blocks = ["```", "~~~", "<code", "<pre"];
+        if after.starts_with(['`', '~', '<']) && blocks.iter().any(|mark| after.starts_with(mark)) {
             set |= Mark::CodeFollows.bit();
         }
         if (end - start) * 10 >= (self.inner.1.saturating_sub(self.inner.0)) * 7 {
@@ -211,8 +210,9 @@ impl Lines {
             return;
         }
         self.all += 1;
-        self.rows +=
-            usize::from(line.starts_with('|') && line.ends_with('|') || line.matches(" | ").count() >= 2);
+        let bars = memchr_iter(b'|', line.as_bytes()).nth(1).is_some();
+        let row = || line.starts_with('|') && line.ends_with('|') || line.matches(" | ").count() >= 2;
+        self.rows += usize::from(line == "|" || bars && row());
         self.manual += usize::from(is_manual(line));
         let lower = [
             "hi ",
@@ -257,12 +257,15 @@ fn defines_tool(text: &str) -> bool {
 
 /// Whether a line is one of documentation: a heading, an element of a list, code within a sentence.
 fn is_manual(line: &str) -> bool {
-    let numbered =
-        line.split_once(". ").is_some_and(|(n, _)| n.len() <= 2 && n.bytes().all(|b| b.is_ascii_digit()));
-    let head = ["# ", "## ", "### ", "#### ", "- ", "* ", "> ", "[^", ".. ", "$ ", "//", "#!", "/*"];
-    let inline = !line.starts_with("```")
-        && (line.contains("](") || line.contains("``") || line.matches('`').count() >= 2);
-    numbered || inline || head.iter().any(|head| line.starts_with(head))
+    let bytes = line.as_bytes();
+    let digits = bytes.iter().take(2).take_while(|b| b.is_ascii_digit()).count();
+    let numbered = bytes.get(digits..).is_some_and(|rest| rest.starts_with(b". "));
+    let heads = ["# ", "## ", "### ", "#### ", "- ", "* ", "> ", "[^", ".. ", "$ ", "//", "#!", "/*"];
+    let headed = line.starts_with(['#', '-', '*', '>', '[', '.', '$', '/'])
+        && heads.iter().any(|head| line.starts_with(head));
+    let link = || memchr_iter(b']', bytes).any(|at| bytes.get(at + 1) == Some(&b'('));
+    let inline = || !line.starts_with("```") && (memchr_iter(b'`', bytes).nth(1).is_some() || link());
+    numbered || headed || inline()
 }
 
 fn regions(text: &str, openers: &[Spot]) -> Vec<(usize, usize, Mark)> {

@@ -148,7 +148,10 @@ pub(super) fn of_clause(folded: &str, set: Set, opened: Set, names: &[u64], mut 
             if let Some(first) = first {
                 let apart = mixed(9, first.stem);
                 let three = mixed(mixed(10, first.stem), second.stem);
-                [mixed(apart, token.stem), mixed(three, token.stem)].map(place).into_iter().for_each(&mut each);
+                [mixed(apart, token.stem), mixed(three, token.stem)]
+                    .map(place)
+                    .into_iter()
+                    .for_each(&mut each);
             }
         }
         (first, second) = (second, Some(token));
