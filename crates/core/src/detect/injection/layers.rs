@@ -556,19 +556,37 @@ fn leet(text: &str, out: &mut Vec<Layer>) {
     let bytes = text.as_bytes();
     // The line looked at, and how many places were found in it.
     let (mut start, mut end, mut count) = (0, 0, 0);
-    for at in places_of_swaps(bytes) {
-        if at >= end {
-            let (before, after) = bytes.split_at_checked(at).unwrap_or_default();
-            start = memrchr(b'\n', before).map_or(0, |last| last + 1);
-            end = memchr(b'\n', after).map_or(bytes.len(), |next| at + next + 1);
-            count = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        // As in `eights`.
+        let mut bits = swapped(load(bytes.get(at..).unwrap_or_default()));
+        let mut next = at + 7;
+        while bits != 0 {
+            let place = at + bits.trailing_zeros() as usize / 8;
+            bits &= bits.wrapping_sub(1);
+            if place >= end {
+                let (before, after) = bytes.split_at_checked(place).unwrap_or_default();
+                start = memrchr(b'\n', before).map_or(0, |last| last + 1);
+                end = memchr(b'\n', after).map_or(bytes.len(), |next| place + next + 1);
+                count = 0;
+            }
+            count += 1;
+            if count == 3 {
+                leet_in(text.get(start..end).unwrap_or_default(), start, out);
+                next = end;
+                break;
+            }
         }
-        count += 1;
-        let Some(line) = text.get(start..end).filter(|_| count == 3) else { continue };
-        if has_words(line) && leet_words(line).nth(2).is_some() && out.len() < MOST {
-            let text = line.split(' ').map(|word| if is_leet(word) { unleet(word) } else { word.to_owned() });
-            out.push(Layer { text: text.collect::<Vec<_>>().join(" "), mark: Mark::Leet, start, end });
-        }
+        at = next;
+    }
+}
+
+/// The same in a line that begins at `start`.
+fn leet_in(line: &str, start: usize, out: &mut Vec<Layer>) {
+    if has_words(line) && leet_words(line).nth(2).is_some() && out.len() < MOST {
+        let text = line.split(' ').map(|word| if is_leet(word) { unleet(word) } else { word.to_owned() });
+        let (text, end) = (text.collect::<Vec<_>>().join(" "), start + line.len());
+        out.push(Layer { text, mark: Mark::Leet, start, end });
     }
 }
 
@@ -749,6 +767,14 @@ mod tests {
         for (text, wanted, mark) in cases {
             assert_eq!(one(text), (wanted.to_owned(), mark), "{text}");
         }
+    }
+
+    #[test]
+    fn digits_for_letters_are_read_line_by_line() {
+        let before = "v1.2 has a1, b4 and c3\n";
+        let layers = seen(&format!("{before}pl34s3 1gn0r3 th3 t3xt\nand m0r3\n"));
+        let places: Vec<_> = layers.iter().map(|it| (it.text.as_str(), it.start, it.end)).collect();
+        assert_eq!(places, [("please ignore the text\n", before.len(), before.len() + 23)]);
     }
 
     #[test]
