@@ -22,7 +22,10 @@ pub(super) fn is_credential(link: &Link<'_>, class: Class) -> bool {
         _ if !given => is_loose(link, class),
         _ => is_given(link, class),
     };
-    looks && !is_reference(value) && !is_placeholder(value) && !names_something_else(link, class)
+    // A person may choose words for a password; a generator does not for a key.
+    let of_code =
+        if class == Class::Password { !link.quoted && is_called(value) } else { is_identifier(value) };
+    looks && !of_code && !is_reference(value) && !is_placeholder(value) && !names_something_else(link, class)
 }
 
 /// The value of an assignment.
@@ -118,6 +121,87 @@ fn has_digit(value: &str) -> bool {
     value.bytes().any(|byte| byte.is_ascii_digit())
 }
 
+/// Bits per character below which a run of letters may be a word or the abbreviation of one.
+const OF_WORDS: f32 = 5.6;
+
+/// Whether a value is a name in somebody's code, or a call of one: `EVP_PKEY_get0_EC_KEY(pkey`, `azureApiKey`,
+/// `Uint8Array`. Such are loud by their capitals, digits and abbreviations; but most of their letters stand in runs that
+/// could be words, which are short in what a generator made.
+fn is_identifier(value: &str) -> bool {
+    let bare = value.trim_start_matches(['*', '&', '_', '$', '#', '.']);
+    let bare = bare.trim_end_matches('*');
+    let head = bare.split(['(', '[', '{', '<', '?']).next().unwrap_or(bare);
+    // A generator that uses brackets uses these as well.
+    if bare.get(head.len()..).unwrap_or_default().contains(['!', '@', '#', '%', '^', '~', '$', ';']) {
+        return false;
+    }
+    let head = head.trim_end_matches([':', '.', '=', '_']);
+    let plain = head.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:$-".contains(&b));
+    if !plain || head.len() < 3 || !head.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return false;
+    }
+    if is_constant(head) {
+        return true;
+    }
+    let (mut letters, mut digits, mut of_words) = (0, 0, 0);
+    for run in runs(head) {
+        if run.starts_with(|c: char| c.is_ascii_digit()) {
+            digits += run.len();
+            continue;
+        }
+        letters += run.len();
+        let could_be = run.len() >= 3 && noise(&run.to_ascii_lowercase()) < OF_WORDS;
+        of_words += if could_be { run.len() } else { 0 };
+    }
+    // A call may abbreviate as it likes: what a generator makes has no brackets.
+    let called =
+        head.len() < bare.len() && bare.get(head.len()..).is_some_and(|rest| rest.starts_with(['(', '[']));
+    digits * 2 <= letters && if called { of_words * 3 >= letters } else { of_words * 3 >= letters * 2 }
+}
+
+/// Whether a name is one of a constant: `XSLT_PAT_NO_PRIORITY`, short runs of capitals with underscores between.
+fn is_constant(name: &str) -> bool {
+    let capitals = |part: &str| part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let short = |part: &str| {
+        let digits = part.bytes().filter(u8::is_ascii_digit).count();
+        !part.is_empty() && part.len() <= 12 && capitals(part) && (digits <= 3 || digits == part.len())
+    };
+    name.contains('_') && name.split('_').all(short)
+}
+
+/// Whether a value is a call: `xstrdup(v`.
+fn is_called(value: &str) -> bool {
+    value.split_once('(').is_some_and(|(name, _)| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:$".contains(&b))
+            && (name.contains(['_', '.']) || !has_digit(name))
+    })
+}
+
+/// The runs of letters and digits of a name: `getKey2x` is `get`, `Key`, `2` and `x`, `HTTPKey` is `HTTP` and `Key`.
+fn runs(name: &str) -> impl Iterator<Item = &str> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        let bytes = rest.as_bytes();
+        let first = bytes.first()?;
+        let at_least = |test: fn(&u8) -> bool| bytes.iter().take_while(|byte| test(byte)).count();
+        let upper = at_least(u8::is_ascii_uppercase);
+        let lower =
+            |from: usize| from + bytes.iter().skip(from).take_while(|byte| byte.is_ascii_lowercase()).count();
+        let length = match first {
+            b'0'..=b'9' => at_least(u8::is_ascii_digit),
+            b'a'..=b'z' => lower(0),
+            // `Keys`, but `HTTP` of `HTTPKey`.
+            _ if upper == 1 || lower(upper) == upper => lower(upper).max(upper),
+            _ => upper - 1,
+        };
+        let (run, behind) = rest.split_at_checked(length.max(1))?;
+        rest = behind;
+        Some(run)
+    })
+}
+
 /// Seconds, milliseconds, microseconds or nanoseconds since 1970, of this century.
 pub(super) fn is_time(digits: &str) -> bool {
     matches!(digits.len(), 10 | 13 | 16 | 19) && digits.starts_with(['1', '2'])
@@ -160,6 +244,10 @@ fn is_password(value: &str, quoted: bool) -> bool {
     let digit = has_digit(value);
     if value.bytes().all(|byte| byte.is_ascii_digit()) {
         return quoted && length >= 6;
+    }
+    // `1.2.1`, `^4.0.0`
+    if value.bytes().all(|byte| byte.is_ascii_digit() || b".^~".contains(&byte)) {
+        return false;
     }
     digit && noise(value) >= 2.5 && !(value.ends_with("()"))
         || symbol && noise(value) >= UNQUIET
@@ -230,7 +318,15 @@ fn is_reference(value: &str) -> bool {
                 && head.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.:".contains(&b))
         })
     });
+    // The text of a link in Markdown, and what comes behind it.
+    let link = value.find("](").is_some_and(|at| noise(value.get(..at).unwrap_or_default()) < LOUD + 0.7);
+    // `Bearer ${token}`
+    let filled_in = value.split_once("${").is_some_and(|(before, rest)| {
+        rest.split_once('}').is_some_and(|(_, after)| before.len() + after.len() < 8)
+    });
     called
+        || link
+        || filled_in
         || value.starts_with("h1:")
         || value.starts_with("sha256:")
         || value.starts_with("md5:")
@@ -409,6 +505,42 @@ mod tests {
         for value in ["$2y$10$abc", "p$ssw0rd", "a/b+c==", "$k3Jx9QbT0vLz"] {
             assert!(!is_reference(value), "{value}");
         }
+    }
+
+    #[test]
+    fn names_of_code_are_no_keys_and_keys_are_no_names() {
+        for name in [
+            "azure_cred",
+            "DefaultAzureCredential(",
+            "EVP_AES_HMAC_SHA256",
+            "Uint8Array",
+            "*pmbtoken_exp1_blind(CBB",
+            "xsltInitCtxtKeys",
+            "X509_get0_pubkey_bitstr(data",
+            "PKCS5_PBKDF2_HMAC(",
+            "super::Security::Cryptography::NCRYPT_KEY_HANDLE",
+            "z2.number().nullish(",
+            "options?.maxQueueSize",
+            "randomUUID(",
+        ] {
+            assert!(is_identifier(name), "{name}");
+        }
+        for key in [
+            "k3Jx9QbT0vLz",
+            "9f8Q2mZx7LpW4sKd1VbN",
+            "wfenmo-vqjyrdju",
+            "kjfch2345sdf",
+            "sesn_011CZkZAtmR3yMPDzynEDxu7",
+            "Z92NHFQ70G",
+            "qzxvkjwpgh",
+            "pK7mQ2vX9sL4tR8wZ1nB5cY3hJ6dF0gA2eU7",
+            "key_9f8Q2mZx7LpW4sKd1VbN",
+            "AbCdXyZwQrTsUvKkPm",
+        ] {
+            assert!(!is_identifier(key), "{key}");
+        }
+        assert_eq!(runs("getHTTPKey2x_yZ").collect::<Vec<_>>(), ["get", "HTTP", "Key", "2", "x", "y", "Z"]);
+        assert!(is_called("xstrdup(v") && is_called("utils.get(x") && !is_called("Tr0ub4(dor"));
     }
 
     #[test]
